@@ -1,0 +1,70 @@
+# `make demo` opens the quickstart; `make test` runs every check. The rest is what they are made of.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+NPM := $(BIN)/python js/hatch_build.py
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: demo demo-check test check python-tests js-tests browser-tests notebook-tests package-tests bench format chromium clean
+
+demo: $(READY) frontend
+	$(BIN)/jupyter lab notebooks/quickstart.ipynb
+
+demo-check: $(READY) frontend chromium
+	$(BIN)/python -m tests.browser.demo_check
+
+test: check python-tests js-tests browser-tests notebook-tests package-tests
+	@echo "every check passed"
+
+check: $(READY) frontend
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(NPM) run check
+	$(NPM) run lint
+
+python-tests: $(READY) frontend
+	$(BIN)/pytest tests/engine tests/widget
+
+js-tests: $(READY) frontend
+	$(NPM) test
+
+browser-tests: $(READY) frontend chromium
+	$(BIN)/pytest tests/browser
+
+notebook-tests: $(READY) frontend
+	$(BIN)/pytest tests/notebooks
+
+package-tests: $(READY) frontend
+	$(BIN)/pytest tests/packaging
+
+bench: $(READY) frontend chromium
+	$(BIN)/python -m tests.benchmarks.engine
+	$(BIN)/python -m tests.benchmarks.browser
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(NPM) run format
+
+.PHONY: frontend
+frontend: $(READY)
+	@$(BIN)/python js/hatch_build.py
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed"'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+chromium:
+	@command -v chromium >/dev/null || \
+	  { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+	    apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends chromium fonts-dejavu-core; } || \
+	  { echo "Chromium is needed for the browser tests: apt-get install chromium"; exit 1; }
+
+clean:
+	rm -rf $(VENV) js/node_modules svr_widget/widget/static dist

@@ -1,0 +1,41 @@
+// A page to look at the widget without Jupyter: ?scene=vgg&theme=dark&y=log&width=900...
+
+import type { Traits } from "../src/host.js";
+import { mount } from "../src/views/widget.js";
+import { devHost } from "./host.js";
+import { mlp, nothing, residual, vgg } from "./networks.js";
+
+const SCENES: Record<string, () => Uint8Array> = {
+  trained: () => mlp(true),
+  untrained: () => mlp(false),
+  vgg: () => vgg(),
+  residual,
+  nothing,
+};
+
+const query = new URLSearchParams(location.search);
+const name = query.get("scene") ?? "trained";
+const theme = query.get("theme") ?? "light";
+document.body.dataset.theme = theme;
+const initial: Partial<Traits> = {
+  y_scale: (query.get("y") ?? "value") as Traits["y_scale"],
+  threshold_mode: (query.get("mode") ?? "fdr") as Traits["threshold_mode"],
+  threshold: Number(query.get("threshold") ?? 0.05),
+  panes: query.get("panes") === "none" ? [] : ["adjacency"],
+  height: Number(query.get("height") ?? 560),
+  _notice: query.get("notice") ?? "",
+};
+const working = { map: "features.17", done: 7, total: 16, seconds_left: 21 };
+if (name === "computing") initial._status = { state: "computing", ...working };
+else if (name === "failed") {
+  const message = "layer3.0.conv2: weight 512x512x3x3 holds NaN.\nLoad a checkpoint with finite weights.";
+  initial._status = { state: "failed", message };
+} else initial._scene = SCENES[name]();
+
+const host = devHost(initial, query.get("kernel") !== "none");
+const element = document.createElement("div");
+if (query.has("width")) element.style.width = `${query.get("width")}px`;
+document.body.append(element);
+const controller = new AbortController();
+mount(element, host, controller.signal);
+Object.assign(window, { host, controller });

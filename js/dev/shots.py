@@ -1,0 +1,124 @@
+"""Photographs the widget without Jupyter: every state, light and dark, at three widths.
+
+Run `npm run dev` first, then `python dev/shots.py FOLDER [NAME...]`.
+"""
+
+from __future__ import annotations
+
+import http.server
+import sys
+import threading
+from functools import partial
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-gpu",
+    "--enable-unsafe-swiftshader",
+]
+
+# name: (query, viewport width, device pixel ratio, what to do before the picture)
+SHOTS = {
+    "trained-light-1100": ("scene=trained&theme=light", 1100, 1, "hover"),
+    "trained-dark-1100": ("scene=trained&theme=dark", 1100, 1, "hover"),
+    "untrained-light-1100": ("scene=untrained&mode=p&threshold=0.15", 1100, 1, ""),
+    "vgg-light-1100": ("scene=vgg&theme=light", 1100, 1, ""),
+    "vgg-dark-1100": ("scene=vgg&theme=dark", 1100, 1, "select"),
+    "vgg-light-1800": ("scene=vgg&theme=light", 1800, 1, "hover"),
+    "vgg-light-600": ("scene=vgg&theme=light", 600, 1, "hover"),
+    "vgg-light-1100-2x": ("scene=vgg&theme=light", 1100, 2, ""),
+    "vgg-log": ("scene=vgg&y=log", 1100, 1, "zoom"),
+    "residual-light-1100": ("scene=residual&mode=p&threshold=0.002", 1100, 1, "edge"),
+    "residual-dark-600": ("scene=residual&theme=dark", 600, 1, ""),
+    "residual-log": ("scene=residual&y=log&panes=none", 1100, 1, ""),
+    "residual-rank": ("scene=residual&y=rank&mode=p&threshold=0.01", 1100, 1, "cell"),
+    "residual-relative": ("scene=residual&y=relative", 1100, 1, ""),
+    "nothing": ("scene=nothing", 1100, 1, ""),
+    "nothing-600-dark": ("scene=nothing&theme=dark", 600, 1, ""),
+    "computing": ("scene=computing", 1100, 1, ""),
+    "computing-dark": ("scene=computing&theme=dark", 1100, 1, ""),
+    "failed": ("scene=failed", 1100, 1, ""),
+    "notice": (
+        "scene=trained&theme=dark&notice=fdr%20lies%20between%200%20and%201%2C%20not%202",
+        1100,
+        1,
+        "typed",
+    ),
+    "no-kernel": ("scene=trained&kernel=none", 1100, 1, "patience"),
+}
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    """Serves files and says nothing."""
+
+    def log_message(self, format: str, *values: object) -> None:  # noqa: A002 - the base's name
+        """Leave the terminal to what matters."""
+
+
+def act(page: Page, action: str) -> None:
+    """Do with the pointer and the keyboard what the picture is to show."""
+    graph = page.locator("[data-svr=graph]")
+    box = graph.bounding_box()
+    if action in ("hover", "select"):
+        graph.focus()
+        for key in ["ArrowRight"] * 4 if action == "select" else ["ArrowRight"] * 2:
+            page.keyboard.press(key)
+        if action == "select":
+            page.keyboard.press("Home")
+            page.keyboard.press("Enter")
+    elif action == "edge" and box:
+        page.mouse.move(box["x"] + box["width"] * 0.47, box["y"] + box["height"] * 0.55)
+    elif action == "zoom" and box:
+        page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.5)
+        page.keyboard.down("Control")
+        page.mouse.wheel(0, -300)
+        page.keyboard.up("Control")
+    elif action == "cell":
+        matrix = page.locator(".svr-matrix").bounding_box()
+        if matrix:
+            page.mouse.move(matrix["x"] + 40, matrix["y"] + 30)
+    elif action == "typed":
+        page.get_by_label("significance level").fill("7")
+        page.keyboard.press("Enter")
+    elif action == "patience":
+        page.wait_for_function("document.body.innerText.includes('does not answer')")
+
+
+def main(folder: Path, names: list[str]) -> None:
+    """Write one PNG a shot into the folder; fail on any console error."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handler = partial(QuietHandler, directory=Path(__file__).parent)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    errors: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        for name, (query, width, ratio, action) in SHOTS.items():
+            if names and not any(part in name for part in names):
+                continue
+            viewport = {"width": width, "height": 620}
+            page = browser.new_page(viewport=viewport, device_scale_factor=ratio)
+            page.on("console", lambda m, name=name: m.type == "error" and errors.append(f"{name}: {m.text}"))
+            page.on("pageerror", lambda e, name=name: errors.append(f"{name}: {e}"))
+            page.goto(f"http://127.0.0.1:{server.server_port}/index.html?{query}")
+            page.locator("[data-svr=root]").wait_for()
+            page.wait_for_function("() => new Promise(r => setTimeout(() => r(true), 400))")
+            act(page, action)
+            page.wait_for_function("() => new Promise(r => setTimeout(() => r(true), 200))")
+            page.screenshot(path=folder / f"{name}.png", full_page=True)
+            page.close()
+        browser.close()
+    server.shutdown()
+    if errors:
+        sys.exit("\n".join(errors))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])

@@ -1,0 +1,189 @@
+// Scenes that look like networks, for the page of this folder and for the tests. Weights and
+// p-values are consistent with each other (the limit law of section 2.4), the stops with both.
+
+import { encode, type Tensor } from "../src/codec.js";
+import { log10NormalTail, normalQuantile } from "../src/normal.js";
+import { MODES, type Mode } from "../src/scene.js";
+import { normal, type Random } from "./random.js";
+
+export interface MapPlan {
+  name: string;
+  kind: string;
+  neurons: number;
+  depth: number;
+  /** Singular value of neuron k, and how structured it is. */
+  value(k: number): number;
+  intensity(k: number): number;
+  rank?: number;
+  kernel?: number[];
+  nulls?: number;
+}
+
+export interface LinkPlan {
+  producer: number;
+  consumer: number;
+  backward?: boolean;
+  through?: string[];
+  /** Shared channels: an entry's mean under chance is 1 / channels. */
+  channels: number;
+  edges: { m: number; n: number; weight: number }[];
+  sent?: number;
+}
+
+export const STOPS = 400;
+
+/** log10 of the p-value of an entry when c times it is the square of a standard normal number. */
+export function log10pOf(weight: number, channels: number): number {
+  return Math.min(0, Math.log10(2) + log10NormalTail(Math.sqrt(channels * weight)));
+}
+
+/** Encodes maps and links as Python would. */
+export function sceneBytes(model: string, maps: MapPlan[], links: LinkPlan[]): Uint8Array {
+  const neurons = maps.reduce((total, map) => total + map.neurons, 0);
+  const value = new Float64Array(neurons);
+  const intensity = new Float32Array(neurons);
+  const isNull = new Uint8Array(neurons);
+  let start = 0;
+  const mapMeta = maps.map((map) => {
+    let energy = 0;
+    for (let k = 0; k < map.neurons; k++) {
+      value[start + k] = map.value(k);
+      intensity[start + k] = Math.min(1, Math.max(0, map.intensity(k)));
+      energy += value[start + k] ** 2;
+      if (k >= map.neurons - (map.nulls ?? 0)) {
+        isNull[start + k] = 1;
+        value[start + k] = 0;
+      }
+    }
+    const { name, kind, depth, kernel = [] } = map;
+    const rank = map.rank ?? map.neurons;
+    const meta = { name, kind, depth, kernel, rank, energy, start, neurons: map.neurons };
+    start += map.neurons;
+    return { ...meta, out: rank, in: rank };
+  });
+  const sorted = links.map((link) => [...link.edges].sort((a, b) => b.weight - a.weight));
+  const sent = sorted.map((edges, index) => edges.slice(0, links[index].sent ?? edges.length));
+  const flat = sent.flat();
+  const weights = Float32Array.from(flat, (edge) => edge.weight);
+  const channels = sent.flatMap((edges, index) => edges.map(() => links[index].channels));
+  const log10p = Float64Array.from(weights, (weight, at) => log10pOf(weight, channels[at]));
+  let offset = 0;
+  const linkMeta = links.map((link, index) => {
+    const [best] = sent[index];
+    const tests = maps[link.producer].neurons * maps[link.consumer].neurons;
+    const p = best ? log10pOf(best.weight, link.channels) : 0;
+    const meta = {
+      producer: link.producer,
+      consumer: link.consumer,
+      through: link.through ?? ["ReLU"],
+      backward: link.backward ?? false,
+      start: offset,
+      sent: sent[index].length,
+      tests,
+      mean: 1 / link.channels,
+      strongest: best ? { ...best, log10_p: { exact: p, chi2: p } } : null,
+    };
+    offset += sent[index].length;
+    return meta;
+  });
+  const tests = linkMeta.reduce((total, link) => total + link.tests, 0);
+  const arrays = new Map<string, Tensor>();
+  const add = (name: string, data: Tensor["data"], shape = [data.length]) =>
+    arrays.set(name, { shape, data });
+  add("singular_value", value);
+  add("intensity", intensity);
+  add("null", isNull);
+  add("edge_m", Uint32Array.from(flat, (edge) => edge.m));
+  add("edge_n", Uint32Array.from(flat, (edge) => edge.n));
+  add("edge_weight", weights);
+  const counter = (cut: number) =>
+    linkMeta.map((link) => {
+      const end = link.start + link.sent;
+      let low = link.start;
+      let high = end;
+      while (low < high) {
+        const middle = (low + high) >> 1;
+        if (log10p[middle] <= cut) low = middle + 1;
+        else high = middle;
+      }
+      const rest = link.tests - link.sent;
+      if (low < end || rest === 0) return low - link.start;
+      // What was not sent is spread evenly over the p-values beyond.
+      const last = link.sent > 0 ? 10 ** log10p[end - 1] : 0;
+      return link.sent + Math.floor((rest * Math.max(0, 10 ** cut - last)) / (1 - last));
+    });
+  for (const law of ["exact", "chi2"]) {
+    add(`log10_p_${law}`, log10p);
+    for (const mode of MODES) {
+      const level = levels(mode);
+      const cuts = level.map((at) => cutOf(mode, at, tests, counter));
+      const counts = Uint32Array.from([...cuts].flatMap(counter));
+      const expected = level.map((at, stop) => {
+        if (mode === "bonferroni") return at;
+        return mode === "fdr" ? at * total(counter(cuts[stop])) : tests * 10 ** cuts[stop];
+      });
+      const prefix = `stops_${law}_${mode}`;
+      add(`${prefix}_level`, level);
+      add(`${prefix}_log10_p`, cuts);
+      add(`${prefix}_counts`, counts, [level.length, links.length]);
+      add(`${prefix}_expected`, expected);
+    }
+  }
+  const meta = { model, method: "svr", maps: mapMeta, links: linkMeta, tests };
+  return encode({ ...meta, modes: MODES, laws: ["exact", "chi2"] }, arrays);
+}
+
+function levels(mode: Mode): Float64Array<ArrayBuffer> {
+  const [from, to] = { fdr: [-8, -0.3], p: [-30, -0.3], bonferroni: [-20, -0.05], sigma: [0, 0] }[mode];
+  return Float64Array.from({ length: STOPS }, (_, stop) => {
+    const share = stop / (STOPS - 1);
+    return mode === "sigma" ? 12 * (1 - share) : 10 ** (from + (to - from) * share);
+  });
+}
+
+function cutOf(mode: Mode, level: number, tests: number, count: (cut: number) => number[]): number {
+  if (mode === "sigma") return log10NormalTail(level);
+  if (mode === "p") return Math.log10(level);
+  if (mode === "bonferroni") return Math.log10(level / tests);
+  let cut = Math.log10(level);
+  for (;;) {
+    const next = Math.log10((level * total(count(cut))) / tests);
+    if (!(next < cut)) return cut;
+    cut = Math.max(next, -400);
+    if (cut === -400) return cut;
+  }
+}
+
+const total = (counts: number[]) => counts.reduce((sum, count) => sum + count, 0);
+
+/** All entries of a link: chance, with a block of structure in its corner. */
+export function blockEdges(
+  random: Random,
+  [rows, columns]: [number, number],
+  channels: number,
+  [dOut, dIn]: [number, number],
+  strength: number,
+) {
+  const edges: LinkPlan["edges"] = [];
+  for (let n = 0; n < rows; n++) {
+    for (let m = 0; m < columns; m++) {
+      const chance = normal(random) ** 2 / channels;
+      const near = Math.exp(-((n / Math.max(1, dOut) - m / Math.max(1, dIn)) ** 2) * 18);
+      const inside = n < dOut && m < dIn;
+      const structure = inside ? strength * (0.15 + 0.85 * near) * normal(random) ** 2 : 0;
+      edges.push({ m, n, weight: Math.min(0.98, chance + structure) });
+    }
+  }
+  return edges;
+}
+
+/** The largest of so many entries under chance, without drawing the others. */
+export function chanceTail(random: Random, size: [number, number], channels: number, many: number) {
+  const tests = size[0] * size[1];
+  return Array.from({ length: many }, (_, rank) => {
+    const p = (rank + random()) / tests;
+    const sigma = normalQuantile(Math.log10(Math.max(p / 2, 1e-300)));
+    const weight = Math.min(0.9, sigma ** 2 / channels);
+    return { m: Math.floor(random() * size[1]), n: Math.floor(random() * size[0]), weight };
+  });
+}

@@ -1,0 +1,70 @@
+// The host of the widget, as the views see it: traits to read and write, messages to exchange.
+// The views know nothing of Jupyter; whatever has a Host can show them.
+
+import type { AnyModel } from "@anywidget/types";
+import type { Bytes } from "./codec.js";
+import type { Law, Mode, YScale } from "./scene.js";
+
+export type Theme = "auto" | "light" | "dark";
+
+/** Traits that the page and Python both write. */
+export interface PublicTraits {
+  threshold_mode: Mode;
+  threshold: number;
+  null: Law;
+  y_scale: YScale;
+  selected: [string, number][];
+  selected_link: [string, string] | null;
+  panes: string[];
+  theme: Theme;
+  height: number;
+  max_edges: number;
+}
+
+/** Traits that only Python writes. */
+export interface PrivateTraits {
+  _scene: Bytes | null;
+  _status: Status;
+  _notice: string;
+}
+
+export interface Status {
+  state: "computing" | "ready" | "failed";
+  message?: string;
+  map?: string;
+  done?: number;
+  total?: number;
+  seconds_left?: number | null;
+}
+
+export type Traits = PublicTraits & PrivateTraits;
+export type MessageListener = (message: unknown, buffers: readonly Bytes[]) => void;
+
+export interface Host {
+  get<K extends keyof Traits>(name: K): Traits[K];
+  set<K extends keyof PublicTraits>(name: K, value: PublicTraits[K]): void;
+  /** Sends what `set` changed. */
+  save(): void;
+  send(message: object): void;
+  /** Calls `listener` after each change of the trait, until the signal is aborted. */
+  on(name: keyof Traits, listener: () => void, signal: AbortSignal): void;
+  onMessage(listener: MessageListener, signal: AbortSignal): void;
+}
+
+/** A host over anywidget's model. One event a call: marimo never fires for "change:a change:b". */
+export function anywidgetHost(model: AnyModel<Traits>): Host {
+  // biome-ignore lint/suspicious/noExplicitAny: the type that anywidget gives its listeners
+  const listen = (event: string, listener: (...values: any[]) => void, signal: AbortSignal) => {
+    if (signal.aborted) return;
+    model.on(event, listener);
+    signal.addEventListener("abort", () => model.off(event, listener), { once: true });
+  };
+  return {
+    get: (name) => model.get(name),
+    set: (name, value) => model.set(name, value as Traits[typeof name]),
+    save: () => model.save_changes(),
+    send: (message) => model.send(message),
+    on: (name, listener, signal) => listen(`change:${name}`, () => listener(), signal),
+    onMessage: (listener, signal) => listen("msg:custom", listener, signal),
+  };
+}

@@ -1,0 +1,74 @@
+// Texts that must fit and never overlap. Pure: how wide a text is comes from outside.
+
+export type Measure = (text: string) => number;
+
+export interface Label {
+  /** Which of the given columns it belongs to. */
+  readonly index: number;
+  readonly text: string;
+  readonly center: number;
+}
+
+const GAP = 12;
+/** A name cut shorter than this says nothing; rather leave out every second one. */
+const SHORTEST = 56;
+const LONGEST = 160;
+
+/** Labels for columns at `x`: all, or every second, third...; each within its room and the frame. */
+export function thinLabels(
+  names: readonly string[],
+  x: ArrayLike<number>,
+  frame: readonly [number, number],
+  measure: Measure,
+): Label[] {
+  const order = names
+    .map((_, index) => index)
+    .filter((index) => x[index] >= frame[0] && x[index] <= frame[1])
+    .sort((a, b) => x[a] - x[b]);
+  const widths = new Map(order.map((index) => [index, Math.min(LONGEST, measure(names[index]))]));
+  for (let stride = 1; stride <= order.length; stride++) {
+    const shown = order.filter((_, position) => position % stride === 0);
+    const rooms = shown.map((index, position) => {
+      const left = position > 0 ? x[index] - x[shown[position - 1]] : LONGEST + GAP;
+      const right = position < shown.length - 1 ? x[shown[position + 1]] - x[index] : LONGEST + GAP;
+      return Math.min(left, right) - GAP;
+    });
+    const fits = shown.every((index, position) => {
+      return rooms[position] >= Math.min(widths.get(index) as number, SHORTEST);
+    });
+    if (!fits && stride < order.length) continue;
+    const labels: Label[] = [];
+    let taken = frame[0];
+    for (const [position, index] of shown.entries()) {
+      const text = shorten(names[index], Math.min(LONGEST, rooms[position]), measure);
+      const half = measure(text) / 2;
+      const center = Math.min(frame[1] - half, Math.max(frame[0] + half, x[index]));
+      if (text === "" || center - half < taken) continue;
+      labels.push({ index, text, center });
+      taken = center + half + GAP / 2;
+    }
+    return labels;
+  }
+  return [];
+}
+
+const segmenter = new Intl.Segmenter(undefined, { granularity: "grapheme" });
+
+/** The text, its middle replaced by an ellipsis where it is wider than `room`. */
+export function shorten(text: string, room: number, measure: Measure): string {
+  if (measure(text) <= room) return text;
+  const signs = [...segmenter.segment(text)].map(({ segment }) => segment);
+  // Names of modules tell more by their ends ("layer1.0.conv2"): two thirds of what is kept.
+  const cut = (kept: number) => {
+    const head = Math.floor(kept / 3);
+    return `${signs.slice(0, head).join("")}…${signs.slice(signs.length - (kept - head)).join("")}`;
+  };
+  let low = 0;
+  let high = Math.min(signs.length, 200);
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (measure(cut(middle)) <= room) low = middle;
+    else high = middle;
+  }
+  return low === 0 ? "" : cut(low);
+}

@@ -1,0 +1,152 @@
+// Paints edges and neurons into pixels. Pure: typed arrays in, typed arrays out.
+
+import type { Layout } from "./layout.js";
+import { createPath, isDashed, tracePath } from "./paths.js";
+import { type Accumulator, addDisc, addLine, opticalDepth } from "./raster.js";
+import type { Scene } from "./scene.js";
+
+export type Rgb = readonly [number, number, number];
+
+export interface Palette {
+  readonly paper: Rgb;
+  readonly ink: Rgb;
+  readonly accent: Rgb;
+  /** A neuron whose column looks random. */
+  readonly neutral: Rgb;
+  readonly kinds: Readonly<Record<string, Rgb>>;
+}
+
+/** Even the weakest edge that is drawn can be seen where it is alone. */
+const FAINTEST = 0.12;
+const STRONGEST = 0.94;
+/** Edges of one link that overlap deeper than this begin to make room for the stronger ones. */
+const CROWD = 0.35;
+/** An edge's depth never shrinks below this share of what it has alone. */
+const LEAST_SHARE = 0.06;
+
+export const NEURON_RADIUS = 3;
+const NULL_RADIUS = 2;
+
+/** The opacity of one edge alone. */
+export function edgeAlpha(weight: number, largest: number): number {
+  return FAINTEST + (STRONGEST - FAINTEST) * Math.min(1, weight / largest) ** 0.8;
+}
+
+/** Edges of a link that are painted before the next link has its turn. */
+const TURN = 256;
+
+/**
+ * Adds the first `drawn[link]` edges of each link to the accumulator, strong ones first.
+ *
+ * Where a link is crowded, an edge's depth shrinks by the depth of the stronger ones before it, so
+ * that their sum grows as a logarithm: a crowd of weak edges stays grey, and strong ones stand out
+ * of it. An edge's own depth does not change with the threshold, only with the layout.
+ *
+ * The links take turns, and after each turn the generator yields: whoever runs it may pause there
+ * and show what there is, which already holds the strongest edges of every link.
+ */
+export function* paintEdges(
+  scene: Scene,
+  layout: Layout,
+  drawn: ArrayLike<number>,
+  ratio: number,
+  target: Accumulator,
+): Generator<void, void, void> {
+  const thickness = Math.max(1, Math.round(ratio));
+  const path = createPath();
+  const links = scene.links.map((link, index) => ({
+    index,
+    dash: isDashed(scene, index) ? 2 : 1,
+    band: bandHeight(scene, layout, index),
+    before: 0,
+    next: link.start,
+    end: link.start + drawn[index],
+  }));
+  for (let waiting = links; waiting.length > 0; waiting = waiting.filter((at) => at.next < at.end)) {
+    for (const link of waiting) {
+      const end = Math.min(link.end, link.next + TURN);
+      for (; link.next < end; link.next++) {
+        const edge = link.next;
+        const alone = opticalDepth(edgeAlpha(scene.edgeWeight[edge], scene.largestWeight));
+        const depth = alone * Math.max(LEAST_SHARE, CROWD / (CROWD + link.before));
+        link.before += alone / link.band;
+        tracePath(scene, layout, link.index, scene.edgeM[edge], scene.edgeN[edge], path);
+        const { points, length } = path;
+        for (let at = 2; at < length; at += 2 * link.dash) {
+          const x0 = points[at - 2] * ratio;
+          const y0 = points[at - 1] * ratio;
+          const x1 = points[at] * ratio;
+          addLine(target, x0, y0, x1, points[at + 1] * ratio, depth, thickness);
+        }
+      }
+      yield;
+    }
+  }
+}
+
+/** The height of the band that a link's edges cross halfway, as if they filled it evenly. */
+function bandHeight(scene: Scene, layout: Layout, index: number): number {
+  const { start, sent, producer, consumer } = scene.links[index];
+  const left = scene.maps[producer].start;
+  const right = scene.maps[consumer].start;
+  const step = Math.max(1, Math.floor(sent / 512));
+  let sum = 0;
+  let squares = 0;
+  let samples = 0;
+  for (let edge = start; edge < start + sent; edge += step) {
+    const middle = (layout.y[left + scene.edgeM[edge]] + layout.y[right + scene.edgeN[edge]]) / 2;
+    sum += middle;
+    squares += middle * middle;
+    samples++;
+  }
+  const variance = samples > 0 ? Math.max(0, squares / samples - (sum / samples) ** 2) : 0;
+  return Math.max(24, Math.sqrt(12 * variance));
+}
+
+/** Stamps every neuron, weak ones first, so that large singular values lie on top. */
+export function paintNeurons(
+  scene: Scene,
+  layout: Layout,
+  palette: Palette,
+  ratio: number,
+  pixels: Uint32Array,
+  width: number,
+  height: number,
+): void {
+  for (const [index, map] of scene.maps.entries()) {
+    const x = layout.x[index] * ratio;
+    if (x < -10 * ratio || x > width + 10 * ratio) continue;
+    const hue = kindColour(palette, map.kind);
+    for (const { neuron, intensity } of visibleNeurons(scene, layout, index, 0.5 / ratio)) {
+      const y = layout.y[neuron] * ratio;
+      const radius = scene.isNull[neuron] ? NULL_RADIUS : NEURON_RADIUS;
+      addDisc(pixels, width, height, x, y, radius * ratio, mix(palette.neutral, hue, intensity));
+    }
+  }
+}
+
+/** The neurons of a map that others do not cover, weakest first; each as vivid as those it covers. */
+function visibleNeurons(scene: Scene, layout: Layout, index: number, apart: number) {
+  const { start, neurons } = scene.maps[index];
+  const visible: { neuron: number; intensity: number }[] = [];
+  for (let neuron = start; neuron < start + neurons; neuron++) {
+    const intensity = scene.intensity[neuron];
+    const last = visible.at(-1);
+    if (last && layout.y[neuron] - layout.y[last.neuron] < apart) {
+      last.intensity = Math.max(last.intensity, intensity);
+    } else visible.push({ neuron, intensity });
+  }
+  return visible.reverse();
+}
+
+export function kindColour(palette: Palette, kind: string): Rgb {
+  return palette.kinds[kind] ?? palette.kinds.other ?? palette.ink;
+}
+
+export function mix(from: Rgb, to: Rgb, share: number): Rgb {
+  const t = Math.min(1, Math.max(0, share));
+  return [0, 1, 2].map((i) => Math.round(from[i] + (to[i] - from[i]) * t)) as unknown as Rgb;
+}
+
+export const css = ([red, green, blue]: Rgb, alpha = 1) =>
+  alpha === 1 ? `rgb(${red} ${green} ${blue})` : `rgb(${red} ${green} ${blue} / ${alpha})`;

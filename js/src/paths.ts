@@ -1,0 +1,118 @@
+// The course of one edge on the screen: a line between consecutive columns, an arc over columns
+// that its link skips (below them where it runs backward), a loop beside a map linked to itself.
+
+import type { Layout } from "./layout.js";
+import type { Scene } from "./scene.js";
+
+const ARC_PIECES = 20;
+const LOOP_PIECES = 14;
+
+/** A polyline x0, y0, x1, y1, ...; `length` numbers of `points` are used. */
+export interface Path {
+  readonly points: Float64Array;
+  length: number;
+}
+
+export function createPath(): Path {
+  return { points: new Float64Array(2 * (Math.max(ARC_PIECES, LOOP_PIECES) + 1)), length: 0 };
+}
+
+/** Writes into `path` the course from the producer's neuron `m` to the consumer's neuron `n`. */
+export function tracePath(
+  scene: Scene,
+  layout: Layout,
+  linkIndex: number,
+  m: number,
+  n: number,
+  path: Path,
+): Path {
+  const link = scene.links[linkIndex];
+  const x0 = layout.x[link.producer];
+  const x1 = layout.x[link.consumer];
+  const y0 = layout.y[scene.maps[link.producer].start + m];
+  const y1 = layout.y[scene.maps[link.consumer].start + n];
+  const shape = layout.shapes[linkIndex];
+  const { points } = path;
+  if (shape === "line") {
+    points[0] = x0;
+    points[1] = y0;
+    points[2] = x1;
+    points[3] = y1;
+    path.length = 4;
+  } else if (shape === "loop") {
+    const bulge = (Math.min(36 * layout.camera.zoom, layout.reach * 1.2) * 4) / 3;
+    // Neurons at one height still need a loop to be seen.
+    const spread = Math.abs(y1 - y0) < 12 ? 10 : 0;
+    bezier(path, LOOP_PIECES, x0, y0, x0 + bulge, y0 - spread, x0 + bulge, y1 + spread, x1, y1);
+  } else {
+    const lift = arcLift(layout, x0, y0, x1, y1, link.backward);
+    const third = (x1 - x0) / 3;
+    const rise = (y1 - y0) / 3;
+    bezier(
+      path,
+      ARC_PIECES,
+      x0,
+      y0,
+      x0 + third,
+      y0 + rise + lift,
+      x1 - third,
+      y1 - rise + lift,
+      x1,
+      y1,
+    );
+  }
+  return path;
+}
+
+/** Whether a link is drawn with gaps: what runs against the flow of data is marked so. */
+export function isDashed(scene: Scene, linkIndex: number): boolean {
+  return scene.links[linkIndex].backward;
+}
+
+/** How far an arc's inner control points leave the straight line; negative is up. */
+function arcLift(
+  { size, margins, camera }: Layout,
+  x0: number,
+  y0: number,
+  x1: number,
+  y1: number,
+  down: boolean,
+): number {
+  const wanted = Math.min(
+    size.height * 0.22 * camera.zoom,
+    16 * camera.zoom + Math.abs(x1 - x0) * 0.22,
+  );
+  // The arc itself goes three quarters as far; it stays within the plot and a little beyond.
+  if (down) {
+    const bottom = (size.height - margins.bottom) * camera.zoom + camera.y + 10;
+    return Math.max(10, Math.min(wanted, (bottom - Math.max(y0, y1)) / 0.75));
+  }
+  const top = margins.top * camera.zoom + camera.y - margins.top + 4;
+  return -Math.max(10, Math.min(wanted, (Math.min(y0, y1) - top) / 0.75));
+}
+
+function bezier(
+  path: Path,
+  pieces: number,
+  x0: number,
+  y0: number,
+  x1: number,
+  y1: number,
+  x2: number,
+  y2: number,
+  x3: number,
+  y3: number,
+): void {
+  const { points } = path;
+  for (let piece = 0; piece <= pieces; piece++) {
+    const t = piece / pieces;
+    const s = 1 - t;
+    const a = s * s * s;
+    const b = 3 * s * s * t;
+    const c = 3 * s * t * t;
+    const d = t * t * t;
+    points[2 * piece] = a * x0 + b * x1 + c * x2 + d * x3;
+    points[2 * piece + 1] = a * y0 + b * y1 + c * y2 + d * y3;
+  }
+  path.length = 2 * (pieces + 1);
+}

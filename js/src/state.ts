@@ -1,0 +1,174 @@
+// What the widget shows, as signals: the traits, mirrored; what follows from them; and what only
+// this view knows, such as what the pointer is over. A change acts here first and is sent after a
+// pause, so nothing waits for Python.
+
+import { batch, computed, type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
+import type { Host, PublicTraits, Status, Traits } from "./host.js";
+import { type Camera, WHOLE } from "./layout.js";
+import type { Neuron } from "./picking.js";
+import { type Law, type Mode, readScene, type Scene } from "./scene.js";
+import { type Cut, convert, cutAtLevel } from "./threshold.js";
+
+export type Hover =
+  | { readonly kind: "neuron"; readonly neuron: Neuron; readonly from: Pane }
+  | {
+      readonly kind: "edge";
+      readonly link: number;
+      readonly m: number;
+      readonly n: number;
+      readonly weight: number;
+      /** Null where the edge was not sent, so that its p-value is not known here. */
+      readonly edge: number | null;
+      readonly from: Pane;
+    };
+
+export type Pane = "graph" | "adjacency" | "keyboard";
+
+const SAVE_PAUSE = 120;
+
+export type State = ReturnType<typeof createState>;
+
+export function createState(host: Host, abort: AbortSignal) {
+  const trait = <K extends keyof Traits>(name: K): Signal<Traits[K]> => {
+    const mirror = signal(host.get(name));
+    host.on(name, () => (mirror.value = host.get(name)), abort);
+    return mirror;
+  };
+  const traits = {
+    threshold_mode: trait("threshold_mode"),
+    threshold: trait("threshold"),
+    null: trait("null"),
+    y_scale: trait("y_scale"),
+    selected: trait("selected"),
+    selected_link: trait("selected_link"),
+    panes: trait("panes"),
+    theme: trait("theme"),
+    height: trait("height"),
+  };
+  const status: ReadonlySignal<Status> = trait("_status");
+  const notice = trait("_notice");
+  const bytes = trait("_scene");
+  const fault = signal<Error | null>(null);
+  const hover = signal<Hover | null>(null);
+  const camera = signal<Camera>(WHOLE);
+
+  const scene = computed<Scene | null>(() => {
+    try {
+      return readScene(bytes.value);
+    } catch (error) {
+      queueMicrotask(() => (fault.value = error as Error));
+      return null;
+    }
+  });
+
+  const law = computed<Law>(() => {
+    const known: readonly Law[] = scene.value?.laws ?? ["exact"];
+    return known.includes(traits.null.value) ? traits.null.value : known[0];
+  });
+
+  const cut = computed<Cut | null>(() => {
+    const { value } = scene;
+    if (!value) return null;
+    const mode = traits.threshold_mode.value;
+    return cutAtLevel(value, law.value, mode, traits.threshold.value);
+  });
+
+  const mapByName = computed(
+    () => new Map(scene.value?.maps.map((map, index) => [map.name, index] as const)),
+  );
+
+  const selected = computed<readonly Neuron[]>(() => {
+    const neurons: Neuron[] = [];
+    for (const [name, k] of traits.selected.value ?? []) {
+      const map = mapByName.value.get(name);
+      if (map !== undefined && k >= 0 && k < (scene.value?.maps[map].neurons ?? 0)) {
+        neurons.push({ map, k });
+      }
+    }
+    return neurons;
+  });
+
+  /** The link in the adjacency pane: the chosen one, else the first. */
+  const link = computed<number | null>(() => {
+    const links = scene.value?.links ?? [];
+    const [producer, consumer] = (traits.selected_link.value ?? []).map((name) =>
+      mapByName.value.get(name),
+    );
+    const found = links.findIndex((at) => at.producer === producer && at.consumer === consumer);
+    return found >= 0 ? found : links.length > 0 ? 0 : null;
+  });
+
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const flush = () => {
+    if (timer === undefined) return;
+    clearTimeout(timer);
+    timer = undefined;
+    host.save();
+  };
+  abort.addEventListener("abort", flush, { once: true });
+
+  const change = (changes: Partial<PublicTraits>) => {
+    if (abort.aborted) return;
+    batch(() => {
+      for (const [name, value] of Object.entries(changes)) {
+        (traits[name as keyof typeof traits] as Signal<unknown>).value = value;
+      }
+    });
+    for (const [name, value] of Object.entries(changes)) {
+      host.set(name as keyof PublicTraits, value as never);
+    }
+    if (timer !== undefined) clearTimeout(timer);
+    timer = setTimeout(flush, SAVE_PAUSE);
+  };
+
+  // Going back to the mode one came from gives the level one had, not its rounded image.
+  let origin: { from: Cut; mode: Mode; level: number } | null = null;
+
+  return {
+    ...traits,
+    status,
+    notice,
+    fault,
+    hover,
+    camera,
+    scene,
+    law,
+    cut,
+    link,
+    selectedNeurons: selected,
+    setLevel: (level: number) => change({ threshold: level }),
+    setLaw: (law: Law) => change({ null: law }),
+    /** Changes the mode and converts the level, so that about the same edges stay. */
+    setMode(mode: Mode) {
+      const now = cut.value;
+      if (!now || !scene.value || mode === now.mode) return;
+      const back = origin?.mode === now.mode && origin.level === now.level && origin.from;
+      const level =
+        back && back.mode === mode && back.law === now.law
+          ? back.level
+          : convert(scene.value, now, mode);
+      origin = { from: now, mode, level };
+      change({ threshold_mode: mode, threshold: level });
+    },
+    resetCamera: () => {
+      camera.value = WHOLE;
+    },
+    setYScale: (scale: PublicTraits["y_scale"]) => change({ y_scale: scale }),
+    togglePane(pane: string) {
+      const open = traits.panes.value;
+      change({ panes: open.includes(pane) ? open.filter((at) => at !== pane) : [...open, pane] });
+    },
+    chooseLink(index: number) {
+      const at = scene.value?.links[index];
+      if (!at || !scene.value) return;
+      const { maps } = scene.value;
+      change({ selected_link: [maps[at.producer].name, maps[at.consumer].name] });
+    },
+    select(neurons: readonly Neuron[]) {
+      const maps = scene.value?.maps ?? [];
+      change({ selected: neurons.map(({ map, k }) => [maps[map].name, k]) });
+    },
+  };
+}
+
+export const sameNeuron = (a: Neuron, b: Neuron) => a.map === b.map && a.k === b.k;

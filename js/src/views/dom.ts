@@ -1,0 +1,46 @@
+// Elements in one expression. Texts become text nodes, never markup: names come from models.
+
+export type Child = Node | string | number | null | undefined | false;
+type Attributes = Readonly<Record<string, string | number | boolean | null | undefined>>;
+
+export function h<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  attributes: Attributes = {},
+  ...children: Child[]
+): HTMLElementTagNameMap[K] {
+  const element = document.createElement(tag);
+  setAttributes(element, attributes);
+  element.append(...nodes(children));
+  return element;
+}
+
+export function setAttributes(element: Element, attributes: Attributes): void {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === false || value === null || value === undefined) element.removeAttribute(name);
+    else element.setAttribute(name, value === true ? "" : String(value));
+  }
+}
+
+export function fill(element: Element, ...children: Child[]): void {
+  element.replaceChildren(...nodes(children));
+}
+
+/** A name from a model: kept apart from the direction of the text around it. */
+export function nameOf(name: string, attributes: Attributes = {}): HTMLElement {
+  return h("bdi", { class: "svr-name", ...attributes }, name);
+}
+
+/** A drop-down of values and their words. */
+export function dropDown(label: string, options: readonly (readonly [string, string])[]) {
+  return h(
+    "select",
+    { "aria-label": label },
+    ...options.map(([value, words]) => h("option", { value }, words)),
+  );
+}
+
+function nodes(children: readonly Child[]): (Node | string)[] {
+  return children
+    .filter((child) => child !== null && child !== undefined && child !== false)
+    .map((child) => (typeof child === "number" ? String(child) : (child as Node | string)));
+}

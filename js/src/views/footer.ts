@@ -1,0 +1,164 @@
+// The line beneath the picture: the threshold, and what it leaves, counted.
+
+import { count, level as levelText, parseLevel, pValue, significant } from "../format.js";
+import type { Law, Mode, Scene } from "../scene.js";
+import { type Cut, isLevel, RANGES } from "../threshold.js";
+import { dropDown, fill, h, nameOf } from "./dom.js";
+import type { View } from "./view.js";
+
+export const MODE_WORDS: Readonly<Record<Mode, string>> = {
+  fdr: "FDR",
+  p: "p-value",
+  sigma: "sigma",
+  bonferroni: "Bonferroni",
+};
+const LAW_WORDS: Readonly<Record<Law, string>> = { exact: "exact null", chi2: "χ² null" };
+
+export function footer(view: View): HTMLElement {
+  return h("div", { class: "svr-bar svr-footer" }, threshold(view), counts(view));
+}
+
+function threshold(view: View): HTMLElement {
+  const { state } = view;
+  const slider = h("input", { type: "range", min: 0, step: 1, "aria-label": "threshold" });
+  const field = h("input", {
+    type: "text",
+    inputmode: "decimal",
+    size: 8,
+    spellcheck: "false",
+    autocomplete: "off",
+    "aria-label": "significance level",
+  });
+  const message = h("span", { class: "svr-message", role: "alert" });
+  const mode = dropDown("mode", Object.entries(MODE_WORDS));
+  const law = dropDown("null law", Object.entries(LAW_WORDS));
+
+  view.watch(() => {
+    const scene = state.scene.value;
+    const cut = state.cut.value;
+    for (const control of [slider, mode, law]) control.disabled = !scene;
+    field.hidden = !scene;
+    if (!scene || !cut) return;
+    for (const [select, known] of [
+      [mode, scene.modes],
+      [law, scene.laws],
+    ] as const) {
+      for (const option of select.options) option.hidden = !known.includes(option.value as never);
+    }
+    mode.value = cut.mode;
+    law.value = cut.law;
+    slider.max = String(scene.stops[cut.law][cut.mode].level.length - 1);
+    slider.value = String(Math.round(cut.stop));
+    const share = cut.stop / Math.max(1, Number(slider.max));
+    slider.style.setProperty("--svr-share", `${(share * 100).toFixed(2)}%`);
+    const words = levelText(state.threshold.value);
+    slider.setAttribute("aria-valuetext", `${MODE_WORDS[cut.mode]} ${words}`);
+    field.value = words;
+    field.size = Math.max(5, words.length);
+    message.textContent = cut.exact
+      ? ""
+      : `shown at ${levelText(cut.level)}, the nearest level known here`;
+  });
+
+  view.listen(slider, "input", () => {
+    const scene = state.scene.value;
+    const cut = state.cut.value;
+    if (scene && cut) state.setLevel(scene.stops[cut.law][cut.mode].level[Number(slider.value)]);
+  });
+  const commit = () => {
+    const chosen = state.threshold_mode.value;
+    const typed = parseLevel(field.value);
+    const before = state.threshold.value;
+    if (field.value.trim() === levelText(before)) return;
+    if (isLevel(chosen, typed)) {
+      message.textContent = "";
+      state.setLevel(typed);
+      // Nothing changes where the same number was typed in another form.
+      field.value = levelText(typed);
+      return;
+    }
+    message.textContent = `${MODE_WORDS[chosen]} lies ${RANGES[chosen].words}`;
+    field.value = levelText(before);
+  };
+  view.listen(field, "change", commit);
+  view.listen(field, "keydown", (event) => {
+    if (event.key === "Escape") field.value = levelText(state.threshold.value);
+    if (event.key === "Escape" || event.key === "Enter") field.blur();
+  });
+  view.listen(mode, "change", () => state.setMode(mode.value as Mode));
+  view.listen(law, "change", () => state.setLaw(law.value as Law));
+
+  return h(
+    "div",
+    { class: "svr-threshold" },
+    h("span", { "aria-hidden": true }, "threshold"),
+    slider,
+    mode,
+    field,
+    law,
+    message,
+  );
+}
+
+function counts(view: View): HTMLElement {
+  const { state } = view;
+  const numbers = {
+    shown: h("b", { "data-svr": "shown" }),
+    significant: h("b", { "data-svr": "significant" }),
+    expected: h("b", { "data-svr": "expected" }),
+  };
+  const strongest = h("span", { class: "svr-strongest" });
+  const line = h(
+    "div",
+    { class: "svr-counts", role: "status" },
+    h(
+      "span",
+      {},
+      numbers.shown,
+      " shown of ",
+      numbers.significant,
+      " significant · ",
+      numbers.expected,
+      " expected by chance",
+    ),
+    strongest,
+  );
+  const write = (element: HTMLElement, text: string, value: number) => {
+    element.textContent = text;
+    element.dataset.value = String(value);
+  };
+  view.watch(() => {
+    const scene = state.scene.value;
+    const cut = state.cut.value;
+    line.hidden = !scene || !cut;
+    if (!scene || !cut) return;
+    write(numbers.shown, count(cut.drawn), cut.drawn);
+    write(numbers.significant, count(cut.significant), cut.significant);
+    write(numbers.expected, expectation(cut.expected), cut.expected);
+    fill(strongest, ...(cut.significant === 0 ? nothingSignificant(scene, cut) : []));
+  });
+  return line;
+}
+
+/** Says that there is nothing to see, and how far the strongest edge is from it. */
+function nothingSignificant(scene: Scene, cut: Cut): (Node | string)[] {
+  let best: { link: number; log10p: number } | null = null;
+  scene.links.forEach(({ strongest }, link) => {
+    const log10p = strongest?.log10_p[cut.law];
+    if (log10p === undefined || log10p === null) return;
+    if (!best || log10p < best.log10p) best = { link, log10p };
+  });
+  if (!best) return ["Nothing is significant: no edge was tested."];
+  const { link, log10p } = best as { link: number; log10p: number };
+  const { producer, consumer, strongest } = scene.links[link];
+  const end = (map: number, k: number) => [nameOf(scene.maps[map].name), `\u00a0·\u00a0${k}`];
+  return [
+    "Nothing is significant; the strongest edge, ",
+    ...end(producer, strongest?.m ?? 0),
+    " → ",
+    ...end(consumer, strongest?.n ?? 0),
+    `, has p = ${pValue(log10p)}`,
+  ];
+}
+
+const expectation = (value: number) => (value >= 10 || value === 0 ? count(value) : significant(value, 2));

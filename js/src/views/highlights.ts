@@ -1,0 +1,153 @@
+// What the pointer is over and what is selected, drawn in the accent colour above the picture.
+
+import { computed, type ReadonlySignal } from "@preact/signals-core";
+import { css, kindColour, mix, NEURON_RADIUS } from "../paint.js";
+import { createPath, tracePath } from "../paths.js";
+import type { Edge, Neuron } from "../picking.js";
+import type { Layout } from "../layout.js";
+import type { Scene } from "../scene.js";
+import type { Hover } from "../state.js";
+import type { Cut } from "../threshold.js";
+import { h } from "./dom.js";
+import type { Stage } from "./stage.js";
+import { oncePerFrame, type View } from "./view.js";
+
+export interface Lit {
+  readonly neurons: readonly Neuron[];
+  readonly edges: readonly Edge[];
+}
+
+export interface Highlights {
+  readonly canvas: HTMLCanvasElement;
+  /** What the pointer or the keyboard is at, with the edges that light up for it. */
+  readonly hovered: ReadonlySignal<Lit>;
+}
+
+const NOTHING: Lit = { neurons: [], edges: [] };
+
+export function highlights(view: View, stage: Stage): Highlights {
+  const { state } = view;
+  const canvas = h("canvas", { class: "svr-lit", "aria-hidden": true });
+  const context = canvas.getContext("2d");
+  if (!context) throw new Error("this browser gives no 2D canvas");
+
+  const hovered = computed<Lit>(() => {
+    const scene = state.scene.value;
+    const cut = state.cut.value;
+    const hover = state.hover.value;
+    return scene && cut && hover ? litBy(scene, cut, hover) : NOTHING;
+  });
+  const selected = computed<Lit>(() => {
+    const scene = state.scene.value;
+    const cut = state.cut.value;
+    const neurons = state.selectedNeurons.value;
+    if (!scene || !cut || neurons.length === 0) return NOTHING;
+    return { neurons, edges: incidentEdges(scene, cut, neurons) };
+  });
+
+  const draw = oncePerFrame(view, () => {
+    const scene = state.scene.peek();
+    const layout = stage.layout.peek();
+    const palette = view.palette.peek();
+    const ratio = stage.ratio.peek();
+    const width = Math.round((layout?.size.width ?? 0) * ratio);
+    const height = Math.round((layout?.size.height ?? 0) * ratio);
+    if (canvas.width !== width || canvas.height !== height) {
+      canvas.width = width;
+      canvas.height = height;
+    }
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.clearRect(0, 0, width, height);
+    if (!scene || !layout || !palette) return;
+    const accent = css(palette.accent);
+    context.strokeStyle = accent;
+    for (const { neurons, edges } of [selected.peek(), hovered.peek()]) {
+      strokeEdges(context, scene, layout, edges);
+      for (const neuron of neurons) {
+        const { start, kind } = scene.maps[neuron.map];
+        const x = layout.x[neuron.map];
+        const y = layout.y[start + neuron.k];
+        const hue = kindColour(palette, kind);
+        circle(context, x, y, NEURON_RADIUS + 3);
+        context.fillStyle = css(palette.paper);
+        context.fill();
+        context.lineWidth = 2;
+        context.stroke();
+        circle(context, x, y, NEURON_RADIUS);
+        context.fillStyle = css(mix(palette.neutral, hue, scene.intensity[start + neuron.k]));
+        context.fill();
+      }
+    }
+  });
+  view.watch(() => {
+    for (const cause of [hovered, selected, stage.layout, stage.ratio, stage.appearances]) {
+      cause.value;
+    }
+    view.palette.value;
+    draw();
+  });
+  return { canvas, hovered };
+}
+
+function litBy(scene: Scene, cut: Cut, hover: Hover): Lit {
+  if (hover.kind === "neuron") {
+    return { neurons: [hover.neuron], edges: incidentEdges(scene, cut, [hover.neuron]) };
+  }
+  const { link, m, n, edge } = hover;
+  const { producer, consumer } = scene.links[link];
+  const neurons = [
+    { map: producer, k: m },
+    { map: consumer, k: n },
+  ];
+  return { neurons, edges: [{ link, m, n, edge: edge ?? -1 }] };
+}
+
+/** The drawn edges that begin or end in one of the neurons, strong ones first within each link. */
+export function incidentEdges(scene: Scene, cut: Cut, neurons: readonly Neuron[]): Edge[] {
+  const ends = neurons.map(({ map, k }) => ({ map, k }));
+  const edges: Edge[] = [];
+  scene.links.forEach(({ producer, consumer, start }, link) => {
+    const out = new Set(ends.filter(({ map }) => map === producer).map(({ k }) => k));
+    const into = new Set(ends.filter(({ map }) => map === consumer).map(({ k }) => k));
+    if (out.size === 0 && into.size === 0) return;
+    for (let edge = start; edge < start + cut.drawnPerLink[link]; edge++) {
+      const m = scene.edgeM[edge];
+      const n = scene.edgeN[edge];
+      if (out.has(m) || into.has(n)) edges.push({ link, m, n, edge });
+    }
+  });
+  return edges;
+}
+
+/** Strokes edges in a few passes, each with the opacity of its share of weights. */
+function strokeEdges(
+  context: CanvasRenderingContext2D,
+  scene: Scene,
+  layout: Layout,
+  edges: readonly Edge[],
+): void {
+  const bins = 6;
+  const path = createPath();
+  const binOf = ({ edge }: Edge) => {
+    const share = edge < 0 ? 1 : scene.edgeWeight[edge] / scene.largestWeight;
+    return Math.min(bins - 1, Math.floor(Math.sqrt(share) * bins));
+  };
+  for (let bin = 0; bin < bins; bin++) {
+    context.globalAlpha = 0.3 + (0.7 * (bin + 1)) / bins;
+    context.lineWidth = 1 + (0.75 * bin) / bins;
+    context.beginPath();
+    for (const edge of edges) {
+      if (binOf(edge) !== bin) continue;
+      const { points, length } = tracePath(scene, layout, edge.link, edge.m, edge.n, path);
+      context.moveTo(points[0], points[1]);
+      for (let at = 2; at < length; at += 2) context.lineTo(points[at], points[at + 1]);
+    }
+    context.stroke();
+  }
+  context.globalAlpha = 1;
+}
+
+function circle(context: CanvasRenderingContext2D, x: number, y: number, radius: number): void {
+  context.beginPath();
+  context.arc(x, y, radius, 0, 2 * Math.PI);
+}

@@ -1,0 +1,66 @@
+// What the colours mean.
+
+import { significant } from "../format.js";
+import { css, edgeAlpha, kindColour, mix } from "../paint.js";
+import { fill, h } from "./dom.js";
+import type { View } from "./view.js";
+
+const STEPS = [0, 0.25, 0.5, 0.75, 1];
+
+export function legend(view: View): HTMLElement {
+  const { state } = view;
+  const element = h("div", { class: "svr-legend", role: "note", "aria-label": "legend" });
+  view.watch(() => {
+    const scene = state.scene.value;
+    const cut = state.cut.value;
+    const palette = view.palette.value;
+    if (!scene || !cut || !palette) return fill(element);
+    const kinds = [...new Set(scene.maps.map(({ kind }) => kind))];
+    const dots = kinds.map((kind) => {
+      const style = `background:${css(kindColour(palette, kind))}`;
+      return h("span", {}, h("i", { class: "svr-dot", style }), kind);
+    });
+    const hue = kindColour(palette, kinds[0] ?? "other");
+    const shades = STEPS.map((share) => css(mix(palette.neutral, hue, share)));
+    const intensity = h(
+      "span",
+      { title: "How far a neuron's edges depart from chance, within its map (paper, section 3.2)" },
+      "intensity 0",
+      ramp(shades),
+      "1",
+    );
+    let weakest = Number.POSITIVE_INFINITY;
+    let strongest = 0;
+    cut.drawnPerLink.forEach((drawn, link) => {
+      if (drawn === 0) return;
+      const { start } = scene.links[link];
+      weakest = Math.min(weakest, scene.edgeWeight[start + drawn - 1]);
+      strongest = Math.max(strongest, scene.edgeWeight[start]);
+    });
+    const greys = STEPS.map((share) => {
+      const alpha = edgeAlpha(weakest + (strongest - weakest) * share, scene.largestWeight);
+      return css(mix(palette.paper, palette.ink, alpha));
+    });
+    const weight = h(
+      "span",
+      {},
+      `edge weight ${significant(weakest, 2)}`,
+      ramp(greys),
+      significant(strongest, 2),
+    );
+    const backward = scene.links.some((link) => link.backward);
+    fill(
+      element,
+      ...dots,
+      intensity,
+      strongest > 0 && weight,
+      backward && h("span", {}, h("i", { class: "svr-dash" }), "backward"),
+    );
+  });
+  return element;
+}
+
+function ramp(colours: readonly string[]): HTMLElement {
+  const style = `background:linear-gradient(to right, ${colours.join(", ")})`;
+  return h("i", { class: "svr-ramp", style });
+}

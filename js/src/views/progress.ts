@@ -1,0 +1,42 @@
+// What stands in the picture's place while it is computed, and when that failed.
+
+import { count, duration } from "../format.js";
+import { fill, h, nameOf } from "./dom.js";
+import type { View } from "./view.js";
+
+export function progress(view: View): HTMLElement {
+  const { state } = view;
+  const element = h("div", { class: "svr-progress", "data-svr": "status" });
+  const cancel = h("button", { type: "button", class: "svr-tool" }, "Cancel");
+  view.listen(cancel, "click", () => {
+    cancel.disabled = true;
+    view.cancel();
+  });
+  view.watch(() => {
+    const status = state.status.value ?? { state: "computing" };
+    element.dataset.state = status.state;
+    element.classList.toggle("svr-over", state.scene.value !== null);
+    element.hidden = status.state === "ready";
+    if (status.state === "failed") {
+      fill(
+        element,
+        h("strong", { role: "alert" }, "The computation failed"),
+        h("p", {}, status.message || "Python gave no reason."),
+      );
+      return;
+    }
+    const { map, done = 0, total = 0, seconds_left: left } = status;
+    const bar = h("progress", { "aria-label": "maps decomposed", max: total || 1 });
+    if (total > 0) bar.value = done;
+    const counted = total > 0 ? `${count(done)} of ${count(total)} maps` : "";
+    const time = left === null || left === undefined ? "" : `about ${duration(left)} left`;
+    fill(
+      element,
+      h("div", {}, ...(map ? ["Decomposing ", nameOf(map, { title: map })] : ["Computing"])),
+      bar,
+      h("div", { class: "svr-soft" }, [counted, time].filter(Boolean).join(" · ")),
+      cancel,
+    );
+  });
+  return element;
+}

@@ -1,0 +1,64 @@
+// The plot's size and the layout that follows from it, shared by all that is drawn there.
+
+import { computed, type ReadonlySignal, signal } from "@preact/signals-core";
+import { type Layout, layOut, type Margins } from "../layout.js";
+import { h } from "./dom.js";
+import type { View } from "./view.js";
+
+export interface Stage {
+  readonly element: HTMLElement;
+  readonly layout: ReadonlySignal<Layout | null>;
+  readonly ratio: ReadonlySignal<number>;
+  /** Changes whenever what is drawn may have been lost, as when an output scrolls back into view. */
+  readonly appearances: ReadonlySignal<number>;
+}
+
+export function createStage(view: View): Stage {
+  const element = h("div", { class: "svr-plot" });
+  const size = signal({ width: 0, height: 0 });
+  const ratio = signal(1);
+  const appearances = signal(0);
+
+  const measure = view.guard(() => {
+    const { clientWidth: width, clientHeight: height } = element;
+    const { width: oldWidth, height: oldHeight } = size.peek();
+    if (width !== oldWidth || height !== oldHeight) size.value = { width, height };
+    ratio.value = window.devicePixelRatio || 1;
+  });
+  const resizes = new ResizeObserver(measure);
+  const appears = new IntersectionObserver(
+    view.guard((entries: IntersectionObserverEntry[]) => {
+      if (!entries.some((entry) => entry.isIntersecting)) return;
+      measure();
+      appearances.value += 1;
+    }),
+  );
+  resizes.observe(element);
+  appears.observe(element);
+  window.addEventListener("resize", measure, { signal: view.signal });
+  view.signal.addEventListener(
+    "abort",
+    () => {
+      resizes.disconnect();
+      appears.disconnect();
+    },
+    { once: true },
+  );
+
+  const layout = computed(() => {
+    const scene = view.state.scene.value;
+    const { width, height } = size.value;
+    if (!scene || width < 40 || height < 40) return null;
+    const { y_scale, camera } = view.state;
+    return layOut(scene, y_scale.value, size.value, marginsFor(width), camera.value);
+  });
+  return { element, layout, ratio, appearances };
+}
+
+/** Room for the axes' words, and beside the first and the last column. */
+function marginsFor(width: number): Margins {
+  const beside = width < 700 ? 20 : 36;
+  return { top: 16, right: beside, bottom: 48, left: AXIS_WIDTH + beside };
+}
+
+export const AXIS_WIDTH = 56;

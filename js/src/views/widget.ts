@@ -1,0 +1,74 @@
+// The whole widget, in one element.
+
+import { signal } from "@preact/signals-core";
+import type { Host } from "../host.js";
+import type { Palette } from "../paint.js";
+import { createRequests } from "../requests.js";
+import { createState } from "../state.js";
+import { isDark, onHostTheme, readPalette } from "../theme.js";
+import { adjacencyPane } from "./adjacency.js";
+import { h } from "./dom.js";
+import { footer } from "./footer.js";
+import { graph } from "./graph.js";
+import { notices } from "./notices.js";
+import { toolbar } from "./toolbar.js";
+import { createView, type View } from "./view.js";
+
+/** Shows the widget in `element` until the signal is aborted. */
+export function mount(element: HTMLElement, host: Host, abort: AbortSignal): void {
+  const root = h("div", { class: "svr", "data-svr": "root" });
+  element.replaceChildren(root);
+  abort.addEventListener("abort", () => root.remove(), { once: true });
+  try {
+    build(root, host, abort);
+  } catch (error) {
+    console.error(error);
+    const words = `The widget could not be shown: ${(error as Error).message}`;
+    root.append(h("div", { class: "svr-notice svr-fault", role: "alert" }, words));
+  }
+}
+
+function build(root: HTMLElement, host: Host, abort: AbortSignal): void {
+  const state = createState(host, abort);
+  const palette = signal<Palette | null>(null);
+  const view = createView(state, host, createRequests(host, abort), abort, palette);
+  followTheme(root, view, (next) => {
+    palette.value = next;
+  });
+  view.watch(() => {
+    root.style.setProperty("--svr-height", `${state.height.value}px`);
+    const { value } = state.scene;
+    const name = value ? `Singular value representation of ${value.model}` : "SVR widget";
+    root.setAttribute("aria-label", name);
+  });
+  root.setAttribute("role", "group");
+  root.append(
+    toolbar(view),
+    notices(view),
+    h("div", { class: "svr-body" }, graph(view), adjacencyPane(view)),
+    footer(view),
+  );
+  // Keys that mean something here mean something else to a notebook.
+  for (const type of ["keydown", "keyup", "keypress"] as const) {
+    view.listen(root, type, (event) => event.stopPropagation());
+  }
+}
+
+function followTheme(root: HTMLElement, view: View, use: (palette: Palette) => void): void {
+  const themeHost = { document, matchMedia: (query: string) => window.matchMedia(query) };
+  const apply = () => {
+    const theme = view.state.theme.peek() ?? "auto";
+    root.dataset.theme = isDark(theme, themeHost) ? "dark" : "light";
+    // With a theme of its own the widget does not borrow the host's background.
+    root.dataset.followsHost = String(theme === "auto");
+    use(readPalette(root));
+  };
+  view.watch(() => {
+    view.state.theme.value;
+    apply();
+  });
+  onHostTheme(themeHost, view.guard(apply), view.signal);
+  // The style sheet may arrive after the first frame.
+  const frame = requestAnimationFrame(view.guard(apply));
+  view.signal.addEventListener("abort", () => cancelAnimationFrame(frame), { once: true });
+}

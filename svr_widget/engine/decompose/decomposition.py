@@ -1,0 +1,177 @@
+"""The spectral neurons of one linear map (paper, sections 2.2, 4.2 and 4.4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from svr_widget.engine.decompose.certificate import Certificate, certify
+from svr_widget.engine.decompose.drivers import Array, Factors, factorise
+from svr_widget.engine.errors import SVRError, nearest_name
+
+Flattening = Literal["svr", "cosvr"]
+
+# Two singular values closer than this many roundings (one of the weights' own precision relative to
+# the value, plus the driver's error in it) leave their vectors free to rotate into one another.
+CLUSTER_ROUNDINGS = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Decomposition:
+    """Spectral neurons of a map, by decreasing singular value; all tensors on the CPU.
+
+    Attributes:
+        U: output representations; SVR ``[out/groups, M]``, co-SVR ``[out/groups, *kernel, M]``.
+            The component of largest magnitude of each neuron's ``U`` is positive.
+        S: float64 ``[M]``, singular values.
+        V: input representations; SVR ``[in/groups, *kernel, M]``, co-SVR ``[in/groups, M]``.
+        null: bool ``[M]``; the singular value is zero to the driver's accuracy, so the vectors
+            are arbitrary.
+        clusters: int64 ``[M]``; neurons with one label have singular values too close for their
+            vectors to be determined: only the space that they span means something.
+        groups: int64 ``[M]``, the group of a grouped map that the neuron lives in.
+        group_count: how many groups the map has; 1 for an ordinary one.
+        certificate: the measured error of the whole decomposition, before any truncation.
+        method: ``"svr"`` or ``"cosvr"``.
+        rank: how many neurons the map has; more than ``len(S)`` where it was truncated.
+        energy: the sum of squares of all ``rank`` singular values.
+    """
+
+    U: Tensor
+    S: Tensor
+    V: Tensor
+    null: Tensor
+    clusters: Tensor
+    groups: Tensor
+    group_count: int
+    certificate: Certificate
+    method: Flattening
+    rank: int
+    energy: float
+
+    @property
+    def driver(self) -> str:
+        """The driver that was used; joined by ``+`` where a grouped map needed several."""
+        return self.certificate.driver
+
+    def __len__(self) -> int:
+        return len(self.S)
+
+    def __repr__(self) -> str:
+        count = f"{len(self)} of {self.rank}" if len(self) < self.rank else str(len(self))
+        largest = f", S[0]={float(self.S[0]):.4g}" if len(self) else ""
+        return f"Decomposition({self.method}, {count} neurons{largest}, driver={self.driver!r})"
+
+
+def decompose(
+    weight: Tensor,
+    groups: int = 1,
+    method: Flattening = "svr",
+    rank: int | None = None,
+    *,
+    exact_certificate: bool = False,
+    seed: int = 0,
+) -> Decomposition:
+    """Decompose a canonical weight ``[out, in/groups, *kernel]``, float32 or float64 and finite.
+
+    Args:
+        weight: the weight; its values alone matter, it is not modified.
+        groups: a grouped map is the direct sum of its groups: each is decomposed by itself and
+            the neurons are merged by decreasing singular value.
+        method: ``"svr"`` flattens to ``[out, in * z]`` (section 4.2), ``"cosvr"`` to
+            ``[out * z, in]`` (section 4.4).
+        rank: keep the first ``rank`` neurons of the full decomposition.
+        exact_certificate: form the certificate's norms in full instead of by random probes.
+        seed: seeds the probes.
+
+    Raises:
+        SVRError: an unknown method, or a rank below 1.
+    """
+    check_method(method, get_args(Flattening))
+    if rank is not None and rank < 1:
+        raise SVRError(f"rank must be at least 1 (or None for all neurons), got {rank}")
+    kernel = tuple(weight.shape[2:])
+    stack = _flatten(weight, groups, method)
+    factors = factorise(stack)
+    _fix_signs(factors)
+    certificate = certify(stack, factors, exact=exact_certificate, seed=seed)
+    merged = np.argsort(-factors.S.ravel(), kind="stable")
+    kept = merged[:rank]
+
+    def arrange(vectors: Array, shape: tuple[int, ...]) -> Tensor:
+        if groups == 1:
+            columns = vectors[0] if rank is None else np.ascontiguousarray(vectors[0][:, kept])
+        else:
+            columns = np.concatenate(list(vectors), axis=1)[:, kept]
+        return torch.from_numpy(columns).reshape(*shape, len(kept))
+
+    out_side, in_side = (weight.shape[0] // groups,), (weight.shape[1],)
+    clusters = _clusters(factors, float(np.finfo(_dtype(weight)).eps))
+    return Decomposition(
+        U=arrange(factors.U, out_side if method == "svr" else out_side + kernel),
+        S=torch.from_numpy(factors.S.ravel()[kept]),
+        V=arrange(factors.V, in_side + kernel if method == "svr" else in_side),
+        null=torch.from_numpy(factors.null.ravel()[kept]),
+        clusters=torch.from_numpy(_by_first_appearance(clusters.ravel()[kept])),
+        groups=torch.from_numpy(kept // max(factors.S.shape[1], 1)),
+        group_count=groups,
+        certificate=certificate,
+        method=method,
+        rank=len(merged),
+        energy=float(np.sum(factors.S**2)),
+    )
+
+
+def check_method(method: str, known: tuple[str, ...]) -> None:
+    """Raise ``SVRError`` with the nearest name unless ``method`` is one of ``known``."""
+    if method not in known:
+        names, hint = ", ".join(map(repr, known)), nearest_name(method, known)
+        raise SVRError(f"method must be one of {names}, got {method!r}{hint}")
+
+
+def _dtype(weight: Tensor) -> type[np.floating]:
+    return np.float64 if weight.dtype == torch.float64 else np.float32
+
+
+def _flatten(weight: Tensor, groups: int, method: Flattening) -> Array:
+    """The matrices of the groups: ``[groups, out/groups (* z), in/groups (* z)]``."""
+    out_channels, in_channels = weight.shape[0] // groups, weight.shape[1]
+    tensor = weight.detach().cpu().reshape(groups, out_channels, in_channels, -1)
+    if method == "cosvr":
+        tensor = tensor.transpose(2, 3).reshape(groups, -1, in_channels)
+    else:
+        tensor = tensor.reshape(groups, out_channels, -1)
+    return np.asarray(tensor.contiguous().numpy().astype(_dtype(weight), copy=False))
+
+
+def _fix_signs(factors: Factors) -> None:
+    """Make the component of largest magnitude of each column of U positive, in place."""
+    if factors.U.size == 0:
+        return
+    largest = np.abs(factors.U).argmax(axis=1)[:, None, :]
+    signs = np.where(np.take_along_axis(factors.U, largest, axis=1) < 0, -1, 1)
+    signs = signs.astype(factors.U.dtype)
+    np.multiply(factors.U, signs, out=factors.U)
+    np.multiply(factors.V, signs, out=factors.V)
+
+
+def _clusters(factors: Factors, rounding: float) -> NDArray[np.int64]:
+    """Labels ``[g, M]`` of runs of near-equal singular values within each group."""
+    S = factors.S
+    tolerance = CLUSTER_ROUNDINGS * (rounding * S + factors.error)
+    apart = S[:, :-1] - S[:, 1:] > tolerance[:, :-1]
+    labels = np.zeros(S.shape, np.int64)
+    labels[:, 1:] = np.cumsum(apart, axis=1)
+    return labels + S.shape[1] * np.arange(S.shape[0])[:, None]
+
+
+def _by_first_appearance(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Renumber labels 0, 1, 2... in the order in which they first appear."""
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    place = np.argsort(np.argsort(first))
+    return np.asarray(place[inverse], dtype=np.int64)

@@ -1,0 +1,239 @@
+"""Three ways to the SVD of a matrix, and the choice between them by what the matrix needs.
+
+``gram``    the Gram matrix of the short side in float64: as good as a float32 SVD in a fraction
+            of its time, while no singular value falls below 1e-5 of the largest.
+``lapack``  divide and conquer in float64: an error of a few ``eps * S[0]`` in every value.
+``jacobi``  one-sided Jacobi after two pivoted triangular factorisations: small singular values
+            keep their *relative* accuracy where rows or columns differ in scale, which is what
+            near-kernels are made of (paper, section 5.2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+"""A float32 or float64 array."""
+
+EPSILON = float(np.finfo(np.float64).eps)
+
+# Below this ratio to S[0] an eigenvalue of the Gram matrix has lost too many digits: the relative
+# error of its singular value, about eps * (S[0] / s)^2, passes 1e-6.
+GRAM_FLOOR = 1e-5
+# Below this ratio the long side's vectors A^T u / s would visibly lose digits of float32, so they
+# are formed in float64.
+SINGLE_FLOOR = 0.1
+# Entries in this range are multiplied and summed in float32 without overflow or underflow.
+SINGLE_RANGE = (1e-18, 1e18)
+# Below this ratio the error of divide and conquer, a few eps * S[0], passes 1e-6 of the value.
+LAPACK_FLOOR = 1e-9
+# Jacobi beats divide and conquer by the spread of the sizes of rows or columns, and only by that.
+LITTLE_SPREAD = 1e-3
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Thin SVDs ``U diag(S) V^T`` of a stack of ``g`` matrices ``[m, n]``, ``M = min(m, n)``.
+
+    Attributes:
+        U: ``[g, m, M]``, V: ``[g, n, M]``, float32 where every matrix allowed it, else float64.
+        S: float64 ``[g, M]``, decreasing within each matrix.
+        error: float64 ``[g, M]``, the rounding error of the driver in each singular value.
+        null: bool ``[g, M]``, the singular values that are zero to the driver's accuracy.
+        drivers: the drivers that were used, most used first.
+    """
+
+    U: Array
+    S: NDArray[np.float64]
+    V: Array
+    error: NDArray[np.float64]
+    null: NDArray[np.bool_]
+    drivers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Single:
+    """The thin SVD of one matrix."""
+
+    U: Array
+    S: NDArray[np.float64]
+    V: Array
+    error: NDArray[np.float64]
+    null: NDArray[np.bool_]
+    driver: str
+
+    @property
+    def transposed(self) -> _Single:
+        return replace(self, U=self.V, V=self.U)
+
+
+def factorise(stack: Array) -> Factors:
+    """The thin SVDs of finite float32 or float64 matrices ``[g, m, n]``.
+
+    float32 matrices go through their Gram matrices together; those that this does not suit, and
+    float64 ones, go one by one through a driver that does.
+    """
+    count, rows, columns = stack.shape
+    rank = min(rows, columns)
+    U, V = (np.zeros((count, size, rank), stack.dtype) for size in (rows, columns))
+    S, error = np.zeros((count, rank)), np.zeros((count, rank))
+    null = np.zeros((count, rank), np.bool_)
+    done = np.zeros(count, np.bool_)
+    drivers = {"gram": 0}
+    if stack.dtype == np.float32 and rank > 0:
+        if rows <= columns:
+            U, S, V, done = gram(stack)
+        else:
+            V, S, U, done = gram(stack.swapaxes(1, 2))
+        drivers["gram"] = int(done.sum())
+        error[done] = _gram_error(S[done])
+    if not done.all():
+        U, V = U.astype(np.float64), V.astype(np.float64)
+    for index in np.flatnonzero(~done):
+        one = _one(stack[index])
+        U[index], S[index], V[index] = one.U, one.S, one.V
+        error[index], null[index] = one.error, one.null
+        drivers[one.driver] = drivers.get(one.driver, 0) + 1
+    used = sorted((name for name in drivers if drivers[name]), key=lambda name: -drivers[name])
+    return Factors(U, S, V, error, null, tuple(used))
+
+
+def gram(wide: Array) -> tuple[Array, NDArray[np.float64], Array, NDArray[np.bool_]]:
+    """Factors of float32 matrices ``[g, m, n]``, ``m <= n``, by their Gram matrices.
+
+    Returns:
+        U ``[g, m, m]`` and V ``[g, n, m]`` in float32, S ``[g, m]``, and bool ``[g]``: whether
+        the matrix is well enough conditioned; where False, the factors are not to be used.
+    """
+    exact = wide.astype(np.float64)
+    eigenvalues, left = np.linalg.eigh(exact @ exact.swapaxes(1, 2))
+    left = left[:, :, ::-1]
+    S = np.sqrt(np.maximum(eigenvalues[:, ::-1], 0.0))
+    done = (S[:, 0] > 0) & (S[:, -1] >= GRAM_FLOOR * S[:, 0])
+    peak = float(np.abs(wide).max())
+    strong = 0
+    if SINGLE_RANGE[0] < peak < SINGLE_RANGE[1]:
+        weakest = SINGLE_FLOOR * S[:, :1]
+        strong = int(np.count_nonzero(weakest <= S, axis=1).min())
+    scaled = left / np.where(S > 0, S, 1.0)[:, None, :]
+    right = np.empty((wide.shape[0], wide.shape[2], wide.shape[1]), np.float32)
+    right[:, :, :strong] = wide.swapaxes(1, 2) @ scaled[:, :, :strong].astype(np.float32)
+    right[:, :, strong:] = exact.swapaxes(1, 2) @ scaled[:, :, strong:]
+    return left.astype(np.float32), S, right, done
+
+
+def _gram_error(S: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(EPSILON * S[..., :1] ** 2 / S)
+
+
+def _one(matrix: Array) -> _Single:
+    """The SVD of one matrix by an accurate driver.
+
+    Rows and columns that are exactly zero are set aside first: they give exact null neurons, whose
+    output representation is the zero row itself.
+    """
+    rows, columns = (np.asarray(matrix.any(axis=axis)) for axis in (1, 0))
+    if not rows.any():
+        none, empty = np.zeros(0), np.zeros((0, 0))
+        core = _Single(empty, none, empty, none, none > 0, "zero")
+    elif rows.all() and columns.all():
+        return _accurate(matrix)
+    else:
+        core = _accurate(np.ascontiguousarray(matrix[np.ix_(rows, columns)]))
+    rank = min(matrix.shape)
+    padding = (0, rank - len(core.S))
+    return _Single(
+        _complete(core.U, rows, rank),
+        np.pad(core.S, padding),
+        _complete(core.V, columns, rank),
+        np.pad(core.error, padding),
+        np.pad(core.null, padding, constant_values=True),
+        core.driver,
+    )
+
+
+def _accurate(matrix: Array) -> _Single:
+    if matrix.shape[0] > matrix.shape[1]:
+        return _accurate(matrix.T).transposed
+    if matrix.dtype == np.float32:  # the Gram matrix may have failed for zero rows only
+        U, S, V, done = gram(matrix[None])
+        if done.all():
+            return _Single(U[0], S[0], V[0], _gram_error(S[0]), S[0] < 0, "gram")
+    wide = matrix.astype(np.float64)
+    size = np.abs(wide)
+    row_spread = _spread(size.max(axis=1))
+    if row_spread < LAPACK_FLOOR:  # a singular value below that is certain
+        return jacobi(wide)
+    factors = lapack(wide)
+    spread = min(row_spread, _spread(size.max(axis=0)))
+    if factors.S[-1] < LAPACK_FLOOR * factors.S[0] and spread < LITTLE_SPREAD:
+        return jacobi(wide)
+    return factors
+
+
+def _spread(sizes: NDArray[np.float64]) -> float:
+    return float(sizes.min() / sizes.max())
+
+
+def lapack(wide: NDArray[np.float64]) -> _Single:
+    """By divide and conquer in float64 on ``[m, n]``, ``m <= n``."""
+    right, S, left = scipy.linalg.svd(
+        wide.T, full_matrices=False, lapack_driver="gesdd", check_finite=False
+    )
+    error = np.full_like(S, EPSILON * S[0])
+    return _Single(left.T, S, right, error, max(wide.shape) * error > S, "lapack")
+
+
+def jacobi(wide: NDArray[np.float64]) -> _Single:
+    """By one-sided Jacobi in float64 on ``[m, n]``, ``m <= n``, after a pivoted factorisation.
+
+    The columns are sorted by size and the rows pivoted, so that the factorisation is stable row by
+    row and column by column. A row that depends on larger ones to working precision leaves an
+    exact zero on the diagonal: an exact null neuron, told apart from one that is merely tiny.
+    """
+    order = np.argsort(-np.abs(wide).max(axis=0), kind="stable")
+    basis, upper, pivots = scipy.linalg.qr(
+        wide.T[order], mode="economic", pivoting=True, check_finite=False
+    )
+    diagonal = np.abs(np.diagonal(upper))
+    dependent = diagonal <= EPSILON * max(wide.shape) * np.abs(upper).max(axis=0)
+    upper[dependent, dependent] = 0.0
+    # joba 2: accurate for D1 C D2 with any diagonal D1, D2; jobr 0: keep even the tiniest columns.
+    values, rotated, turned, work, _, info = scipy.linalg.lapack.dgejsv(
+        np.asfortranarray(upper.T), joba=2, jobu=0, jobv=0, jobr=0, jobt=0, jobp=0
+    )
+    if info != 0:
+        raise np.linalg.LinAlgError(f"one-sided Jacobi did not converge (dgejsv info {info})")
+    left, right = np.empty_like(rotated), np.empty_like(basis)
+    left[pivots] = rotated
+    right[order] = basis @ turned
+    S = values * (work[0] / work[1])
+    null = np.arange(len(S)) >= len(S) - np.count_nonzero(dependent)
+    S[null] = 0.0
+    return _Single(left, S, right, EPSILON * S, null, "jacobi")
+
+
+def _complete(vectors: Array, present: Array, total: int) -> Array:
+    """Extend orthonormal columns on the ``present`` rows to ``total`` orthonormal columns.
+
+    The zero rows' own unit vectors come first; then any orthonormal complement will do.
+    """
+    known = vectors.shape[1]
+    complete = np.zeros((len(present), total), vectors.dtype)
+    if known:
+        complete[present, :known] = vectors
+    absent = np.flatnonzero(~present)[: total - known]
+    have = known + len(absent)
+    complete[absent, np.arange(known, have)] = 1.0
+    if have < total:
+        span = vectors.astype(np.float64)
+        others = np.random.default_rng(0).standard_normal((len(span), total - have))
+        for _ in range(2):  # twice is enough: what is left of the span is then rounding
+            others = np.linalg.qr(others - span @ (span.T @ others))[0]
+        complete[present, have:] = others
+    return complete

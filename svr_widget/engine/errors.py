@@ -1,0 +1,40 @@
+"""The errors that a user can meet; each message names the culprit and says what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SVRError(ValueError):
+    """Base of every error that svr_widget raises about a model, its weights or its options."""
+
+
+class NoMapsError(SVRError):
+    """The source holds no linear map that the SVR is defined for."""
+
+
+class UnsupportedLayerError(SVRError):
+    """A layer carries weights that have no canonical linear-map form here."""
+
+
+class WidthMismatchError(SVRError):
+    """Two maps that should follow each other do not share a width."""
+
+
+class NonFiniteWeightsError(SVRError):
+    """A weight holds NaN or infinite entries."""
+
+
+class TraceError(SVRError):
+    """Which map feeds which could not be read off the model."""
+
+
+class ThresholdError(SVRError):
+    """A significance threshold lies outside the range of its kind."""
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the known name closest to ``name``, else ``""``."""
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {matches[0]!r}?" if matches else ""

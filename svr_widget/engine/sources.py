@@ -1,0 +1,238 @@
+"""From what the caller has (a model, or weights in a list or a mapping) to maps and links."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from svr_widget.engine.errors import (
+    NoMapsError,
+    TraceError,
+    UnsupportedLayerError,
+    WidthMismatchError,
+    nearest_name,
+)
+from svr_widget.engine.links import Layout, Link
+from svr_widget.engine.maps import (
+    LinearMap,
+    Selection,
+    find_map_modules,
+    linear_map,
+    map_of,
+    unwrap,
+)
+from svr_widget.engine.trace import depths, links_from_pairs, trace
+from svr_widget.engine.weights import floating
+
+Globs = str | Iterable[str] | None
+Links = Iterable[tuple[str, str] | Link]
+
+# Entries of a state dict that a weight is computed from: their own values are not the weight.
+_PARTS = ("weight_v", "weight_g", "weight_orig", "original0", "original1", "original")
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """The linear maps of a network and which feeds which.
+
+    Attributes:
+        title: what to call it.
+        maps: by name, in order of execution.
+        links: every link between them.
+        notes: what tracing found worth saying.
+    """
+
+    title: str
+    maps: Mapping[str, LinearMap]
+    links: tuple[Link, ...]
+    notes: tuple[str, ...] = ()
+
+
+def read_network(
+    source: object,
+    example_inputs: object = None,
+    links: Links | None = None,
+    include: Globs = None,
+    exclude: Globs = None,
+) -> Network:
+    """The network behind whatever ``SVR`` was given.
+
+    Raises:
+        TypeError: a source of another kind, or example inputs for bare weights.
+        SVRError: the source cannot be used; the message names the culprit.
+    """
+    given = None if links is None else tuple(links)
+    if isinstance(source, nn.Module):
+        return _of_model(source, example_inputs, given, include, exclude)
+    if example_inputs is not None:
+        raise TypeError("example_inputs belong to an nn.Module; bare weights are not run")
+    if isinstance(source, Mapping):
+        weights = {str(name): weight for name, weight in source.items()}
+        return _of_weights(_without_suffix(weights), given, include, exclude)
+    if isinstance(source, Sequence) and not isinstance(source, str | bytes):
+        weights = {str(place): weight for place, weight in enumerate(source)}
+        return _of_weights(weights, given, include, exclude)
+    raise TypeError(
+        "SVR takes an nn.Module, a list of weights or a mapping from names to weights, "
+        f"not {type(source).__name__}"
+    )
+
+
+def _of_model(
+    model: nn.Module,
+    example_inputs: object,
+    links: Sequence[tuple[str, str] | Link] | None,
+    include: Globs,
+    exclude: Globs,
+) -> Network:
+    model = unwrap(model)
+    modules = find_map_modules(model, include, exclude)
+    outputs: Mapping[str, Layout] = {}
+    notes: tuple[str, ...] = ()
+    order = tuple(modules)
+    if links is None:
+        traced = trace(model, modules, example_inputs)
+        found, notes = traced.links, traced.notes
+        inputs, outputs = traced.input_layouts, traced.output_layouts
+        order = tuple(dict.fromkeys((*traced.order, *order)))
+    else:
+        pairs = [link for link in links if not isinstance(link, Link)]
+        made, inputs = links_from_pairs(pairs, modules)
+        found = (*made, *(link for link in links if isinstance(link, Link)))
+    _check_names(found, order)
+    depth = depths(found, order)
+    maps = {
+        name: linear_map(name, modules[name], inputs.get(name), outputs.get(name), depth[name])
+        for name in order
+    }
+    return Network(type(model).__name__, maps, found, notes)
+
+
+def _of_weights(
+    weights: Mapping[str, object],
+    links: Sequence[tuple[str, str] | Link] | None,
+    include: Globs,
+    exclude: Globs,
+) -> Network:
+    """A network of bare weights: a chain in the order given, unless the caller gives the links."""
+    selection = Selection(include, exclude)
+    chosen: dict[str, Tensor] = {}
+    for name, weight in weights.items():
+        tensor = _tensor(name, weight)
+        if tensor.ndim >= 2 and selection(name):
+            if name.rsplit(".", 1)[-1] in _PARTS:
+                raise UnsupportedLayerError(
+                    f"{name!r} is a part that a weight is computed from (weight norm, spectral "
+                    "norm or pruning), not the weight; give the model itself, or leave it out "
+                    f"with exclude={name!r}"
+                )
+            chosen[name] = floating(name, tensor)
+    selection.check(weights)
+    if not chosen:
+        raise NoMapsError(
+            f"no weight of two or more dimensions among {len(weights)} entries"
+            f"{selection.described()}; a linear map is [out, in, *kernel]"
+        )
+    if links is None:
+        pairs = list(itertools.pairwise(chosen))
+        ready: list[Link] = []
+    else:
+        pairs = [(str(link[0]), str(link[1])) for link in links if not isinstance(link, Link)]
+        ready = [link for link in links if isinstance(link, Link)]
+    made, layouts = _connect(pairs, chosen)
+    found = (*made, *ready)
+    _check_names(found, tuple(chosen))
+    depth = depths(found, tuple(chosen))
+    maps = {
+        name: map_of(
+            name,
+            "linear" if weight.ndim == 2 else "convolution",
+            weight,
+            input_layout=layouts.get(name),
+            depth=depth[name],
+        )
+        for name, weight in chosen.items()
+    }
+    title = f"{len(maps)} weight{'s' if len(maps) > 1 else ''}"
+    return Network(title, maps, found)
+
+
+def _connect(
+    pairs: Iterable[tuple[str, str]], weights: Mapping[str, Tensor]
+) -> tuple[tuple[Link, ...], dict[str, Layout]]:
+    """Links that carry all channels in order, and the layouts of flattening consumers.
+
+    A matrix after a convolution with ``c`` output channels reads ``c x h x h`` flattened with the
+    channels first where its width is ``c h^2`` (``c l`` after a 1d, ``c h^3`` after a 3d one).
+    """
+    rank = {name: place for place, name in enumerate(weights)}
+    links: list[Link] = []
+    layouts: dict[str, Layout] = {}
+    for producer, consumer in pairs:
+        _check_known((producer, consumer), weights)
+        channels, width = weights[producer].shape[0], weights[consumer].shape[1]
+        kernel = _flattened(weights[producer], weights[consumer])
+        known = layouts.get(consumer)
+        if kernel is None or (known is not None and known.index.shape[0] != channels):
+            raise WidthMismatchError(
+                f"{producer!r} {_shape(weights[producer])} has {channels} output channels, but "
+                f"{consumer!r} {_shape(weights[consumer])} reads {width}; where this is no chain, "
+                "give the nn.Module itself, or links=[(producer, consumer), ...]; weights that "
+                "stand aside go with exclude=..."
+            )
+        if kernel:
+            positions = math.prod(kernel)
+            layouts[consumer] = Layout(torch.arange(width).view(channels, positions), kernel)
+        every = torch.arange(channels)
+        backward = rank[consumer] <= rank[producer]
+        links.append(Link(producer, consumer, every, every, backward=backward))
+    return tuple(links), layouts
+
+
+def _flattened(producer: Tensor, consumer: Tensor) -> tuple[int, ...] | None:
+    """The kernel of a consumer that flattens, ``()`` for one that does not, None for a misfit."""
+    channels, width, dims = producer.shape[0], consumer.shape[1], producer.ndim - 2
+    if width == channels:
+        return ()
+    if consumer.ndim > 2 or dims == 0 or width % channels:
+        return None
+    side = round((width // channels) ** (1 / dims))
+    return (side,) * dims if side**dims * channels == width else None
+
+
+def _check_names(links: Iterable[Link], names: Sequence[str]) -> None:
+    for link in links:
+        _check_known((link.producer, link.consumer), names)
+
+
+def _check_known(ends: tuple[str, str], names: Iterable[str]) -> None:
+    for end in ends:
+        if end not in names:
+            raise TraceError(f"links: no map is called {end!r}{nearest_name(end, names)}")
+
+
+def _tensor(name: str, weight: object) -> Tensor:
+    if isinstance(weight, Tensor):
+        return weight.detach()
+    if isinstance(weight, np.ndarray | list | tuple):
+        return torch.from_numpy(np.array(weight))
+    raise TypeError(f"weight {name!r} is a {type(weight).__name__}, not a tensor or an array")
+
+
+def _without_suffix(weights: Mapping[str, object]) -> dict[str, object]:
+    """``"layer1.conv.weight"`` goes by its module's name, ``"layer1.conv"``."""
+    short = {name: name.removesuffix(".weight") for name in weights}
+    return {
+        short[name] if short[name] == name or short[name] not in weights else name: weight
+        for name, weight in weights.items()
+    }
+
+
+def _shape(weight: Tensor) -> str:
+    return "x".join(map(str, weight.shape))

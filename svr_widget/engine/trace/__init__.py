@@ -1,0 +1,8 @@
+"""Which map feeds which, read off a model."""
+
+from __future__ import annotations
+
+from svr_widget.engine.trace.api import Trace, depths, trace
+from svr_widget.engine.trace.pairs import links_from_pairs
+
+__all__ = ["Trace", "depths", "links_from_pairs", "trace"]

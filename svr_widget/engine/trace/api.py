@@ -1,0 +1,188 @@
+"""``trace``: from a model and an example input to its graph of links."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from svr_widget.engine.errors import NoMapsError, SVRError, TraceError
+from svr_widget.engine.links import Layout, Link
+from svr_widget.engine.trace.dispatch import run
+from svr_widget.engine.trace.example import Example, examples
+from svr_widget.engine.trace.exported import Walk, export, quiet
+from svr_widget.engine.trace.interpreter import Interpreter
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """Which map feeds which.
+
+    Attributes:
+        links: every link, by consumer and producer in order of execution.
+        order: names of the maps in order of first execution.
+        input_layouts: matrices that read a flattened ``channels x positions`` tensor.
+        output_layouts: matrices whose output is unflattened to ``channels x positions``.
+        method: how the model was read: ``"torch dispatch"``, ``"torch.export"`` or
+            ``"forward pass"``.
+        notes: which example input was used, which maps were not reached, and every dependency
+            that is no link because it keeps no channel identity.
+    """
+
+    links: tuple[Link, ...]
+    order: tuple[str, ...]
+    input_layouts: Mapping[str, Layout]
+    output_layouts: Mapping[str, Layout]
+    method: str
+    notes: tuple[str, ...]
+
+
+def trace(
+    model: nn.Module,
+    modules: Mapping[str, nn.Module],
+    example_inputs: Any = None,  # noqa: ANN401 - tensor, tuple or mapping
+) -> Trace:
+    """Read off the model which map feeds which, through which channels (paper, section 2.2).
+
+    The model is run in evaluation mode on tensors without values and comes back untouched.
+
+    Args:
+        model: the network.
+        modules: the modules that hold maps, by qualified name.
+        example_inputs: a tensor, a tuple of positional or a mapping of keyword arguments;
+            ``None`` takes ``model.dummy_inputs`` or tries inputs that fit the first map.
+
+    Raises:
+        NoMapsError: ``modules`` is empty.
+        TraceError: the model cannot be run or followed; the message names the module.
+    """
+    if not modules:
+        raise NoMapsError(f"{type(model).__name__} holds no linear map to trace.")
+    refusal: SVRError | None = None
+    failures: dict[Example, Exception] = {}
+    with untouched(model), quiet():
+        tried = list(examples(model, modules, example_inputs))
+        for method in METHODS:
+            for example in tried:
+                interpreter = Interpreter(model, modules)
+                try:
+                    notes = METHODS[method](model, interpreter, example)
+                except SVRError as error:
+                    refusal = refusal or error
+                except Exception as error:  # whatever the model itself raises
+                    failures[example] = error
+                else:
+                    return _result(interpreter, example, method, notes)
+    if refusal is not None:
+        raise refusal
+    raise TraceError(_failure(model, failures)) from next(iter(failures.values()), None)
+
+
+def _valueless(model: nn.Module, interpreter: Interpreter, example: Example) -> list[str]:
+    return run(model, interpreter, example.args, example.kwargs)
+
+
+def _exported(model: nn.Module, interpreter: Interpreter, example: Example) -> list[str]:
+    program = export(model, example.args, example.kwargs)
+    Walk(program, interpreter, example.tensors()).run()
+    return []
+
+
+def _computed(model: nn.Module, interpreter: Interpreter, example: Example) -> list[str]:
+    return run(model, interpreter, example.args, example.kwargs, values=True)
+
+
+# In this order: running the model on tensors without values takes a hundredth of the time of an
+# export; an export also follows writes to shared memory; a real forward pass also follows a
+# course that depends on values.
+METHODS: dict[str, Callable[[nn.Module, Interpreter, Example], list[str]]] = {
+    "torch dispatch": _valueless,
+    "torch.export": _exported,
+    "forward pass": _computed,
+}
+
+
+def _result(interpreter: Interpreter, example: Example, method: str, notes: Sequence[str]) -> Trace:
+    graph = interpreter.graph()
+    if example.origin:
+        interpreter.notes.add(example.origin)
+    for note in notes:
+        interpreter.notes.add(note)
+    for name in interpreter.modules:
+        if name not in interpreter.order:
+            interpreter.notes.add(f"map {name!r} is not used by this input")
+    return Trace(
+        tuple(graph.links),
+        interpreter.order,
+        graph.input_layouts,
+        graph.output_layouts,
+        method,
+        interpreter.notes.all(),
+    )
+
+
+def _failure(model: nn.Module, failures: Mapping[Example, Exception]) -> str:
+    tried = "; ".join(
+        f"{example.origin or 'the given input'}: {type(error).__name__}: "
+        f"{(str(error).strip().splitlines() or [''])[0]}"
+        for example, error in failures.items()
+    )
+    return (
+        f"{type(model).__name__} could not be traced ({tried or 'no example input is known'}). "
+        "Pass example_inputs=..., or the links by hand: "
+        'links=[("producer", "consumer"), ...].'
+    )
+
+
+@contextmanager
+def untouched(model: nn.Module) -> Iterator[None]:
+    """The model in evaluation mode; afterwards every module's mode is as before."""
+    modes = [(module, module.training) for module in model.modules()]
+    attributes = [(module, _attributes(module)) for module in model.modules()]
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    model.eval()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.compiler.set_stance("force_eager"):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast_path)
+        for module, before in attributes:
+            _restore(module, before)
+        for module, mode in modes:
+            module.training = mode
+
+
+def _attributes(module: nn.Module) -> dict[str, Any]:
+    return {
+        name: dict(value) if isinstance(value, dict) else value
+        for name, value in vars(module).items()
+    }
+
+
+def _restore(module: nn.Module, before: Mapping[str, Any]) -> None:
+    """Undo what a forward pass assigned to the module; its dictionaries keep their identity."""
+    now = vars(module)
+    for name in [name for name in now if name not in before]:
+        del now[name]
+    for name, value in before.items():
+        if isinstance(value, dict) and isinstance(now.get(name), dict):
+            if now[name] != value and not name.endswith("_hooks"):
+                now[name].clear()
+                now[name].update(value)
+        else:
+            now[name] = value
+
+
+def depths(links: Sequence[Link], order: Sequence[str]) -> dict[str, int]:
+    """Depth of each map: the longest way from a map without producers; backward links ignored."""
+    found = dict.fromkeys(order, 0)
+    rank = {name: at for at, name in enumerate(order)}
+    for link in sorted(links, key=lambda link: rank[link.consumer]):
+        if not link.backward:
+            found[link.consumer] = max(found[link.consumer], found[link.producer] + 1)
+    return found

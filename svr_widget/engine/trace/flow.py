@@ -1,0 +1,174 @@
+"""What travels through a tensor of the graph: which producer's channel sits in which element."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from svr_widget.engine.links import Layout
+from svr_widget.engine.trace import labels
+
+ATTENTION = "attention weights"
+
+
+class Source(NamedTuple):
+    """One use of a producing map: its name and the number of the call."""
+
+    name: str
+    use: int
+
+
+class Reason(NamedTuple):
+    """Why a producer's channels lost their identity.
+
+    Attributes:
+        operation: what mixed them.
+        module: where it ran.
+        weighs: it makes a number that only scales or shifts what it meets (a statistic, attention
+            weights); otherwise it stands for a linear map or a cell that is not shown.
+    """
+
+    operation: str
+    module: str
+    weighs: bool = True
+
+    def __str__(self) -> str:
+        """The reason as part of a sentence."""
+        return f"{self.operation} in {self.module!r}" if self.module else self.operation
+
+
+@dataclass(frozen=True, eq=False)
+class Carrier:
+    """A producer's channels inside one tensor.
+
+    Attributes:
+        source: the use of the map that made them.
+        label: int64, the tensor's shape; the output feature of the producer that each element
+            carries, or ``labels.NONE``.
+        through: what they passed on the way.
+        layout: how the producer's output was unflattened, where ``label`` counts the channels of
+            that instead of output features.
+    """
+
+    source: Source
+    label: Tensor
+    through: tuple[str, ...] = ()
+    layout: Layout | None = None
+
+    def passing(self, *entries: str) -> Carrier:
+        """The same channels after ``entries``, immediate repetitions left out."""
+        through = self.through
+        for entry in entries:
+            if not through or through[-1] != entry:
+                through = (*through, entry)
+        return self if through == self.through else replace(self, through=through)
+
+    def same_channels(self, other: Carrier) -> bool:
+        """Whether both put the same channels of the same source into the same elements."""
+        return (
+            self.source == other.source
+            and same_layout(self.layout, other.layout)
+            and labels.equal(self.label, other.label)
+        )
+
+
+def same_layout(left: Layout | None, right: Layout | None) -> bool:
+    """Whether two layouts (or their absence) are the same."""
+    if left is None or right is None:
+        return left is right
+    return left is right or torch.equal(left.index, right.index)
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where an element sits on the grid of positions, so that flattened channels can be told.
+
+    Attributes:
+        ids: int64, the tensor's shape; row-major position on ``grid``.
+        grid: the extents of the positions, or ``None`` where several grids met.
+    """
+
+    ids: Tensor
+    grid: tuple[int, ...] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Flow:
+    """A tensor of the graph without its values.
+
+    Attributes:
+        shape: its shape.
+        carriers: whose channels it holds.
+        mixed: sources that it depends on without channel identity, and why.
+        place: position of each element, where it holds channels.
+        weights: qualified names of the parameters and buffers it was computed from, for a tensor
+            that depends on nothing else.
+        data: it depends on the model's input.
+        value: computes the tensor itself, where it depends on no map's output.
+    """
+
+    shape: tuple[int, ...]
+    carriers: tuple[Carrier, ...] = ()
+    mixed: frozenset[tuple[Source, Reason]] = frozenset()
+    place: Place | None = None
+    weights: frozenset[str] = frozenset()
+    data: bool = False
+    value: Callable[[], Tensor] | None = None
+
+    @property
+    def traced(self) -> bool:
+        """Whether it depends on any map's output."""
+        return bool(self.carriers or self.mixed)
+
+    @property
+    def sources(self) -> frozenset[Source]:
+        """The sources whose channels it holds."""
+        return frozenset(carrier.source for carrier in self.carriers)
+
+    def channel_dims(self) -> frozenset[int]:
+        """The dimensions along which some producer's channels lie."""
+        found: frozenset[int] = frozenset()
+        for carrier in self.carriers:
+            found |= labels.varying_dims(carrier.label)
+        return found
+
+
+def mint(shape: Sequence[int], channel_dims: Iterable[int]) -> Place:
+    """Fresh positions over every dimension of ``shape`` that is no channel dimension."""
+    taken = set(channel_dims)
+    dims = [dim for dim in range(len(shape)) if dim not in taken]
+    return Place(labels.grid_ids(shape, dims), tuple(shape[dim] for dim in dims))
+
+
+def merged(carriers: Iterable[Carrier]) -> tuple[Carrier, ...]:
+    """Carriers of the same channels become one that passed what either passed."""
+    kept: list[Carrier] = []
+    for carrier in carriers:
+        for at, other in enumerate(kept):
+            if carrier.same_channels(other):
+                if carrier.through != other.through:
+                    both = tuple(dict.fromkeys(other.through + carrier.through))
+                    kept[at] = replace(other, through=both)
+                break
+        else:
+            kept.append(carrier)
+    return tuple(kept)
+
+
+def lost(carrier: Carrier, reason: Reason) -> tuple[Source, Reason]:
+    """The entry of ``Flow.mixed`` for channels that lost their identity."""
+    return carrier.source, reason
+
+
+def drop_known(
+    mixed: Iterable[tuple[Source, Reason]], carriers: Sequence[Carrier]
+) -> frozenset[tuple[Source, Reason]]:
+    """``mixed`` without weights and statistics of sources that a carrier holds as well."""
+    held = {carrier.source for carrier in carriers}
+    return frozenset(
+        (source, reason) for source, reason in mixed if source not in held or not reason.weighs
+    )

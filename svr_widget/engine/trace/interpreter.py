@@ -1,0 +1,148 @@
+"""Channel labels through the operators of one forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from svr_widget.engine.errors import SVRError
+from svr_widget.engine.trace import labels
+from svr_widget.engine.trace.arrivals import Arrival, Graph, Notes, assemble, read
+from svr_widget.engine.trace.call import Call, Scope
+from svr_widget.engine.trace.dispatch import Dispatch
+from svr_widget.engine.trace.flow import Carrier, Flow, Source, mint
+from svr_widget.engine.trace.mapping import LOOKUPS, Owners, is_matrix, recognise
+from svr_widget.engine.trace.rules import rule_for
+
+
+class Interpreter:
+    """Propagates flows operator by operator and collects what each map reads."""
+
+    def __init__(self, model: nn.Module, modules: Mapping[str, nn.Module]) -> None:
+        """Start with nothing seen.
+
+        Args:
+            model: the network.
+            modules: its maps by name.
+        """
+        self.model = model
+        self.modules = modules
+        self.owners = Owners.of(model, modules)
+        self.notes = Notes()
+        self.arrivals: list[Arrival] = []
+        self._uses: dict[str, int] = {}
+        self._scopes: dict[tuple[tuple[str, str], ...], Scope] = {}
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The maps in order of first execution."""
+        return tuple(self._uses)
+
+    def apply(self, call: Call) -> list[Flow]:
+        """The flows of an operator's results.
+
+        Raises:
+            TraceError: for an operator without a rule that reads a map's output.
+        """
+        use = recognise(call, self.owners)
+        if use is not None:
+            return self._use(call, use.name, use.read, use.read_dim, use.write_dim)
+        flows = list(call.flows())
+        if not any(flow.traced for flow in flows):
+            data = any(flow.data for flow in flows)
+            weights = frozenset[str]().union(*(flow.weights for flow in flows))
+            known = frozenset[str]() if data else weights
+            return [Flow(shape, weights=known, data=data) for shape in call.shapes]
+        rule = rule_for(call)
+        if rule is None:
+            return self._composite(call)
+        try:
+            result = rule(call)
+        except (RuntimeError, TypeError, ValueError, IndexError, StopIteration) as error:
+            if isinstance(error, SVRError):
+                raise
+            raise call.refusal(f"it is used in a way that is not known here ({error})") from error
+        made = result if isinstance(result, list) else [result]
+        if [flow.shape for flow in made] != list(call.shapes):
+            raise call.refusal("its results have other shapes than expected")
+        return made
+
+    def _composite(self, call: Call) -> list[Flow]:
+        """An operator without a rule by the operators that PyTorch makes it of."""
+        flows = list(call.flows())
+        composite = torch._C.DispatchKey.CompositeImplicitAutograd
+        if not call.func.has_kernel_for_dispatch_key(composite):
+            raise call.refusal("this operator is not known here")
+        mode = Dispatch(self, call.scope)
+        stand_ins = {id(flow): torch.empty(flow.shape, device="meta") for flow in flows}
+
+        def real(argument: Any) -> Any:  # noqa: ANN401 - any schema argument
+            if isinstance(argument, Flow):
+                mode.attach(stand_ins[id(argument)], argument)
+                return stand_ins[id(argument)]
+            if isinstance(argument, (list, tuple)):
+                return [real(item) for item in argument]
+            return argument
+
+        args = [real(argument) for argument in call.args]
+        kwargs = {name: real(value) for name, value in call.kwargs.items()}
+        with torch.no_grad(), mode:
+            results = call.func(*args, **kwargs)
+        made = results if isinstance(results, (list, tuple)) else [results]
+        return [mode.flow_of(tensor) for tensor in made]
+
+    def is_use(self, call: Call) -> bool:
+        """Whether the operator applies a map."""
+        return recognise(call, self.owners) is not None
+
+    def _use(
+        self, call: Call, name: str, flow: Flow, read_dim: int | None, write_dim: int
+    ) -> list[Flow]:
+        number = self._uses.get(name, 0)
+        self._uses[name] = number + 1
+        source = Source(name, number)
+        if read_dim is not None:
+            self.arrivals.append(Arrival(source, flow, read_dim, is_matrix(self.modules[name])))
+        elif flow.traced:
+            producers = {carrier.source.name for carrier in flow.carriers}
+            for producer in sorted(producers | {entry[0].name for entry in flow.mixed}):
+                self.notes.add_lost(producer, name, "the tokens that are looked up")
+        label = labels.along(write_dim % len(call.shape), call.shape)
+        channel_dims = [write_dim % len(call.shape)]
+        made = Flow(call.shape, (Carrier(source, label),), place=mint(call.shape, channel_dims))
+        assert call.name in LOOKUPS or read_dim is not None
+        return [made, *(Flow(shape) for shape in call.shapes[1:])]
+
+    def scope(self, stack: Sequence[tuple[str, str]]) -> Scope:
+        """The scope of an operator from its ``(module path, class)`` stack, outermost first."""
+        key = tuple(stack)
+        if key not in self._scopes:
+            self._scopes[key] = self._scope(key)
+        return self._scopes[key]
+
+    def _scope(self, stack: tuple[tuple[str, str], ...]) -> Scope:
+        path = tuple(module for module, _ in stack if module)
+        if not stack:
+            return Scope(kind=type(self.model).__name__)
+        module, kind = stack[-1]
+        name = kind.rsplit(".", 1)[-1]
+        if not module:
+            return Scope("", name, path)
+        holds_maps = any(n == module or n.startswith(f"{module}.") for n in self.modules)
+        library = kind.startswith("torch.")
+        return Scope(module, name, path, not holds_maps and not library, library)
+
+    def graph(self) -> Graph:
+        """The links and layouts of everything seen."""
+        linear_like = {name: is_matrix(module) for name, module in self.modules.items()}
+        readings = [read(arrival, linear_like, self.notes) for arrival in self.arrivals]
+        return assemble(readings, self.order, self.notes)
+
+
+def as_shape(value: Any) -> tuple[int, ...] | None:  # noqa: ANN401 - a tensor, number or None
+    """The shape of a result, ``None`` if it is no tensor."""
+    shape = getattr(value, "shape", None)
+    return None if shape is None else tuple(int(size) for size in shape)

@@ -1,0 +1,69 @@
+"""Links from the caller's own list of pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import nn
+
+from svr_widget.engine.errors import TraceError, WidthMismatchError, nearest_name
+from svr_widget.engine.links import Layout, Link
+from svr_widget.engine.trace.mapping import is_matrix, widths
+
+
+def links_from_pairs(
+    pairs: Sequence[tuple[str, str]], modules: Mapping[str, nn.Module]
+) -> tuple[tuple[Link, ...], dict[str, Layout]]:
+    """Links between the named maps, all channels paired in order.
+
+    A matrix whose width is ``positions`` times its producer's channels reads them flattened,
+    channels first.
+
+    Args:
+        pairs: ``(producer, consumer)`` names.
+        modules: the maps' modules by name.
+
+    Returns:
+        The links, and the input layouts of the matrices that read flattened channels.
+
+    Raises:
+        TraceError: a name is unknown.
+        WidthMismatchError: the widths of a pair do not fit, or two producers disagree.
+    """
+    rank = {name: at for at, name in enumerate(modules)}
+    links: list[Link] = []
+    layouts: dict[str, Layout] = {}
+    plain: dict[str, str] = {}
+    for producer, consumer in pairs:
+        for name in (producer, consumer):
+            if name not in modules:
+                raise TraceError(f"links: no map is called {name!r}{nearest_name(name, modules)}.")
+        out, read = widths(modules[producer])[1], widths(modules[consumer])[0]
+        count = read // out
+        flattened = is_matrix(modules[consumer]) and read % out == 0 and count > 1
+        if read != out and not flattened:
+            raise WidthMismatchError(
+                f"links: {producer!r} writes {out} channels ({_weight_shape(modules[producer])}) "
+                f"but {consumer!r} reads {read} ({_weight_shape(modules[consumer])})."
+            )
+        known = layouts[consumer].index.shape[0] if consumer in layouts else None
+        if (known is not None and known != out) or (flattened and consumer in plain):
+            raise WidthMismatchError(
+                f"links: {consumer!r} reads {read} features, which {producer!r} ({out} channels) "
+                f"and another producer ({known or read} channels) would flatten differently."
+            )
+        if flattened:
+            layouts[consumer] = Layout(torch.arange(read).view(out, count), (count,))
+        else:
+            plain[consumer] = producer
+        channels = torch.arange(out)
+        backward = rank[producer] >= rank[consumer]
+        links.append(Link(producer, consumer, channels, channels.clone(), (), backward))
+    return tuple(links), layouts
+
+
+def _weight_shape(module: nn.Module) -> str:
+    weight = getattr(module, "weight", None)
+    shape = tuple(weight.shape) if isinstance(weight, torch.Tensor) else ()
+    return f"{type(module).__name__} {'x'.join(map(str, shape))}"

@@ -1,0 +1,26 @@
+"""The operators that are understood, by name."""
+
+from __future__ import annotations
+
+from svr_widget.engine.trace import contraction, movement, pointwise, recurrent, reduction
+from svr_widget.engine.trace.call import Call, Rule, is_pointwise, is_view
+
+RULES: dict[str, Rule] = {
+    **pointwise.RULES,
+    **movement.RULES,
+    **reduction.RULES,
+    **contraction.RULES,
+    **recurrent.RULES,
+}
+
+
+def rule_for(call: Call) -> Rule | None:
+    """The rule of an operator, ``None`` where there is none."""
+    if call.name in ("max", "min") and call.get("other") is not None:
+        return pointwise.pointwise
+    named = RULES.get(call.name)
+    if named is not None:
+        return named
+    if is_view(call.func):
+        return movement.movement
+    return pointwise.pointwise if is_pointwise(call.func) else None

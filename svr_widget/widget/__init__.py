@@ -1,0 +1,5 @@
+"""The Jupyter side: traits, transport and requests around an ``SVR``."""
+
+from svr_widget.widget.widget import SVRWidget
+
+__all__ = ["SVRWidget"]

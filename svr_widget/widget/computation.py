@@ -1,0 +1,86 @@
+"""One long piece of work in a thread: its progress, its end, and a way to stop it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the work is.
+
+    Attributes:
+        map: the linear map being decomposed.
+        done: maps that are done.
+        total: all maps.
+        seconds_left: from the pace so far; None before anything is done.
+    """
+
+    map: str
+    done: int
+    total: int
+    seconds_left: float | None
+
+
+Report = Callable[[str, int, int], None]
+
+
+class Computation:
+    """Runs ``work(report)`` at once or in a thread; ``report`` raises once it was cancelled."""
+
+    def __init__(
+        self, work: Callable[[Report], None], on_progress: Callable[[Progress], None]
+    ) -> None:
+        self._work = work
+        self._on_progress = on_progress
+        self._cancelled = threading.Event()
+        self._future: Future[None] = Future()
+        self._started = 0.0
+
+    def run(self) -> None:
+        """Do the work here; an error is raised here."""
+        self._execute()
+        self._future.result()
+
+    def start(self, on_end: Callable[[BaseException | None], None]) -> None:
+        """Do the work in a thread; ``on_end`` is called there with the error, if there is one."""
+        self._future.add_done_callback(lambda future: on_end(future.exception()))
+        threading.Thread(target=self._execute, name="svr-computation", daemon=True).start()
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Block until the end; raises the work's error, or ``TimeoutError``."""
+        self._future.result(timeout)
+
+    def cancel(self) -> None:
+        """Stop before the next map; ``wait`` then raises ``CancelledError``."""
+        self._cancelled.set()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether ``cancel`` was called."""
+        return self._cancelled.is_set()
+
+    @property
+    def error(self) -> BaseException | None:
+        """What ended the work, once it is over; None while it runs or when all went well."""
+        return self._future.exception() if self._future.done() else None
+
+    def _execute(self) -> None:
+        self._started = time.monotonic()
+        try:
+            self._work(self._report)
+        except BaseException as error:  # noqa: BLE001 (wait() raises it again)
+            self._future.set_exception(error)
+        else:
+            self._future.set_result(None)
+
+    def _report(self, name: str, done: int, total: int) -> None:
+        if self._cancelled.is_set():
+            raise CancelledError("the computation was cancelled")
+        spent = time.monotonic() - self._started
+        left = spent * (total - done) / done if done else None
+        self._on_progress(Progress(name, done, total, left))

@@ -1,0 +1,196 @@
+"""What the front end draws, in one container; ``js/src/scene.ts`` reads it.
+
+Edges travel once, sorted by weight within each link, within a budget. Beside them stands, for each
+law and mode, a table of slider stops with the exact number of significant edges of every link, so
+that the threshold moves without the kernel and its counts hold even for edges that were not sent.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from svr_widget.engine import SVR
+from svr_widget.engine.adjacency import Edges
+from svr_widget.engine.nulls import Kind
+from svr_widget.engine.significance import MODES, Significance
+from svr_widget.engine.svr import TestKey
+from svr_widget.widget.codec import Array, encode
+
+LAWS: tuple[Kind, ...] = ("exact", "chi2")
+BISECTIONS = 40
+LEAST_LOG10_P = -1e4  # an entry of 1 has p = 0, and JSON has no infinity
+
+
+class SceneLink(NamedTuple):
+    """The edges of a link that follow one law, and how many are sent."""
+
+    key: TestKey
+    sent: Edges
+
+
+def scene_links(svr: SVR) -> list[TestKey]:
+    """The links as the front end numbers them: one for each law of each link."""
+    return list(svr.significance().tests)
+
+
+def encode_scene(svr: SVR, max_edges: int) -> bytes:
+    """Pack maps, neurons, the strongest edges and the stops of the slider.
+
+    Args:
+        svr: computed here if it is not yet.
+        max_edges: the most edges to send: those with the smallest p-values over the whole graph.
+    """
+    laws = {law: svr.significance(law) for law in LAWS}
+    links = _links_within(svr, max_edges)
+    arrays = {**_neurons(svr), **_edges(links, laws)}
+    for law, significance in laws.items():
+        for mode in MODES:
+            stops = significance.stops(mode)
+            prefix = f"stops_{law}_{mode}"
+            arrays[f"{prefix}_level"] = stops.level
+            arrays[f"{prefix}_log10_p"] = stops.log10_p
+            arrays[f"{prefix}_counts"] = stops.counts
+            arrays[f"{prefix}_expected"] = stops.expected
+    meta = {
+        "model": svr.title,
+        "method": svr.method,
+        "maps": _describe_maps(svr),
+        "links": _describe_links(svr, links, laws),
+        "tests": svr.significance().total,
+        "modes": MODES,
+        "laws": LAWS,
+    }
+    return encode(meta, arrays)
+
+
+def _links_within(svr: SVR, max_edges: int) -> list[SceneLink]:
+    """Every link with as many of its strongest edges as the budget leaves it."""
+    significance = svr.significance("exact")
+    counts = _counts_within(significance, max_edges)
+    smallest = {key: significance.tests[key].smallest(counts[key]) for key in significance.tests}
+    found: dict[TestKey, SceneLink] = {}
+    for link in svr.links:
+        adjacency = svr.adjacency(link)
+        keys = [(link, part) for part in range(len(adjacency.laws))]
+        edges = adjacency.above([smallest[key] for key in keys])
+        for key in keys:
+            mine = edges.part == key[1]
+            found[key] = SceneLink(key, Edges(*(column[mine] for column in edges)))
+    return [found[key] for key in significance.tests]
+
+
+def _counts_within(significance: Significance[TestKey], budget: int) -> dict[TestKey, int]:
+    """Significant edges of every link at the loosest cut whose edges all fit into the budget."""
+
+    def counts(log_p: float) -> Array:
+        return significance.counts(np.array([log_p]))[0]
+
+    cuts, totals = significance.curve
+    fitting = int(np.searchsorted(totals, budget, side="right"))
+    if fitting == len(cuts):
+        best = counts(0.0)
+    elif fitting == 0:
+        best = counts(-np.inf)
+    else:
+        strict, loose = cuts[fitting - 1], cuts[fitting]
+        best = counts(strict)
+        for _ in range(BISECTIONS):
+            middle = 0.5 * (strict + loose)
+            found = counts(middle)
+            if found.sum() <= budget:
+                strict, best = middle, found
+            else:
+                loose = middle
+    return dict(zip(significance.tests, best.tolist(), strict=True))
+
+
+def _neurons(svr: SVR) -> dict[str, Array]:
+    decompositions = [svr[name] for name in svr.maps]
+    return {
+        "singular_value": np.concatenate([d.S.numpy() for d in decompositions]),
+        "intensity": np.concatenate([svr.intensity(name) for name in svr.maps]).astype(np.float32),
+        "null": np.concatenate([d.null.numpy() for d in decompositions]).astype(np.uint8),
+    }
+
+
+def _edges(
+    links: list[SceneLink], laws: dict[Kind, Significance[TestKey]]
+) -> dict[str, Array]:
+    def joined(columns: list[Array], dtype: type) -> Array:
+        return np.concatenate([np.empty(0, dtype), *columns]).astype(dtype)
+
+    arrays = {
+        "edge_m": joined([sent.m for _, sent in links], np.uint32),
+        "edge_n": joined([sent.n for _, sent in links], np.uint32),
+        "edge_weight": joined([sent.weight for _, sent in links], np.float32),
+    }
+    for law, significance in laws.items():
+        columns = [significance.tests[key].law.log10_p(sent.weight) for key, sent in links]
+        arrays[f"log10_p_{law}"] = joined(columns, np.float64)
+    return arrays
+
+
+def _describe_maps(svr: SVR) -> list[dict[str, Any]]:
+    described, start = [], 0
+    for name, linear in svr.maps.items():
+        neurons = svr[name]
+        described.append(
+            {
+                "name": name,
+                "kind": linear.kind,
+                "depth": linear.depth,
+                "out": linear.out_channels,
+                "in": linear.in_channels,
+                "kernel": linear.kernel,
+                "neurons": len(neurons),
+                "rank": neurons.rank,
+                "start": start,
+                "energy": neurons.energy,
+            }
+        )
+        start += len(neurons)
+    return described
+
+
+def _describe_links(
+    svr: SVR, links: list[SceneLink], laws: dict[Kind, Significance[TestKey]]
+) -> list[dict[str, Any]]:
+    order = {name: index for index, name in enumerate(svr.maps)}
+    described, start = [], 0
+    for (key, part), sent in links:
+        link, tests = svr.links[key], laws["exact"].tests[key, part]
+        described.append(
+            {
+                "producer": order[link.producer],
+                "consumer": order[link.consumer],
+                "through": link.through,
+                "backward": link.backward,
+                "start": start,
+                "sent": len(sent.m),
+                "tests": len(tests.weights),
+                "mean": tests.law.mean,
+                "strongest": _strongest(svr, (key, part), laws),
+            }
+        )
+        start += len(sent.m)
+    return described
+
+
+def _strongest(
+    svr: SVR, key: TestKey, laws: dict[Kind, Significance[TestKey]]
+) -> dict[str, Any] | None:
+    """The largest entry of a link, whether it was sent or not; None where nothing is tested."""
+    tests = laws["exact"].tests[key]
+    if not len(tests.weights):
+        return None
+    link, part = key
+    adjacency = svr.adjacency(link)
+    least = [np.inf] * len(adjacency.laws)
+    least[part] = tests.smallest(1)
+    edge = adjacency.above(least)
+    weight = float(edge.weight[0])
+    log10_p = {law: float(of.tests[key].law.log10_p(weight)) for law, of in laws.items()}
+    finite = {law: max(value, LEAST_LOG10_P) for law, value in log10_p.items()}
+    return {"m": int(edge.m[0]), "n": int(edge.n[0]), "weight": weight, "log10_p": finite}

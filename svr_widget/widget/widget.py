@@ -1,0 +1,241 @@
+"""``SVRWidget``: the SVR of a model as a live picture in a notebook."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import anywidget
+import pandas as pd
+import traitlets as t
+
+from svr_widget.engine import SVR
+from svr_widget.engine.errors import SVRError, ThresholdError, nearest_name
+from svr_widget.engine.significance import MODES, check_level
+from svr_widget.widget import front_end, requests
+from svr_widget.widget.computation import Computation, Progress, Report
+from svr_widget.widget.scene import encode_scene
+
+AT_ONCE_SECONDS = 3.0
+DEFAULT_LEVELS = {"fdr": 0.05, "p": 1e-3, "sigma": 4.0, "bonferroni": 0.05}
+SVR_KEYWORDS = frozenset(inspect.signature(SVR).parameters) - {"source", "example_inputs"}
+
+
+class SVRWidget(anywidget.AnyWidget):
+    """The graph of spectral neurons of a network (paper, sections 2 and 4), drawn and linked.
+
+    Args:
+        model: an ``nn.Module``, an ``SVR``, a list of weights or a mapping of names to weights.
+        example_inputs: what the model takes, where the links cannot be read off without it.
+        fdr, p, sigma, bonferroni: the threshold to begin with, one of them (``set_threshold``).
+        **keywords: the widget's own traits (``y_scale``, ``theme``, ``height``, ``max_edges``...)
+            and ``SVR``'s keywords.
+
+    The model is checked and traced at once, so bad input raises here. What takes longer than
+    about three seconds is then computed in a thread, while the widget shows how far it is.
+
+    Raises:
+        SVRError: the model, its weights or an option cannot be used; the message says which.
+        TypeError: a keyword is unknown; the message names the nearest.
+    """
+
+    _esm = t.Unicode(front_end.read("widget.js")).tag(sync=True)
+    _css = t.Unicode(front_end.read("widget.css")).tag(sync=True)
+
+    threshold_mode = t.Enum(MODES, "fdr", help="what `threshold` is a level of").tag(sync=True)
+    threshold = t.Float(0.05, help="the level of significance, in its mode's own unit").tag(
+        sync=True
+    )
+    null = t.Enum(("exact", "chi2"), "exact", help="law of an entry under chance").tag(sync=True)
+    y_scale = t.Enum(("value", "log", "relative", "rank"), "value").tag(sync=True)
+    selected = t.List(help="spectral neurons, as (map name, k)").tag(sync=True)
+    selected_link = t.List(
+        None, allow_none=True, help="(producer, consumer) in the adjacency pane"
+    ).tag(sync=True)
+    panes = t.List(t.Enum(("adjacency",)), ["adjacency"], help="side panes that are open").tag(
+        sync=True
+    )
+    theme = t.Enum(("auto", "light", "dark"), "auto").tag(sync=True)
+    height = t.Int(560, min=240, max=4000, help="pixels").tag(sync=True)
+    max_edges = t.Int(100_000, min=0, help="most edges that travel to the page").tag(sync=True)
+
+    _scene = t.Bytes(b"").tag(sync=True, echo_update=False)
+    _status = t.Dict({"state": "computing"}).tag(sync=True)
+    _notice = t.Unicode("").tag(sync=True)
+    _level_given = False
+
+    def __init__(self, model: Any, example_inputs: Any = None, **keywords: Any) -> None:
+        traits = {name: keywords.pop(name) for name in self._own_keywords() & keywords.keys()}
+        levels = {mode: keywords.pop(mode) for mode in MODES if mode in keywords}
+        if unknown := sorted(keywords.keys() - SVR_KEYWORDS):
+            hint = nearest_name(unknown[0], {*SVR_KEYWORDS, *self._own_keywords(), *MODES})
+            raise TypeError(f"SVRWidget() has no keyword {unknown[0]!r}{hint}")
+        if isinstance(model, SVR):
+            if keywords or example_inputs is not None:
+                given = ", ".join(sorted(keywords)) or "example_inputs"
+                raise TypeError(f"{given}: give it to SVR(...), which is already made here")
+            self._svr = model
+        else:
+            self._svr = SVR(model, example_inputs, **keywords)
+        super().__init__()
+        self._computation = Computation(self._compute, self._show_progress)
+        if levels:
+            self.set_threshold(**levels)
+        with self.hold_trait_notifications():
+            for name, value in traits.items():
+                setattr(self, name, value)
+        self.on_msg(self._answer)
+        if self._svr.estimate_seconds() < AT_ONCE_SECONDS:
+            self._computation.run()
+        else:
+            self._computation.start(self._show_failure)
+
+    @property
+    def svr(self) -> SVR:
+        """The engine behind the picture; raises what ended the computation, if something did."""
+        if error := self._computation.error:
+            raise error
+        return self._svr
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Block until the picture is computed; raises its error, or ``TimeoutError``."""
+        self._computation.wait(timeout)
+
+    def cancel(self) -> None:
+        """Stop a computation that is still running, before its next map."""
+        self._computation.cancel()
+
+    def set_threshold(
+        self,
+        *,
+        fdr: float | None = None,
+        p: float | None = None,
+        sigma: float | None = None,
+        bonferroni: float | None = None,
+    ) -> None:
+        """Draw the edges that are significant at one level: exactly one of the four.
+
+        Args:
+            fdr: false discovery rate over the whole graph, in (0, 1) (Benjamini-Hochberg).
+            p: level of each single test, in (0, 1]; the paper uses 0.15 (section 3.1).
+            sigma: the same as standard deviations of a normal law, p = 1 - Phi(sigma).
+            bonferroni: level of the whole graph, in (0, 1], divided by the number of tests.
+
+        Raises:
+            ThresholdError: the level is outside its range; nothing is changed.
+            TypeError: none or several are given.
+        """
+        given = {"fdr": fdr, "p": p, "sigma": sigma, "bonferroni": bonferroni}
+        levels = {mode: level for mode, level in given.items() if level is not None}
+        if len(levels) != 1:
+            raise TypeError("set_threshold() takes exactly one of fdr, p, sigma and bonferroni")
+        ((mode, level),) = levels.items()
+        try:
+            check_level(mode, level)
+        except ThresholdError as error:
+            self._notice = str(error)
+            raise
+        self._level_given = True
+        try:
+            with self.hold_trait_notifications():
+                self.threshold_mode, self.threshold = mode, level
+        finally:
+            self._level_given = False
+
+    def edges(self) -> pd.DataFrame:
+        """The significant edges at the present threshold, strongest first (``SVR.edges``)."""
+        return self.svr.edges(null=self.null, **{self.threshold_mode: self.threshold})
+
+    def neurons(self) -> pd.DataFrame:
+        """The spectral neurons on screen (``SVR.neurons``)."""
+        return self.svr.neurons()
+
+    def close(self) -> None:
+        """Take the widget off every page, stop its computation and free what it holds."""
+        if hasattr(self, "_computation"):  # absent where the constructor raised
+            self.cancel()
+        super().close()
+
+    @classmethod
+    def _own_keywords(cls) -> set[str]:
+        inherited = set(anywidget.AnyWidget.class_trait_names()) - {"layout"}
+        return {n for n in cls.class_trait_names() if not n.startswith("_")} - inherited
+
+    def _compute(self, report: Report) -> None:
+        self._svr.compute(report)
+        self._scene = encode_scene(self._svr, self.max_edges)
+        self._status = {"state": "ready"}
+
+    def _show_progress(self, progress: Progress) -> None:
+        self._status = {"state": "computing", **asdict(progress)}
+
+    def _show_failure(self, error: BaseException | None) -> None:
+        if error is not None:
+            self._status = {"state": "failed", "message": f"{error}" or type(error).__name__}
+
+    def _answer(self, _: Any, content: dict[str, Any], buffers: Sequence[memoryview]) -> None:
+        if content.get("kind") == "cancel":
+            self.cancel()
+            return
+        reply, binary = requests.answer(self.svr, content)
+        self.send(reply, buffers=binary)
+
+    @t.validate("threshold")
+    def _check_threshold(self, proposal: dict[str, Any]) -> float:
+        with self._noticing():
+            check_level(self.threshold_mode, proposal["value"])
+        return float(proposal["value"])
+
+    @t.validate("selected")
+    def _check_selected(self, proposal: dict[str, Any]) -> list[tuple[str, int]]:
+        with self._noticing():
+            return [self._neuron(item) for item in proposal["value"]]
+
+    def _neuron(self, item: Any) -> tuple[str, int]:
+        name, k = item
+        if name not in self._svr.maps:
+            raise SVRError(f"no map {name!r}{nearest_name(str(name), self._svr.maps)}")
+        count = self._svr.maps[name].neurons(self._svr.method)
+        count = min(count, self._svr.rank or count)
+        if not (isinstance(k, int) and 0 <= k < count):
+            raise SVRError(f"map {name!r} has neurons 0 to {count - 1}, not {k!r}")
+        return name, k
+
+    @t.validate("selected_link")
+    def _check_selected_link(self, proposal: dict[str, Any]) -> list[str] | None:
+        with self._noticing():
+            wanted = proposal["value"]
+            if wanted is not None and tuple(wanted) not in {key[:2] for key in self._svr.links}:
+                arrows = {" -> ".join(key[:2]) for key in self._svr.links}
+                asked = " -> ".join(map(str, wanted))
+                raise SVRError(f"no link {asked!r}{nearest_name(asked, arrows)}")
+            return None if wanted is None else list(wanted)
+
+    @contextmanager
+    def _noticing(self) -> Iterator[None]:
+        """Show in the widget, too, why a setting is refused."""
+        try:
+            yield
+        except (TypeError, ValueError) as error:
+            self._notice = str(error)
+            raise t.TraitError(str(error)) from error
+        self._notice = ""
+
+    @t.observe("threshold_mode")
+    def _keep_the_cut(self, change: dict[str, Any]) -> None:
+        """Convert the level, unless whoever changes the mode gives one in the same breath."""
+        if self._level_given or "threshold" in self._property_lock:
+            return
+        if self._status["state"] == "ready":
+            tests = self._svr.significance(self.null)
+            self.threshold = tests.convert(change["old"], self.threshold, change["new"])
+        else:
+            self.threshold = DEFAULT_LEVELS[change["new"]]
+
+    @t.observe("max_edges")
+    def _send_again(self, _: Any) -> None:
+        if self._status["state"] == "ready":
+            self._scene = encode_scene(self._svr, self.max_edges)

@@ -1,0 +1,85 @@
+"""Slider to updated picture in Chromium without a GPU, beside a stroke an edge on a 2D canvas.
+
+Run with ``python -m tests.benchmarks.browser``. Both are timed in turn on one page, from the event
+to the task after the frame was painted.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+
+from svr_widget import SVRWidget
+from tests.browser import plain_page
+from tests.browser.lab import WIDGET, chromium
+from tests.browser.picture import Picture
+
+ROUNDS = 15
+SIZES = {"20 thousand": (256, 0.153), "100 thousand": (512, 0.191)}
+
+TIME_A_CHANGE = """async (share) => {
+  const slider = document.querySelector('[aria-label="threshold"]');
+  const painted = () => new Promise((done) => requestAnimationFrame(() => {
+    const channel = new MessageChannel();
+    channel.port1.onmessage = done;
+    channel.port2.postMessage(0);
+  }));
+  await painted();
+  const start = performance.now();
+  slider.value = Math.round(share * Number(slider.max));
+  slider.dispatchEvent(new Event("input", { bubbles: true }));
+  await painted();
+  return performance.now() - start;
+}"""
+
+TIME_STROKES = """async (count) => {
+  const graph = document.querySelector('[data-svr="graph"]');
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [graph.width, graph.height];
+  const context = canvas.getContext("2d");
+  const start = performance.now();
+  context.strokeStyle = "rgba(0, 0, 0, 0.2)";
+  for (let i = 0; i < count; i++) {
+    context.beginPath();
+    context.moveTo((i % 2) * 0.5 * canvas.width, ((i * 7919) % 997) / 997 * canvas.height);
+    context.lineTo((0.5 + (i % 2) * 0.5) * canvas.width, ((i * 104729) % 991) / 991 * canvas.height);
+    context.stroke();
+  }
+  context.getImageData(0, 0, 1, 1);
+  return performance.now() - start;
+}"""
+
+
+def main() -> None:
+    """Print medians in milliseconds and their ratio for each number of edges."""
+    write = sys.stdout.write
+    write("| edges drawn | slider to picture, ms | a stroke an edge, ms | ratio |\n")
+    write("| --- | --- | --- | --- |\n")
+    with chromium() as browser, tempfile.TemporaryDirectory() as folder:
+        for width, p in SIZES.values():
+            generator = torch.Generator().manual_seed(0)
+            weights = [torch.randn(width, width, generator=generator) for _ in range(3)]
+            widget = SVRWidget(weights, p=p, max_edges=200_000)
+            page = browser.new_page(viewport={"width": 1232, "height": 700})
+            state = plain_page.widget_state(widget)
+            page.goto(plain_page.write(Path(folder) / f"{width}.html", state))
+            picture = Picture(page.locator(WIDGET))
+            drawn = int(picture.count("shown"))
+            share = picture.slider.evaluate("(slider) => slider.value / slider.max")
+            ours, strokes = [], []
+            for turn in range(ROUNDS):
+                nudge = share - 0.005 * (turn % 2)
+                ours.append(page.evaluate(TIME_A_CHANGE, nudge))
+                strokes.append(page.evaluate(TIME_STROKES, drawn))
+            ours_ms, strokes_ms = statistics.median(ours), statistics.median(strokes)
+            ratio = ours_ms / strokes_ms
+            write(f"| {drawn:,} | {ours_ms:.1f} | {strokes_ms:.1f} | {ratio:.2f} |\n")
+            page.close()
+
+
+if __name__ == "__main__":
+    main()

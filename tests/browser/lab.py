@@ -1,0 +1,234 @@
+"""A real JupyterLab and a real Chromium: what the browser tests and ``make demo-check`` stand on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import requests
+from playwright.sync_api import Browser, Page, sync_playwright
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+REPOSITORY = Path(__file__).parents[2]
+TIMEOUT = 120
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-gpu",
+    "--enable-unsafe-swiftshader",
+]
+WIDGET = '[data-svr="root"]'
+
+# Verbs that live in the page; the notebook is JupyterLab's current widget.
+PAGE_VERBS = """
+window.lab = {
+  panel: () => window.jupyterapp?.shell?.currentWidget,
+  kernel: () => lab.panel()?.sessionContext?.session?.kernel,
+  async ready() {
+    const panel = lab.panel();
+    if (!panel?.context || !panel.content) return false;
+    await panel.context.ready;
+    await panel.sessionContext.ready;
+    if (!lab.kernel()) return false;
+    await lab.kernel().info;
+    return true;
+  },
+  command: (id, args) => window.jupyterapp.commands.execute(id, args ?? {}),
+  async execute(code) {
+    const future = lab.kernel().requestExecute({ code, store_history: false });
+    const out = { text: "", error: null };
+    future.onIOPub = ({ header, content }) => {
+      if (header.msg_type === "stream") out.text += content.text;
+      if (header.msg_type === "error") out.error = `${content.ename}: ${content.evalue}`;
+    };
+    await future.done;
+    return out;
+  },
+  errors: () => [...lab.panel().content.model.cells].flatMap((cell) =>
+    (cell.toJSON().outputs ?? []).filter((o) => o.output_type === "error")
+      .map((o) => `${o.ename}: ${o.evalue}`)),
+};
+"""
+
+
+def find_chromium() -> str:
+    """The system's Chromium (``$CHROMIUM`` first), which Playwright drives."""
+    for name in (os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome"):
+        if name and (path := shutil.which(name)):
+            return path
+    raise RuntimeError("Chromium is needed for the browser tests: apt-get install chromium")
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """One headless Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
+
+
+class Lab:
+    """A JupyterLab server on the loopback, with folders and settings of its own."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="svr-lab-"))
+        self.notebooks = self.folder / "notebooks"
+        self.notebooks.mkdir()
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._log = (self.folder / "server.log").open("wb")
+        self._process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
+                *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={self.port}"),
+                *("--IdentityProvider.token=", "--ServerApp.password="),
+                *(f"--ServerApp.root_dir={self.notebooks}", "--ServerApp.disable_check_xsrf=True"),
+                "--LabApp.expose_app_in_browser=True",
+            ],
+            cwd=self.folder,
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+        )
+        self._wait_until_up()
+
+    def set_theme(self, theme: str) -> None:
+        """Make pages opened from now on light or dark."""
+        self._setting(
+            "@jupyterlab/apputils-extension/themes",
+            {"theme": f"JupyterLab {theme.capitalize()}", "adaptive-theme": False},
+        )
+
+    def write(self, name: str, cells: list[str]) -> str:
+        """Write a notebook of code cells; returns its name."""
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+        nbformat.write(notebook, self.notebooks / name)
+        return name
+
+    def trust(self, name: str) -> None:
+        """Sign a notebook, so that its saved outputs are shown."""
+        command = [sys.executable, "-m", "nbformat.sign", str(self.notebooks / name)]
+        subprocess.run(command, env=self._environment(), check=True, capture_output=True)
+
+    def stop(self) -> None:
+        """End the server and its kernels, and remove its folder."""
+        with suppress(requests.RequestException):
+            requests.post(f"{self.url}/api/shutdown", timeout=10)
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _environment(self) -> dict[str, str]:
+        folders = {
+            "JUPYTER_CONFIG_DIR": "config",
+            "JUPYTER_DATA_DIR": "data",
+            "JUPYTER_RUNTIME_DIR": "runtime",
+            "JUPYTERLAB_SETTINGS_DIR": "settings",
+            "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+            "IPYTHONDIR": "ipython",
+        }
+        own = {variable: str(self.folder / name) for variable, name in folders.items()}
+        for folder in own.values():
+            Path(folder).mkdir(exist_ok=True)
+        self._setting(
+            "@jupyterlab/apputils-extension/notification",
+            {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True},
+        )
+        self._setting("@jupyterlab/docmanager-extension/plugin", {"autosave": False})
+        self._setting("@jupyterlab/notebook-extension/tracker", {"windowingMode": "none"})
+        return {**os.environ, **own, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "2"}
+
+    def _setting(self, plugin: str, values: dict[str, Any]) -> None:
+        file = self.folder / "settings" / f"{plugin}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(values))
+
+    def _wait_until_up(self) -> None:
+        retries = Retry(connect=10 * TIMEOUT, read=0, backoff_factor=0.1, backoff_max=0.1)
+        with requests.Session() as session:
+            session.mount(self.url, HTTPAdapter(max_retries=retries))
+            try:
+                session.get(f"{self.url}/api/status", timeout=TIMEOUT).raise_for_status()
+            except requests.RequestException as error:
+                log = (self.folder / "server.log").read_text()
+                raise RuntimeError(f"JupyterLab did not start:\n{log[-3000:]}") from error
+
+
+class Notebook:
+    """One notebook open in one page, with everything that went wrong on it."""
+
+    def __init__(self, lab: Lab, browser: Browser, name: str, *, width: int = 1280) -> None:
+        self.lab, self.name = lab, name
+        self.context = browser.new_context(viewport={"width": width, "height": 900})
+        self.page: Page = self.context.new_page()
+        self.page.set_default_timeout(TIMEOUT * 1000)
+        self.problems: list[str] = []
+        self.page.on("pageerror", lambda error: self.problems.append(f"page error: {error}"))
+        self.page.on("console", self._note_console)
+        self.open()
+
+    def open(self) -> None:
+        """Load the page and wait for the notebook and its kernel."""
+        self.page.goto(f"{self.lab.url}/doc/tree/{self.name}", wait_until="domcontentloaded")
+        self.page.evaluate(PAGE_VERBS)
+        self.page.wait_for_function("() => window.lab.ready()", timeout=TIMEOUT * 1000)
+
+    def run(self) -> None:
+        """Run every cell; raises where one ends in an error."""
+        self.page.evaluate("() => lab.command('notebook:run-all-cells')")
+        self.python("None")  # answered only after every cell
+        errors = self.page.evaluate("() => lab.errors()")
+        if errors:
+            raise AssertionError("\n".join(errors))
+
+    def python(self, code: str) -> Any:
+        """Evaluate an expression in the kernel and return it by way of JSON."""
+        wrapped = f"import json as _json\nprint(_json.dumps({code}))"
+        answer = self.page.evaluate("(code) => lab.execute(code)", wrapped)
+        if answer["error"]:
+            raise AssertionError(answer["error"])
+        return json.loads(answer["text"])
+
+    def wait_for_python(self, condition: str) -> None:
+        """Wait until an expression is true in the kernel."""
+        self.page.wait_for_function(
+            "async (code) => (await lab.execute(code)).text === 'True\\n'",
+            arg=f"print(bool({condition}))",
+        )
+
+    def execute(self, code: str) -> None:
+        """Run statements in the kernel, outside any cell."""
+        answer = self.page.evaluate("(code) => lab.execute(code)", code)
+        if answer["error"]:
+            raise AssertionError(answer["error"])
+
+    def close(self) -> None:
+        """Close the page and its context."""
+        self.context.close()
+
+    def _note_console(self, message: Any) -> None:
+        if message.type == "error":
+            self.problems.append(f"console: {message.text}")

@@ -1,0 +1,157 @@
+"""Themes, computing, failing and refusing in a real JupyterLab; and the page without Jupyter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from playwright.sync_api import Browser, expect
+from torch import nn
+
+from svr_widget import SVRWidget
+from tests.browser import plain_page
+from tests.browser.lab import REPOSITORY, WIDGET, Notebook
+from tests.browser.networks import PLANTED, SHOW
+from tests.browser.picture import Picture
+
+Open = Callable[..., Notebook]
+AXE = REPOSITORY / "js" / "node_modules" / "axe-core" / "axe.min.js"
+SLOW = """
+import threading
+from svr_widget.engine import SVR as Engine
+from svr_widget.widget import widget as module
+
+module.AT_ONCE_SECONDS = 0
+gate, compute = threading.Event(), Engine.compute
+
+def gated(self, progress=None):
+    progress("layer<b>1</b>", 1, 4)
+    gate.wait(60)
+    progress("layer2", 2, 4)
+    compute(self, progress)
+
+Engine.compute = gated
+"""
+
+
+def violations(notebook: Notebook) -> list[str]:
+    """What axe finds wrong with the widget: contrast, names, roles."""
+    notebook.page.add_script_tag(path=AXE)
+    found = notebook.page.evaluate("(root) => axe.run(root)", WIDGET)["violations"]
+    return [f"{v['id']}: {node['html'][:120]}" for v in found for node in v["nodes"]]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_both_themes_are_readable(open_notebook: Open, theme: str) -> None:
+    notebook = open_notebook(PLANTED, SHOW, theme=theme)
+    picture = Picture(notebook.page.locator(WIDGET))
+    expect(picture.root).to_have_attribute("data-theme", theme)
+    pixels = picture.pixels()
+    solid = pixels[pixels[..., 3] > 200][:, :3].mean()
+    assert solid < 128 if theme == "light" else solid > 128
+    assert violations(notebook) == []
+
+
+def test_the_theme_switches_live(open_notebook: Open) -> None:
+    notebook = open_notebook(PLANTED, SHOW)
+    picture = Picture(notebook.page.locator(WIDGET))
+    before = picture.pixels()
+    change = "(theme) => lab.command('apputils:change-theme', { theme })"
+    notebook.page.evaluate(change, "JupyterLab Dark")
+    expect(picture.root).to_have_attribute("data-theme", "dark")
+    assert (picture.pixels() != before).any()
+    notebook.execute("widget.theme = 'light'")
+    expect(picture.root).to_have_attribute("data-theme", "light")
+
+
+def test_a_long_computation_shows_how_far_it_is(open_notebook: Open) -> None:
+    notebook = open_notebook(SLOW, PLANTED, SHOW)
+    root = notebook.page.locator(WIDGET)
+    status = root.locator('[data-svr="status"]')
+    expect(status).to_contain_text("layer<b>1</b>")
+    expect(status).to_contain_text("1 of 4")
+    notebook.execute("gate.set(); widget.wait(60)")
+    expect(status).to_be_hidden()
+    assert Picture(root).ink() > 1000
+
+
+def test_cancel_stops_a_long_computation(open_notebook: Open) -> None:
+    notebook = open_notebook(SLOW, PLANTED, SHOW)
+    root = notebook.page.locator(WIDGET)
+    root.get_by_role("button", name="Cancel").click()
+    notebook.wait_for_python("widget._computation.cancelled")
+    notebook.execute("gate.set()")
+    expect(root.locator('[data-svr="status"]')).to_contain_text("cancelled")
+
+
+def test_a_failed_computation_says_why(open_notebook: Open) -> None:
+    fail = "def failing(self, progress=None):\n    raise ValueError('the map <i>x</i> broke')\n"
+    notebook = open_notebook(SLOW + fail + "Engine.compute = failing", PLANTED, SHOW)
+    status = notebook.page.locator(WIDGET).locator('[data-svr="status"]')
+    expect(status).to_contain_text("the map <i>x</i> broke")
+
+
+def test_what_python_refuses_is_shown(open_notebook: Open) -> None:
+    refused = "try:\n    widget.threshold = 7\nexcept Exception as error:\n    print(error)"
+    notebook = open_notebook(PLANTED, SHOW, refused)
+    notice = notebook.page.locator('[data-svr="notice"]')
+    expect(notice).to_contain_text("fdr = 7")
+    notebook.page.get_by_role("button", name="dismiss").click()
+    expect(notice).to_be_hidden()
+    assert notebook.python("widget.threshold") == 0.01
+
+
+def test_a_level_that_is_none_is_refused_in_the_page(open_notebook: Open) -> None:
+    notebook = open_notebook(PLANTED, SHOW)
+    field = notebook.page.get_by_label("significance level")
+    before = field.input_value()
+    for wrong in ("7", "-1", "many"):
+        field.fill(wrong)
+        field.press("Enter")
+        expect(field).to_have_value(before)
+        expect(notebook.page.locator(".svr-message")).to_contain_text("between 0 and 1")
+    field.fill("0.2")
+    field.press("Enter")
+    notebook.wait_for_python("widget.threshold == 0.2")
+
+
+HOSTILE = ["<img src=x onerror=alert(1)>", "أهلا", "x" * 300, "🦆 duck"]
+
+
+def hostile_widget() -> SVRWidget:
+    generator = torch.Generator().manual_seed(2)
+    weights = {name: torch.randn(16, 16, generator=generator) for name in HOSTILE}
+    return SVRWidget(weights, p=0.3)
+
+
+def test_the_page_without_jupyter(browser: Browser, tmp_path: Path) -> None:
+    """The same bundle draws with a host of fifteen lines, hostile names and no network."""
+    page = browser.new_page(viewport={"width": 1000, "height": 700}, offline=True)
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("dialog", lambda dialog: problems.append(f"dialog {dialog.message}"))
+    state = plain_page.widget_state(hostile_widget())
+    page.goto(plain_page.write(tmp_path / "page.html", state))
+    picture = Picture(page.locator(WIDGET))
+    assert picture.ink() > 1000
+    assert page.locator(f"{WIDGET} img").count() == 0
+    assert "<img src=x" in picture.root.inner_text()
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width <= 1000
+    assert problems == []
+    page.close()
+
+
+def test_unmounting_leaves_no_listener(browser: Browser, tmp_path: Path) -> None:
+    page = browser.new_page()
+    widget = SVRWidget(nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 4)))
+    page.goto(plain_page.write(tmp_path / "page.html", plain_page.widget_state(widget)))
+    page.wait_for_function("() => window.ready")
+    listeners = "() => [...window.listeners.values()].flat().length"
+    assert page.evaluate(listeners) > 5
+    page.evaluate("() => window.unmount()")
+    assert page.evaluate(listeners) == 0
+    assert page.locator(WIDGET).count() == 0
+    page.close()

@@ -1,0 +1,368 @@
+"""Adjacencies against sums written out from the paper's formulas, in float64."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from scipy import stats
+
+from svr_widget.engine.adjacency import Adjacency
+from svr_widget.engine.decompose import decompose
+from svr_widget.engine.errors import SVRError, WidthMismatchError
+from svr_widget.engine.links import Link
+
+
+def gaussian(*shape, seed=0, dtype=torch.float32):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def every(channels):
+    return torch.arange(channels)
+
+
+def link_of(producer_channels, consumer_channels=None):
+    read = producer_channels if consumer_channels is None else consumer_channels
+    return Link("first", "second", producer_channels, read)
+
+
+def between(first, second, link=None, method="svr", groups=(1, 1), **options):
+    """The adjacency of a link between two weights."""
+    sides = {"svr": ("svr", "svr"), "cosvr": ("cosvr", "cosvr"), "cross": ("svr", "cosvr")}[method]
+    producer = decompose(first, groups[0], sides[0])
+    consumer = decompose(second, groups[1], sides[1])
+    link = link or link_of(every(first.shape[0]))
+    return Adjacency(link, producer, consumer, method, **options)
+
+
+def whole(vectors, side):
+    """Representations with their groups' zeros written out: float64 ``[channels, z, M]``."""
+    length, count = vectors.shape[0], vectors.shape[-1]
+    full = np.zeros((length * side.group_count, math.prod(vectors.shape[1:-1]), count))
+    for m in range(count):
+        start = int(side.groups[m]) * length
+        full[start : start + length, :, m] = vectors[..., m].double().reshape(length, -1)
+    return full
+
+
+def filters_by_sums(adjacency):
+    """sum_k u[k, y, m] v[k, z, n] entry by entry: ``[n, m, y * z]``."""
+    U = whole(adjacency.producer.U, adjacency.producer)
+    V = whole(adjacency.consumer.V, adjacency.consumer)
+    sent, read = adjacency.link.producer_channels, adjacency.link.consumer_channels
+    shared_U = U[sent]
+    shared_V = V[read] if read.ndim == 1 else V[read, 0]
+    n_count, m_count = adjacency.shape
+    result = np.zeros((n_count, m_count, shared_U.shape[1] * shared_V.shape[1]))
+    for n, m in itertools.product(range(n_count), range(m_count)):
+        for place, (y, z) in enumerate(
+            itertools.product(range(shared_U.shape[1]), range(shared_V.shape[1]))
+        ):
+            result[n, m, place] = sum(
+                shared_U[k, y, m] * shared_V[k, z, n] for k in range(len(shared_U))
+            )
+    return result
+
+
+CASES = {
+    "linear": ((6, 9), (5, 6), (1, 1), None),
+    "convolution": ((6, 2, 3), (5, 6, 2, 2), (1, 1), None),
+    "wide": ((3, 8), (7, 3, 2), (1, 1), None),
+    "split": ((6, 4), (5, 3, 2), (1, 1), (torch.tensor([1, 4, 2]), torch.tensor([0, 1, 2]))),
+    "concatenated": ((4, 5), (5, 9, 2), (1, 1), (every(4), torch.tensor([7, 0, 3, 8]))),
+    "flat features": ((3, 4), (6, 10), (1, 1), (every(3), torch.tensor([[0, 5], [9, 1], [2, 7]]))),
+    "one position": ((3, 4), (6, 10), (1, 1), (every(3), torch.tensor([[0], [9], [2]]))),
+    "depthwise consumer": ((4, 7), (4, 1, 3), (1, 4), None),
+    "depthwise producer": ((4, 1, 3), (6, 4), (4, 1), None),
+    "depthwise both": ((4, 1, 3), (8, 1, 2), (4, 4), None),
+    "grouped": ((6, 2, 3), (9, 2, 2), (2, 3), None),
+    "groups shuffled": ((6, 2), (4, 3), (3, 2), (every(6), torch.tensor([0, 3, 1, 4, 2, 5]))),
+    "no channel": ((3, 4), (5, 3), (1, 1), (every(0), every(0))),
+}
+
+
+def case(name, method="svr", **options):
+    first, second, groups, channels = CASES[name]
+    link = None if channels is None else link_of(*channels)
+    weights = gaussian(*first, seed=1), gaussian(*second, seed=2)
+    return between(*weights, link, method, groups, **options)
+
+
+class TestEntries:
+    @pytest.mark.parametrize("method", ["svr", "cosvr", "cross"])
+    @pytest.mark.parametrize("name", CASES)
+    def test_against_sums(self, name, method):
+        if name == "flat features" and method != "svr":
+            pytest.raises(SVRError, case, name, method).match("flattens channels of different")
+            return
+        adjacency = case(name, method)
+        filters = filters_by_sums(adjacency)
+        dense = adjacency.dense()
+        assert dense.dtype == torch.float32
+        np.testing.assert_allclose(dense, (filters**2).sum(axis=2), rtol=0, atol=1e-6)
+        assert dense.max() <= 1 + 1e-5
+        ours = adjacency.effective_filters()
+        assert ours.shape == (*adjacency.shape, *adjacency.kernel)
+        np.testing.assert_allclose(ours.reshape(filters.shape), filters, rtol=0, atol=1e-6)
+        if filters.shape[2] == 1:
+            np.testing.assert_allclose(adjacency.signed() ** 2, dense, rtol=0, atol=1e-6)
+        else:
+            with pytest.raises(SVRError, match=r"has a kernel .* effective_filters\(rows, cols\)"):
+                adjacency.signed()
+
+    def test_chosen_filters(self):
+        adjacency = case("groups shuffled")
+        filters = adjacency.effective_filters()
+        assert torch.equal(adjacency.effective_filters([2, 0], 1), filters[[2, 0]][:, [1]])
+        assert torch.equal(adjacency.effective_filters(cols=slice(1, 3)), filters[:, 1:3])
+        with pytest.raises(IndexError):
+            adjacency.effective_filters(99)
+
+    def test_effective_filters_are_the_composition_of_the_layers(self):
+        first, second = gaussian(4, 3, 3, 3, seed=3).double(), gaussian(5, 4, 2, 3, seed=4).double()
+        adjacency = between(first, second)
+        image = gaussian(1, 1, 7, 8, seed=5).double()
+        for m, n in itertools.product(range(4), range(5)):
+            emitted = adjacency.producer.U[:, m].view(1, 4, 1, 1) * image
+            read = F.conv2d(emitted, adjacency.consumer.V[..., n][None])
+            effective = adjacency.effective_filters(n, m)
+            torch.testing.assert_close(F.conv2d(image, effective), read)
+
+    def test_two_linear_maps_compose_to_the_sum_over_edges(self):
+        first, second = gaussian(6, 9, seed=6).double(), gaussian(4, 6, seed=7).double()
+        adjacency = between(first, second)
+        producer, consumer = adjacency.producer, adjacency.consumer
+        total = sum(
+            consumer.S[n] * producer.S[m] * adjacency.signed()[n, m]
+            * torch.outer(consumer.U[:, n], producer.V[:, m])
+            for n in range(4)
+            for m in range(6)
+        )
+        torch.testing.assert_close(total, second @ first)
+
+    def test_planted_frames_have_the_prescribed_edges(self):
+        random = np.random.default_rng(8)
+        frames = [np.linalg.qr(random.standard_normal((8, 8)))[0] for _ in range(4)]
+        rotation = np.kron(np.eye(4), [[0.8, -0.6], [0.6, 0.8]])
+        first = frames[0] * np.arange(8, 0, -1) @ frames[1].T
+        second = frames[2] * np.arange(16, 0, -2) @ (frames[0] @ rotation).T
+        dense = between(torch.from_numpy(first), torch.from_numpy(second)).dense()
+        assert dense.dtype == torch.float64
+        np.testing.assert_allclose(dense, rotation.T**2, rtol=0, atol=1e-12)
+
+    @pytest.mark.parametrize("kernel", [(), (3,), (2, 3)])
+    def test_cosvr_is_the_svr_of_the_reversed_network(self, kernel):
+        first, second = gaussian(6, 3, *kernel, seed=9), gaussian(4, 6, *kernel, seed=10)
+        axes = tuple(range(2, 2 + len(kernel)))
+        forward = between(first, second, method="cosvr")
+        backward = between(second.transpose(0, 1).flip(axes), first.transpose(0, 1).flip(axes))
+        torch.testing.assert_close(forward.dense(), backward.dense().T)
+
+    def test_half_of_the_kernel_in_float64_makes_all_of_it(self):
+        adjacency = between(gaussian(3, 4), gaussian(5, 3, 2, dtype=torch.float64))
+        assert adjacency.dense().dtype == torch.float64
+
+
+def sample(name, method, seed):
+    first, second, groups, channels = CASES[name]
+    weights = (gaussian(*first, seed=2 * seed), gaussian(*second, seed=2 * seed + 1))
+    adjacency = between(*weights, channels and link_of(*channels), method, groups)
+    entries, parts = adjacency.dense().double().numpy(), adjacency.parts()
+    tested = np.argwhere(parts >= 0)
+    n, m = tested[seed % len(tested)]
+    return float(np.exp(adjacency.laws[parts[n, m]].logsf(entries[n, m])))
+
+
+class TestLaws:
+    @pytest.mark.parametrize(
+        ("name", "method"),
+        [
+            *((name, "svr") for name in CASES if name not in ("depthwise both", "no channel")),
+            ("convolution", "cosvr"),
+            ("split", "cosvr"),
+            ("depthwise producer", "cosvr"),
+            ("grouped", "cosvr"),
+            ("convolution", "cross"),
+        ],
+    )
+    def test_gaussian_weights_follow_their_law(self, name, method):
+        p_values = [sample(name, method, seed) for seed in range(120)]
+        assert stats.kstest(p_values, "uniform").pvalue > 1e-3
+
+    def test_a_wrong_law_would_be_noticed(self):
+        adjacency = case("grouped")
+        wrong = [
+            float(np.exp(adjacency.laws[0].logsf(case_entry)))
+            for case_entry in case("linear").dense().double().flatten().numpy()
+        ]
+        assert stats.kstest(wrong, "uniform").pvalue < 1e-3
+
+    @pytest.mark.parametrize(
+        ("name", "method", "mean"),
+        [
+            ("linear", "svr", 1 / 6),
+            ("convolution", "svr", 1 / 6),
+            ("convolution", "cosvr", 1 / 6),
+            ("split", "svr", 3 / (6 * 3)),
+            ("concatenated", "svr", 4 / (4 * 9)),
+            ("flat features", "svr", 2 / 10),
+            ("depthwise consumer", "svr", 1 / 4),
+            ("depthwise producer", "cosvr", 1 / 4),
+        ],
+    )
+    def test_mean_is_shared_over_both_widths(self, name, method, mean):
+        adjacency = case(name, method)
+        assert adjacency.law.mean == pytest.approx(mean)
+        assert adjacency.mean() == pytest.approx(mean)
+
+    def test_two_depthwise_maps_always_meet_with_weight_one(self):
+        adjacency = case("depthwise both")
+        assert adjacency.law.constant
+        meet = adjacency.parts() >= 0
+        assert meet.sum() == 8
+        np.testing.assert_allclose(adjacency.dense().numpy()[meet], 1, rtol=1e-6)
+        assert (adjacency.logsf(adjacency.dense()) == 0).all()
+
+    def test_groups_that_overlap_by_different_numbers(self):
+        adjacency = case("grouped")  # groups of 3 channels into groups of 2
+        assert [law.shared for law in adjacency.laws] == [(2, 3), (1, 3)]
+        parts = adjacency.parts()
+        for n, m in itertools.product(*map(range, adjacency.shape)):
+            h, g = int(adjacency.consumer.groups[n]), int(adjacency.producer.groups[m])
+            overlap = len({2 * h, 2 * h + 1} & {3 * g, 3 * g + 1, 3 * g + 2})
+            assert parts[n, m] == {2: 0, 1: 1, 0: -1}[overlap]
+            assert adjacency.mean()[n, m] == pytest.approx(overlap / (3 * 2))
+        with pytest.raises(SVRError, match="has 2 laws, not one"):
+            adjacency.isf(0.1)
+        with pytest.raises(SVRError, match="weights must be"):
+            adjacency.logsf(0.5)
+        matrix = adjacency.logsf(adjacency.dense())
+        assert (matrix[parts < 0] == 0).all()
+        tested = adjacency.dense().numpy()[parts == 1]
+        np.testing.assert_allclose(matrix[parts == 1], adjacency.laws[1].logsf(tested))
+
+    def test_isf_is_the_quantile(self):
+        adjacency = case("convolution")
+        assert adjacency.logsf(adjacency.isf(1e-3)) == pytest.approx(math.log(1e-3))
+
+    def test_the_papers_law(self):
+        adjacency = case("convolution", null="chi2")
+        assert adjacency.logsf(0.9) == pytest.approx(stats.chi2.logsf(0.9 * 6 * 4, 4))
+
+
+class TestTests:
+    def test_null_neurons_take_no_part(self):
+        first, second = gaussian(6, 9, seed=11), gaussian(5, 6, seed=12)
+        first[2], second[1] = 0, second[3]
+        adjacency = between(first, second)
+        parts = adjacency.parts()
+        assert (parts[-1] == -1).all()
+        assert (parts[:, -1] == -1).all()
+        assert (parts[:-1, :-1] == 0).all()
+        (tests,) = adjacency.tests()
+        expected = adjacency.dense()[:-1, :-1].flatten().sort().values
+        np.testing.assert_array_equal(tests.weights, expected)
+        assert len(adjacency.above([0.0]).m) == 20
+
+    def test_tests_are_sorted_by_law(self):
+        adjacency = case("grouped")
+        parts = adjacency.parts()
+        for part, tests in enumerate(adjacency.tests("chi2")):
+            assert tests.law.kind == "chi2"
+            assert tests.law.shared == adjacency.laws[part].shared
+            entries = np.sort(adjacency.dense().numpy()[parts == part])
+            np.testing.assert_array_equal(tests.weights, entries)
+
+    def test_edges_above_a_weight(self):
+        adjacency = case("grouped")
+        edges = adjacency.above([0.5, 0.2])
+        dense, parts = adjacency.dense().numpy(), adjacency.parts()
+        expected = {
+            (n, m)
+            for n, m in np.ndindex(dense.shape)
+            if dense[n, m] >= {0: 0.5, 1: 0.2, -1: np.inf}[int(parts[n, m])]
+        }
+        assert set(zip(edges.n.tolist(), edges.m.tolist(), strict=True)) == expected
+        assert (np.diff(edges.weight) <= 0).all()
+        np.testing.assert_array_equal(edges.weight, dense[edges.n, edges.m])
+        np.testing.assert_array_equal(edges.part, parts[edges.n, edges.m])
+
+    def test_a_link_without_channels_has_no_tests(self):
+        adjacency = case("no channel")
+        assert (adjacency.laws, adjacency.tests()) == ((), ())
+        assert (adjacency.dense() == 0).all()
+        assert len(adjacency.above([]).m) == 0
+        assert adjacency.entropy() == 0
+
+
+class TestStructure:
+    def test_entropy_counts_nothing_for_zeros(self):
+        adjacency = case("groups shuffled")
+        entries = adjacency.dense().double().flatten().tolist()
+        by_hand = -sum(a * math.log(a) for a in entries if a > 0)
+        assert adjacency.entropy() == pytest.approx(by_hand)
+
+    @pytest.mark.parametrize("name", ["convolution", "grouped"])
+    def test_intensity(self, name):
+        adjacency = case(name)
+        dense, mean = adjacency.dense().double().numpy(), np.broadcast_to(
+            adjacency.mean(), adjacency.shape
+        )
+        for j, value in enumerate(adjacency.intensity()):
+            running, best = 0.0, 0.0
+            for i in range(adjacency.shape[0]):
+                running += dense[i, j] - mean[i, j]
+                best = max(best, running)
+            assert value == pytest.approx(best)
+
+    @pytest.mark.parametrize("name", ["linear", "groups shuffled"])
+    def test_internal_dimensions(self, name):
+        adjacency = case(name)
+        dense = adjacency.dense().double().numpy()
+        mean = np.broadcast_to(adjacency.mean(), adjacency.shape)
+        deviation = {
+            (i + 1, j + 1): float((dense - mean)[: i + 1, : j + 1].sum())
+            for i, j in np.ndindex(adjacency.shape)
+        }
+        found = adjacency.internal_dimensions()
+        best = max(deviation, key=lambda place: deviation[place])
+        assert (found.d_out, found.d_in) == best
+        assert found.deviation == pytest.approx(deviation[best])
+
+    def test_a_planted_block_is_found(self):
+        random = np.random.default_rng(13)
+        frames = [np.linalg.qr(random.standard_normal((40, 40)))[0] for _ in range(3)]
+        rotation = np.eye(40)
+        for block in (slice(0, 8), slice(8, 40)):
+            size = block.stop - block.start
+            rotation[block, block] = np.linalg.qr(random.standard_normal((size, size)))[0]
+        values = np.linspace(4, 1, 40)
+        first = torch.from_numpy(frames[0] * values @ frames[1].T)
+        second = torch.from_numpy(frames[2] * values @ (frames[0] @ rotation).T)
+        found = between(first, second).internal_dimensions()
+        assert (found.d_out, found.d_in) == (8, 8)
+        assert found.p_value < 0.01
+
+
+class TestRefusals:
+    def test_wrong_flattening(self):
+        producer, consumer = decompose(gaussian(3, 4)), decompose(gaussian(5, 3))
+        with pytest.raises(SVRError, match="'cross' joins svr and cosvr decompositions, got svr a"):
+            Adjacency(link_of(every(3)), producer, consumer, "cross")
+        with pytest.raises(SVRError, match="method must be one of 'svr', 'cosvr', 'cross', got 'cr"):
+            Adjacency(link_of(every(3)), producer, consumer, "cros")
+
+    def test_channels_that_do_not_exist(self):
+        with pytest.raises(WidthMismatchError, match="channels 0 to 3 of 'second', which has 3"):
+            between(gaussian(4, 4), gaussian(5, 3))
+
+    def test_truncation_keeps_the_widths_of_groups(self):
+        first, second = gaussian(6, 2, seed=14), gaussian(4, 6, seed=15)
+        producer, consumer = decompose(first, 3, rank=1), decompose(second)
+        adjacency = Adjacency(link_of(every(6)), producer, consumer)
+        np.testing.assert_allclose(
+            adjacency.dense(), (filters_by_sums(adjacency) ** 2).sum(axis=2), rtol=0, atol=1e-6
+        )
+        assert repr(adjacency) == "Adjacency(link 'first' -> 'second', svr, 4 x 1)"

@@ -1,0 +1,1 @@
+"""Small network definitions of the kinds that tracing has to understand."""

@@ -1,0 +1,69 @@
+"""Tiny random networks of the transformers library."""
+
+from __future__ import annotations
+
+import torch
+import transformers
+from torch import Tensor, nn
+
+Example = tuple[nn.Module, dict[str, Tensor]]
+
+
+def _tokens(count: int = 5) -> Tensor:
+    return (torch.arange(count) * 3 % 11).unsqueeze(0)
+
+
+def gpt2() -> Example:
+    """Fused queries, keys and values in ``Conv1D``; tied language-model head."""
+    config = transformers.GPT2Config(
+        vocab_size=12, n_positions=8, n_embd=8, n_layer=2, n_head=2, bos_token_id=0, eos_token_id=0
+    )
+    return transformers.GPT2LMHeadModel(config), {"input_ids": _tokens()}
+
+
+def bert() -> Example:
+    """Encoder with a pooler."""
+    config = transformers.BertConfig(
+        **{"vocab_size": 12, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2},
+        **{"intermediate_size": 12, "max_position_embeddings": 8},
+    )
+    return transformers.BertModel(config), {"input_ids": _tokens()}
+
+
+def _grouped(config: type, **extra: int) -> object:
+    return config(
+        **{"vocab_size": 12, "hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 2},
+        **{"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 16},
+        **extra,
+    )
+
+
+def llama() -> Example:
+    """Grouped queries, rotary positions, gated perceptrons, RMS norm."""
+    config = _grouped(transformers.LlamaConfig)
+    return transformers.LlamaForCausalLM(config), {"input_ids": _tokens()}
+
+
+def qwen3() -> Example:
+    """As Llama, with normalised queries and keys."""
+    config = _grouped(transformers.Qwen3Config, head_dim=4)
+    return transformers.Qwen3ForCausalLM(config), {"input_ids": _tokens()}
+
+
+def t5() -> Example:
+    """Encoder and decoder with cross attention and one shared embedding."""
+    config = transformers.T5Config(
+        **{"vocab_size": 12, "d_model": 8, "d_kv": 4, "d_ff": 12, "num_layers": 2},
+        **{"num_heads": 2, "decoder_start_token_id": 0},
+    )
+    inputs = {"input_ids": _tokens(), "decoder_input_ids": _tokens(3)}
+    return transformers.T5ForConditionalGeneration(config), inputs
+
+
+def vit() -> Example:
+    """A vision transformer with a classifier."""
+    config = transformers.ViTConfig(
+        **{"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 8},
+        **{"intermediate_size": 12, "patch_size": 4},
+    )
+    return transformers.ViTForImageClassification(config), {"pixel_values": torch.ones(1, 3, 8, 8)}

@@ -1,0 +1,111 @@
+"""What is shipped: the wheel and the sdist hold the front end, and the wheel works on its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tarfile
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+CONSTRAINTS = REPOSITORY / "constraints.txt"
+FRONT_END = {"svr_widget/widget/static/widget.js", "svr_widget/widget/static/widget.css"}
+
+USE_THE_WHEEL = """
+import torch
+from svr_widget import SVR, SVRWidget
+import svr_widget
+assert "site-packages" in svr_widget.__file__, svr_widget.__file__
+model = torch.nn.Sequential(torch.nn.Linear(12, 8), torch.nn.ReLU(), torch.nn.Linear(8, 4))
+svr = SVR(model)
+assert len(svr.maps) == 2 and len(svr.links) == 1
+widget = SVRWidget(model)
+assert "render" in widget._esm and "data-svr" in widget._css + widget._esm
+print(len(svr.edges(p=1.0)))
+"""
+
+
+@pytest.fixture(scope="module")
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The sdist built from the checkout, and the wheel built from that sdist, without Node."""
+    folder = tmp_path_factory.mktemp("dist")
+    build(["--sdist", "--outdir", str(folder), str(REPOSITORY)], dict(os.environ))
+    (sdist,) = folder.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(folder, filter="data")
+    without_node = {**os.environ, "PATH": str(empty_path(folder))}
+    unpacked = folder / sdist.name.removesuffix(".tar.gz")
+    build(["--wheel", "--outdir", str(folder), str(unpacked)], without_node)
+    (wheel,) = folder.glob("*.whl")
+    return {"sdist": sdist, "wheel": wheel}
+
+
+def build(arguments: list[str], environment: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "build", "--no-isolation", *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def empty_path(folder: Path) -> Path:
+    path = folder / "empty-path"
+    path.mkdir()
+    return path
+
+
+def test_wheel_holds_the_front_end_and_nothing_else(distributions: dict[str, Path]) -> None:
+    with zipfile.ZipFile(distributions["wheel"]) as archive:
+        names = set(archive.namelist())
+    assert names >= FRONT_END
+    assert "svr_widget/py.typed" in names
+    strays = {n for n in names if not n.startswith(("svr_widget/", "svr_widget-"))}
+    assert strays == set()
+    sources = {p.relative_to(REPOSITORY).as_posix() for p in REPOSITORY.glob("svr_widget/**/*.py")}
+    assert sources == {name for name in names if name.endswith(".py")}
+
+
+def test_sdist_holds_what_it_takes_to_build_and_test(distributions: dict[str, Path]) -> None:
+    with tarfile.open(distributions["sdist"]) as archive:
+        names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
+    assert names >= FRONT_END
+    wanted = {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "js/package-lock.json"}
+    assert names >= wanted | {"js/hatch_build.py", "js/src/index.ts", "notebooks/quickstart.ipynb"}
+    assert not any("node_modules" in name for name in names)
+
+
+def test_wheel_works_in_a_clean_environment(
+    distributions: dict[str, Path], tmp_path: Path
+) -> None:
+    venv.create(tmp_path / "env", with_pip=True)
+    python = tmp_path / "env" / "bin" / "python"
+    install = [python, "-m", "pip", "install", "--quiet", "--constraint", CONSTRAINTS]
+    subprocess.run([*install, distributions["wheel"]], check=True)
+    done = subprocess.run(
+        [python, "-W", "error::UserWarning", "-c", USE_THE_WHEEL],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "32"
+
+
+def test_engine_runs_without_the_widget_packages() -> None:
+    code = (
+        "import sys\n"
+        "for name in ('ipywidgets', 'anywidget', 'bqplot'):\n"
+        "    sys.modules[name] = None\n"
+        "import torch\n"
+        "from svr_widget import SVR\n"
+        "print(len(SVR([torch.eye(3), torch.eye(3)]).links))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "1"

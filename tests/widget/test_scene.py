@@ -1,0 +1,99 @@
+"""What the front end is sent, against the engine's own frames and brute-force counts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from svr_widget import SVR
+from svr_widget.engine.significance import MODES
+from svr_widget.widget.codec import decode
+from svr_widget.widget.scene import LAWS, encode_scene
+
+
+@pytest.fixture(scope="module")
+def svr() -> SVR:
+    torch.manual_seed(3)
+    layers = [nn.Conv2d(3, 12, 3), nn.ReLU(), nn.Conv2d(12, 10, 3), nn.ReLU(), nn.Flatten()]
+    model = nn.Sequential(*layers, nn.Linear(10 * 4 * 4, 8))
+    return SVR(model, torch.zeros(1, 3, 8, 8))
+
+
+def test_every_entry_fits_into_a_large_budget(svr: SVR) -> None:
+    meta, arrays = decode(encode_scene(svr, 10**6))
+    assert [link["sent"] for link in meta["links"]] == [link["tests"] for link in meta["links"]]
+    for index, (key, link) in enumerate(zip(svr.links, meta["links"], strict=True)):
+        dense = svr.adjacency(key).dense().numpy()
+        part = slice(link["start"], link["start"] + link["sent"])
+        m, n, weight = (arrays[f"edge_{name}"][part] for name in ("m", "n", "weight"))
+        assert np.array_equal(weight, np.sort(dense.ravel())[::-1])
+        assert np.array_equal(weight, dense[n, m])
+        assert len(set(zip(m.tolist(), n.tolist(), strict=True))) == dense.size
+        names = list(svr.maps)
+        assert (names[link["producer"]], names[link["consumer"]]) == key
+        assert meta["links"][index]["strongest"]["weight"] == pytest.approx(dense.max())
+
+
+def test_log10_p_is_the_engines(svr: SVR) -> None:
+    meta, arrays = decode(encode_scene(svr, 10**6))
+    names = list(svr.maps)
+    for law in LAWS:
+        frame = svr.edges(p=1.0, null=law)
+        expected = {
+            (row.producer, row.m, row.consumer, row.n): row.log10_p for row in frame.itertuples()
+        }
+        for link in meta["links"]:
+            for i in range(link["start"], link["start"] + link["sent"]):
+                edge = (
+                    names[link["producer"]],
+                    int(arrays["edge_m"][i]),
+                    names[link["consumer"]],
+                    int(arrays["edge_n"][i]),
+                )
+                assert arrays[f"log10_p_{law}"][i] == expected[edge]
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("mode", MODES)
+def test_stops_count_what_the_engine_counts(svr: SVR, law: str, mode: str) -> None:
+    meta, arrays = decode(encode_scene(svr, 50))
+    prefix = f"stops_{law}_{mode}"
+    level, counts = arrays[f"{prefix}_level"], arrays[f"{prefix}_counts"]
+    assert (np.diff(arrays[f"{prefix}_log10_p"]) >= 0).all()  # strict to loose
+    for k in range(0, len(level), 37):
+        cut = svr.significance(law).cut(**{mode: float(level[k])})
+        assert counts[k].tolist() == list(cut.counts.values())
+        assert arrays[f"{prefix}_expected"][k] == pytest.approx(cut.expected)
+        assert arrays[f"{prefix}_log10_p"][k] == pytest.approx(next(iter(cut.log10_p.values())))
+
+
+def test_the_default_is_a_stop(svr: SVR) -> None:
+    _, arrays = decode(encode_scene(svr, 50))
+    assert 0.05 in arrays["stops_exact_fdr_level"]
+    assert 0.15 in arrays["stops_exact_p_level"]
+
+
+@pytest.mark.parametrize("budget", [0, 1, 10, 77, 200])
+def test_a_budget_keeps_the_smallest_p_values(svr: SVR, budget: int) -> None:
+    _, arrays = decode(encode_scene(svr, budget))
+    kept = arrays["log10_p_exact"]
+    every = np.sort(svr.edges(p=1.0)["log10_p"])
+    assert len(kept) <= budget
+    assert np.array_equal(np.sort(kept), every[: len(kept)])
+    if len(kept) < budget:  # only ties may not fit
+        assert every[len(kept)] == every[budget]
+
+
+def test_neurons_are_the_engines(svr: SVR) -> None:
+    meta, arrays = decode(encode_scene(svr, 50))
+    frame = svr.neurons()
+    assert np.array_equal(arrays["singular_value"], frame["singular_value"])
+    assert arrays["intensity"] == pytest.approx(frame["intensity"].to_numpy(), abs=1e-6)
+    assert np.array_equal(arrays["null"], frame["null"])
+    for described, (name, linear) in zip(meta["maps"], svr.maps.items(), strict=True):
+        weight = linear.weight.double()
+        assert described["name"] == name
+        assert described["energy"] == pytest.approx(float(weight.square().sum()))
+        assert described["neurons"] == (frame["map"] == name).sum()
