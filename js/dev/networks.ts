@@ -23,9 +23,16 @@ export function mlp(trained: boolean): Uint8Array {
       value: (k) =>
         trained && k < 10
           ? top - (top - 1.1) * (k / 10) ** 0.7 + 0.04 * jitter[k]
-          : edge * (depth === 0 ? 1 - 0.45 * (k / neurons) : 1 - 0.97 * (k / neurons)) + 0.005 * jitter[k],
+          : edge * (depth === 0 ? 1 - 0.45 * (k / neurons) : 1 - 0.97 * (k / neurons)) +
+            0.005 * jitter[k],
       intensity: (k) =>
-        depth === 3 ? 1 : trained ? (k < 10 ? 1 - 0.03 * k : 0.05 * jitter[k]) : 0.2 + 0.8 * jitter[k],
+        depth === 3
+          ? 1
+          : trained
+            ? k < 10
+              ? 1 - 0.03 * k
+              : 0.05 * jitter[k]
+            : 0.2 + 0.8 * jitter[k],
     };
   });
   const links: LinkPlan[] = [0, 1, 2].map((producer) => ({
@@ -52,7 +59,9 @@ export function vgg(manyEdges = 50_000): Uint8Array {
   const maps: MapPlan[] = VGG.map((channels, depth) => {
     const linear = depth >= 13;
     const neurons = depth === 0 ? 27 : channels;
-    const [body, floor] = linear ? [depth === 15 ? 4.6 : 3.9, depth === 15 ? 0.75 : 0.9] : [2.9, 0.3];
+    const [body, floor] = linear
+      ? [depth === 15 ? 4.6 : 3.9, depth === 15 ? 0.75 : 0.9]
+      : [2.9, 0.3];
     return {
       name: linear ? `classifier.${(depth - 13) * 3}` : `features.${FEATURES[depth]}`,
       kind: linear ? "linear" : "convolution",
@@ -62,7 +71,8 @@ export function vgg(manyEdges = 50_000): Uint8Array {
       value: (k) =>
         k === 0
           ? VGG_TOP[depth]
-          : floor + (Math.min(body, VGG_TOP[depth]) - floor) * (1 - k / neurons) ** (linear ? 1.9 : 1.5),
+          : floor +
+            (Math.min(body, VGG_TOP[depth]) - floor) * (1 - k / neurons) ** (linear ? 1.9 : 1.5),
       intensity: (k) => (depth === 15 ? 1 : Math.max(0, 1 - (k / neurons) * (linear ? 1.1 : 2.1))),
     };
   });

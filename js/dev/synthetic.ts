@@ -93,8 +93,14 @@ export function sceneBytes(model: string, maps: MapPlan[], links: LinkPlan[]): U
   add("singular_value", value);
   add("intensity", intensity);
   add("null", isNull);
-  add("edge_m", Uint32Array.from(flat, (edge) => edge.m));
-  add("edge_n", Uint32Array.from(flat, (edge) => edge.n));
+  add(
+    "edge_m",
+    Uint32Array.from(flat, (edge) => edge.m),
+  );
+  add(
+    "edge_n",
+    Uint32Array.from(flat, (edge) => edge.n),
+  );
   add("edge_weight", weights);
   const counter = (cut: number) =>
     linkMeta.map((link) => {
@@ -134,7 +140,9 @@ export function sceneBytes(model: string, maps: MapPlan[], links: LinkPlan[]): U
 }
 
 function levels(mode: Mode): Float64Array<ArrayBuffer> {
-  const [from, to] = { fdr: [-8, -0.3], p: [-30, -0.3], bonferroni: [-20, -0.05], sigma: [0, 0] }[mode];
+  const [from, to] = { fdr: [-8, -0.3], p: [-30, -0.3], bonferroni: [-20, -0.05], sigma: [0, 0] }[
+    mode
+  ];
   return Float64Array.from({ length: STOPS }, (_, stop) => {
     const share = stop / (STOPS - 1);
     return mode === "sigma" ? 12 * (1 - share) : 10 ** (from + (to - from) * share);

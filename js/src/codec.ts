@@ -124,14 +124,14 @@ function entryOf(raw: unknown): Entry {
 }
 
 function tensor(payload: Uint8Array, { name, dtype, shape, offset }: Entry): Tensor {
-  const constructor = CONSTRUCTORS[dtype];
+  const Type = CONSTRUCTORS[dtype];
   const length = count(shape);
-  const outside = offset + length * constructor.BYTES_PER_ELEMENT > payload.length;
+  const outside = offset + length * Type.BYTES_PER_ELEMENT > payload.length;
   if (outside || offset % ALIGNMENT !== 0) {
     throw new CodecError(`array "${name}" reaches outside the container`);
   }
   const buffer = payload.buffer as ArrayBuffer;
-  return { shape, data: new constructor(buffer, payload.byteOffset + offset, length) };
+  return { shape, data: new Type(buffer, payload.byteOffset + offset, length) };
 }
 
 function aligned(source: Bytes): Uint8Array {
@@ -143,8 +143,8 @@ function aligned(source: Bytes): Uint8Array {
 }
 
 function dtypeOf(name: string, data: Data): Dtype {
-  for (const [dtype, constructor] of Object.entries(CONSTRUCTORS)) {
-    if (data instanceof constructor) return dtype as Dtype;
+  for (const [dtype, Type] of Object.entries(CONSTRUCTORS)) {
+    if (data instanceof Type) return dtype as Dtype;
   }
   throw new CodecError(`array "${name}": its type is none of ${Object.keys(CONSTRUCTORS)}`);
 }

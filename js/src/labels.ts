@@ -28,6 +28,8 @@ export function thinLabels(
   const widths = new Map(order.map((index) => [index, Math.min(LONGEST, measure(names[index]))]));
   for (let stride = 1; stride <= order.length; stride++) {
     const shown = order.filter((_, position) => position % stride === 0);
+    // The last column has its name in any case, at the cost of the one before it.
+    if (shown.length > 1) shown.splice(-1, 1, order[order.length - 1]);
     const rooms = shown.map((index, position) => {
       const left = position > 0 ? x[index] - x[shown[position - 1]] : LONGEST + GAP;
       const right = position < shown.length - 1 ? x[shown[position + 1]] - x[index] : LONGEST + GAP;

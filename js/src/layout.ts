@@ -68,8 +68,7 @@ export function layOut(
     return plain * camera.zoom + camera.x;
   };
   const vertical = verticalScale(scene, yScale);
-  const toY = (share: number) =>
-    (margins.top + height * (1 - share)) * camera.zoom + camera.y;
+  const toY = (share: number) => (margins.top + height * (1 - share)) * camera.zoom + camera.y;
   const x = Float64Array.from(columns, toX);
   const y = new Float64Array(scene.singularValue.length);
   for (const map of scene.maps) {
@@ -80,8 +79,7 @@ export function layOut(
   const sorted = [...x].sort((a, b) => a - b);
   const gaps = sorted.slice(1).map((value, index) => value - sorted[index]);
   const ranks = depthRanks(scene);
-  const invert = (pixel: number) =>
-    1 - ((pixel - camera.y) / camera.zoom - margins.top) / height;
+  const invert = (pixel: number) => 1 - ((pixel - camera.y) / camera.zoom - margins.top) / height;
   const bounds: [number, number] = [invert(size.height - margins.bottom), invert(margins.top)];
   return {
     size,
@@ -123,7 +121,11 @@ function shapeOf({ producer, consumer }: Link, ranks: readonly number[]): Shape 
 interface VerticalScale {
   readonly title: string;
   /** The share of the plot's height below a neuron. */
-  share(neuron: number, k: number, map: { readonly start: number; readonly neurons: number }): number;
+  share(
+    neuron: number,
+    k: number,
+    map: { readonly start: number; readonly neurons: number },
+  ): number;
   ticks(bounds: [number, number], height: number): { share: number; label: string }[];
 }
 
@@ -166,7 +168,9 @@ function verticalScale({ singularValue, isNull }: Scene, yScale: YScale): Vertic
   return {
     title: relative ? "singular value, relative to its map's largest" : "singular value",
     share: (neuron, _, map) =>
-      scale(relative ? singularValue[neuron] / (singularValue[map.start] || 1) : singularValue[neuron]),
+      scale(
+        relative ? singularValue[neuron] / (singularValue[map.start] || 1) : singularValue[neuron],
+      ),
     ticks: (bounds, height) => {
       const visible = scaleLinear([scale.invert(bounds[0]), scale.invert(bounds[1])], [0, 1]);
       const wanted = Math.max(2, Math.min(9, Math.round(height / 56)));

@@ -19,7 +19,7 @@ export function log10NormalTail(sigma: number): number {
 
 /** The sigma whose upper tail is 10^log10p: the inverse of `log10NormalTail`, by Newton's method. */
 export function normalQuantile(log10p: number): number {
-  if (log10p >= Math.log10(0.5)) {
+  if (log10p > Math.log10(0.5)) {
     return log10p >= 0 ? Number.NEGATIVE_INFINITY : -normalQuantile(Math.log10(1 - 10 ** log10p));
   }
   let sigma = Math.sqrt(Math.max(0, -2 * LN10 * log10p - Math.log(2 * Math.PI))) || 0.1;

@@ -19,17 +19,22 @@ export interface Palette {
 /** Even the weakest edge that is drawn can be seen where it is alone. */
 const FAINTEST = 0.12;
 const STRONGEST = 0.94;
+/** Weights are at most 1: a network without strong edges looks paler than one that has them. */
+const LEAST_FULL_WEIGHT = 0.5;
+/** An edge of this weight and more is drawn half as wide again, or twice on a coarse screen. */
+const HEAVY = 0.4;
 /** Edges of one link that overlap deeper than this begin to make room for the stronger ones. */
-const CROWD = 0.35;
+const CROWD = 0.22;
 /** An edge's depth never shrinks below this share of what it has alone. */
-const LEAST_SHARE = 0.06;
+const LEAST_SHARE = 0.05;
 
 export const NEURON_RADIUS = 3;
 const NULL_RADIUS = 2;
 
 /** The opacity of one edge alone. */
 export function edgeAlpha(weight: number, largest: number): number {
-  return FAINTEST + (STRONGEST - FAINTEST) * Math.min(1, weight / largest) ** 0.8;
+  const full = Math.max(largest, LEAST_FULL_WEIGHT);
+  return FAINTEST + (STRONGEST - FAINTEST) * Math.min(1, weight / full) ** 0.8;
 }
 
 /** Edges of a link that are painted before the next link has its turn. */
@@ -62,12 +67,17 @@ export function* paintEdges(
     next: link.start,
     end: link.start + drawn[index],
   }));
-  for (let waiting = links; waiting.length > 0; waiting = waiting.filter((at) => at.next < at.end)) {
+  for (
+    let waiting = links;
+    waiting.length > 0;
+    waiting = waiting.filter((at) => at.next < at.end)
+  ) {
     for (const link of waiting) {
       const end = Math.min(link.end, link.next + TURN);
       for (; link.next < end; link.next++) {
         const edge = link.next;
         const alone = opticalDepth(edgeAlpha(scene.edgeWeight[edge], scene.largestWeight));
+        const width = thickness + (scene.edgeWeight[edge] >= HEAVY ? 1 : 0);
         const depth = alone * Math.max(LEAST_SHARE, CROWD / (CROWD + link.before));
         link.before += alone / link.band;
         tracePath(scene, layout, link.index, scene.edgeM[edge], scene.edgeN[edge], path);
@@ -76,7 +86,7 @@ export function* paintEdges(
           const x0 = points[at - 2] * ratio;
           const y0 = points[at - 1] * ratio;
           const x1 = points[at] * ratio;
-          addLine(target, x0, y0, x1, points[at + 1] * ratio, depth, thickness);
+          addLine(target, x0, y0, x1, points[at + 1] * ratio, depth, width);
         }
       }
       yield;

@@ -51,10 +51,7 @@ export function placeTip(
         point.y > y - around &&
         point.y < y + box.height + around;
       const hidden = obstacles.filter((point) => inside(point, 2)).length;
-      const away = Math.hypot(
-        x + box.width / 2 - anchor.x,
-        (y + box.height / 2 - anchor.y) * 1.5,
-      );
+      const away = Math.hypot(x + box.width / 2 - anchor.x, (y + box.height / 2 - anchor.y) * 1.5);
       const covered = anchors.filter((point) => inside(point, 7)).length;
       const cost = 1e6 * covered + (60 * hidden) / Math.sqrt(obstacles.length || 1) + away;
       if (cost < least) {

@@ -100,7 +100,10 @@ export function addLine(
   stroke(depth, cell, 0, minorStride, edge, 0, Math.round(full * (to - last)), 1, thickness);
 }
 
-/** The inner loop: in each cell along, the stroke's two outer pixels share what one would get. */
+/**
+ * The inner loop: in each cell along, the stroke's two outer pixels share what one would get.
+ * Nearly all the time of a redraw goes here; the common thicknesses have loops of their own.
+ */
 function stroke(
   depth: Int32Array,
   start: number,
@@ -112,17 +115,30 @@ function stroke(
   cells: number,
   thickness: number,
 ): void {
+  const amount = full | 0;
+  const across = minorStride | 0;
   let edge = startEdge | 0;
   let cell = start | 0;
-  for (let count = 0; count < cells; count++) {
-    const part = Math.imul(full, (edge >> 8) & 255) >> 8;
-    let index = (cell + Math.imul(edge >> 16, minorStride)) | 0;
-    depth[index] += full - part;
-    for (let inner = 1; inner < thickness; inner++) {
-      index = (index + minorStride) | 0;
-      depth[index] += full;
+  if (thickness === 1) {
+    for (let count = cells | 0; count > 0; count--) {
+      const part = Math.imul(amount, (edge >> 8) & 255) >> 8;
+      const index = (cell + Math.imul(edge >> 16, across)) | 0;
+      depth[index] = (depth[index] + amount - part) | 0;
+      depth[index + across] = (depth[index + across] + part) | 0;
+      edge = (edge + slope) | 0;
+      cell = (cell + majorStride) | 0;
     }
-    depth[index + minorStride] += part;
+    return;
+  }
+  for (let count = cells | 0; count > 0; count--) {
+    const part = Math.imul(amount, (edge >> 8) & 255) >> 8;
+    let index = (cell + Math.imul(edge >> 16, across)) | 0;
+    depth[index] = (depth[index] + amount - part) | 0;
+    for (let inner = thickness; inner > 1; inner--) {
+      index = (index + across) | 0;
+      depth[index] = (depth[index] + amount) | 0;
+    }
+    depth[index + across] = (depth[index + across] + part) | 0;
     edge = (edge + slope) | 0;
     cell = (cell + majorStride) | 0;
   }
@@ -200,7 +216,10 @@ function over(under: number, red: number, green: number, blue: number, coverage:
   const mix = (ink: number, shift: number) =>
     Math.round((ink * coverage + ((under >>> shift) & 255) * below) / alpha);
   return (
-    ((Math.round(alpha * 255) << 24) | (mix(blue, 16) << 16) | (mix(green, 8) << 8) | mix(red, 0)) >>>
+    ((Math.round(alpha * 255) << 24) |
+      (mix(blue, 16) << 16) |
+      (mix(green, 8) << 8) |
+      mix(red, 0)) >>>
     0
   );
 }

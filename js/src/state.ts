@@ -54,7 +54,9 @@ export function createState(host: Host, abort: AbortSignal) {
 
   const scene = computed<Scene | null>(() => {
     try {
-      return readScene(bytes.value);
+      const read = readScene(bytes.value);
+      queueMicrotask(() => (fault.value = null));
+      return read;
     } catch (error) {
       queueMicrotask(() => (fault.value = error as Error));
       return null;

@@ -24,17 +24,15 @@ export interface Cut {
   readonly exact: boolean;
 }
 
-export const RANGES: Readonly<Record<Mode, { min: number; max: number; words: string }>> = {
-  fdr: { min: 0, max: 1, words: "between 0 and 1" },
-  p: { min: 0, max: 1, words: "between 0 and 1" },
-  sigma: { min: 0, max: 38, words: "between 0 and 38" },
-  bonferroni: { min: 0, max: 1, words: "between 0 and 1" },
+/** The levels that mean something in each mode, in words and as a test; Python has the same. */
+export const RANGES: Readonly<
+  Record<Mode, { readonly words: string; holds(level: number): boolean }>
+> = {
+  fdr: { words: "above 0 and below 1", holds: (level) => level > 0 && level < 1 },
+  p: { words: "above 0 and at most 1", holds: (level) => level > 0 && level <= 1 },
+  sigma: { words: "from −37 to 37", holds: (level) => level >= -37 && level <= 37 },
+  bonferroni: { words: "above 0 and at most 1", holds: (level) => level > 0 && level <= 1 },
 };
-
-/** Whether a level lies strictly inside its mode's range. */
-export function isLevel(mode: Mode, level: number): boolean {
-  return level > RANGES[mode].min && level < RANGES[mode].max;
-}
 
 /** The cut at a stop of the slider. */
 export function cutAtStop(scene: Scene, law: Law, mode: Mode, stop: number): Cut {
@@ -68,17 +66,14 @@ export function cutAtLevel(scene: Scene, law: Law, mode: Mode, level: number): C
 /** The level of another mode that cuts nearest to where `cut` does, to three digits. */
 export function convert(scene: Scene, cut: Cut, mode: Mode): number {
   const { log10p } = cut;
-  const bounded = (level: number) => {
-    const { min, max } = RANGES[mode];
-    const rounded = Number(level.toPrecision(3));
-    return Math.min(max * 0.999, Math.max(rounded, min || Number.MIN_VALUE));
-  };
-  if (!Number.isFinite(log10p)) return defaultLevel(mode);
-  if (mode === "sigma") return bounded(Math.max(0.001, normalQuantile(log10p)));
-  if (mode === "p") return bounded(10 ** log10p);
-  if (mode === "bonferroni") return bounded(10 ** log10p * scene.tests);
+  const between = (level: number, low: number, high: number) =>
+    Math.min(high, Math.max(low, Number(level.toPrecision(3))));
+  if (mode === "sigma") return between(normalQuantile(log10p), -37, 37);
+  const p = 10 ** log10p;
+  if (mode === "p") return between(p, Number.MIN_VALUE, 1);
+  if (mode === "bonferroni") return between(p * scene.tests, Number.MIN_VALUE, 1);
   if (cut.significant === 0) return defaultLevel(mode);
-  return bounded((10 ** log10p * scene.tests) / cut.significant);
+  return between((p * scene.tests) / cut.significant, Number.MIN_VALUE, 0.999);
 }
 
 export function defaultLevel(mode: Mode): number {

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Literal, NamedTuple, get_args
 
@@ -20,12 +20,14 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-import importlib; structure = importlib  # AWAITING structure.py
+from svr_widget.engine import structure
+from svr_widget.engine.blocks import Block, take
 from svr_widget.engine.decompose import Decomposition, Flattening, check_method
 from svr_widget.engine.errors import SVRError, WidthMismatchError
 from svr_widget.engine.links import Link
 from svr_widget.engine.nulls import Kind, NullLaw
-from svr_widget.engine.significance import LinkTests
+from svr_widget.engine.random_frames import Frame, RandomFrames
+from svr_widget.engine.significance import LinkTests, Significance
 
 Method = Literal["svr", "cosvr", "cross"]
 
@@ -60,34 +62,6 @@ class Edges(NamedTuple):
     n: NDArray[np.int64]
     weight: NDArray[np.floating]
     part: NDArray[np.int16]
-
-
-@dataclass(frozen=True, eq=False)
-class _Block:
-    """Where one group of the producer meets one of the consumer.
-
-    Attributes:
-        rows, columns: the places of the two groups' neurons in the matrix.
-        U: ``[s, y, M]`` and V ``[s, z, N]``, the representations on the shared channels.
-    """
-
-    rows: Tensor
-    columns: Tensor
-    U: Tensor
-    V: Tensor
-
-    def filters(self) -> Tensor:
-        """Signed effective filters ``[N, M, y * z]``."""
-        return torch.einsum("kym,kzn->nmyz", self.U, self.V).flatten(2)
-
-    def squares(self) -> Tensor:
-        """Their squared Frobenius norms ``[N, M]``, position by position to save memory."""
-        total = torch.zeros(self.V.shape[2], self.U.shape[2], dtype=self.U.dtype)
-        for u in self.U.unbind(1):
-            for v in self.V.unbind(1):
-                product = v.T @ u
-                total.addcmul_(product, product)
-        return total
 
 
 class Adjacency:
@@ -213,7 +187,7 @@ class Adjacency:
             filters[block.rows[:, None], block.columns] = block.filters()
         return filters.reshape(*shape[:2], *self.kernel)
 
-    def _blocks(self, rows: Tensor | slice, cols: Tensor | slice) -> Iterator[_Block]:
+    def _blocks(self, rows: Tensor | slice, cols: Tensor | slice) -> Iterator[Block]:
         """The blocks of the chosen neurons where a group of each map shares channels."""
         U, V = self._U[..., cols], self._V[..., rows]
         row_groups, column_groups = self.consumer.groups[rows], self.producer.groups[cols]
@@ -224,7 +198,7 @@ class Adjacency:
             v = V if len(places) == V.shape[2] else V[..., places]
             sent = self._sent[shared] - g * U.shape[0]
             read = self._read[shared] - h * V.shape[0]
-            yield _Block(places, columns, _take(u, sent), _take(v, read))
+            yield Block(places, columns, take(u, sent), take(v, read))
 
     @cached_property
     def _meetings(self) -> list[tuple[int, int, Tensor]]:
@@ -312,6 +286,25 @@ class Adjacency:
         n, m = n[order], m[order]
         return Edges(m, n, dense[n, m], parts[n, m])
 
+    def edges(
+        self,
+        *,
+        p: float | None = None,
+        sigma: float | None = None,
+        fdr: float | None = None,
+        bonferroni: float | None = None,
+        null: Kind | None = None,
+    ) -> Edges:
+        """The entries that are significant among those of this link, strongest first.
+
+        Levels as in ``SVR.edges``, which looks at the whole graph; ``fdr=0.05`` by default.
+        """
+        if p is sigma is fdr is bonferroni is None:
+            fdr = 0.05
+        significance = Significance(dict(enumerate(self.tests(null))))
+        cut = significance.cut(p=p, sigma=sigma, fdr=fdr, bonferroni=bonferroni)
+        return self.above([cut.weight[part] for part in significance.tests])
+
     def logsf(self, weights: ArrayLike) -> NDArray[np.float64]:
         """Natural log of ``P(A >= weight)`` under chance.
 
@@ -344,24 +337,32 @@ class Adjacency:
 
         Clipped at 0, not yet divided by the map's maximum: float64 ``[m]``.
         """
-        from svr_widget.engine import structure  # AWAITING
         return structure.intensity(self.dense().double().numpy(), self.mean())
-
-    @cached_property
-    def _internal_dimensions(self) -> structure.InternalDimensions:
-        from svr_widget.engine import structure  # AWAITING
-        return structure.internal_dimensions(self.dense().double().numpy(), self.mean())
 
     def internal_dimensions(self) -> structure.InternalDimensions:
         """``(d_out, d_in, deviation, p_value)`` of the block of strong entries (section 3.2)."""
         return self._internal_dimensions
 
+    @cached_property
+    def _internal_dimensions(self) -> structure.InternalDimensions:
+        return structure.internal_dimensions(
+            self.dense().double().numpy(), self.mean(), self.random_frames(), seed=self.seed
+        )
 
-def _take(vectors: Tensor, channels: Tensor) -> Tensor:
-    """The channels of ``[channels, z, M]``, without a copy where they are all of them in order."""
-    if len(channels) == len(vectors) and torch.equal(channels, torch.arange(len(vectors))):
-        return vectors
-    return vectors[channels]
+    def random_frames(self) -> RandomFrames:
+        """What the link is under chance, for the law of its internal dimensions."""
+        (p, y), q = self._U.shape[:2], self._V.shape[0]
+        return RandomFrames(
+            self.link.shared,
+            _frame(p * y, y, self.producer, self._sent // p),
+            _frame(self._V_length, self._V.shape[1], self.consumer, self._read // q),
+        )
+
+
+def _frame(length: int, positions: int, side: Decomposition, channel_groups: Tensor) -> Frame:
+    if side.group_count == 1:
+        return Frame(length, positions)
+    return Frame(length, positions, tuple(side.groups.tolist()), tuple(channel_groups.tolist()))
 
 
 def _indices(neurons: Neurons, count: int) -> Tensor:

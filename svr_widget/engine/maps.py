@@ -38,6 +38,8 @@ class LinearMap:
             layer's weight is, else float32.
         groups: the map is the direct sum of this many maps of equal shape.
         depth: column of the map in the link graph.
+        tied_to: an earlier map that uses the same parameter; ``weight`` is then a view of its
+            weight, transposed where this map uses it so (an embedding and its output head).
     """
 
     name: str
@@ -45,6 +47,7 @@ class LinearMap:
     weight: Tensor
     groups: int = 1
     depth: int = 0
+    tied_to: str | None = None
 
     @property
     def out_channels(self) -> int:

@@ -85,7 +85,8 @@ class ProductLaw:
         if upper:
             return log_p
         # X <= t implies A <= t: the part of X's range that the integral leaves out.
-        return np.logaddexp(log_p, log_beta_cdf(a1, b1, t, rest)[:, 0])
+        total: Floats = np.logaddexp(log_p, log_beta_cdf(a1, b1, t, rest)[:, 0])
+        return total
 
 
 @lru_cache(maxsize=256)
@@ -109,7 +110,8 @@ def _peak(function: Callable[[Floats], Floats], low: Floats, high: Floats) -> Fl
             np.where(to_right, at_right, value),
             np.where(to_right, value, at_left),
         )
-    return np.where(at_left < at_right, right, left)
+    best: Floats = np.where(at_left < at_right, right, left)
+    return best
 
 
 def _crossing(

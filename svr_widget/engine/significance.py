@@ -20,6 +20,7 @@ from scipy import special
 
 from svr_widget.engine.errors import ThresholdError, nearest_name
 from svr_widget.engine.nulls import LOG_10, NullLaw
+from svr_widget.engine.stops import Stops, lay_out
 from svr_widget.engine.tails import Floats
 
 Mode = Literal["fdr", "p", "sigma", "bonferroni"]
@@ -215,15 +216,35 @@ class Significance(Generic[Key]):
         """The level of another mode with the same cut, over the graph, clipped into its range.
 
         A cut ``t`` is the false discovery rate ``t * tests / R(t)`` with ``R(t)`` entries
-        significant.
+        significant. Levels are rounded to 12 significant digits.
 
         Raises:
             ThresholdError: ``level`` lies outside the range of ``mode``, or a mode is unknown.
         """
         check_level(mode, level)
         check_level(to, 0.5)
+        if to == mode:
+            return float(level)
         log_p = self.log_cuts(mode, np.array([float(level)]))
-        return float(self.levels(to, log_p, self.counts(log_p).sum(axis=1))[0])
+        converted = float(self.levels(to, log_p, self.counts(log_p).sum(axis=1))[0])
+        rounded = float(f"{converted:.12g}")
+        return converted if to == "fdr" and rounded == 1 else rounded
+
+    def stops(self, mode: Mode, count: int = 400) -> Stops:
+        """The stops of a threshold slider: about ``count`` levels over the graph, round ones too.
+
+        Half of the levels are even in the logarithm of the number of significant edges, so that
+        the picture changes steadily; half are even in ``sqrt(-log(level))`` or sigma, so that no
+        stretch of levels is skipped. They run from one that leaves the strongest edge (but at
+        least 1e-300, or sigma 37) to 0.5 (``fdr``, ``p``), 1 (``bonferroni``) or 0 (``sigma``),
+        have three significant digits (``sigma``: two decimals), and hold the round levels of that
+        range exactly, 0.05 among them.
+
+        Raises:
+            ThresholdError: the mode is unknown.
+        """
+        check_level(mode, 0.5)
+        return lay_out(self, mode, count)
 
     # Many cuts at once.
 
@@ -261,7 +282,8 @@ class Significance(Generic[Key]):
             significant: numbers of significant entries at them ``[k]``.
         """
         if mode == "sigma":
-            return np.clip(-special.ndtri_exp(log_p), -_LARGEST_SIGMA, _LARGEST_SIGMA)
+            sigma: Floats = -special.ndtri_exp(log_p)
+            return sigma.clip(-_LARGEST_SIGMA, _LARGEST_SIGMA)
         log_level = log_p.copy()
         if mode != "p":
             log_level += math.log(max(self.total, 1))
@@ -272,11 +294,12 @@ class Significance(Generic[Key]):
 
     def expected(self, mode: Mode, levels: Floats, log_p: Floats, counts: Counts) -> Floats:
         """Entries that chance accounts for at cuts ``[k]`` (at most, for Bonferroni)."""
+        expected: Floats = np.exp(log_p) * self.total
         if mode == "fdr":
-            return levels * counts.sum(axis=1)
-        if mode == "bonferroni":
-            return levels * (self.total > 0)
-        return np.exp(log_p) * self.total
+            expected = levels * counts.sum(axis=1)
+        elif mode == "bonferroni":
+            expected = levels * (self.total > 0)
+        return expected
 
     @cached_property
     def curve(self) -> tuple[Floats, Counts]:
@@ -287,7 +310,9 @@ class Significance(Generic[Key]):
             in normal scores; and the number of entries significant at each.
         """
         strongest = [
-            float(part.law.logsf(part.weights[-1])) for part in self.tests.values() if len(part.weights)
+            float(part.law.logsf(part.weights[-1]))
+            for part in self.tests.values()
+            if len(part.weights)
         ]
         top = max(1.0, -float(special.ndtri_exp(min(strongest, default=-1.0))))
         log_p = np.append(special.log_ndtr(-np.linspace(top, -3.0, _GRID)), 0.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -111,7 +111,22 @@ def _of_model(
         name: linear_map(name, modules[name], inputs.get(name), outputs.get(name), depth[name])
         for name in order
     }
-    return Network(type(model).__name__, maps, found, notes)
+    return Network(type(model).__name__, _tied(maps, modules), found, notes)
+
+
+def _tied(maps: Mapping[str, LinearMap], modules: Mapping[str, nn.Module]) -> dict[str, LinearMap]:
+    """Maps without kernels that use one parameter share one weight, transposed where they do."""
+    shared = dict(maps)
+    first_use: dict[int, LinearMap] = {}
+    for name, linear in maps.items():
+        parameter = getattr(modules[name], "weight", None)
+        if not isinstance(parameter, nn.Parameter) or linear.kernel:
+            continue
+        first = first_use.setdefault(id(parameter), linear)
+        for weight in (first.weight, first.weight.T):
+            if first is not linear and torch.equal(weight, linear.weight):
+                shared[name] = replace(linear, weight=weight, tied_to=first.name)
+    return shared
 
 
 def _of_weights(

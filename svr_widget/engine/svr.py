@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from svr_widget.engine.adjacency import Adjacency, Edges, Method, sides
+from svr_widget.engine.cost import decomposition_seconds, link_seconds
 from svr_widget.engine.decompose import Decomposition, Flattening, check_method, decompose
 from svr_widget.engine.errors import SVRError, nearest_name
 from svr_widget.engine.links import Link
@@ -22,29 +23,22 @@ from svr_widget.engine.maps import LinearMap
 from svr_widget.engine.nulls import Kind
 from svr_widget.engine.significance import Significance
 from svr_widget.engine.sources import Globs, Links, read_network
-InternalDimensions = object  # AWAITING structure.py
+from svr_widget.engine.structure import InternalDimensions
 
 LinkKey = tuple[str, str] | tuple[str, str, int]
 """``(producer, consumer)``; further links of the same pair add 1, 2..."""
 
-Array = NDArray[Any]
-
 TestKey = tuple[LinkKey, int]
-"""A link and the index of one of its laws (``Adjacency.laws``); 0 is the only one of most links."""
+"""A link and the index of one of its laws (``Adjacency.laws``), 0 where it has one."""
 
 Progress = Callable[[str, int, int], object]
-"""Called as ``progress(name, done, total)`` before each step, and once at the end."""
+"""Called as ``progress(name, done, total)`` before each step that is left, and at the end."""
 
+Array = NDArray[Any]
 P = ParamSpec("P")
 R = TypeVar("R")
 K = TypeVar("K")
 V = TypeVar("V")
-
-# For ``estimate_seconds``: an eigendecomposition costs this many n^3, sorting an entry this many
-# operations, and two ordinary cores do this many in a second.
-EIGENDECOMPOSITION = 20.0
-SORTING = 500.0
-OPERATIONS_PER_SECOND = 5e10
 
 
 def _suggesting(function: Callable[P, R]) -> Callable[P, R]:
@@ -85,6 +79,11 @@ class SVR:
         progress: called as ``progress(name, done, total)`` while much is computed.
         seed: seeds the probes of certificates and the simulations.
 
+    Attributes:
+        title: what the network is called.
+        notes: what tracing found worth saying, such as the example input that it tried.
+        method, null, rank, seed: as given.
+
     Raises:
         SVRError: the source or an option cannot be used; the message names the culprit.
         TypeError: the source is of another kind, or a keyword is unknown.
@@ -120,6 +119,7 @@ class SVR:
         self._lock = threading.RLock()
         self._decompositions: dict[tuple[str, Flattening], Decomposition] = {}
         self._adjacencies: dict[tuple[LinkKey, Method], Adjacency] = {}
+        self._tested: set[LinkKey] = set()
         self._significance: dict[Kind, Significance[TestKey]] = {}
 
     @property
@@ -149,10 +149,19 @@ class SVR:
         with self._lock:
             key = name, method
             if key not in self._decompositions:
-                self._decompositions[key] = decompose(
-                    linear.weight, linear.groups, method, self.rank, seed=self.seed
-                )
+                self._decompositions[key] = self._decompose(linear, method)
             return self._decompositions[key]
+
+    def _decompose(self, linear: LinearMap, method: Flattening) -> Decomposition:
+        """By way of what is known already where that is the same matrix."""
+        if linear.tied_to is not None:
+            first = self.decomposition(linear.tied_to, method)
+            same = linear.weight.stride() == self._maps[linear.tied_to].weight.stride()
+            return first if same else first.transposed()
+        other = self._decompositions.get((linear.name, "svr" if method == "cosvr" else "cosvr"))
+        if other is not None and linear.positions == 1:
+            return other.flattened_as(method)
+        return decompose(linear.weight, linear.groups, method, self.rank, seed=self.seed)
 
     def adjacency(self, link: LinkKey, method: Method | None = None) -> Adjacency:
         """The weighted adjacency of a link (sections 2.2, 4.2 and 5.2.1).
@@ -181,20 +190,24 @@ class SVR:
             return self._adjacencies[key]
 
     def compute(self, progress: Progress | None = None) -> None:
-        """Decompose every map and compute every adjacency, unless that is done already.
+        """Decompose every map and compute every adjacency, as far as that is not done already.
 
         What ``progress`` raises stops the work between two steps; what is done is kept.
         """
         report = progress or self._progress or (lambda *_: None)
-        total = len(self._maps) + len(self._links)
-        for done, name in enumerate(self._maps):
+        maps = [name for name in self._maps if (name, self.method) not in self._decompositions]
+        links = [key for key in self._links if key not in self._tested]
+        total = len(maps) + len(links)
+        for done, name in enumerate(maps):
             report(name, done, total)
             self.decomposition(name)
-        for done, key in enumerate(self._links, start=len(self._maps)):
+        for done, key in enumerate(links, start=len(maps)):
             report(" → ".join(key[:2]), done, total)
             with self._lock:
                 self.adjacency(key).tests()
-        report("", total, total)
+                self._tested.add(key)
+        if total:
+            report("", total, total)
 
     def significance(self, null: Kind | None = None) -> Significance[TestKey]:
         """The tests of all edges together, by ``(link, index of the law)``."""
@@ -309,13 +322,11 @@ class SVR:
 
     def estimate_seconds(self) -> float:
         """Roughly how long ``compute`` takes where nothing is done yet, on two ordinary cores."""
-        operations = sum(_decomposition_operations(linear) for linear in self._maps.values())
-        for link in self._links.values():
-            producer, consumer = self._maps[link.producer], self._maps[link.consumer]
-            entries = producer.neurons(self.method) * consumer.neurons(self.method)
-            positions = max(producer.positions, consumer.positions)
-            operations += entries * (2 * link.shared * positions + SORTING)
-        return operations / OPERATIONS_PER_SECOND
+        maps = sum(decomposition_seconds(linear) for linear in self._maps.values())
+        return maps + sum(
+            link_seconds(link, self._maps[link.producer], self._maps[link.consumer], self.method)
+            for link in self._links.values()
+        )
 
     # In words.
 
@@ -380,10 +391,3 @@ def _check_null(null: str) -> None:
             f"null must be one of {', '.join(map(repr, kinds))}, got {null!r}"
             f"{nearest_name(null, kinds)}"
         )
-
-
-def _decomposition_operations(linear: LinearMap) -> float:
-    """Floating-point operations of the Gram driver: two products and an eigendecomposition."""
-    out_side, in_side = linear.out_channels // linear.groups, linear.weight.shape[1]
-    short, long = sorted((out_side, in_side * linear.positions))
-    return linear.groups * (3.0 * short**2 * long + EIGENDECOMPOSITION * short**3)

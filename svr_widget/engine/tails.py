@@ -57,7 +57,7 @@ def log_gamma_sf(a: float, x: Floats) -> Floats:
         x: points >= 0.
     """
     tail = special.gammaincc(a, x)
-    out = np.empty_like(tail)
+    out: Floats = np.empty_like(x)
     upper = tail < 0.5
     deep = tail < UNDERFLOW
     plain = upper & ~deep

@@ -55,7 +55,8 @@ def published(weights: list[Tensor]) -> object:
         triplets.append((u, vh.T.reshape(*weight.shape[1:], -1)))
     adjacencies = []
     for (u, _), (_, v) in pairwise(triplets):
-        filters = torch.tensordot(v.reshape(u.shape[0], -1, v.shape[-1]).T, u, 1)
+        by_channel = v.reshape(u.shape[0], -1, v.shape[-1])
+        filters = torch.tensordot(by_channel.permute(2, 1, 0), u, 1)
         adjacencies.append(filters.square().sum(1))
     return adjacencies
 
@@ -82,8 +83,10 @@ def compare(title: str, weights: list[Tensor], rounds: int) -> None:
     for name, seconds in times.items():
         ratio = median([t / b for t, b in zip(seconds, times["lapack"], strict=True)])
         print(f"{title:<34}{name:<12}{median(seconds) * 1e3:>10.1f} ms{ratio:>8.2f}")
-    print(f"{'':<34}{'(lapack in one round':<20} {min(times['lapack']) / base:.2f} to "
-          f"{max(times['lapack']) / base:.2f} of its median)")
+    print(
+        f"{'':<34}{'(lapack in one round':<20} {min(times['lapack']) / base:.2f} to "
+        f"{max(times['lapack']) / base:.2f} of its median)"
+    )
 
 
 def main() -> None:

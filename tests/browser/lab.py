@@ -37,6 +37,13 @@ WIDGET = '[data-svr="root"]'
 # Verbs that live in the page; the notebook is JupyterLab's current widget.
 PAGE_VERBS = """
 window.lab = {
+  async until(condition, seconds) {
+    const end = performance.now() + 1000 * seconds;
+    while (!(await condition())) {
+      if (performance.now() > end) throw new Error(`waited ${seconds} s for ${condition}`);
+      await new Promise((done) => setTimeout(done, 50));
+    }
+  },
   panel: () => window.jupyterapp?.shell?.currentWidget,
   kernel: () => lab.panel()?.sessionContext?.session?.kernel,
   async ready() {
@@ -167,13 +174,14 @@ class Lab:
         file.write_text(json.dumps(values))
 
     def _wait_until_up(self) -> None:
-        retries = Retry(connect=10 * TIMEOUT, read=0, backoff_factor=0.1, backoff_max=0.1)
+        retries = Retry(total=10 * TIMEOUT, read=0, backoff_factor=0.1, backoff_max=0.1)
         with requests.Session() as session:
             session.mount(self.url, HTTPAdapter(max_retries=retries))
             try:
                 session.get(f"{self.url}/api/status", timeout=TIMEOUT).raise_for_status()
             except requests.RequestException as error:
                 log = (self.folder / "server.log").read_text()
+                self.stop()
                 raise RuntimeError(f"JupyterLab did not start:\n{log[-3000:]}") from error
 
 
@@ -194,7 +202,7 @@ class Notebook:
         """Load the page and wait for the notebook and its kernel."""
         self.page.goto(f"{self.lab.url}/doc/tree/{self.name}", wait_until="domcontentloaded")
         self.page.evaluate(PAGE_VERBS)
-        self.page.wait_for_function("() => window.lab.ready()", timeout=TIMEOUT * 1000)
+        self.page.evaluate("(seconds) => lab.until(lab.ready, seconds)", TIMEOUT)
 
     def run(self) -> None:
         """Run every cell; raises where one ends in an error."""
@@ -214,9 +222,10 @@ class Notebook:
 
     def wait_for_python(self, condition: str) -> None:
         """Wait until an expression is true in the kernel."""
-        self.page.wait_for_function(
-            "async (code) => (await lab.execute(code)).text === 'True\\n'",
-            arg=f"print(bool({condition}))",
+        self.page.evaluate(
+            """([code, seconds]) =>
+              lab.until(async () => (await lab.execute(code)).text === 'True\\n', seconds)""",
+            [f"print(bool({condition}))", TIMEOUT],
         )
 
     def execute(self, code: str) -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import nn
+from torch.nn import functional
 from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 from transformers.pytorch_utils import Conv1D
 
@@ -42,7 +42,9 @@ class TestCanonicalForm:
         linear = linear_map("wte", layer)
         assert (linear.kind, linear.out_channels, linear.in_channels) == ("embedding", 3, 11)
         token = torch.tensor([4])
-        torch.testing.assert_close(F.one_hot(token, 11).float() @ linear.weight.T, layer(token))
+        torch.testing.assert_close(
+            functional.one_hot(token, 11).float() @ linear.weight.T, layer(token)
+        )
 
     @pytest.mark.parametrize("dims", [1, 2, 3])
     @pytest.mark.parametrize("groups", [1, 2, 6])
@@ -64,9 +66,9 @@ class TestCanonicalForm:
         assert (linear.out_channels, linear.in_channels, linear.kernel) == (12, 4, kernel)
         x = torch.randn(2, 4, *(5,) * dims)
         spatial = tuple(range(2, 2 + dims))
-        convolve = getattr(F, f"conv{dims}d")
+        convolve = getattr(functional, f"conv{dims}d")
         margin = [n for k in reversed(kernel) for n in (k - 1, k - 1)]
-        result = convolve(F.pad(x, margin), linear.weight.flip(spatial), groups=groups)
+        result = convolve(functional.pad(x, margin), linear.weight.flip(spatial), groups=groups)
         torch.testing.assert_close(result, layer(x), rtol=1e-4, atol=1e-5)
 
     def test_a_linear_that_reads_flattened_channels_is_a_convolution(self):
@@ -74,12 +76,12 @@ class TestCanonicalForm:
         first = linear_map("fc", layer, input_layout=channels_first(3, 4, 5))
         assert (first.kind, first.kernel) == ("convolution", (4, 5))
         torch.testing.assert_close(
-            F.conv2d(x, first.weight, layer.bias)[..., 0, 0], layer(x.flatten(1))
+            functional.conv2d(x, first.weight, layer.bias)[..., 0, 0], layer(x.flatten(1))
         )
         last = Layout(torch.arange(60).view(20, 3).T, (4, 5))
         channels_last = linear_map("fc", layer, input_layout=last)
         torch.testing.assert_close(
-            F.conv2d(x, channels_last.weight, layer.bias)[..., 0, 0],
+            functional.conv2d(x, channels_last.weight, layer.bias)[..., 0, 0],
             layer(x.permute(0, 2, 3, 1).flatten(1)),
         )
 
@@ -91,7 +93,7 @@ class TestCanonicalForm:
             3,
             (4, 5),
         )
-        result = F.conv_transpose2d(x[..., None, None], linear.weight.transpose(0, 1))
+        result = functional.conv_transpose2d(x[..., None, None], linear.weight.transpose(0, 1))
         torch.testing.assert_close(result, layer(x).view(2, 3, 4, 5))
 
     def test_both_sides_flattened_is_refused(self):
@@ -133,8 +135,9 @@ class TestEffectiveWeight:
             parametrizations.spectral_norm,
             parametrizations.orthogonal,
             lambda layer: prune.l1_unstructured(layer, "weight", 0.4),
-            lambda layer: prune.random_structured(prune.l1_unstructured(layer, "weight", 0.4),
-                                                  "weight", 1, dim=0),
+            lambda layer: prune.random_structured(
+                prune.l1_unstructured(layer, "weight", 0.4), "weight", 1, dim=0
+            ),
             lambda layer: prune.l1_unstructured(layer, "bias", 0.4),
         ],
     )
@@ -156,7 +159,7 @@ class TestEffectiveWeight:
                     parameter.mul_(torch.randn_like(parameter))
         linear = linear_map("conv", layer)
         x = torch.randn(1, 3, 6, 6)
-        torch.testing.assert_close(F.conv2d(x, linear.weight, layer.bias), layer(x))
+        torch.testing.assert_close(functional.conv2d(x, linear.weight, layer.bias), layer(x))
         assert list(find_map_modules(nn.Sequential(layer))) == ["0"]
 
     def test_parametrised_modules_are_found_once(self):
@@ -245,7 +248,7 @@ class TestFinding:
 
     def test_lazy_layers(self):
         model = nn.Sequential(nn.LazyLinear(3))
-        with pytest.raises(UnsupportedLayerError, match="'0' .* is lazy and has no weight yet"):
+        with pytest.raises(UnsupportedLayerError, match=r"'0' .* is lazy and has no weight yet"):
             linear_map("0", find_map_modules(model)["0"])
 
     def test_wrappers(self):
@@ -285,7 +288,7 @@ class TestUnusableWeights:
     def test_no_weight_and_no_map(self):
         layer = nn.Linear(4, 3)
         layer.weight = None
-        with pytest.raises(UnsupportedLayerError, match="'fc' .* has no weight tensor"):
+        with pytest.raises(UnsupportedLayerError, match=r"'fc' .* has no weight tensor"):
             linear_map("fc", layer)
         with pytest.raises(UnsupportedLayerError, match="is not a linear map"):
             linear_map("act", nn.ReLU())

@@ -2,6 +2,7 @@
 
 import math
 import threading
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -29,16 +30,16 @@ def gaussian(*shape, seed=0, dtype=torch.float32):
 def chain(*widths, seed=0, dtype=torch.float32):
     return [
         gaussian(out, width, seed=seed + place, dtype=dtype)
-        for place, (width, out) in enumerate(zip(widths[:-1], widths[1:], strict=True))
+        for place, (width, out) in enumerate(pairwise(widths))
     ]
 
 
 def linked_chain(*widths):
     """A chain whose first neurons are joined far beyond chance."""
     weights = chain(*widths)
-    for first, second in zip(weights[:-1], weights[1:], strict=True):
-        U, V = torch.linalg.svd(first)[0], torch.linalg.svd(second)[2]
-        second += 50 * torch.outer(gaussian(second.shape[0]), U[:, 0]) + 0 * V[0]
+    for first, second in pairwise(weights):
+        direction = torch.linalg.svd(first)[0][:, 0]
+        second += 50 * torch.outer(gaussian(second.shape[0]), direction)
     return weights
 
 
@@ -46,9 +47,7 @@ class Mlp(nn.Module):
     def __init__(self, *widths):
         super().__init__()
         torch.manual_seed(0)
-        self.layers = nn.ModuleList(
-            nn.Linear(width, out) for width, out in zip(widths[:-1], widths[1:], strict=True)
-        )
+        self.layers = nn.ModuleList(nn.Linear(width, out) for width, out in pairwise(widths))
 
     def forward(self, x):
         for layer in self.layers:
@@ -117,7 +116,8 @@ class TestSources:
         assert svr.maps["0"].kind == "convolution"
 
     @pytest.mark.parametrize(
-        ("kernel", "width", "read"), [((3,), 7, (7,)), ((3, 3), 9, (3, 3)), ((1, 1, 1), 8, (2, 2, 2))]
+        ("kernel", "width", "read"),
+        [((3,), 7, (7,)), ((3, 3), 9, (3, 3)), ((1, 1, 1), 8, (2, 2, 2))],
     )
     def test_a_matrix_after_a_convolution_reads_it_flattened(self, kernel, width, read):
         weights = [gaussian(4, 3, *kernel), gaussian(5, 4 * width)]
@@ -192,7 +192,7 @@ class TestRefusals:
         model = Mlp(4, 3, 2)
         with torch.no_grad():
             model.layers[1].weight[0, 0] = torch.inf
-        with pytest.raises(NonFiniteWeightsError, match="'layers.1' has 1 NaN or infinite of 6"):
+        with pytest.raises(NonFiniteWeightsError, match=r"'layers\.1' has 1 NaN or infinite of 6"):
             SVR(model)
         with pytest.raises(UnsupportedLayerError, match="LSTM"):
             SVR(nn.Sequential(nn.LSTM(3, 3)))
@@ -252,8 +252,38 @@ class TestLaziness:
             thread.join()
         svr.edges(p=0.1, null="chi2"), svr.internal_dimensions(("0", "1"))
         assert len(counted) == 4
-        svr.adjacency(("0", "1"), method="cross").dense()
-        assert len(counted) == 5  # the co-SVR of the consumer only
+        cross = svr.adjacency(("0", "1"), method="cross")
+        assert len(counted) == 4  # without a kernel the co-SVR is the SVR
+        torch.testing.assert_close(cross.dense(), svr.adjacency(("0", "1")).dense())
+        kernels = SVR([gaussian(4, 3, 3), gaussian(5, 4, 3)])
+        counted.clear()
+        for method in ("svr", "cross", "cosvr"):
+            kernels.adjacency(("0", "1"), method=method).dense()
+        assert counted == [(4, 3, 3), (5, 4, 3), (5, 4, 3), (4, 3, 3)]
+
+    def test_tied_weights_are_decomposed_once(self, counted):
+        class Tied(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.embed, self.mlp = nn.Embedding(11, 4), nn.Linear(4, 4)
+                self.head, self.again = nn.Linear(4, 11, bias=False), nn.Linear(4, 4)
+                self.head.weight, self.again.weight = self.embed.weight, self.mlp.weight
+
+            def forward(self, x):
+                return self.head(self.again(self.mlp(self.embed(x)).relu()))
+
+        torch.manual_seed(3)
+        model = Tied()
+        svr = SVR(model, torch.zeros(1, 2, dtype=torch.long))
+        svr.compute()
+        assert sorted(map(tuple, counted)) == [(4, 4), (4, 11)]
+        assert svr["again"] is svr["mlp"]
+        assert svr.maps["head"].tied_to == "embed"
+        assert torch.equal(svr.maps["head"].weight, model.head.weight)
+        alone = SVR([model.head.weight])["0"]
+        torch.testing.assert_close(svr["head"].S, alone.S)
+        torch.testing.assert_close(svr["head"].U, alone.U)
+        torch.testing.assert_close(svr["head"].V, alone.V)
 
     def test_progress_and_stopping(self, counted):
         svr = SVR({"first": gaussian(4, 5), "second": gaussian(3, 4)})
@@ -265,6 +295,8 @@ class TestLaziness:
             ("first → second", 2, 3),
             ("", 3, 3),
         ]
+        svr.compute(lambda *step: steps.append(step))
+        assert len(steps) == 4  # nothing was left to do
 
         def stop(name, done, total):
             if done == 1:
@@ -275,7 +307,9 @@ class TestLaziness:
         with pytest.raises(KeyboardInterrupt):
             stopped.edges()
         assert counted == [(4, 5)]
-        stopped.compute(lambda *_: None)
+        steps.clear()
+        stopped.compute(lambda *step: steps.append(step))
+        assert steps == [("1", 0, 2), ("0 → 1", 1, 2), ("", 2, 2)]
         assert counted == [(4, 5), (3, 4)]
 
     def test_the_estimate_grows_with_the_work(self):

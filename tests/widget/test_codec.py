@@ -60,7 +60,7 @@ def test_round_trip(arrays: dict[str, np.ndarray], meta: dict[str, object]) -> N
         assert arrays_back[name].tobytes() == array.tobytes()
 
 
-@pytest.mark.parametrize("dtype", [np.int64, np.float16, np.bool_, np.complex64, ">f4"])
+@pytest.mark.parametrize("dtype", [np.int64, np.float16, np.bool_, np.complex64])
 def test_other_dtypes_are_refused_by_name(dtype: object) -> None:
     with pytest.raises(CodecError, match="'weights'"):
         encode({}, {"weights": np.zeros(2, dtype)})

@@ -8,7 +8,7 @@ import {
   readAdjacency,
   shapeOf,
 } from "../adjacency.js";
-import { count, pValue, significant } from "../format.js";
+import { count, significant } from "../format.js";
 import type { Scene } from "../scene.js";
 import { fill, h, nameOf } from "./dom.js";
 import { matrix } from "./matrix.js";
@@ -19,6 +19,7 @@ const MOST_CELLS = 560;
 const KEPT = 32;
 /** After so long without an answer the pane says that it waits, and shows what it has. */
 const PATIENCE = 4000;
+const NO_ANSWER = "Python does not answer: only the edges that were sent are shown.";
 
 export function adjacencyPane(view: View): HTMLElement {
   const { state } = view;
@@ -29,6 +30,8 @@ export function adjacencyPane(view: View): HTMLElement {
   const cell = h("div", { class: "svr-caption svr-soft svr-cell", "data-svr": "cell" });
   const message = h("div", { class: "svr-caption svr-soft", role: "status" });
 
+  let waiting: ReturnType<typeof setTimeout> | undefined;
+  view.signal.addEventListener("abort", () => clearTimeout(waiting), { once: true });
   let scene: Scene | null = null;
   let asked: number | null = null;
   view.watch(() => {
@@ -50,16 +53,13 @@ export function adjacencyPane(view: View): HTMLElement {
   function request(from: Scene, link: number): void {
     const [rows, columns] = shapeOf(from, from.links[link]);
     const current = () => state.scene.peek() === from && asked === link && !view.signal.aborted;
-    const standIn = (words: string) => {
+    const standIn = view.guard((words: string) => {
       if (!current() || shown.peek()?.complete) return;
       shown.value = adjacencyOfSentEdges(from, link, MOST_CELLS);
       trouble.value = words;
-    };
-    const waiting = setTimeout(
-      () => standIn("Python does not answer; only the edges in the picture are shown."),
-      PATIENCE,
-    );
-    view.signal.addEventListener("abort", () => clearTimeout(waiting), { once: true });
+    });
+    clearTimeout(waiting);
+    waiting = setTimeout(() => standIn(NO_ANSWER), PATIENCE);
     const question = {
       kind: "adjacency",
       link,
@@ -75,11 +75,11 @@ export function adjacencyPane(view: View): HTMLElement {
         cache.set(link, adjacency);
         if (cache.size > KEPT) cache.delete(cache.keys().next().value as number);
         if (!current()) return;
+        clearTimeout(waiting);
         trouble.value = "";
         shown.value = adjacency;
       })
-      .catch((error: Error) => standIn(error.message))
-      .finally(() => clearTimeout(waiting));
+      .catch((error: Error) => standIn(error.message));
   }
 
   view.watch(() => {
@@ -96,9 +96,8 @@ export function adjacencyPane(view: View): HTMLElement {
     const { producer, consumer } = at.links[adjacency.link];
     const end = (map: number, k: number) => [nameOf(at.maps[map].name), ` · ${count(k)}`];
     if (hover?.kind === "edge" && hover.link === adjacency.link) {
-      const p = hover.edge === null ? undefined : at.log10p[state.law.value][hover.edge];
-      const measures = `: ${significant(hover.weight, 2)}${p === undefined ? "" : `, p = ${pValue(p)}`}`;
-      fill(cell, ...end(producer, hover.m), " → ", ...end(consumer, hover.n), measures);
+      const weight = `: ${significant(hover.weight, 2)}`;
+      fill(cell, ...end(producer, hover.m), " → ", ...end(consumer, hover.n), weight);
     } else fill(cell, `largest entry ${significant(adjacency.max, 2)}`);
   });
 
@@ -120,7 +119,11 @@ export function adjacencyPane(view: View): HTMLElement {
 function heading(view: View): HTMLElement {
   const { state } = view;
   const choice = h("select", { "aria-label": "link" });
-  const previous = h("button", { type: "button", class: "svr-tool", "aria-label": "previous link" }, "‹");
+  const previous = h(
+    "button",
+    { type: "button", class: "svr-tool", "aria-label": "previous link" },
+    "‹",
+  );
   const next = h("button", { type: "button", class: "svr-tool", "aria-label": "next link" }, "›");
   view.watch(() => {
     const scene = state.scene.value;

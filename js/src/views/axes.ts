@@ -11,6 +11,7 @@ export function axes(view: View, stage: Stage): { grid: HTMLElement; frame: HTML
   const grid = h("div", { class: "svr-grid", "aria-hidden": true });
   const ticks = h("div", { class: "svr-ticks" });
   const title = h("div", { class: "svr-axis-title" });
+  const chosen = h("i", { class: "svr-chosen" });
   const labels = h("div", { class: "svr-columns" });
   const measure = textMeasure(labels);
 
@@ -40,6 +41,7 @@ export function axes(view: View, stage: Stage): { grid: HTMLElement; frame: HTML
     const shown = thinLabels(names, layout.x, frame, measure);
     fill(
       labels,
+      chosen,
       ...shown.map(({ index, text, center }) => {
         const map = scene.maps[index];
         return h(
@@ -50,6 +52,17 @@ export function axes(view: View, stage: Stage): { grid: HTMLElement; frame: HTML
         );
       }),
     );
+  });
+  view.watch(() => {
+    // Which link the adjacency pane shows, marked between its columns.
+    const layout = stage.layout.value;
+    const link = view.state.scene.value?.links[view.state.link.value ?? -1];
+    chosen.hidden = !layout || !link || !view.state.panes.value.includes("adjacency");
+    if (!layout || !link) return;
+    const ends = [layout.x[link.producer], layout.x[link.consumer]];
+    const left = Math.max(AXIS_WIDTH, Math.min(...ends));
+    chosen.style.left = `${left}px`;
+    chosen.style.width = `${Math.max(0, Math.max(...ends) - left)}px`;
   });
   const frame = h("div", { class: "svr-axes" }, ticks, title, labels);
   return { grid, frame };

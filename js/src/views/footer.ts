@@ -2,7 +2,7 @@
 
 import { count, level as levelText, parseLevel, pValue, significant } from "../format.js";
 import type { Law, Mode, Scene } from "../scene.js";
-import { type Cut, isLevel, RANGES } from "../threshold.js";
+import { type Cut, RANGES } from "../threshold.js";
 import { dropDown, fill, h, nameOf } from "./dom.js";
 import type { View } from "./view.js";
 
@@ -70,7 +70,7 @@ function threshold(view: View): HTMLElement {
     const typed = parseLevel(field.value);
     const before = state.threshold.value;
     if (field.value.trim() === levelText(before)) return;
-    if (isLevel(chosen, typed)) {
+    if (RANGES[chosen].holds(typed)) {
       message.textContent = "";
       state.setLevel(typed);
       // Nothing changes where the same number was typed in another form.
@@ -161,4 +161,5 @@ function nothingSignificant(scene: Scene, cut: Cut): (Node | string)[] {
   ];
 }
 
-const expectation = (value: number) => (value >= 10 || value === 0 ? count(value) : significant(value, 2));
+const expectation = (value: number) =>
+  value >= 10 || value === 0 ? count(value) : significant(value, 2);

@@ -6,12 +6,12 @@ import { type Accumulator, createAccumulator, develop } from "../raster.js";
 import type { Scene } from "../scene.js";
 import { axes } from "./axes.js";
 import { h } from "./dom.js";
-import { followKeyboard } from "./keyboard.js";
 import { highlights } from "./highlights.js";
+import { followKeyboard } from "./keyboard.js";
 import { legend } from "./legend.js";
 import { followPointer } from "./pointer.js";
-import { createStage, type Stage } from "./stage.js";
 import { progress } from "./progress.js";
+import { createStage, type Stage } from "./stage.js";
 import { tooltip } from "./tooltip.js";
 import { oncePerFrame, type View } from "./view.js";
 

@@ -1,14 +1,15 @@
 // What the pointer is over and what is selected, drawn in the accent colour above the picture.
 
 import { computed, type ReadonlySignal } from "@preact/signals-core";
+import type { Layout } from "../layout.js";
 import { css, kindColour, mix, NEURON_RADIUS } from "../paint.js";
 import { createPath, tracePath } from "../paths.js";
 import type { Edge, Neuron } from "../picking.js";
-import type { Layout } from "../layout.js";
 import type { Scene } from "../scene.js";
 import type { Hover } from "../state.js";
 import type { Cut } from "../threshold.js";
 import { h } from "./dom.js";
+import { endsOf } from "./pointer.js";
 import type { Stage } from "./stage.js";
 import { oncePerFrame, type View } from "./view.js";
 
@@ -94,12 +95,7 @@ function litBy(scene: Scene, cut: Cut, hover: Hover): Lit {
     return { neurons: [hover.neuron], edges: incidentEdges(scene, cut, [hover.neuron]) };
   }
   const { link, m, n, edge } = hover;
-  const { producer, consumer } = scene.links[link];
-  const neurons = [
-    { map: producer, k: m },
-    { map: consumer, k: n },
-  ];
-  return { neurons, edges: [{ link, m, n, edge: edge ?? -1 }] };
+  return { neurons: endsOf(scene, hover), edges: [{ link, m, n, edge: edge ?? -1 }] };
 }
 
 /** The drawn edges that begin or end in one of the neurons, strong ones first within each link. */

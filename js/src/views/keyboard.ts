@@ -24,9 +24,13 @@ export function followKeyboard(view: View, stage: Stage, canvas: HTMLCanvasEleme
     },
     Escape: () => {
       state.hover.value = null;
-      state.select([]);
+      if (state.selectedNeurons.peek().length > 0) state.select([]);
     },
   };
+  view.listen(canvas, "blur", () => {
+    const hover = state.hover.peek();
+    if (hover?.from === "keyboard") state.hover.value = null;
+  });
   view.listen(canvas, "keydown", (event) => {
     const action = actions[event.key];
     if (!action || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -51,10 +55,14 @@ function walk(view: View, stage: Stage, columns: number, neurons: number): void 
     .filter((map) => scene.maps[map].neurons > 0)
     .sort((a, b) => layout.x[a] - layout.x[b]);
   if (order.length === 0) return;
-  if (!from) return moveTo({ map: order[0], k: 0 });
-  const last = scene.maps[from.map].neurons - 1;
+  if (!from) {
+    moveTo({ map: order[0], k: 0 });
+    return;
+  }
   if (columns === 0) {
-    return moveTo({ map: from.map, k: Math.min(last, Math.max(0, from.k + neurons)) });
+    const last = scene.maps[from.map].neurons - 1;
+    moveTo({ map: from.map, k: Math.min(last, Math.max(0, from.k + neurons)) });
+    return;
   }
   const map = order[order.indexOf(from.map) + columns];
   if (map === undefined) return;
@@ -63,7 +71,8 @@ function walk(view: View, stage: Stage, columns: number, neurons: number): void 
   const { start, neurons: many } = scene.maps[map];
   let k = 0;
   for (let other = 1; other < many; other++) {
-    const nearer = Math.abs(layout.y[start + other] - height) < Math.abs(layout.y[start + k] - height);
+    const nearer =
+      Math.abs(layout.y[start + other] - height) < Math.abs(layout.y[start + k] - height);
     if (nearer) k = other;
   }
   moveTo({ map, k });

@@ -48,12 +48,14 @@ export function legend(view: View): HTMLElement {
       ramp(greys),
       significant(strongest, 2),
     );
+    const someNull = scene.isNull.includes(1);
     const backward = scene.links.some((link) => link.backward);
     fill(
       element,
       ...dots,
       intensity,
       strongest > 0 && weight,
+      someNull && h("span", {}, h("i", { class: "svr-dot svr-null" }), "null"),
       backward && h("span", {}, h("i", { class: "svr-dash" }), "backward"),
     );
   });

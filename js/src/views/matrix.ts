@@ -6,6 +6,7 @@ import { css, type Palette } from "../paint.js";
 import type { Scene } from "../scene.js";
 import type { Hover } from "../state.js";
 import { fill, h, nameOf } from "./dom.js";
+import { endsOf, select } from "./pointer.js";
 import { oncePerFrame, type View } from "./view.js";
 
 const TALLEST = 300;
@@ -70,7 +71,7 @@ export function matrix(view: View, shown: ReadonlySignal<Adjacency | null>): HTM
       `adjacency of ${scene.maps[producer].name} and ${scene.maps[consumer].name}`,
     );
   });
-  view.listen(canvas, "pointermove", (event) => {
+  const look = (event: MouseEvent) => {
     const scene = state.scene.peek();
     const adjacency = shown.peek();
     if (!scene || !adjacency) return;
@@ -78,6 +79,13 @@ export function matrix(view: View, shown: ReadonlySignal<Adjacency | null>): HTM
     const x = (event.clientX - left) / wide;
     const y = (event.clientY - top) / tall;
     state.hover.value = hoverAt(scene, adjacency, x, y);
+  };
+  view.listen(canvas, "pointermove", look);
+  view.listen(canvas, "click", (event) => {
+    look(event);
+    const hover = state.hover.peek();
+    const scene = state.scene.peek();
+    if (hover?.kind === "edge" && scene) select(view, endsOf(scene, hover), event.shiftKey);
   });
   view.listen(canvas, "pointerleave", () => {
     state.hover.value = null;
@@ -155,7 +163,12 @@ function drawHover(
     const wide = m === null ? width : Math.max(3, width / cells[1]);
     context.fillStyle = css(palette.accent, 0.22);
     context.fillRect(x, y, wide, tall);
-    context.strokeRect(Math.round(x) + 0.5, Math.round(y) + 0.5, Math.round(wide), Math.round(tall));
+    context.strokeRect(
+      Math.round(x) + 0.5,
+      Math.round(y) + 0.5,
+      Math.round(wide),
+      Math.round(tall),
+    );
   };
   if (hover.kind === "edge") {
     if (hover.link === link) mark(hover.n, hover.m);

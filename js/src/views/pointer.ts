@@ -1,7 +1,8 @@
 // The pointer over the graph: hover, select, choose a link, pan and zoom.
 
 import { type Camera, MAX_ZOOM } from "../layout.js";
-import { type Neuron, pickEdge, pickLink, pickNeuron } from "../picking.js";
+import { type Edge, type Neuron, pickEdge, pickLink, pickNeuron } from "../picking.js";
+import type { Scene } from "../scene.js";
 import { type Hover, sameNeuron } from "../state.js";
 import type { Stage } from "./stage.js";
 import { oncePerFrame, type View } from "./view.js";
@@ -43,7 +44,8 @@ export function followPointer(view: View, stage: Stage, canvas: HTMLCanvasElemen
     if (!press) state.hover.value = null;
   });
   view.listen(canvas, "pointerdown", (event) => {
-    if (event.button === 0) press = { ...place(event), camera: state.camera.peek(), dragged: false };
+    if (event.button === 0)
+      press = { ...place(event), camera: state.camera.peek(), dragged: false };
   });
   view.listen(canvas, "pointerup", (event) => {
     const pressed = press;
@@ -118,13 +120,17 @@ function click(view: View, stage: Stage, target: Hover | null, x: number, add: b
     select(view, [target.neuron], add);
     return;
   }
-  const { producer, consumer } = scene.links[target.link];
-  const ends = [
-    { map: producer, k: target.m },
-    { map: consumer, k: target.n },
-  ];
-  select(view, ends, add);
+  select(view, endsOf(scene, target), add);
   state.chooseLink(target.link);
+}
+
+/** The neurons that an edge joins. */
+export function endsOf(scene: Scene, { link, m, n }: Omit<Edge, "edge">): Neuron[] {
+  const { producer, consumer } = scene.links[link];
+  return [
+    { map: producer, k: m },
+    { map: consumer, k: n },
+  ];
 }
 
 /** Selects neurons; with `add` beside those that are, or off where they already are. */

@@ -61,4 +61,4 @@ function marginsFor(width: number): Margins {
   return { top: 16, right: beside, bottom: 48, left: AXIS_WIDTH + beside };
 }
 
-export const AXIS_WIDTH = 56;
+export const AXIS_WIDTH = 68;

@@ -53,4 +53,5 @@ export function toolbar(view: View): HTMLElement {
   );
 }
 
-const plural = (number: number, noun: string) => `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
+const plural = (number: number, noun: string) =>
+  `${count(number)} ${noun}${number === 1 ? "" : "s"}`;

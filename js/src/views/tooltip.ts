@@ -3,7 +3,7 @@
 import { count, percent, pValue, significant } from "../format.js";
 import { createPath, tracePath } from "../paths.js";
 import type { Edge, Neuron } from "../picking.js";
-import { placeTip, type Point } from "../placement.js";
+import { type Point, placeTip } from "../placement.js";
 import type { Scene } from "../scene.js";
 import type { Hover } from "../state.js";
 import type { Cut } from "../threshold.js";
@@ -22,10 +22,8 @@ export function tooltip(view: View, stage: Stage, { hovered }: Highlights): HTML
     const cut = state.cut.value;
     const hover = state.hover.value;
     const layout = stage.layout.value;
-    // Over the matrix the words stand in its own pane.
-    const wanted = hover && hover.from !== "adjacency";
-    tip.hidden = !scene || !cut || !wanted || !layout;
-    if (!scene || !cut || !wanted || !layout) return;
+    tip.hidden = !scene || !cut || !hover || !layout;
+    if (!scene || !cut || !hover || !layout) return;
     fill(tip, ...wordsFor(scene, cut, hover, hovered.value));
     const { anchors, obstacles } = surroundings(scene, stage, hovered.value);
     const box = { width: tip.offsetWidth, height: tip.offsetHeight };

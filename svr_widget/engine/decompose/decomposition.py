@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -53,6 +53,32 @@ class Decomposition:
     method: Flattening
     rank: int
     energy: float
+
+    def flattened_as(self, method: Flattening) -> Decomposition:
+        """The same neurons under the other method; only for maps with one kernel position.
+
+        There both flattenings are the same matrix.
+        """
+        kernel = (self.V if self.method == "svr" else self.U).shape[1:-1]
+        if kernel.numel() != 1:
+            raise SVRError(f"{method!r} flattens a kernel {tuple(kernel)} in another way")
+        count = len(self)
+        U, V = self.U.reshape(-1, count), self.V.reshape(-1, count)
+        if method == "svr":
+            V = V.reshape(-1, *kernel, count)
+        else:
+            U = U.reshape(-1, *kernel, count)
+        return replace(self, U=U, V=V, method=method)
+
+    def transposed(self) -> Decomposition:
+        """The neurons of the transposed map, for a map without groups and without a kernel."""
+        signs = torch.from_numpy(_signs(self.V.numpy()[None])[0])
+        certificate = replace(
+            self.certificate,
+            orthogonality_u=self.certificate.orthogonality_v,
+            orthogonality_v=self.certificate.orthogonality_u,
+        )
+        return replace(self, U=self.V * signs, V=self.U * signs, certificate=certificate)
 
     @property
     def driver(self) -> str:
@@ -151,13 +177,16 @@ def _flatten(weight: Tensor, groups: int, method: Flattening) -> Array:
 
 def _fix_signs(factors: Factors) -> None:
     """Make the component of largest magnitude of each column of U positive, in place."""
-    if factors.U.size == 0:
-        return
-    largest = np.abs(factors.U).argmax(axis=1)[:, None, :]
-    signs = np.where(np.take_along_axis(factors.U, largest, axis=1) < 0, -1, 1)
-    signs = signs.astype(factors.U.dtype)
+    signs = _signs(factors.U)
     np.multiply(factors.U, signs, out=factors.U)
     np.multiply(factors.V, signs, out=factors.V)
+
+
+def _signs(vectors: Array) -> Array:
+    """1 or -1 for each column of ``[g, m, M]``: the sign of its component of largest magnitude."""
+    largest = np.abs(vectors).argmax(axis=1)[:, None, :]
+    negative = np.take_along_axis(vectors, largest, axis=1) < 0
+    return np.where(negative, -1, 1).astype(vectors.dtype)
 
 
 def _clusters(factors: Factors, rounding: float) -> NDArray[np.int64]:
@@ -167,7 +196,8 @@ def _clusters(factors: Factors, rounding: float) -> NDArray[np.int64]:
     apart = S[:, :-1] - S[:, 1:] > tolerance[:, :-1]
     labels = np.zeros(S.shape, np.int64)
     labels[:, 1:] = np.cumsum(apart, axis=1)
-    return labels + S.shape[1] * np.arange(S.shape[0])[:, None]
+    labels += S.shape[1] * np.arange(S.shape[0])[:, None]
+    return labels
 
 
 def _by_first_appearance(labels: NDArray[np.int64]) -> NDArray[np.int64]:

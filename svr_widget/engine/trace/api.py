@@ -107,6 +107,11 @@ METHODS: dict[str, Callable[[nn.Module, Interpreter, Example], list[str]]] = {
 
 
 def _result(interpreter: Interpreter, example: Example, method: str, notes: Sequence[str]) -> Trace:
+    if not interpreter.order:
+        raise TraceError(
+            f"{type(interpreter.model).__name__} ran without using any of its maps "
+            f"({', '.join(list(interpreter.modules)[:5])}): are these modules parts of this model?"
+        )
     graph = interpreter.graph()
     if example.origin:
         interpreter.notes.add(example.origin)
@@ -171,7 +176,9 @@ def _restore(module: nn.Module, before: Mapping[str, Any]) -> None:
         del now[name]
     for name, value in before.items():
         if isinstance(value, dict) and isinstance(now.get(name), dict):
-            if now[name] != value and not name.endswith("_hooks"):
+            current = now[name]
+            same = list(current) == list(value) and all(current[k] is value[k] for k in value)
+            if not same and not name.endswith("_hooks"):
                 now[name].clear()
                 now[name].update(value)
         else:

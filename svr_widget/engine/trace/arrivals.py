@@ -110,10 +110,8 @@ def read(arrival: Arrival, linear_like: Mapping[str, bool], notes: Notes) -> Rea
                 f"a rearrangement after which {arrival.use.name!r} reads {where}",
             )
         streams += found
-    held = {stream.source for stream in streams}
     for source, reason in sorted(flow.mixed):
-        if source not in held or not reason.weighs:
-            notes.add_lost(source.name, arrival.use.name, reason)
+        notes.add_lost(source.name, arrival.use.name, reason)
     place = _places(flow, dim, others) if streams else None
     if place is not None and not any(_repeats(stream.label, place) for stream in streams):
         place = None
@@ -299,7 +297,10 @@ def _pairs(
         ordered = torch.stack([row[place[row].argsort()] for row in table])
         if reading.matrix:
             return [(channels, ordered)]
-        return [(channels, phase) for phase in ordered.T]
-    name = reading.use.name
-    notes.add_lost(stream.source.name, name, "an input in which its channels differ in extent")
+        if len(channels) > 1:
+            return [(channels, phase) for phase in ordered.T]
+        reason = "a rearrangement of its positions into channels"
+    else:
+        reason = "an input in which its channels differ in extent"
+    notes.add_lost(stream.source.name, reading.use.name, reason)
     return []

@@ -52,7 +52,7 @@ def side(call: Call, flow: Flow, contracted: int, kept: int | None, out: int | N
         carriers.append(replace(carrier, label=labels.canonical(label)))
     held = tuple(carriers)
     place = mint(call.shape, Flow(call.shape, held).channel_dims()) if held else None
-    return Flow(call.shape, held, drop_known(mixed, held), place)
+    return Flow(call.shape, held, frozenset(mixed), place)
 
 
 def _matrix_dims(call: Call) -> int:
@@ -129,19 +129,20 @@ def attention(call: Call) -> Flow | list[Flow]:
     query, key, value = call.flow("query"), call.flow("key"), call.flow("value")
     reason = call.reason(ATTENTION)
     mixed = {lost(c, reason) for f in (query, key) for c in f.carriers}
-    mixed |= {(source, reason) for f in (query, key) for source, _ in f.mixed} | set(value.mixed)
+    mixed |= {(source, reason) for f in (query, key) for source, _ in f.mixed}
+    kept_mixed = set(value.mixed)
     carriers: list[Carrier] = []
     for carrier in value.carriers:
         one = labels.collapse(carrier.label, [len(value.shape) - 2])
         if one is None:
-            mixed.add(lost(carrier, call.reason("attention over channels")))
+            kept_mixed.add(lost(carrier, call.reason("attention over channels")))
             continue
         one = _repeated_heads(one, call.shape)
         label = labels.canonical(one.expand(call.shape))
         carriers.append(replace(carrier, label=label).passing(call.entry("attention")))
     held = tuple(carriers)
     place = mint(call.shape, Flow(call.shape, held).channel_dims()) if held else None
-    result = Flow(call.shape, held, drop_known(mixed, held), place)
+    result = Flow(call.shape, held, drop_known(mixed, held) | kept_mixed, place)
     rest = [Flow(shape) for shape in call.shapes[1:]]
     return [result, *rest] if rest else result
 

@@ -64,13 +64,15 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
     def __torch_dispatch__(
         self,
         func: OpOverload[..., Any],
-        types: Any,  # noqa: ANN401
+        types: Any,  # noqa: ANN401 - any value
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401 - any value
         """Run the operator and interpret it."""
         kwargs = dict(kwargs or {})
         call = Call(func, tuple(map(self._seen, args)), self._seen(kwargs), (), self.scope)
+        if call.name == "embedding_renorm":
+            return args[0]  # it would rescale rows of the user's own weight
         self._check_origin(call, (args, kwargs))
         if self.valueless is not None and self.interpreter.is_use(call):
             args = tree_map_only(Tensor, self._without_values, args)
@@ -92,7 +94,7 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
                 self._viewed[args[0]] = self._viewed[tensor] = True
         return results
 
-    def _seen(self, argument: Any) -> Any:  # noqa: ANN401
+    def _seen(self, argument: Any) -> Any:  # noqa: ANN401 - any value
         return tree_map_only(Tensor, self.flow_of, argument)
 
     def _without_values(self, tensor: Tensor) -> Tensor:
@@ -105,7 +107,7 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
         value = tensor.detach()
         return Flow(flow.shape, weights=flow.weights, data=flow.data, value=lambda: value)
 
-    def _check_origin(self, call: Call, arguments: Any) -> None:  # noqa: ANN401
+    def _check_origin(self, call: Call, arguments: Any) -> None:  # noqa: ANN401 - any value
         for tensor in tree_leaves(arguments):
             if not isinstance(tensor, Tensor) or tensor in self._flows:
                 continue
@@ -118,7 +120,8 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
         """A write to memory that other tensors look at would make their labels stale."""
         before = self.flow_of(tensor)
         same = len(before.carriers) == len(flow.carriers) and all(
-            a.same_channels(b) for a, b in zip(before.carriers, flow.carriers, strict=True)
+            a.same_channels(b) and a.through == b.through
+            for a, b in zip(before.carriers, flow.carriers, strict=True)
         )
         if tensor in self._viewed and not (same and before.mixed == flow.mixed):
             raise call.refusal("it writes in place to memory that several tensors share")

@@ -15,6 +15,7 @@ from torch import Tensor, fx, nn
 from torch._ops import HigherOrderOperator, OpOverload
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
+from torch.utils._pytree import tree_leaves
 
 from svr_widget.engine.errors import TraceError
 from svr_widget.engine.trace.call import Call
@@ -34,8 +35,7 @@ def quiet() -> Iterator[None]:
     for logger in loggers:
         logger.addFilter(nothing)
     try:
-        sink = io.StringIO()
-        with warnings.catch_warnings(), redirect_stdout(sink), redirect_stderr(sink):
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
@@ -45,7 +45,8 @@ def quiet() -> Iterator[None]:
 
 def export(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> ExportedProgram:
     """Export ``model`` without in-place operators, composites kept whole."""
-    with torch.no_grad():
+    sink = io.StringIO()  # a failing export prints the graph that it had so far
+    with torch.no_grad(), redirect_stdout(sink), redirect_stderr(sink):
         program = torch.export.export(model, args, dict(kwargs), strict=False)
         functional: ExportedProgram = program.run_decompositions({})
     return functional
@@ -99,7 +100,7 @@ class Walk:
         shape = as_shape(node.meta.get("val")) or ()
         return Flow(shape, weights=frozenset({target}), value=make)
 
-    def _walk(self, module: fx.GraphModule, flows: dict[fx.Node, Any]) -> Any:  # noqa: ANN401
+    def _walk(self, module: fx.GraphModule, flows: dict[fx.Node, Any]) -> Any:  # noqa: ANN401 - any value
         for node in module.graph.nodes:
             if node.op == "get_attr":
                 flows[node] = self._attribute(module, node)
@@ -109,14 +110,14 @@ class Walk:
                 return fx.map_arg(node.args[0], lambda n: flows[n])
         return None
 
-    def _attribute(self, module: fx.GraphModule, node: fx.Node) -> Any:  # noqa: ANN401
+    def _attribute(self, module: fx.GraphModule, node: fx.Node) -> Any:  # noqa: ANN401 - any value
         value = operator.attrgetter(str(node.target))(module)
         self._makers[node] = lambda: value
         if isinstance(value, Tensor):
             return Flow(tuple(value.shape), value=lambda: value)
         return value
 
-    def _function(self, node: fx.Node, flows: dict[fx.Node, Any]) -> Any:  # noqa: ANN401
+    def _function(self, node: fx.Node, flows: dict[fx.Node, Any]) -> Any:  # noqa: ANN401 - any value
         args = fx.map_arg(node.args, lambda n: flows[n])
         kwargs = fx.map_arg(node.kwargs, lambda n: flows[n])
         if node.target is operator.getitem:
@@ -130,7 +131,7 @@ class Walk:
             return node.meta.get("val")
         results = node.meta.get("val")
         several = isinstance(results, (list, tuple))
-        shapes = [as_shape(value) for value in (results if several else [results])]
+        shapes = [as_shape(value) for value in tree_leaves(results)]
         if all(shape is None for shape in shapes):
             self._makers[node] = lambda: self._compute(node)
             return results
@@ -140,7 +141,7 @@ class Walk:
         self._makers[node] = lambda: self._compute(node)
         return made if several else self._with_value(made[0], node)
 
-    def _inline(self, node: fx.Node, args: Sequence[Any], flows: dict[fx.Node, Any]) -> Any:  # noqa: ANN401
+    def _inline(self, node: fx.Node, args: Sequence[Any], flows: dict[fx.Node, Any]) -> Any:  # noqa: ANN401 - any value
         """Regions under another autograd or autocast mode: a submodule and its arguments."""
         at = next((i for i, a in enumerate(args) if isinstance(a, fx.GraphModule)), None)
         if at is None or sum(isinstance(a, fx.GraphModule) for a in args) > 1:
@@ -158,14 +159,14 @@ class Walk:
         self._makers[node] = lambda: self._value(output.args[0])
         return self._walk(body, flows)
 
-    def _with_value(self, flow: Any, node: fx.Node) -> Any:  # noqa: ANN401
+    def _with_value(self, flow: Any, node: fx.Node) -> Any:  # noqa: ANN401 - any value
         if not isinstance(flow, Flow) or flow.traced:
             return flow
         return Flow(
             flow.shape, weights=flow.weights, data=flow.data, value=lambda: self._value(node)
         )
 
-    def _value(self, argument: Any) -> Any:  # noqa: ANN401
+    def _value(self, argument: Any) -> Any:  # noqa: ANN401 - any value
         """The value of a node that depends on no map, or of a structure of such nodes."""
         if isinstance(argument, fx.Node):
             if argument not in self._values:
@@ -174,7 +175,7 @@ class Walk:
             return self._values[argument]
         return fx.map_arg(argument, self._value)
 
-    def _compute(self, node: fx.Node) -> Any:  # noqa: ANN401
+    def _compute(self, node: fx.Node) -> Any:  # noqa: ANN401 - any value
         assert callable(node.target)
         return node.target(*self._value(node.args), **self._value(node.kwargs))
 

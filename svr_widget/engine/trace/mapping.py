@@ -14,7 +14,7 @@ from svr_widget.engine.trace.contraction import CONVOLUTIONS, factors
 from svr_widget.engine.trace.flow import Flow
 
 MATRIX_PRODUCTS = frozenset({"linear", "matmul", "mm", "addmm", "mv"})
-LOOKUPS = frozenset({"embedding", "embedding_bag", "_embedding_bag", "embedding_renorm"})
+LOOKUPS = frozenset({"embedding", "embedding_bag", "_embedding_bag"})
 
 
 class Use(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,10 +17,10 @@ from svr_widget.engine.trace.flow import (
     Place,
     Reason,
     Source,
-    drop_known,
     lost,
     merged,
     mint,
+    same_layout,
 )
 
 Move = Callable[[Tensor], "Tensor | Sequence[Tensor]"]
@@ -57,8 +57,8 @@ def moved(flow: Flow, move: Move) -> list[Flow]:
 def movement(call: Call) -> Flow | list[Flow]:
     """A view, flip, roll, repeat... of the first argument; other arguments are known."""
     position, flow = next((i, a) for i, a in enumerate(call.args) if isinstance(a, Flow))
-    others = [_known(call, argument) for argument in call.args]
-    kwargs = {name: _known(call, value) for name, value in call.kwargs.items() if name != "dtype"}
+    others = [known(call, argument) for argument in call.args]
+    kwargs = {name: known(call, value) for name, value in call.kwargs.items() if name != "dtype"}
 
     def move(label: Tensor) -> Any:  # noqa: ANN401 - a tensor or a list of tensors
         return call.func(*others[:position], label, *others[position + 1 :], **kwargs)
@@ -72,11 +72,12 @@ def _returns_list(call: Call) -> bool:
     return len(returns) != 1 or "List" in str(returns[0].type) or "[]" in str(returns[0].type)
 
 
-def _known(call: Call, argument: Any) -> Any:  # noqa: ANN401 - any schema argument
+def known(call: Call, argument: Any) -> Any:  # noqa: ANN401 - any schema argument
+    """The value of an argument; ``None`` for a tensor that depends on a map."""
     if isinstance(argument, Flow):
         return None if argument.traced or argument.value is None else argument.value()
     if isinstance(argument, (list, tuple)):
-        return [_known(call, item) for item in argument]
+        return [known(call, item) for item in argument]
     return argument
 
 
@@ -104,7 +105,9 @@ def concatenation(call: Call) -> Flow:
         taken: set[int] = set()
         for carrier in flow.carriers:
             for slot, (first, parts) in enumerate(held):
-                if slot not in taken and _continues(first, carrier, parts):
+                elsewhere = dim not in labels.varying_dims(carrier.label)
+                joins = _alike(first, carrier) if elsewhere else continues(first, carrier, parts)
+                if slot not in taken and joins:
                     through = tuple(dict.fromkeys(first.through + carrier.through))
                     held[slot] = (replace(first, through=through), parts)
                     parts[at] = carrier.label
@@ -116,12 +119,23 @@ def concatenation(call: Call) -> Flow:
     carriers = merged(
         replace(carrier, label=labels.concatenate(parts, dim)) for carrier, parts in held
     )
-    mixed = drop_known((item for flow in flows for item in flow.mixed), carriers)
+    mixed = frozenset(item for flow in flows for item in flow.mixed)
     return Flow(call.shape, carriers, mixed, _joined_place(flows, carriers, call.shape, dim))
 
 
-def _continues(first: Carrier, carrier: Carrier, parts: list[Tensor]) -> bool:
-    if first.source != carrier.source or (first.layout is None) != (carrier.layout is None):
+def _alike(first: Carrier, carrier: Carrier) -> bool:
+    """Whether two carriers put the same channels at different positions."""
+    ours, theirs = labels.core(first.label), labels.core(carrier.label)
+    same = ours.shape == theirs.shape and torch.equal(ours, theirs)
+    return same and first.source == carrier.source and same_layout(first.layout, carrier.layout)
+
+
+def continues(first: Carrier, carrier: Carrier, parts: list[Tensor]) -> bool:
+    """Whether ``carrier`` may join ``first``, whose labels so far are ``parts``.
+
+    They came the same way, or carry different channels.
+    """
+    if first.source != carrier.source or not same_layout(first.layout, carrier.layout):
         return False
     if first.through == carrier.through:
         return True
@@ -148,85 +162,43 @@ def padding(call: Call) -> Flow:
     """Padding: new channels carry nothing, new positions belong to the channels around them."""
     flow = call.flow("self")
     widths = list(call.get("pad", call.get("padding")))
-    if not flow.carriers:
-        return replace(flow, shape=call.shape, value=None)
     pads = [(0, 0)] * (len(flow.shape) - len(widths) // 2)
     pads += [(widths[i], widths[i + 1]) for i in range(len(widths) - 2, -1, -2)]
     dims = {dim for dim, (before, after) in enumerate(pads) if before or after}
-    if call.get("mode", "constant") == "constant" and "reflection" not in call.name:
-        carriers = tuple(replace(c, label=_padded(c.label, pads)) for c in flow.carriers)
-    else:
-        carriers, _ = settled(flow.carriers, sorted(dims), call.reason())
+    positions = labels.varying_dims(flow.place.ids) if flow.place else frozenset()
+    carriers = flow.carriers
+    if call.get("mode", "constant") != "constant" or "pad1d" in call.name or "pad2d" in call.name:
+        positions = frozenset(dims)
+        carriers, _ = settled(carriers, sorted(dims), call.reason())
         if len(carriers) < len(flow.carriers):
             raise call.refusal("it pads channels with copies of other channels")
-        carriers = tuple(replace(c, label=_padded(c.label, pads)) for c in carriers)
+    carriers = tuple(replace(c, label=_padded(c.label, pads, positions)) for c in carriers)
     channel_dims = Flow(call.shape, carriers).channel_dims()
     place = flow.place
     if place is not None:
         aligned = not labels.varying_dims(place.ids) & channel_dims
-        padded = Place(_padded(place.ids, pads), place.grid)
+        padded = Place(_padded(place.ids, pads, frozenset()), place.grid)
         place = mint(call.shape, channel_dims) if aligned else padded
     return Flow(call.shape, carriers, flow.mixed, place)
 
 
-def _padded(label: Tensor, pads: Sequence[tuple[int, int]]) -> Tensor:
+def _padded(label: Tensor, pads: Sequence[tuple[int, int]], positions: Collection[int]) -> Tensor:
     for dim, (before, after) in enumerate(pads):
-        size = label.shape[dim] + before + after
-        if dim not in labels.varying_dims(label):
+        if not before and not after:
+            continue
+        if dim in positions and dim not in labels.varying_dims(label):
+            size = label.shape[dim] + before + after
             shape = [*label.shape[:dim], size, *label.shape[dim + 1 :]]
             label = label.narrow(dim, 0, 1).expand(shape)
             continue
         start, stop = max(-before, 0), label.shape[dim] + min(after, 0)
-        kept = label.narrow(dim, start, stop - start)
         ends = [
             torch.tensor(labels.NONE).expand(*label.shape[:dim], max(n, 0), *label.shape[dim + 1 :])
             for n in (before, after)
         ]
+        kept = label.narrow(dim, start, stop - start)
         label = labels.concatenate([ends[0], kept, ends[1]], dim)
     return label
-
-
-def selection(call: Call) -> Flow:
-    """``index``, ``gather``, ``index_select``: by known indices, or along positions only."""
-    flow = call.flow("self")
-    if call.name == "index":
-        indices = list(call.get("indices"))
-        dims = [dim for dim, index in enumerate(indices) if index is not None]
-        unknown = [i for i in indices if isinstance(i, Flow) and _unknown(i)]
-    else:
-        index = call.flow("index" if call.get("index") is not None else "indices")
-        indices, dims = [index], [call.get("dim", 0) % len(flow.shape)]
-        unknown = [index] if _unknown(index) else []
-    if not unknown:
-        return moved(flow, lambda label: _select(call, label, indices))[0]
-    # Which positions are taken is decided by values: any of them tells the channels, as long as
-    # the channels do not lie along the indexed dimensions.
-    kept, mixed = settled(flow.carriers, dims, call.reason())
-    labelled = replace(flow, carriers=kept)
-    zero = [torch.zeros(i.shape, dtype=torch.int64) if isinstance(i, Flow) else i for i in indices]
-    result = moved(labelled, lambda label: _select(call, label, zero))[0]
-    drivers = {item for i in unknown for item in i.mixed}
-    drivers |= {lost(c, call.reason()) for i in unknown for c in i.carriers}
-    everything = drop_known({*flow.mixed, *mixed, *drivers}, result.carriers)
-    place = mint(call.shape, result.channel_dims()) if result.carriers else None
-    return replace(result, mixed=everything, place=place)
-
-
-def _unknown(index: Flow) -> bool:
-    return index.traced or index.value is None
-
-
-def _select(call: Call, label: Tensor, indices: Sequence[Any]) -> Tensor:
-    real = [i.value().cpu() if isinstance(i, Flow) and i.value else i for i in indices]
-    if call.name == "index":
-        chosen: Tensor = torch.ops.aten.index.Tensor(label, real)
-        return chosen
-    if call.name == "take_along_dim":
-        return torch.take_along_dim(label, real[0], call.get("dim"))
-    dim: int = call.get("dim")
-    if call.name == "gather":
-        return torch.gather(label, dim, real[0])
-    return torch.index_select(label, dim, real[0])
 
 
 def settled(
@@ -244,60 +216,6 @@ def settled(
     return tuple(kept), frozenset(mixed)
 
 
-def scattered(call: Call) -> Flow:
-    """``slice_scatter``, ``select_scatter``, ``index_put``...: written elements change owner."""
-    names = ("src", "values", "source")
-    written = next(call.get(name) for name in names if isinstance(call.get(name), Flow))
-    target = call.flow("self")
-    if call.get("accumulate", False):
-        raise call.refusal("it adds to elements chosen by index")
-    at = next(i for i, argument in enumerate(call.args) if argument is written)
-    others = [_scatter_argument(call, argument, written) for argument in call.args]
-    kwargs = {name: _known(call, value) for name, value in call.kwargs.items()}
-
-    def write(base: Tensor, new: Tensor) -> Tensor:
-        arguments = [base.contiguous(), *others[1:at], new.contiguous(), *others[at + 1 :]]
-        return labels.canonical(call.func(*arguments, **kwargs))
-
-    def blank(flow: Flow) -> Tensor:
-        return torch.full(flow.shape, labels.NONE)
-
-    carriers: list[Carrier] = []
-    remaining = list(written.carriers)
-    for carrier in target.carriers:
-        match = next((c for c in remaining if _continues(carrier, c, [carrier.label])), None)
-        if match is not None:
-            remaining.remove(match)
-        new = match.label if match is not None else blank(written)
-        through = carrier.through + (match.through if match is not None else ())
-        label = write(carrier.label, new)
-        carriers.append(replace(carrier, label=label, through=tuple(dict.fromkeys(through))))
-    carriers += [replace(c, label=write(blank(target), c.label)) for c in remaining]
-    carriers = [c for c in carriers if bool((labels.core(c.label) != labels.NONE).any())]
-    held = merged(carriers)
-    place = mint(call.shape, Flow(call.shape, held).channel_dims()) if held else None
-    return Flow(call.shape, held, drop_known(target.mixed | written.mixed, held), place)
-
-
-def gathered_sum(call: Call) -> Flow:
-    """``index_add``, ``scatter_add``, ``scatter_reduce``: sums over positions chosen by index."""
-    target = call.flow("self")
-    written = next(call.get(n) for n in ("source", "src") if isinstance(call.get(n), Flow))
-    dims = [call.get("dim", 0) % len(call.shape)]
-    carriers: list[Carrier] = []
-    mixed = set(target.mixed | written.mixed)
-    for flow in (target, written):
-        kept, gone = settled(flow.carriers, dims, call.reason())
-        mixed |= gone
-        for carrier in kept:
-            one = labels.collapse(carrier.label, dims)
-            if one is not None:
-                carriers.append(replace(carrier, label=one.expand(call.shape)))
-    held = merged(carrier.passing(call.entry()) for carrier in carriers)
-    place = mint(call.shape, Flow(call.shape, held).channel_dims()) if held else None
-    return Flow(call.shape, held, drop_known(mixed, held), place)
-
-
 def columns(call: Call) -> Flow:
     """``im2col``: every window becomes channels x kernel positions."""
     flow = call.flow("self")
@@ -310,14 +228,14 @@ def columns(call: Call) -> Flow:
     return moved(flow, move)[0]
 
 
-def _scatter_argument(call: Call, argument: Any, written: Flow) -> Any:  # noqa: ANN401
-    if isinstance(argument, (list, tuple)):
-        return [_scatter_argument(call, item, written) for item in argument]
-    if isinstance(argument, Flow) and argument is not written and argument is not call.get("self"):
-        if _unknown(argument):
-            raise call.refusal("elements are written at places that depend on values")
-        return argument.value().cpu() if argument.value else None
-    return None if isinstance(argument, Flow) else argument
+def restrided(call: Call) -> Flow:
+    """``as_strided``: only where it rewrites the strides of dimensions of size 1."""
+    flow = call.flow("self")
+    wanted = torch.empty(flow.shape, device="meta").stride()
+    strides = zip(flow.shape, wanted, call.get("stride"), strict=False)
+    if call.shape != flow.shape or any(n > 1 and old != new for n, old, new in strides):
+        raise call.refusal("it reads memory by strides")
+    return flow
 
 
 def complex_parts(call: Call) -> Flow:
@@ -346,16 +264,7 @@ RULES: dict[str, Rule] = {
         ),
         padding,
     ),
-    **dict.fromkeys(("index", "gather", "index_select", "take_along_dim"), selection),
-    **dict.fromkeys(("index_add", "scatter_add", "scatter_reduce", "index_reduce"), gathered_sum),
     "im2col": columns,
-    **dict.fromkeys(
-        (
-            *("slice_scatter", "select_scatter", "index_put", "index_copy", "scatter"),
-            *("diagonal_scatter", "_unsafe_index_put"),
-        ),
-        scattered,
-    ),
     **dict.fromkeys(
         (
             *("flip", "roll", "repeat", "tile", "repeat_interleave", "pixel_shuffle"),
@@ -365,6 +274,7 @@ RULES: dict[str, Rule] = {
         ),
         movement,
     ),
+    "as_strided": restrided,
     "view_as_complex": complex_parts,
     "view_as_real": real_parts,
 }

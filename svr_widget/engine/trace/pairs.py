@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isqrt
 
 import torch
 from torch import nn
 
 from svr_widget.engine.errors import TraceError, WidthMismatchError, nearest_name
 from svr_widget.engine.links import Layout, Link
-from svr_widget.engine.trace.mapping import is_matrix, widths
+from svr_widget.engine.trace.mapping import is_embedding, is_matrix, widths
 
 
 def links_from_pairs(
@@ -39,6 +40,8 @@ def links_from_pairs(
         for name in (producer, consumer):
             if name not in modules:
                 raise TraceError(f"links: no map is called {name!r}{nearest_name(name, modules)}.")
+        if is_embedding(modules[consumer]):
+            raise TraceError(f"links: {consumer!r} looks up tokens; no channels lead into it.")
         out, read = widths(modules[producer])[1], widths(modules[consumer])[0]
         count = read // out
         flattened = is_matrix(modules[consumer]) and read % out == 0 and count > 1
@@ -54,13 +57,19 @@ def links_from_pairs(
                 f"and another producer ({known or read} channels) would flatten differently."
             )
         if flattened:
-            layouts[consumer] = Layout(torch.arange(read).view(out, count), (count,))
+            layouts[consumer] = Layout(torch.arange(read).view(out, count), _square(count))
         else:
             plain[consumer] = producer
         channels = torch.arange(out)
         backward = rank[producer] >= rank[consumer]
         links.append(Link(producer, consumer, channels, channels.clone(), (), backward))
     return tuple(links), layouts
+
+
+def _square(count: int) -> tuple[int, ...]:
+    """The positions as a square image where they can be one."""
+    side = isqrt(count)
+    return (side, side) if side * side == count else (count,)
 
 
 def _weight_shape(module: nn.Module) -> str:

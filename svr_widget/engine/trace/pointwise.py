@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from svr_widget.engine.trace import labels
 from svr_widget.engine.trace.call import Call, Rule, Shape
-from svr_widget.engine.trace.flow import Carrier, Flow, Place, drop_known, merged, mint
+from svr_widget.engine.trace.flow import ATTENTION, Carrier, Flow, Place, drop_known, merged, mint
 
 PRODUCTS = frozenset({"mul", "div", "true_divide", "addcmul", "addcdiv", "multiply", "divide"})
 
@@ -82,7 +82,8 @@ def unite(call: Call, flows: Sequence[Flow], product: bool = False, entry: str =
     steps: dict[object, list[str]] = {}
     for source, reason in sorted(mixed):
         if reason.weighs:
-            steps.setdefault(source, []).append(call.entry(reason.operation))
+            step = "attention" if reason.operation == ATTENTION else reason.operation
+            steps.setdefault(source, []).append(call.entry(step))
     carriers = [carrier.passing(*steps.get(carrier.source, ())) for carrier in carriers]
     if entry:
         carriers = [carrier.passing(entry) for carrier in carriers]

@@ -46,7 +46,7 @@ def reduction(call: Call) -> Flow | list[Flow]:
         smallest = labels.core(place.ids).amin(dims, keepdim=True)
         shape = [1 if dim in dims else size for dim, size in enumerate(flow.shape)]
         place = Place(_reduced(smallest.expand(shape), call.shape), place.grid)
-    result = Flow(call.shape, tuple(kept), drop_known(mixed, kept), place if kept else None)
+    result = Flow(call.shape, tuple(kept), frozenset(mixed), place if kept else None)
     return [result] * len(call.shapes) if len(call.shapes) > 1 else result
 
 
@@ -72,7 +72,7 @@ def resampling(dims_of: int) -> Rule:
         place = None
         if kept:
             place = mint(call.shape, Flow(call.shape, tuple(kept)).channel_dims())
-        result = Flow(call.shape, tuple(kept), drop_known(mixed, kept), place)
+        result = Flow(call.shape, tuple(kept), frozenset(mixed), place)
         return [result, *(Flow(s) for s in call.shapes[1:])] if len(call.shapes) > 1 else result
 
     return rule
@@ -89,7 +89,7 @@ def softmax(call: Call) -> Flow:
             kept.append(carrier.passing(call.entry(call.name.removeprefix("_"))))
         else:
             mixed.add(lost(carrier, call.reason(ATTENTION)))
-    return Flow(call.shape, tuple(kept), drop_known(mixed, kept), flow.place if kept else None)
+    return Flow(call.shape, tuple(kept), frozenset(mixed), flow.place if kept else None)
 
 
 def scan(call: Call) -> Flow | list[Flow]:
@@ -103,7 +103,7 @@ def scan(call: Call) -> Flow | list[Flow]:
         if label is not None:
             reshaped.append(replace(carrier, label=label.expand(call.shape)).passing(call.entry()))
     place = mint(call.shape, Flow(call.shape, tuple(reshaped)).channel_dims()) if reshaped else None
-    result = Flow(call.shape, tuple(reshaped), drop_known({*flow.mixed, *mixed}, reshaped), place)
+    result = Flow(call.shape, tuple(reshaped), flow.mixed | mixed, place)
     return [result] * len(call.shapes) if len(call.shapes) > 1 else result
 
 
@@ -170,7 +170,7 @@ def grid_sampling(call: Call) -> Flow:
             carriers.append(replace(carrier, label=one.expand(call.shape)).passing(call.entry()))
     grid = call.flow("grid")
     grid_mixed = {lost(carrier, call.reason("sampling grid")) for carrier in grid.carriers}
-    everything = drop_known({*flow.mixed, *mixed, *grid.mixed, *grid_mixed}, carriers)
+    everything = frozenset({*flow.mixed, *mixed, *drop_known({*grid.mixed, *grid_mixed}, carriers)})
     place = mint(call.shape, Flow(call.shape, tuple(carriers)).channel_dims()) if carriers else None
     return Flow(call.shape, tuple(carriers), everything, place)
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from svr_widget.engine.trace import contraction, movement, pointwise, recurrent, reduction
+from svr_widget.engine.trace import (
+    contraction,
+    movement,
+    pointwise,
+    recurrent,
+    reduction,
+    selection,
+)
 from svr_widget.engine.trace.call import Call, Rule, is_pointwise, is_view
 
 RULES: dict[str, Rule] = {
     **pointwise.RULES,
     **movement.RULES,
+    **selection.RULES,
     **reduction.RULES,
     **contraction.RULES,
     **recurrent.RULES,

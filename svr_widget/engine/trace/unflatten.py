@@ -44,8 +44,9 @@ def partition(label: Tensor, dims: Collection[int]) -> Layout | None:
         return None
     if len(torch.unique(index)) != index.numel():
         return None
-    kernel = tuple(size for dim, size in enumerate(labels.core(label).shape) if dim in dims)
-    kernel = tuple(size for size in kernel if size > 1)
+    held = labels.core(label) != labels.NONE
+    extents = [int(held.movedim(dim, 0).flatten(1).any(1).sum()) for dim in sorted(dims)]
+    kernel = tuple(extent for extent in extents if extent > 1)
     return Layout(index, kernel if prod(kernel) == index.shape[1] else (index.shape[1],))
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - PyTorch's own name for it
 
 
 def _conv(inputs: int, outputs: int, kernel: int = 1, **options: int) -> nn.Conv2d:
@@ -14,7 +14,9 @@ def _conv(inputs: int, outputs: int, kernel: int = 1, **options: int) -> nn.Conv
 class Residual(nn.Module):
     """A residual block, basic or bottleneck, with a projection where the width changes."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int = 1, bottleneck: bool = False) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, stride: int = 1, bottleneck: bool = False
+    ) -> None:
         """Choose the kind of block."""
         super().__init__()
         inner = 3 if bottleneck else outputs
@@ -76,7 +78,9 @@ class DenseNet(nn.Module):
         super().__init__()
         self.stem = _conv(3, 4, 3)
         self.block1 = nn.ModuleList(self._layer(4 + 3 * i) for i in range(3))
-        self.transition = nn.Sequential(nn.BatchNorm2d(13), nn.ReLU(), _conv(13, 6), nn.AvgPool2d(2))
+        self.transition = nn.Sequential(
+            nn.BatchNorm2d(13), nn.ReLU(), _conv(13, 6), nn.AvgPool2d(2)
+        )
         self.block2 = nn.ModuleList(self._layer(6 + 3 * i) for i in range(2))
         self.head = nn.Linear(12, 4)
 

@@ -8,6 +8,9 @@ from torch import Tensor, nn
 
 Example = tuple[nn.Module, dict[str, Tensor]]
 
+WIDTHS = {"vocab_size": 12, "hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 2}
+GROUPED = {**WIDTHS, "num_attention_heads": 4, "num_key_value_heads": 2}
+
 
 def _tokens(count: int = 5) -> Tensor:
     return (torch.arange(count) * 3 % 11).unsqueeze(0)
@@ -23,39 +26,28 @@ def gpt2() -> Example:
 
 def bert() -> Example:
     """Encoder with a pooler."""
-    config = transformers.BertConfig(
-        **{"vocab_size": 12, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2},
-        **{"intermediate_size": 12, "max_position_embeddings": 8},
-    )
+    config = transformers.BertConfig(**WIDTHS, num_attention_heads=2, max_position_embeddings=8)
     return transformers.BertModel(config), {"input_ids": _tokens()}
-
-
-def _grouped(config: type, **extra: int) -> object:
-    return config(
-        **{"vocab_size": 12, "hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 2},
-        **{"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 16},
-        **extra,
-    )
 
 
 def llama() -> Example:
     """Grouped queries, rotary positions, gated perceptrons, RMS norm."""
-    config = _grouped(transformers.LlamaConfig)
+    config = transformers.LlamaConfig(**GROUPED, max_position_embeddings=16)
     return transformers.LlamaForCausalLM(config), {"input_ids": _tokens()}
 
 
 def qwen3() -> Example:
     """As Llama, with normalised queries and keys."""
-    config = _grouped(transformers.Qwen3Config, head_dim=4)
+    config = transformers.Qwen3Config(**GROUPED, max_position_embeddings=16, head_dim=4)
     return transformers.Qwen3ForCausalLM(config), {"input_ids": _tokens()}
 
 
 def t5() -> Example:
-    """Encoder and decoder with cross attention and one shared embedding."""
+    """Encoder and decoder with cross attention."""
     config = transformers.T5Config(
-        **{"vocab_size": 12, "d_model": 8, "d_kv": 4, "d_ff": 12, "num_layers": 2},
-        **{"num_heads": 2, "decoder_start_token_id": 0},
-    )
+        vocab_size=12, d_model=6, d_kv=3, d_ff=8, num_layers=1, num_heads=2,
+        decoder_start_token_id=0,
+    )  # fmt: skip
     inputs = {"input_ids": _tokens(), "decoder_input_ids": _tokens(3)}
     return transformers.T5ForConditionalGeneration(config), inputs
 
@@ -63,7 +55,7 @@ def t5() -> Example:
 def vit() -> Example:
     """A vision transformer with a classifier."""
     config = transformers.ViTConfig(
-        **{"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 8},
-        **{"intermediate_size": 12, "patch_size": 4},
-    )
+        hidden_size=8, num_hidden_layers=2, num_attention_heads=2, image_size=8,
+        intermediate_size=12, patch_size=4,
+    )  # fmt: skip
     return transformers.ViTForImageClassification(config), {"pixel_values": torch.ones(1, 3, 8, 8)}

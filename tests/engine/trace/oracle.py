@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - PyTorch's own name for it
 from torch.overrides import TorchFunctionMode
 
 from svr_widget.engine.trace import Trace
@@ -40,10 +40,10 @@ class Frozen(TorchFunctionMode):
     def __torch_function__(
         self,
         func: Callable[..., Any],
-        types: Any,  # noqa: ANN401
+        types: Any,
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
-    ) -> Any:  # noqa: ANN401
+    ) -> Any:
         """Replace what normalises or attends."""
         kwargs = kwargs or {}
         if func is F.layer_norm:
@@ -62,7 +62,7 @@ class Frozen(TorchFunctionMode):
     def _layer_norm(
         self,
         x: Tensor,
-        shape: Any,  # noqa: ANN401
+        shape: Any,
         weight: Tensor | None = None,
         bias: Tensor | None = None,
         eps: float = 1e-5,
@@ -118,7 +118,7 @@ class Perturbation:
     """Runs a model with all maps frozen but one output channel of one use."""
 
     def __init__(
-        self, model: nn.Module, modules: Mapping[str, nn.Module], args: Any, kwargs: Any  # noqa: ANN401
+        self, model: nn.Module, modules: Mapping[str, nn.Module], args: Any, kwargs: Any
     ) -> None:
         """Run once and remember every map's output."""
         self.model, self.modules, self.args, self.kwargs = model, modules, args, kwargs
@@ -175,7 +175,7 @@ def channel_dim(module: nn.Module, ndim: int) -> int:
 
 
 def oracle(
-    model: nn.Module, modules: Mapping[str, nn.Module], args: Any = (), kwargs: Any = None  # noqa: ANN401
+    model: nn.Module, modules: Mapping[str, nn.Module], args: Any = (), kwargs: Any = None
 ) -> set[Pair]:
     """Every ``(producer, consumer, output feature, input feature)`` that is linked."""
     model = model.double().eval()
@@ -188,7 +188,7 @@ def oracle(
         shape = [size for d, size in enumerate(output.shape) if d != dim]
         for channel in range(output.shape[dim]):
             size = torch.randn(shape, generator=generator, dtype=torch.float64)
-            size = size + 2 * size.sign()
+            size = 20 * (size + 2 * size.sign())  # beyond what a ReLU cuts off
             for sign in (1, -1):
                 delta = torch.zeros_like(output)
                 delta.select(dim, channel).copy_(sign * size)
@@ -199,7 +199,7 @@ def oracle(
     return found
 
 
-def _doubled(value: Any) -> Any:  # noqa: ANN401
+def _doubled(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(_doubled(item) for item in value)
     return value.double() if isinstance(value, Tensor) and value.is_floating_point() else value

@@ -1,0 +1,162 @@
+import { describe, expect, it } from "vitest";
+import { mlp, residual, vgg } from "../dev/networks.js";
+import { shorten, thinLabels } from "../src/labels.js";
+import { columnPositions, layOut, WHOLE } from "../src/layout.js";
+import { createPath, tracePath } from "../src/paths.js";
+import { placeTip } from "../src/placement.js";
+import { readScene, type Scene, Y_SCALES } from "../src/scene.js";
+
+const SIZE = { width: 800, height: 400 };
+const MARGINS = { top: 10, right: 20, bottom: 40, left: 60 };
+const branches = readScene(residual()) as Scene;
+const chain = readScene(mlp(true)) as Scene;
+const wide = readScene(vgg(3000)) as Scene;
+
+describe("columns", () => {
+  it("of a chain stand evenly from margin to margin", () => {
+    expect([...layOut(chain, "value", SIZE, MARGINS).x]).toEqual([60, 300, 540, 780]);
+  });
+
+  it("of parallel branches stand side by side, before the next depth", () => {
+    const places = columnPositions(branches);
+    expect(places[5] - places[3]).toBe(0.5);
+    expect(places[4] - places[5]).toBe(1);
+  });
+
+  it("keep links apart: lines, arcs and loops", () => {
+    const { shapes } = layOut(branches, "value", SIZE, MARGINS);
+    const shapeOf = (producer: number, consumer: number) =>
+      shapes[
+        branches.links.findIndex((at) => at.producer === producer && at.consumer === consumer)
+      ];
+    expect(shapeOf(0, 1)).toBe("line");
+    expect(shapeOf(2, 5)).toBe("line");
+    expect(shapeOf(0, 3)).toBe("arc");
+    expect(shapeOf(8, 6)).toBe("arc");
+    expect(shapeOf(8, 8)).toBe("loop");
+  });
+});
+
+describe.each(Y_SCALES)("y scale %s", (scale) => {
+  it("goes down as singular values fall, and stays in the plot", () => {
+    for (const scene of [chain, branches, wide]) {
+      const layout = layOut(scene, scale, SIZE, MARGINS);
+      for (const { start, neurons } of scene.maps) {
+        for (let neuron = start; neuron < start + neurons; neuron++) {
+          expect(layout.y[neuron]).toBeGreaterThanOrEqual(MARGINS.top - 1e-9);
+          expect(layout.y[neuron]).toBeLessThanOrEqual(SIZE.height - MARGINS.bottom + 1e-9);
+          const falls = scene.singularValue[neuron] < scene.singularValue[neuron - 1];
+          if (neuron > start && falls)
+            expect(layout.y[neuron]).toBeGreaterThan(layout.y[neuron - 1]);
+        }
+      }
+    }
+  });
+
+  it("has ticks that are in order, apart and true, zoomed or not", () => {
+    for (const camera of [WHOLE, { zoom: 3, x: -400, y: -500 }, { zoom: 40, x: -9000, y: -9000 }]) {
+      const layout = layOut(wide, scale, SIZE, MARGINS, camera);
+      expect(layout.ticks.length).toBeLessThan(14);
+      const heights = layout.ticks.map(({ y }) => y).sort((a, b) => a - b);
+      for (let at = 1; at < heights.length; at++) {
+        expect(heights[at] - heights[at - 1]).toBeGreaterThan(14);
+      }
+      if (scale !== "value") continue;
+      for (const { y, label } of layout.ticks) {
+        const plain = (y - camera.y) / camera.zoom;
+        const bottom = SIZE.height - MARGINS.bottom;
+        const top = Math.max(...wide.singularValue) * 1.03;
+        const value = ((bottom - plain) / (bottom - MARGINS.top)) * top;
+        expect(value).toBeCloseTo(Number(label), 1);
+      }
+    }
+  });
+});
+
+describe("paths", () => {
+  it("begin and end in their neurons, arcs above or, backward, below the straight line", () => {
+    const layout = layOut(branches, "value", SIZE, MARGINS);
+    const path = createPath();
+    branches.links.forEach((link, index) => {
+      const edge = link.start;
+      const [m, n] = [branches.edgeM[edge], branches.edgeN[edge]];
+      const { points, length } = tracePath(branches, layout, index, m, n, path);
+      const from = [layout.x[link.producer], layout.y[branches.maps[link.producer].start + m]];
+      const to = [layout.x[link.consumer], layout.y[branches.maps[link.consumer].start + n]];
+      expect([points[0], points[1]]).toEqual(from);
+      expect(points[length - 2]).toBeCloseTo(to[0], 9);
+      expect(points[length - 1]).toBeCloseTo(to[1], 9);
+      const half = 2 * Math.floor(length / 4);
+      if (layout.shapes[index] === "arc") {
+        const away = points[half + 1] - (from[1] + to[1]) / 2;
+        expect(Math.sign(away)).toBe(link.backward ? 1 : -1);
+      } else if (layout.shapes[index] === "loop") expect(points[half]).toBeGreaterThan(from[0] + 5);
+    });
+  });
+});
+
+describe("labels", () => {
+  const measure = (text: string) => 6 * [...text].length;
+
+  it("never overlap and never leave the frame", () => {
+    for (const many of [1, 3, 16, 60, 400]) {
+      for (const length of [2, 11, 40, 300]) {
+        for (const width of [300, 800, 2000]) {
+          const names = Array.from({ length: many }, (_, at) => `${at}${"x".repeat(length)}`);
+          const x = names.map((_, at) => 40 + ((width - 80) * at) / Math.max(1, many - 1));
+          const labels = thinLabels(names, x, [0, width], measure);
+          expect(labels.length).toBeGreaterThan(0);
+          let taken = 0;
+          for (const { text, center } of labels) {
+            const half = measure(text) / 2;
+            expect(center - half).toBeGreaterThanOrEqual(taken);
+            taken = center + half;
+          }
+          expect(taken).toBeLessThanOrEqual(width);
+        }
+      }
+    }
+  });
+
+  it("are cut in the middle, between graphemes", () => {
+    expect(shorten("short", 100, measure)).toBe("short");
+    expect(shorten("layer1.0.downsample.0", 66, measure)).toBe("lay…ample.0");
+    expect(shorten("👩‍👩‍👧‍👦".repeat(9), 200, measure).replaceAll("👩‍👩‍👧‍👦", "")).toBe("…");
+  });
+});
+
+describe("tooltips", () => {
+  it("stay in the frame and off what they are about", () => {
+    const frame = { width: 600, height: 300 };
+    const box = { width: 220, height: 120 };
+    for (let x = 0; x <= 600; x += 20) {
+      for (let y = 0; y <= 300; y += 20) {
+        const anchors = [
+          { x, y },
+          { x: Math.min(600, x + 60), y: Math.max(0, y - 40) },
+        ];
+        const tip = placeTip(box, frame, anchors, []);
+        expect(tip.x).toBeGreaterThanOrEqual(0);
+        expect(tip.y).toBeGreaterThanOrEqual(0);
+        expect(tip.x + box.width).toBeLessThanOrEqual(frame.width);
+        expect(tip.y + box.height).toBeLessThanOrEqual(frame.height);
+        for (const point of anchors) {
+          const over = point.x > tip.x && point.x < tip.x + box.width && point.y > tip.y;
+          expect(over && point.y < tip.y + box.height).toBe(false);
+        }
+      }
+    }
+  });
+
+  it("leave the side free where the lit edges are", () => {
+    const obstacles = Array.from({ length: 50 }, (_, at) => ({ x: 300 + 4 * at, y: 150 - 2 * at }));
+    const anchor = { x: 300, y: 150 };
+    const tip = placeTip(
+      { width: 150, height: 80 },
+      { width: 700, height: 300 },
+      [anchor],
+      obstacles,
+    );
+    expect(tip.x + 150 <= 300 || tip.y >= 150).toBe(true);
+  });
+});

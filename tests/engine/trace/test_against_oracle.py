@@ -1,0 +1,138 @@
+"""Traced links against perturbed networks: every channel of every map, none more, none less."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from svr_widget.engine.trace import Trace, api, trace
+from tests.engine.trace.oracle import Pair, oracle, traced_pairs
+from tests.engine.zoo import attention, chains, convolutional, language, maps_of
+from tests.engine.zoo.random_networks import RandomNetwork
+
+
+def images(*shape: int) -> Tensor:
+    return torch.randn(1, *shape, generator=torch.Generator().manual_seed(1))
+
+
+MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
+    "perceptron": (chains.perceptron, (images(6),)),
+    "LeNet": (chains.LeNet, (images(1, 20, 20),)),
+    "LeNet, channels last": (lambda: chains.LeNet(channels_last=True), (images(1, 20, 20),)),
+    "VGG": (chains.vgg, (images(3, 16, 16),)),
+    "VGG without adaptive pool": (lambda: chains.vgg(adaptive=False), (images(3, 16, 16),)),
+    "autoencoder": (chains.Autoencoder, (images(1, 6, 6),)),
+    "generator": (chains.Generator, (images(4),)),
+    "module used again": (chains.Reused, (images(4),)),
+    "recurrent": (chains.Recurrent, (images(3, 3),)),
+    "image and vector": (chains.ImageAndVector, (images(1, 4, 4), images(3))),
+    "ResNet": (convolutional.resnet, (images(3, 16, 16),)),
+    "ResNet, bottleneck": (lambda: convolutional.resnet(bottleneck=True), (images(3, 16, 16),)),
+    "padded shortcut": (convolutional.PaddedShortcut, (images(2, 6, 6),)),
+    "DenseNet": (convolutional.DenseNet, (images(3, 8, 8),)),
+    "Inception": (convolutional.Inception, (images(3, 8, 8),)),
+    "MobileNet v2": (convolutional.MobileNet, (images(3, 8, 8),)),
+    "MobileNet v3": (lambda: convolutional.MobileNet(version=3), (images(3, 8, 8),)),
+    "ShuffleNet": (convolutional.ShuffleNet, (images(3, 8, 8),)),
+    "U-Net": (convolutional.UNet, (images(1, 8, 8),)),
+    "ConvNeXt": (convolutional.ConvNeXt, (images(3, 16, 16),)),
+    "patch merging": (convolutional.PatchMerging, (images(1, 8, 8),)),
+    "pixel shuffle": (convolutional.PixelShuffle, (images(1, 4, 4),)),
+    "ViT": (attention.ViT, (images(3, 8, 8),)),
+    "ViT, explicit softmax": (lambda: attention.ViT(fused=False), (images(3, 8, 8),)),
+    "gated perceptrons": (attention.GatedMLP, (images(4),)),
+    "spatial gate": (attention.SpatialGate, (images(1, 4, 4),)),
+    "mixer": (attention.Mixer, (images(1, 4, 4),)),
+}
+LANGUAGE = {
+    "GPT-2": language.gpt2,
+    "BERT": language.bert,
+    "Llama": language.llama,
+    "Qwen 3": language.qwen3,
+    "T5": language.t5,
+    "ViT (transformers)": language.vit,
+}
+
+
+def explained(missing: set[Pair], found: Trace) -> bool:
+    """Whether every dependency without a link is named in the notes."""
+    pairs = {f"{producer} -> {consumer}" for producer, consumer, _, _ in missing}
+    notes = " ".join(found.notes)
+    return all(pair in notes for pair in pairs)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_networks(name: str) -> None:
+    torch.manual_seed(0)
+    build, inputs = MODELS[name]
+    model = build()
+    found = trace(model, maps_of(model), inputs)
+    wanted, got = oracle(model, maps_of(model), inputs), traced_pairs(found)
+    assert wanted
+    assert got <= wanted
+    if name == "mixer":  # its token mixing reads positions: no channels, and the notes say so
+        assert wanted - got
+        assert explained(wanted - got, found)
+    else:
+        assert got == wanted
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_networks(seed: int) -> None:
+    torch.manual_seed(seed)
+    model, inputs = RandomNetwork(seed), (images(2, 4, 4),)
+    model(*inputs)
+    found = trace(model, maps_of(model), inputs)
+    wanted, got = oracle(model, maps_of(model), inputs), traced_pairs(found)
+    assert got <= wanted
+    assert explained(wanted - got, found)
+
+
+@pytest.mark.parametrize("name", LANGUAGE)
+def test_transformers(name: str) -> None:
+    torch.manual_seed(0)
+    model, inputs = LANGUAGE[name]()
+    found = trace(model, maps_of(model), inputs)
+    assert traced_pairs(found) == oracle(model, maps_of(model), (), inputs)
+
+
+@pytest.mark.parametrize("method", ["torch.export", "forward pass"])
+@pytest.mark.parametrize(
+    "name", ["LeNet, channels last", "ShuffleNet", "ViT", "autoencoder", "Llama"]
+)
+def test_every_method_finds_the_same(
+    method: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    inputs: Any
+    if name in MODELS:
+        build, inputs = MODELS[name]
+        model = build()
+    else:
+        model, inputs = LANGUAGE[name]()
+    first = trace(model, maps_of(model), inputs)
+    assert first.method == "torch dispatch"
+    monkeypatch.setattr(api, "METHODS", {method: api.METHODS[method]})
+    second = trace(model, maps_of(model), inputs)
+    assert second.method == method
+    assert second.order == first.order
+    assert traced_pairs(second) == traced_pairs(first)
+    assert sorted((link.producer, link.consumer, link.backward) for link in second.links) == sorted(
+        (link.producer, link.consumer, link.backward) for link in first.links
+    )
+    for mine, theirs in (
+        (first.input_layouts, second.input_layouts),
+        (first.output_layouts, second.output_layouts),
+    ):
+        assert {k: v.kernel for k, v in mine.items()} == {k: v.kernel for k, v in theirs.items()}
+        assert all(torch.equal(v.index, theirs[k].index) for k, v in mine.items())
+
+
+def test_oracle_tells_the_orders_of_flattening_apart() -> None:
+    first, last = chains.LeNet(), chains.LeNet(channels_last=True)
+    inputs = (images(1, 20, 20),)
+    assert oracle(first, maps_of(first), inputs) != oracle(last, maps_of(last), inputs)
