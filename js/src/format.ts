@@ -12,7 +12,8 @@ export function count(value: number): string {
 export function significant(value: number, digits = 3): string {
   if (value === 0) return "0";
   if (!Number.isFinite(value)) return Number.isNaN(value) ? "–" : value < 0 ? `${MINUS}∞` : "∞";
-  const magnitude = Math.floor(Math.log10(Math.abs(value)));
+  // Of the rounded value: 0.999 to two digits is 1.0, not 1.00.
+  const magnitude = Number(value.toExponential(digits - 1).split("e")[1]);
   if (magnitude < -4 || magnitude > 6) return power(Math.log10(Math.abs(value)), digits - 1, value);
   const text = value.toFixed(Math.max(0, Math.min(20, digits - 1 - magnitude)));
   return text.replace("-", MINUS);

@@ -127,8 +127,9 @@ class NullLaw:
     # no upper end.
 
     def _entry(self, coordinate: Floats) -> Floats:
-        entry: Floats = np.exp(coordinate) if self.kind == "chi2" else special.expit(coordinate)
-        return entry
+        if self.kind == "chi2":
+            return np.exp(coordinate)
+        return np.where(coordinate == np.inf, np.inf, special.expit(coordinate))
 
     def _log_at(self, coordinate: Floats) -> Floats:
         """``logsf`` at ``_entry(coordinate)``, with the digits of ``1 - entry`` kept."""

@@ -73,7 +73,7 @@ class Computation:
         self._started = time.monotonic()
         try:
             self._work(self._report)
-        except BaseException as error:  # noqa: BLE001 (wait() raises it again)
+        except BaseException as error:
             self._future.set_exception(error)
         else:
             self._future.set_result(None)

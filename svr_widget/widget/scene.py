@@ -85,7 +85,7 @@ def _counts_within(significance: Significance[TestKey], budget: int) -> dict[Tes
     """Significant edges of every link at the loosest cut whose edges all fit into the budget."""
 
     def counts(log_p: float) -> Array:
-        return significance.counts(np.array([log_p]))[0]
+        return np.asarray(significance.counts(np.array([log_p]))[0])
 
     cuts, totals = significance.curve
     fitting = int(np.searchsorted(totals, budget, side="right"))
@@ -115,9 +115,7 @@ def _neurons(svr: SVR) -> dict[str, Array]:
     }
 
 
-def _edges(
-    links: list[SceneLink], laws: dict[Kind, Significance[TestKey]]
-) -> dict[str, Array]:
+def _edges(links: list[SceneLink], laws: dict[Kind, Significance[TestKey]]) -> dict[str, Array]:
     def joined(columns: list[Array], dtype: type) -> Array:
         return np.concatenate([np.empty(0, dtype), *columns]).astype(dtype)
 

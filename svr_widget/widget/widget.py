@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -14,7 +14,7 @@ import traitlets as t
 
 from svr_widget.engine import SVR
 from svr_widget.engine.errors import SVRError, ThresholdError, nearest_name
-from svr_widget.engine.significance import MODES, check_level
+from svr_widget.engine.significance import MODES, Mode, check_level
 from svr_widget.widget import front_end, requests
 from svr_widget.widget.computation import Computation, Progress, Report
 from svr_widget.widget.scene import encode_scene
@@ -45,14 +45,16 @@ class SVRWidget(anywidget.AnyWidget):
     _esm = t.Unicode(front_end.read("widget.js")).tag(sync=True)
     _css = t.Unicode(front_end.read("widget.css")).tag(sync=True)
 
-    threshold_mode = t.Enum(MODES, "fdr", help="what `threshold` is a level of").tag(sync=True)
+    threshold_mode: t.Enum[Mode] = t.Enum(MODES, "fdr", help="what `threshold` is a level of").tag(
+        sync=True
+    )
     threshold = t.Float(0.05, help="the level of significance, in its mode's own unit").tag(
         sync=True
     )
     null = t.Enum(("exact", "chi2"), "exact", help="law of an entry under chance").tag(sync=True)
     y_scale = t.Enum(("value", "log", "relative", "rank"), "value").tag(sync=True)
-    selected = t.List(help="spectral neurons, as (map name, k)").tag(sync=True)
-    selected_link = t.List(
+    selected: t.List[Any] = t.List(help="spectral neurons, as (map name, k)").tag(sync=True)
+    selected_link: t.List[Any] = t.List(
         None, allow_none=True, help="(producer, consumer) in the adjacency pane"
     ).tag(sync=True)
     panes = t.List(t.Enum(("adjacency",)), ["adjacency"], help="side panes that are open").tag(
@@ -84,9 +86,11 @@ class SVRWidget(anywidget.AnyWidget):
         self._computation = Computation(self._compute, self._show_progress)
         if levels:
             self.set_threshold(**levels)
+        self._level_given = "threshold" in traits
         with self.hold_trait_notifications():
             for name, value in traits.items():
                 setattr(self, name, value)
+        self._level_given = False
         self.on_msg(self._answer)
         if self._svr.estimate_seconds() < AT_ONCE_SECONDS:
             self._computation.run()
@@ -128,6 +132,7 @@ class SVRWidget(anywidget.AnyWidget):
             ThresholdError: the level is outside its range; nothing is changed.
             TypeError: none or several are given.
         """
+        given: dict[Mode, float | None]
         given = {"fdr": fdr, "p": p, "sigma": sigma, "bonferroni": bonferroni}
         levels = {mode: level for mode, level in given.items() if level is not None}
         if len(levels) != 1:
@@ -147,7 +152,8 @@ class SVRWidget(anywidget.AnyWidget):
 
     def edges(self) -> pd.DataFrame:
         """The significant edges at the present threshold, strongest first (``SVR.edges``)."""
-        return self.svr.edges(null=self.null, **{self.threshold_mode: self.threshold})
+        options: dict[str, Any] = {"null": self.null, self.threshold_mode: self.threshold}
+        return self.svr.edges(**options)
 
     def neurons(self) -> pd.DataFrame:
         """The spectral neurons on screen (``SVR.neurons``)."""
@@ -176,7 +182,7 @@ class SVRWidget(anywidget.AnyWidget):
         if error is not None:
             self._status = {"state": "failed", "message": f"{error}" or type(error).__name__}
 
-    def _answer(self, _: Any, content: dict[str, Any], buffers: Sequence[memoryview]) -> None:
+    def _answer(self, _: Any, content: dict[str, Any], _buffers: Any) -> None:
         if content.get("kind") == "cancel":
             self.cancel()
             return
@@ -230,7 +236,7 @@ class SVRWidget(anywidget.AnyWidget):
         if self._level_given or "threshold" in self._property_lock:
             return
         if self._status["state"] == "ready":
-            tests = self._svr.significance(self.null)
+            tests = self._svr.significance("chi2" if self.null == "chi2" else "exact")
             self.threshold = tests.convert(change["old"], self.threshold, change["new"])
         else:
             self.threshold = DEFAULT_LEVELS[change["new"]]

@@ -45,8 +45,9 @@ TIME_STROKES = """async (count) => {
   context.strokeStyle = "rgba(0, 0, 0, 0.2)";
   for (let i = 0; i < count; i++) {
     context.beginPath();
-    context.moveTo((i % 2) * 0.5 * canvas.width, ((i * 7919) % 997) / 997 * canvas.height);
-    context.lineTo((0.5 + (i % 2) * 0.5) * canvas.width, ((i * 104729) % 991) / 991 * canvas.height);
+    const [left, from, to] = [(i % 2) * 0.5, ((i * 7919) % 997) / 997, ((i * 104729) % 991) / 991];
+    context.moveTo(left * canvas.width, from * canvas.height);
+    context.lineTo((left + 0.5) * canvas.width, to * canvas.height);
     context.stroke();
   }
   context.getImageData(0, 0, 1, 1);

@@ -1,4 +1,4 @@
-"""A real JupyterLab and a real Chromium: what the browser tests and ``make demo-check`` stand on."""
+"""A real JupyterLab and a real Chromium, for the browser tests and ``make demo-check``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 REPOSITORY = Path(__file__).parents[2]
-TIMEOUT = 120
+TIMEOUT = 30
 CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-quic",
@@ -39,9 +39,10 @@ PAGE_VERBS = """
 window.lab = {
   async until(condition, seconds) {
     const end = performance.now() + 1000 * seconds;
-    while (!(await condition())) {
+    const pause = (ms) => new Promise((done) => setTimeout(done, ms, false));
+    while (!(await Promise.race([condition(), pause(1000)]))) {
       if (performance.now() > end) throw new Error(`waited ${seconds} s for ${condition}`);
-      await new Promise((done) => setTimeout(done, 50));
+      await pause(50);
     }
   },
   panel: () => window.jupyterapp?.shell?.currentWidget,
@@ -118,23 +119,14 @@ class Lab:
         )
         self._wait_until_up()
 
-    def set_theme(self, theme: str) -> None:
-        """Make pages opened from now on light or dark."""
-        self._setting(
-            "@jupyterlab/apputils-extension/themes",
-            {"theme": f"JupyterLab {theme.capitalize()}", "adaptive-theme": False},
-        )
-
     def write(self, name: str, cells: list[str]) -> str:
         """Write a notebook of code cells; returns its name."""
-        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+        notebook = nbformat.v4.new_notebook(
+            cells=[nbformat.v4.new_code_cell(cell) for cell in cells],
+            metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
+        )
         nbformat.write(notebook, self.notebooks / name)
         return name
-
-    def trust(self, name: str) -> None:
-        """Sign a notebook, so that its saved outputs are shown."""
-        command = [sys.executable, "-m", "nbformat.sign", str(self.notebooks / name)]
-        subprocess.run(command, env=self._environment(), check=True, capture_output=True)
 
     def stop(self) -> None:
         """End the server and its kernels, and remove its folder."""
@@ -188,9 +180,9 @@ class Lab:
 class Notebook:
     """One notebook open in one page, with everything that went wrong on it."""
 
-    def __init__(self, lab: Lab, browser: Browser, name: str, *, width: int = 1280) -> None:
+    def __init__(self, lab: Lab, browser: Browser, name: str) -> None:
         self.lab, self.name = lab, name
-        self.context = browser.new_context(viewport={"width": width, "height": 900})
+        self.context = browser.new_context(viewport={"width": 1280, "height": 900})
         self.page: Page = self.context.new_page()
         self.page.set_default_timeout(TIMEOUT * 1000)
         self.problems: list[str] = []
@@ -233,6 +225,11 @@ class Notebook:
         answer = self.page.evaluate("(code) => lab.execute(code)", code)
         if answer["error"]:
             raise AssertionError(answer["error"])
+
+    def set_theme(self, theme: str) -> None:
+        """Switch JupyterLab to its light or dark theme."""
+        change = "(theme) => lab.command('apputils:change-theme', { theme })"
+        self.page.evaluate(change, f"JupyterLab {theme.capitalize()}")
 
     def close(self) -> None:
         """Close the page and its context."""

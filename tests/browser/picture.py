@@ -84,10 +84,11 @@ class Picture:
         self.settle()
 
     def settle(self) -> None:
-        """Wait until what was asked for is painted."""
+        """Wait until what was asked for is painted; large graphs take several frames."""
         self.root.evaluate(
             "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
         )
+        expect(self.canvas).to_have_attribute("data-painted", "true")
 
     def hover(self, x: float, y: float) -> None:
         """Move the pointer to a place of the canvas."""

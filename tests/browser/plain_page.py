@@ -1,4 +1,4 @@
-"""The built front end on a page of its own, without Jupyter: a model of fifteen lines is its host."""
+"""The built front end on a page without Jupyter: a model of fifteen lines is its host."""
 
 from __future__ import annotations
 

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.lab import WIDGET, Notebook
-from tests.browser.networks import PLANTED, SHOW
 from tests.browser.picture import Picture
 
-Open = Callable[..., Notebook]
 PANE = '[data-pane="adjacency"]'
 
 
-def test_cells_are_as_dark_as_the_entries_are_large(open_notebook: Open) -> None:
-    notebook = open_notebook(PLANTED, SHOW)
-    pane = notebook.page.locator(PANE)
+def test_cells_are_as_dark_as_the_entries_are_large(planted: Notebook) -> None:
+    pane = planted.page.locator(PANE)
     expect(pane.locator('[data-svr="internal"]')).not_to_have_text("")
-    dense = np.array(notebook.python("widget.svr.adjacency(('0', '2')).dense().tolist()"))
+    dense = np.array(planted.python("widget.svr.adjacency(('0', '2')).dense().tolist()"))
     cells = np.array(pane.locator("canvas").first.evaluate(READ_CELLS, list(dense.shape)))
     strong, weak = dense > 0.9, dense < 0.01
     assert strong.sum() == 4
@@ -44,33 +39,31 @@ READ_CELLS = """(canvas, [rows, columns]) => {
 }"""
 
 
-def test_the_cross_is_the_engines(open_notebook: Open) -> None:
-    notebook = open_notebook(PLANTED, SHOW)
-    found = notebook.python(
+def test_the_cross_is_the_engines(planted: Notebook) -> None:
+    found = planted.python(
         "(lambda d: [d.d_out, d.d_in])(widget.svr.internal_dimensions(('0', '2')))"
     )
     assert found == [4, 4]
-    caption = notebook.page.locator(PANE).locator('[data-svr="internal"]')
+    caption = planted.page.locator(PANE).locator('[data-svr="internal"]')
     expect(caption).to_have_text("internal 4 × 4, p < 0.001")
 
 
-def test_the_link_is_chosen_in_the_pane_the_graph_and_python(open_notebook: Open) -> None:
-    notebook = open_notebook(PLANTED, SHOW)
-    choice = notebook.page.locator(PANE).get_by_label("link", exact=True)
+def test_the_link_is_chosen_in_the_pane_the_graph_and_python(planted: Notebook) -> None:
+    choice = planted.page.locator(PANE).get_by_label("link", exact=True)
     expect(choice).to_have_value("0")
     choice.select_option("1")
-    notebook.wait_for_python("widget.selected_link == ['2', '4']")
-    picture = Picture(notebook.page.locator(WIDGET))
+    planted.wait_for_python("widget.selected_link == ['2', '4']")
+    picture = Picture(planted.page.locator(WIDGET))
     columns = picture.axes().columns
     picture.canvas.click(position={"x": (columns[0] + columns[1]) / 2, "y": 4})
     expect(choice).to_have_value("0")
-    notebook.execute("widget.selected_link = ('2', '4')")
+    planted.wait_for_python("widget.selected_link == ['0', '2']")
+    planted.execute("widget.selected_link = ('2', '4')")
     expect(choice).to_have_value("1")
 
 
-def test_a_cell_names_its_edge_and_lights_it(open_notebook: Open) -> None:
-    notebook = open_notebook(PLANTED, SHOW)
-    pane = notebook.page.locator(PANE)
+def test_a_cell_names_its_edge_and_lights_it(planted: Notebook) -> None:
+    pane = planted.page.locator(PANE)
     expect(pane.locator('[data-svr="internal"]')).not_to_have_text("")
     canvas = pane.locator("canvas").first
     box = canvas.bounding_box()
@@ -78,17 +71,16 @@ def test_a_cell_names_its_edge_and_lights_it(open_notebook: Open) -> None:
     cell = pane.locator('[data-svr="cell"]')
     expect(cell).to_contain_text("0 · 2 → 2 · 2")
     value = float(cell.inner_text().rsplit(":", 1)[1])
-    entry = notebook.python("float(widget.svr.adjacency(('0', '2')).dense()[2, 2])")
+    entry = planted.python("float(widget.svr.adjacency(('0', '2')).dense()[2, 2])")
     assert value == pytest.approx(entry, rel=0.02)
-    tooltip = notebook.page.locator('[data-svr="tooltip"] .svr-tip-title')
+    tooltip = planted.page.locator('[data-svr="tooltip"] .svr-tip-title')
     expect(tooltip).to_have_text("0 · 2 → 2 · 2")
 
 
-def test_the_pane_closes_and_opens(open_notebook: Open) -> None:
-    notebook = open_notebook(PLANTED, SHOW)
-    pane = notebook.page.locator(PANE)
+def test_the_pane_closes_and_opens(planted: Notebook) -> None:
+    pane = planted.page.locator(PANE)
     expect(pane).to_be_visible()
-    notebook.execute("widget.panes = []")
+    planted.execute("widget.panes = []")
     expect(pane).to_be_hidden()
-    notebook.page.get_by_role("button", name="Adjacency").click()
+    planted.page.get_by_role("button", name="Adjacency").click()
     expect(pane).to_be_visible()

@@ -31,12 +31,11 @@ def neuron_places(notebook: Notebook, picture: Picture) -> dict[str, list[tuple[
     }
 
 
-def test_edges_are_drawn_where_the_engine_says(open_notebook: Open) -> None:
-    notebook = open_notebook(PLANTED, SHOW)
-    picture = picture_of(notebook)
-    places = neuron_places(notebook, picture)
+def test_edges_are_drawn_where_the_engine_says(planted: Notebook) -> None:
+    picture = picture_of(planted)
+    places = neuron_places(planted, picture)
     pixels = picture.pixels()
-    edges = notebook.python(EDGES)
+    edges = planted.python(EDGES)
     planted = {("0", m, "2", m) for m in range(4)}
     assert planted <= {tuple(edge[:4]) for edge in edges}
     for producer, m, consumer, n, weight in edges:
@@ -50,77 +49,74 @@ def test_edges_are_drawn_where_the_engine_says(open_notebook: Open) -> None:
         assert darkness_along(pixels, *between).max() == 0
 
 
-def test_neurons_stand_at_their_singular_values(open_notebook: Open) -> None:
-    notebook = open_notebook(PLANTED, SHOW)
-    picture = picture_of(notebook)
+def test_neurons_stand_at_their_singular_values(planted: Notebook) -> None:
+    picture = picture_of(planted)
     pixels = picture.pixels()
-    for places in neuron_places(notebook, picture).values():
+    for places in neuron_places(planted, picture).values():
         for x, y in places:
             assert pixels[round(y), round(x), 3] == 255
 
 
-def test_the_slider_needs_no_kernel_and_its_counts_are_the_engines(open_notebook: Open) -> None:
-    notebook = open_notebook(PLANTED, SHOW)
-    picture = picture_of(notebook)
+def test_the_slider_needs_no_kernel_and_its_counts_are_the_engines(planted: Notebook) -> None:
+    picture = picture_of(planted)
+    planted.execute("widget.set_threshold(p=0.01)")
+    expect(picture.root.get_by_label("mode")).to_have_value("p")
     inks = []
     for share in (0.05, 0.5, 0.97):
-        before = notebook.python("widget.threshold")
+        before = planted.python("widget.threshold")
         picture.set_slider(share)
         drawn = {name: picture.count(name) for name in ("shown", "significant", "expected")}
         inks.append(picture.ink())
-        notebook.wait_for_python(f"widget.threshold != {before!r}")
-        cut = "widget.svr.significance().cut(fdr=widget.threshold)"
-        assert drawn["significant"] == notebook.python(f"{cut}.significant")
-        assert drawn["shown"] == len(notebook.python(EDGES))
-        assert drawn["expected"] == pytest.approx(notebook.python(f"{cut}.expected"))
+        planted.wait_for_python(f"widget.threshold != {before!r}")
+        cut = "widget.svr.significance().cut(p=widget.threshold)"
+        assert drawn["significant"] == planted.python(f"{cut}.significant")
+        assert drawn["shown"] == len(planted.python(EDGES))
+        assert drawn["expected"] == pytest.approx(planted.python(f"{cut}.expected"))
     assert inks[0] < inks[1] < inks[2]
 
 
 @pytest.mark.parametrize("null", ["exact", "chi2"])
 @pytest.mark.parametrize("level", ["p=0.15", "sigma=3.0", "fdr=0.05", "bonferroni=0.01"])
-def test_every_threshold_counts_as_the_engine(
-    open_notebook: Open, level: str, null: str
-) -> None:
-    notebook = open_notebook(PLANTED, SHOW, f"widget.null = {null!r}\nwidget.set_threshold({level})")
-    picture = picture_of(notebook)
-    expect(notebook.page.get_by_label("null law")).to_have_value(null)
-    picture.settle()
+def test_every_threshold_counts_as_the_engine(planted: Notebook, level: str, null: str) -> None:
+    planted.execute(f"widget.null = {null!r}\nwidget.set_threshold({level})")
+    picture = picture_of(planted)
+    mode, value = level.split("=")
+    expect(picture.root.get_by_label("null law")).to_have_value(null)
+    expect(picture.root.get_by_label("mode")).to_have_value(mode)
+    expect(picture.root.get_by_label("significance level")).to_have_value(f"{float(value):g}")
     cut = f"widget.svr.significance({null!r}).cut({level})"
-    assert picture.count("significant") == notebook.python(f"{cut}.significant")
-    assert picture.count("expected") == pytest.approx(notebook.python(f"{cut}.expected"))
+    assert picture.count("significant") == planted.python(f"{cut}.significant")
+    assert picture.count("expected") == pytest.approx(planted.python(f"{cut}.expected"))
 
 
-def test_hover_names_the_neuron(open_notebook: Open) -> None:
-    notebook = open_notebook(PLANTED, SHOW)
-    picture = picture_of(notebook)
-    places = neuron_places(notebook, picture)
+def test_hover_names_the_neuron(planted: Notebook) -> None:
+    picture = picture_of(planted)
+    places = neuron_places(planted, picture)
     for name, k in (("0", 0), ("2", 3), ("4", 1)):
         picture.hover(*places[name][k])
         expect(picture.tooltip).to_be_visible()
         expect(picture.tooltip.locator(".svr-tip-title")).to_have_text(f"{name} · {k}")
 
 
-def test_hover_names_the_edge(open_notebook: Open) -> None:
-    notebook = open_notebook(PLANTED, SHOW)
-    picture = picture_of(notebook)
-    places = neuron_places(notebook, picture)
+def test_hover_names_the_edge(planted: Notebook) -> None:
+    picture = picture_of(planted)
+    places = neuron_places(planted, picture)
     picture.hover(*np.mean([places["0"][0], places["2"][0]], axis=0))
     expect(picture.tooltip.locator(".svr-tip-title")).to_have_text("0 · 0 → 2 · 0")
 
 
-def test_selection_travels_both_ways(open_notebook: Open) -> None:
-    notebook = open_notebook(PLANTED, SHOW)
-    picture = picture_of(notebook)
-    places = neuron_places(notebook, picture)
+def test_selection_travels_both_ways(planted: Notebook) -> None:
+    picture = picture_of(planted)
+    places = neuron_places(planted, picture)
     for k, modifiers in ((1, []), (2, ["Shift"])):
         x, y = places["2"][k]
         picture.canvas.click(position={"x": x, "y": y}, modifiers=modifiers)
-    notebook.wait_for_python("len(widget.selected) == 2")
-    assert notebook.python("widget.selected") == [["2", 1], ["2", 2]]
+    planted.wait_for_python("len(widget.selected) == 2")
+    assert planted.python("widget.selected") == [["2", 1], ["2", 2]]
     picture.canvas.press("Escape")
-    notebook.wait_for_python("widget.selected == []")
+    planted.wait_for_python("widget.selected == []")
     before = picture.root.screenshot()
-    notebook.execute("widget.selected = [('0', 0)]")
+    planted.execute("widget.selected = [('0', 0)]")
     expect(picture.canvas).to_have_class("svr-picture svr-dimmed")
     assert picture.root.screenshot() != before
 
@@ -148,12 +144,11 @@ def test_the_wheel_scrolls_the_page_until_the_graph_is_clicked(open_notebook: Op
     assert picture.axes().slope == pytest.approx(ticks.slope)
 
 
-def test_dragging_pans(open_notebook: Open) -> None:
-    notebook = open_notebook(PLANTED, SHOW)
-    picture = picture_of(notebook)
+def test_dragging_pans(planted: Notebook) -> None:
+    picture = picture_of(planted)
     before = picture.axes()
     box = picture.canvas.bounding_box()
-    mouse = notebook.page.mouse
+    mouse = planted.page.mouse
     mouse.move(box["x"] + 200, box["y"] + 200)
     mouse.down()
     mouse.move(box["x"] + 240, box["y"] + 170, steps=4)
@@ -174,35 +169,32 @@ def test_two_views_of_one_widget_move_together(open_notebook: Open) -> None:
     assert one.ink() == other.ink()
 
 
-def test_running_a_cell_again_leaves_one_widget_that_works(open_notebook: Open) -> None:
-    notebook = open_notebook(PLANTED, SHOW)
+def test_running_a_cell_again_leaves_one_widget_that_works(planted: Notebook) -> None:
     for _ in range(3):
-        notebook.run()
-    expect(notebook.page.locator(WIDGET)).to_have_count(1)
-    picture = picture_of(notebook)
+        planted.run()
+    expect(planted.page.locator(WIDGET)).to_have_count(1)
+    picture = picture_of(planted)
     picture.set_slider(0.95)
     assert picture.count("significant") > 0
 
 
-def test_keys_do_not_leak_into_the_notebook(open_notebook: Open) -> None:
-    notebook = open_notebook(PLANTED, SHOW)
-    picture = picture_of(notebook)
+def test_keys_do_not_leak_into_the_notebook(planted: Notebook) -> None:
+    picture = picture_of(planted)
     cells = "() => lab.panel().content.model.cells.length"
-    before = notebook.page.evaluate(cells)
+    before = planted.page.evaluate(cells)
     picture.canvas.focus()
-    # In the notebook's command mode: new cell above, below, delete twice.
+    # In the planted's command mode: new cell above, below, delete twice.
     for key in ("a", "b", "d", "d", "ArrowRight", "]"):
         picture.canvas.press(key)
-    assert notebook.page.evaluate(cells) == before
+    assert planted.page.evaluate(cells) == before
 
 
-def test_y_scales(open_notebook: Open) -> None:
-    notebook = open_notebook(PLANTED, SHOW)
-    picture = picture_of(notebook)
+def test_y_scales(planted: Notebook) -> None:
+    picture = picture_of(planted)
     seen = set()
     for scale in ("value", "log", "relative", "rank"):
-        notebook.execute(f"widget.y_scale = {scale!r}")
-        expect(notebook.page.get_by_label("y scale")).to_have_value(scale)
+        planted.execute(f"widget.y_scale = {scale!r}")
+        expect(planted.page.get_by_label("y scale")).to_have_value(scale)
         picture.settle()
         title = picture.root.locator(".svr-axis-title").inner_text()
         seen.add((title, picture.ink()))

@@ -11,13 +11,25 @@ from scipy import stats
 
 from svr_widget.engine.nulls import NullLaw
 
-DIGITS = 40
+DIGITS = 30
 # Natural logarithms of p-values: from nearly 1, through 1e-20 and 1e-300, to where p underflows.
-LOG_P = [-1e-10, -1e-3, -0.5, -0.7, -3.0, -46.0, -400.0, -640.0, -650.0, -690.7, -2000.0]
+LOG_P = [-1e-10, -1e-3, -0.7, -3.0, -46.0, -460.0, -640.0, -690.7, -2000.0]
 
 
 def beta_log_sf(a: mp.mpf, b: mp.mpf, x: float) -> mp.mpf:
-    return mp.log(mp.betainc(b, a, 0, 1 - mp.mpf(x), regularized=True))
+    """Log of ``P(Beta(a, b) >= x)`` by the power series of the smaller tail (DLMF 8.17.8)."""
+
+    def tail(a: mp.mpf, b: mp.mpf, y: mp.mpf) -> mp.mpf:
+        term = total = mp.mpf(1)
+        n = 0
+        while term > total * 1e-20:
+            term *= (a + b + n) / (b + 1 + n) * y
+            total += term
+            n += 1
+        return total * mp.exp(b * mp.log(y) + a * mp.log1p(-y)) / b / mp.beta(a, b)
+
+    above = mp.mpf(x) > a / (a + b)
+    return mp.log(tail(a, b, 1 - mp.mpf(x)) if above else 1 - tail(b, a, mp.mpf(x)))
 
 
 def relative(found: float, oracle: mp.mpf) -> float:
@@ -29,8 +41,8 @@ ONE_FACTOR = [
     NullLaw((40, 40), (1, 40)),
     NullLaw((512, 512), (1, 512)),
     NullLaw((512, 512), (9, 4608)),
-    NullLaw((4096, 4096), (49, 200704)),
-    NullLaw((64, 64), (25088, 25088 * 64)),
+    NullLaw((600, 600), (49, 49 * 600)),
+    NullLaw((8, 8), (25088, 25088 * 8)),
     NullLaw((3, 512), (9, 9)),
     NullLaw((200, 201), (1, 1)),
 ]
@@ -41,7 +53,7 @@ ONE_FACTOR = [
 def test_one_factor_agrees_with_mpmath(law: NullLaw, log_p: float) -> None:
     x = min(float(law.isf_log(log_p)), 1 - 2.0**-53)  # a point; the oracle says what p it has
     (part, whole) = law.kernel if law.shared[0] == law.shared[1] else law.shared
-    with mp.workdps(DIGITS + 60):
+    with mp.workdps(DIGITS):
         oracle = beta_log_sf(mp.mpf(part) / 2, mp.mpf(whole - part) / 2, x)
         assert relative(float(law.logsf(x)), oracle) < 1e-9
         if x < 0.99:
@@ -62,7 +74,7 @@ def test_one_factor_agrees_with_mpmath(law: NullLaw, log_p: float) -> None:
 def test_chi2_is_the_papers_law(law: NullLaw, log_p: float) -> None:
     a = float(law.isf_log(log_p))
     z = law.kernel[0]
-    with mp.workdps(DIGITS + 60):
+    with mp.workdps(DIGITS):
         mean = mp.mpf(law.shared[0]) / law.shared[1] * law.kernel[0] / law.kernel[1]
         y = mp.mpf(a) * z / mean / 2  # theorem 4.1: a ~ mean / z * chi2(z)
         oracle = mp.log(mp.gammainc(mp.mpf(z) / 2, y, mp.inf, regularized=True))
@@ -74,12 +86,12 @@ def test_chi2_is_the_papers_law(law: NullLaw, log_p: float) -> None:
     ("shared", "kernel"),
     [((1, 2), (1, 2)), ((5, 12), (9, 72)), ((4, 16), (1, 8)), ((30, 31), (3, 40)), ((1, 9), (2, 5))],
 )
-@pytest.mark.parametrize("logit", [-9.0, -3.0, -0.5, 0.7, 3.0, 9.0])
+@pytest.mark.parametrize("logit", [-7.0, -1.0, 1.0, 7.0])
 def test_two_factors_agree_with_mpmath_quadrature(
     shared: tuple[int, int], kernel: tuple[int, int], logit: float
 ) -> None:
     x = 1 / (1 + np.exp(-logit))
-    with mp.workdps(DIGITS):
+    with mp.workdps(20):
         a1, b1 = mp.mpf(shared[0]) / 2, mp.mpf(shared[1] - shared[0]) / 2
         a2, b2 = mp.mpf(kernel[0]) / 2, mp.mpf(kernel[1] - kernel[0]) / 2
         t = mp.mpf(x)
@@ -92,9 +104,7 @@ def test_two_factors_agree_with_mpmath_quadrature(
             width = 2 * (1 - t) * mp.cos(phi) * mp.sin(phi)
             return u ** (a1 - 1) * rest ** (b1 - 1) / mp.beta(a1, b1) * tail * width
 
-        with mp.workdps(20):
-            ends = [mp.pi / 2 * k / 4 for k in range(5)]
-            oracle = mp.log(mp.quad(integrand, ends))
+        oracle = mp.log(mp.quad(integrand, [mp.pi / 2 * k / 8 for k in range(9)]))
     assert relative(float(NullLaw(shared, kernel).logsf(x)), oracle) < 1e-7
 
 
@@ -106,7 +116,7 @@ def test_two_factors_whose_product_is_a_beta(s: int, p: int, z: int, log_p: floa
     """Beta(s/2, (p-s)/2) * Beta(z/2, (s-z)/2) is Beta(z/2, (p-z)/2)."""
     law = NullLaw((s, p), (z, s))
     x = min(float(NullLaw((p, p), (z, p)).isf_log(log_p)), 1 - 2.0**-53)
-    with mp.workdps(DIGITS + 60):
+    with mp.workdps(DIGITS):
         oracle = beta_log_sf(mp.mpf(z) / 2, mp.mpf(p - z) / 2, x)
         assert relative(float(law.logsf(x)), oracle) < 1e-7
 
@@ -194,7 +204,7 @@ def test_isf_inverts_logsf(law: NullLaw, log_p: list[float]) -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(law=laws, entries=st.lists(st.floats(-0.1, 1.1, width=32), min_size=2, max_size=20))
+@given(law=laws, entries=st.lists(st.floats(-0.125, 1.125, width=32), min_size=2, max_size=20))
 def test_p_values_fall_as_entries_grow(law: NullLaw, entries: list[float]) -> None:
     log_p = law.logsf(np.sort(np.array(entries)))
     assert np.isfinite(log_p).all()

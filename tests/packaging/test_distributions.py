@@ -77,9 +77,7 @@ def test_sdist_holds_what_it_takes_to_build_and_test(distributions: dict[str, Pa
     assert not any("node_modules" in name for name in names)
 
 
-def test_wheel_works_in_a_clean_environment(
-    distributions: dict[str, Path], tmp_path: Path
-) -> None:
+def test_wheel_works_in_a_clean_environment(distributions: dict[str, Path], tmp_path: Path) -> None:
     venv.create(tmp_path / "env", with_pip=True)
     python = tmp_path / "env" / "bin" / "python"
     install = [python, "-m", "pip", "install", "--quiet", "--constraint", CONSTRAINTS]

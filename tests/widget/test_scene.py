@@ -58,7 +58,7 @@ def test_log10_p_is_the_engines(svr: SVR) -> None:
 @pytest.mark.parametrize("law", LAWS)
 @pytest.mark.parametrize("mode", MODES)
 def test_stops_count_what_the_engine_counts(svr: SVR, law: str, mode: str) -> None:
-    meta, arrays = decode(encode_scene(svr, 50))
+    _, arrays = decode(encode_scene(svr, 50))
     prefix = f"stops_{law}_{mode}"
     level, counts = arrays[f"{prefix}_level"], arrays[f"{prefix}_counts"]
     assert (np.diff(arrays[f"{prefix}_log10_p"]) >= 0).all()  # strict to loose

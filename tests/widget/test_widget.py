@@ -6,6 +6,7 @@ import gc
 import threading
 import weakref
 from concurrent.futures import CancelledError
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ def chain(*widths: int) -> nn.Sequential:
     """A chain of linear maps with ReLU between them and weights of their own."""
     torch.manual_seed(0)
     layers: list[nn.Module] = []
-    for width_in, width_out in zip(widths, widths[1:], strict=False):
+    for width_in, width_out in pairwise(widths):
         layers += [nn.Linear(width_in, width_out), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 
@@ -60,9 +61,7 @@ def test_the_page_sets_mode_and_level_together(svr: SVR) -> None:
         ({"p": "much"}, "0 < p <= 1"),
     ],
 )
-def test_levels_out_of_range_change_nothing(
-    svr: SVR, levels: dict[str, Any], range_: str
-) -> None:
+def test_levels_out_of_range_change_nothing(svr: SVR, levels: dict[str, Any], range_: str) -> None:
     widget = SVRWidget(svr, p=0.2)
     with pytest.raises(ThresholdError, match=range_):
         widget.set_threshold(**levels)

@@ -38,7 +38,7 @@ export function graph(view: View): HTMLElement {
 }
 
 /** Milliseconds of painting between two frames: the page stays alive, however many edges. */
-const SLICE = 20;
+const SLICE = 16;
 
 function paint(view: View, stage: Stage, canvas: HTMLCanvasElement): void {
   const { state } = view;

@@ -41,13 +41,8 @@ export function legend(view: View): HTMLElement {
       const alpha = edgeAlpha(weakest + (strongest - weakest) * share, scene.largestWeight);
       return css(mix(palette.paper, palette.ink, alpha));
     });
-    const weight = h(
-      "span",
-      {},
-      `edge weight ${significant(weakest, 2)}`,
-      ramp(greys),
-      significant(strongest, 2),
-    );
+    const [from, to] = [significant(weakest, 2), significant(strongest, 2)];
+    const weight = h("span", {}, `edge weight ${from}`, ramp(greys), from !== to && to);
     const someNull = scene.isNull.includes(1);
     const backward = scene.links.some((link) => link.backward);
     fill(

@@ -44,7 +44,7 @@ class Trace:
 def trace(
     model: nn.Module,
     modules: Mapping[str, nn.Module],
-    example_inputs: Any = None,  # noqa: ANN401 - tensor, tuple or mapping
+    example_inputs: Any = None,
 ) -> Trace:
     """Read off the model which map feeds which, through which channels (paper, section 2.2).
 

@@ -79,7 +79,7 @@ class Call:
         """The shape of the (first) result."""
         return self.shapes[0]
 
-    def get(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 - schema arguments
+    def get(self, name: str, default: Any = None) -> Any:
         """The argument called ``name`` in the operator's schema."""
         for at, argument in enumerate(self.func._schema.arguments):
             if argument.name == name:

@@ -64,10 +64,10 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
     def __torch_dispatch__(
         self,
         func: OpOverload[..., Any],
-        types: Any,  # noqa: ANN401 - any value
+        types: Any,
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:  # noqa: ANN401 - any value
+    ) -> Any:
         """Run the operator and interpret it."""
         kwargs = dict(kwargs or {})
         call = Call(func, tuple(map(self._seen, args)), self._seen(kwargs), (), self.scope)
@@ -94,7 +94,7 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
                 self._viewed[args[0]] = self._viewed[tensor] = True
         return results
 
-    def _seen(self, argument: Any) -> Any:  # noqa: ANN401 - any value
+    def _seen(self, argument: Any) -> Any:
         return tree_map_only(Tensor, self.flow_of, argument)
 
     def _without_values(self, tensor: Tensor) -> Tensor:
@@ -107,7 +107,7 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
         value = tensor.detach()
         return Flow(flow.shape, weights=flow.weights, data=flow.data, value=lambda: value)
 
-    def _check_origin(self, call: Call, arguments: Any) -> None:  # noqa: ANN401 - any value
+    def _check_origin(self, call: Call, arguments: Any) -> None:
         for tensor in tree_leaves(arguments):
             if not isinstance(tensor, Tensor) or tensor in self._flows:
                 continue

@@ -34,7 +34,7 @@ class Example:
         return list(tree_leaves((self.args, dict(self.kwargs))))
 
 
-def examples(model: nn.Module, modules: Mapping[str, nn.Module], given: Any) -> Iterator[Example]:  # noqa: ANN401 - any value
+def examples(model: nn.Module, modules: Mapping[str, nn.Module], given: Any) -> Iterator[Example]:
     """Inputs to try, best first; only the caller's own where there is one."""
     extra = _no_cache(model)
     if given is not None:
@@ -48,7 +48,7 @@ def examples(model: nn.Module, modules: Mapping[str, nn.Module], given: Any) -> 
         yield Example((value,), extra, f"example input tried from the first map: {shape}")
 
 
-def _given(given: Any, extra: Mapping[str, Any]) -> Example:  # noqa: ANN401 - any value
+def _given(given: Any, extra: Mapping[str, Any]) -> Example:
     if isinstance(given, Mapping):
         return Example((), {**extra, **given})
     if isinstance(given, (tuple, list)):

@@ -86,13 +86,13 @@ class Walk:
                 flows[node] = self._state(node, spec.target or "")
         self._walk(self.program.graph_module, flows)
 
-    def _given(self, node: fx.Node, value: Any) -> Any:  # noqa: ANN401 - tensor or constant
+    def _given(self, node: fx.Node, value: Any) -> Any:
         shape = as_shape(node.meta.get("val"))
         self._makers[node] = lambda: value
         return value if shape is None else Flow(shape, data=True, value=lambda: value)
 
     def _state(self, node: fx.Node, target: str) -> Flow:
-        def make() -> Any:  # noqa: ANN401 - a tensor
+        def make() -> Any:
             state = self.program.state_dict
             return state[target] if target in state else self.program.constants[target]
 
@@ -100,7 +100,7 @@ class Walk:
         shape = as_shape(node.meta.get("val")) or ()
         return Flow(shape, weights=frozenset({target}), value=make)
 
-    def _walk(self, module: fx.GraphModule, flows: dict[fx.Node, Any]) -> Any:  # noqa: ANN401 - any value
+    def _walk(self, module: fx.GraphModule, flows: dict[fx.Node, Any]) -> Any:
         for node in module.graph.nodes:
             if node.op == "get_attr":
                 flows[node] = self._attribute(module, node)
@@ -110,14 +110,14 @@ class Walk:
                 return fx.map_arg(node.args[0], lambda n: flows[n])
         return None
 
-    def _attribute(self, module: fx.GraphModule, node: fx.Node) -> Any:  # noqa: ANN401 - any value
+    def _attribute(self, module: fx.GraphModule, node: fx.Node) -> Any:
         value = operator.attrgetter(str(node.target))(module)
         self._makers[node] = lambda: value
         if isinstance(value, Tensor):
             return Flow(tuple(value.shape), value=lambda: value)
         return value
 
-    def _function(self, node: fx.Node, flows: dict[fx.Node, Any]) -> Any:  # noqa: ANN401 - any value
+    def _function(self, node: fx.Node, flows: dict[fx.Node, Any]) -> Any:
         args = fx.map_arg(node.args, lambda n: flows[n])
         kwargs = fx.map_arg(node.kwargs, lambda n: flows[n])
         if node.target is operator.getitem:
@@ -141,7 +141,7 @@ class Walk:
         self._makers[node] = lambda: self._compute(node)
         return made if several else self._with_value(made[0], node)
 
-    def _inline(self, node: fx.Node, args: Sequence[Any], flows: dict[fx.Node, Any]) -> Any:  # noqa: ANN401 - any value
+    def _inline(self, node: fx.Node, args: Sequence[Any], flows: dict[fx.Node, Any]) -> Any:
         """Regions under another autograd or autocast mode: a submodule and its arguments."""
         at = next((i for i, a in enumerate(args) if isinstance(a, fx.GraphModule)), None)
         if at is None or sum(isinstance(a, fx.GraphModule) for a in args) > 1:
@@ -159,14 +159,14 @@ class Walk:
         self._makers[node] = lambda: self._value(output.args[0])
         return self._walk(body, flows)
 
-    def _with_value(self, flow: Any, node: fx.Node) -> Any:  # noqa: ANN401 - any value
+    def _with_value(self, flow: Any, node: fx.Node) -> Any:
         if not isinstance(flow, Flow) or flow.traced:
             return flow
         return Flow(
             flow.shape, weights=flow.weights, data=flow.data, value=lambda: self._value(node)
         )
 
-    def _value(self, argument: Any) -> Any:  # noqa: ANN401 - any value
+    def _value(self, argument: Any) -> Any:
         """The value of a node that depends on no map, or of a structure of such nodes."""
         if isinstance(argument, fx.Node):
             if argument not in self._values:
@@ -175,7 +175,7 @@ class Walk:
             return self._values[argument]
         return fx.map_arg(argument, self._value)
 
-    def _compute(self, node: fx.Node) -> Any:  # noqa: ANN401 - any value
+    def _compute(self, node: fx.Node) -> Any:
         assert callable(node.target)
         return node.target(*self._value(node.args), **self._value(node.kwargs))
 

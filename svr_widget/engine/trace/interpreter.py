@@ -79,7 +79,7 @@ class Interpreter:
         mode = Dispatch(self, call.scope)
         stand_ins = {id(flow): torch.empty(flow.shape, device="meta") for flow in flows}
 
-        def real(argument: Any) -> Any:  # noqa: ANN401 - any schema argument
+        def real(argument: Any) -> Any:
             if isinstance(argument, Flow):
                 mode.attach(stand_ins[id(argument)], argument)
                 return stand_ins[id(argument)]
@@ -142,7 +142,7 @@ class Interpreter:
         return assemble(readings, self.order, self.notes)
 
 
-def as_shape(value: Any) -> tuple[int, ...] | None:  # noqa: ANN401 - a tensor, number or None
+def as_shape(value: Any) -> tuple[int, ...] | None:
     """The shape of a result, ``None`` if it is no tensor."""
     shape = getattr(value, "shape", None)
     return None if shape is None else tuple(int(size) for size in shape)

@@ -60,7 +60,7 @@ def movement(call: Call) -> Flow | list[Flow]:
     others = [known(call, argument) for argument in call.args]
     kwargs = {name: known(call, value) for name, value in call.kwargs.items() if name != "dtype"}
 
-    def move(label: Tensor) -> Any:  # noqa: ANN401 - a tensor or a list of tensors
+    def move(label: Tensor) -> Any:
         return call.func(*others[:position], label, *others[position + 1 :], **kwargs)
 
     results = moved(flow, move)
@@ -72,7 +72,7 @@ def _returns_list(call: Call) -> bool:
     return len(returns) != 1 or "List" in str(returns[0].type) or "[]" in str(returns[0].type)
 
 
-def known(call: Call, argument: Any) -> Any:  # noqa: ANN401 - any schema argument
+def known(call: Call, argument: Any) -> Any:
     """The value of an argument; ``None`` for a tensor that depends on a map."""
     if isinstance(argument, Flow):
         return None if argument.traced or argument.value is None else argument.value()

@@ -112,7 +112,7 @@ def gathered_sum(call: Call) -> Flow:
     return Flow(call.shape, held, frozenset(mixed), place)
 
 
-def _scatter_argument(call: Call, argument: Any, written: Flow) -> Any:  # noqa: ANN401 - any value
+def _scatter_argument(call: Call, argument: Any, written: Flow) -> Any:
     if isinstance(argument, (list, tuple)):
         return [_scatter_argument(call, item, written) for item in argument]
     if isinstance(argument, Flow) and argument is not written and argument is not call.get("self"):
