@@ -52,7 +52,8 @@ def largest_deviation_p_value(
     maxima, method = _maxima(shape, frames, seed)
     if maxima is None:
         return PValue(None, method)
-    tolerance = _ROUNDING * max(1.0, float(frames.mean(shape).sum()))
+    total = np.broadcast_to(frames.mean(shape), shape).sum()
+    tolerance = _ROUNDING * max(1.0, float(total))
     reached = int((maxima >= deviation - tolerance).sum())
     return PValue((1 + reached) / (1 + DRAWS), method)
 
@@ -97,11 +98,10 @@ def _one_frame(length: int, m: int, n: int, z: int, generator: np.random.Generat
     angles between the two matter, so the smaller of the two frames is the one drawn.
     """
     if n <= m * z:
-        vectors = _haar(length, m * z, n, generator).reshape(-1, m, z, n)
-        adjacency: Floats = np.einsum("bjzi,bjzi->bji", vectors, vectors)
-        return adjacency
-    vectors = _haar(length, n, m * z, generator).reshape(-1, n, m, z)
-    adjacency = np.einsum("bijz,bijz->bji", vectors, vectors)
+        vectors, pattern = _haar(length, m * z, n, generator).reshape(-1, m, z, n), "bjzi,bjzi->bji"
+    else:
+        vectors, pattern = _haar(length, n, m * z, generator).reshape(-1, n, m, z), "bijz,bijz->bji"
+    adjacency: Floats = np.einsum(pattern, vectors, vectors)
     return adjacency
 
 

@@ -74,8 +74,8 @@ class NullLaw:
         """Natural log of the p-value ``P(A >= a)`` of each entry, in float64.
 
         Entries at or below 0 give 0; entries at or above 1 (rounding takes them there) give the
-        finite value of the largest double below 1. Relative error below 1e-12 for one factor,
-        1e-7 for two, down to p = 1e-300 and beyond.
+        finite value of the largest double below 1. Relative error below 1e-9 for one factor,
+        1e-8 for two, down to p = 1e-300 and beyond.
 
         Args:
             a: entries, of any shape.

@@ -67,9 +67,11 @@ class RandomFrames:
     consumer: Frame
 
     def mean(self, shape: tuple[int, int]) -> Floats:
-        """Expected adjacency ``[n, m]``: each entry by the channels that its two groups share."""
+        """Expected adjacency: ``[n, m]``, or ``[]`` where all entries have the same expectation."""
         p, q = self.producer, self.consumer
         scale = p.positions * q.positions / (p.length * q.length)
+        if not (p.grouped or q.grouped):
+            return np.array(self.shared * scale)
         columns, rows = group_of(p.neuron_groups, shape[1]), group_of(q.neuron_groups, shape[0])
         sent = group_of(p.channel_groups, self.shared)
         read = group_of(q.channel_groups, self.shared)

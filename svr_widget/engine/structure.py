@@ -60,7 +60,7 @@ def internal_dimensions(
     deviation = float(deviations[row, column])
     p_value, method = None, "not asked for"
     if null is not None:
-        if not np.allclose(np.broadcast_to(mean, deviations.shape), null.mean(_shape(deviations))):
+        if not np.allclose(mean, null.mean(_shape(deviations))):
             raise ValueError("mean is not that of the random frames in null")
         p_value, method = largest_deviation_p_value(deviation, _shape(deviations), null, seed)
     return InternalDimensions(int(row) + 1, int(column) + 1, deviation, p_value, method)

@@ -126,9 +126,11 @@ def test_false_discovery_rate_of_each_link(method) -> None:
 
 def test_a_link_with_several_laws_is_one_family() -> None:
     parts = graph(6).tests
-    keyed = {("a", 0): parts["link 0"], ("b", 0): parts["link 1"], ("a", 1): parts["link 2"]}
+    keyed = {("a", 0): parts["link 0"], ("b", 0): parts["link 4"], ("a", 1): parts["link 2"]}
     cut = Significance(keyed, link_of=lambda key: key[0]).cut(fdr=0.05, scope="link")
-    together = np.exp(np.concatenate([keyed[k].law.logsf(keyed[k].weights) for k in (("a", 0), ("a", 1))]))
+    together = np.exp(
+        np.concatenate([keyed[k].law.logsf(keyed[k].weights) for k in (("a", 0), ("a", 1))])
+    )
     adjusted = stats.false_discovery_control(together)
     assert cut.counts["a", 0] + cut.counts["a", 1] == (adjusted <= 0.05).sum()
     assert cut.log10_p["a", 0] == cut.log10_p["a", 1] != cut.log10_p["b", 0]
