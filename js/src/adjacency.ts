@@ -20,7 +20,8 @@ export interface InternalDimensions {
   readonly d_out: number;
   readonly d_in: number;
   readonly deviation: number;
-  readonly p_value: number;
+  /** Null where the law of chance of such a link is not known. */
+  readonly p_value: number | null;
 }
 
 /** Above this p-value there is no block. */
@@ -73,11 +74,13 @@ export const cellOf = (index: number, entries: number, cells: number) =>
 export const entriesOf = (cell: number, entries: number, cells: number) =>
   [Math.ceil((cell * entries) / cells), Math.ceil(((cell + 1) * entries) / cells)] as const;
 
-export const hasBlock = ({ p_value }: InternalDimensions) => p_value < BLOCK_P;
+/** Whether there is a block to show; one of unknown significance counts. */
+export const hasBlock = ({ p_value }: InternalDimensions) => p_value === null || p_value < BLOCK_P;
 
 /** "internal 31 × 28, p < 0.001", "no block, p = 0.4". */
 export function internalWords(internal: InternalDimensions): string {
   const { d_out, d_in, p_value } = internal;
+  if (p_value === null) return `internal ${d_out} × ${d_in}, significance unknown`;
   const p = p_value < 0.001 ? "p < 0.001" : `p = ${Number(p_value.toPrecision(1))}`;
   return hasBlock(internal) ? `internal ${d_out} × ${d_in}, ${p}` : `no block, ${p}`;
 }

@@ -40,58 +40,93 @@ export function edgeAlpha(weight: number, largest: number): number {
 /** Edges of a link that are painted before the next link has its turn. */
 const TURN = 256;
 
+/** Edges of one scene in one layout, on one accumulator; it knows which of them are there. */
+export interface EdgePainter {
+  /**
+   * Adds and takes away edges until the first `drawn[link]` of each link are there, strong ones
+   * first. The links take turns, and after each turn the generator yields: whoever runs it may
+   * pause there and show what there is, or leave it and go on towards other numbers.
+   */
+  towards(drawn: ArrayLike<number>): Generator<void, void, void>;
+}
+
+interface LinkInk {
+  readonly index: number;
+  readonly start: number;
+  readonly dash: number;
+  readonly band: number;
+  /** Its first `there` edges are on the accumulator; of the first `known` the depth is known. */
+  there: number;
+  known: number;
+  /** Depth of the `known` ones, each alone, over the band that they cross. */
+  crowd: number;
+}
+
 /**
- * Adds the first `drawn[link]` edges of each link to the accumulator, strong ones first.
+ * Begins with an empty accumulator.
  *
  * Where a link is crowded, an edge's depth shrinks by the depth of the stronger ones before it, so
  * that their sum grows as a logarithm: a crowd of weak edges stays grey, and strong ones stand out
- * of it. An edge's own depth does not change with the threshold, only with the layout.
- *
- * The links take turns, and after each turn the generator yields: whoever runs it may pause there
- * and show what there is, which already holds the strongest edges of every link.
+ * of it. An edge's own depth does not change with the threshold, only with the layout, so a
+ * threshold that moves costs no more than the edges that come or go.
  */
-export function* paintEdges(
+export function createEdgePainter(
   scene: Scene,
   layout: Layout,
-  drawn: ArrayLike<number>,
   ratio: number,
   target: Accumulator,
-): Generator<void, void, void> {
+): EdgePainter {
+  target.depth.fill(0);
   const thickness = Math.max(1, Math.round(ratio));
   const path = createPath();
-  const links = scene.links.map((link, index) => ({
+  const depths = new Float32Array(scene.edgeWeight.length);
+  const links: LinkInk[] = scene.links.map((link, index) => ({
     index,
+    start: link.start,
     dash: isDashed(scene, index) ? 2 : 1,
     band: bandHeight(scene, layout, index),
-    before: 0,
-    next: link.start,
-    end: link.start + drawn[index],
+    there: 0,
+    known: 0,
+    crowd: 0,
   }));
-  for (
-    let waiting = links;
-    waiting.length > 0;
-    waiting = waiting.filter((at) => at.next < at.end)
-  ) {
-    for (const link of waiting) {
-      const end = Math.min(link.end, link.next + TURN);
-      for (; link.next < end; link.next++) {
-        const edge = link.next;
-        const alone = opticalDepth(edgeAlpha(scene.edgeWeight[edge], scene.largestWeight));
-        const width = thickness + (scene.edgeWeight[edge] >= HEAVY ? 1 : 0);
-        const depth = alone * Math.max(LEAST_SHARE, CROWD / (CROWD + link.before));
-        link.before += alone / link.band;
-        tracePath(scene, layout, link.index, scene.edgeM[edge], scene.edgeN[edge], path);
-        const { points, length } = path;
-        for (let at = 2; at < length; at += 2 * link.dash) {
-          const x0 = points[at - 2] * ratio;
-          const y0 = points[at - 1] * ratio;
-          const x1 = points[at] * ratio;
-          addLine(target, x0, y0, x1, points[at + 1] * ratio, depth, width);
-        }
-      }
-      yield;
+
+  const depthOf = (link: LinkInk, edge: number) => {
+    if (edge === link.start + link.known) {
+      const alone = opticalDepth(edgeAlpha(scene.edgeWeight[edge], scene.largestWeight));
+      depths[edge] = alone * Math.max(LEAST_SHARE, CROWD / (CROWD + link.crowd));
+      link.crowd += alone / link.band;
+      link.known++;
     }
-  }
+    return depths[edge];
+  };
+  const paint = (link: LinkInk, edge: number, sign: 1 | -1) => {
+    const depth = sign * depthOf(link, edge);
+    const width = thickness + (scene.edgeWeight[edge] >= HEAVY ? 1 : 0);
+    tracePath(scene, layout, link.index, scene.edgeM[edge], scene.edgeN[edge], path);
+    const { points, length } = path;
+    for (let at = 2; at < length; at += 2 * link.dash) {
+      const x0 = points[at - 2] * ratio;
+      const y0 = points[at - 1] * ratio;
+      const x1 = points[at] * ratio;
+      addLine(target, x0, y0, x1, points[at + 1] * ratio, depth, width);
+    }
+  };
+  return {
+    *towards(drawn) {
+      let waiting = links.filter((link) => link.there !== drawn[link.index]);
+      while (waiting.length > 0) {
+        for (const link of waiting) {
+          const wanted = drawn[link.index];
+          const more = Math.min(wanted, link.there + TURN);
+          const fewer = Math.max(wanted, link.there - TURN);
+          while (link.there < more) paint(link, link.start + link.there++, 1);
+          while (link.there > fewer) paint(link, link.start + --link.there, -1);
+          yield;
+        }
+        waiting = waiting.filter((link) => link.there !== drawn[link.index]);
+      }
+    },
+  };
 }
 
 /** The height of the band that a link's edges cross halfway, as if they filled it evenly. */

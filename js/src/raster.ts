@@ -34,7 +34,8 @@ export function opticalDepth(alpha: number): number {
 }
 
 /**
- * Adds a line `thickness` whole pixels wide, antialiased across its major axis.
+ * Adds a line `thickness` whole pixels wide, antialiased across its major axis. The same line with
+ * the depth negated takes it away again, to the bit.
  *
  * Ends are cut off across the major axis, so the pieces of a polyline join without a seam.
  */
@@ -78,7 +79,8 @@ export function addLine(
   const majorStride = steep ? stride : 1;
   const minorStride = steep ? 1 : stride;
   // Stepping along the major axis thins a diagonal; more depth keeps the ink per length.
-  const full = Math.round(opticalDepth * UNIT * Math.sqrt(1 + slope * slope));
+  const sign = Math.sign(opticalDepth);
+  const full = Math.round(Math.abs(opticalDepth) * UNIT * Math.sqrt(1 + slope * slope));
   const first = Math.floor(from);
   const last = Math.min(Math.ceil(to), majorEnd) - 1;
 
@@ -89,15 +91,16 @@ export function addLine(
   let edge = Math.round(begin * FRACTION);
   let cell = (first + MARGIN) * majorStride;
   const share = Math.min(first + 1, to) - from;
-  stroke(depth, cell, 0, minorStride, edge, 0, Math.round(full * share), 1, thickness);
+  stroke(depth, cell, 0, minorStride, edge, 0, sign * Math.round(full * share), 1, thickness);
   if (last === first) return;
   edge += step;
   cell += majorStride;
   const whole = last - first - 1;
-  stroke(depth, cell, majorStride, minorStride, edge, step, full, whole, thickness);
+  stroke(depth, cell, majorStride, minorStride, edge, step, sign * full, whole, thickness);
   edge += whole * step;
   cell += whole * majorStride;
-  stroke(depth, cell, 0, minorStride, edge, 0, Math.round(full * (to - last)), 1, thickness);
+  const end = sign * Math.round(full * (to - last));
+  stroke(depth, cell, 0, minorStride, edge, 0, end, 1, thickness);
 }
 
 /**
@@ -116,12 +119,14 @@ function stroke(
   thickness: number,
 ): void {
   const amount = full | 0;
+  // Rounds a negative part up, as the same positive one was rounded down.
+  const upwards = amount < 0 ? 255 : 0;
   const across = minorStride | 0;
   let edge = startEdge | 0;
   let cell = start | 0;
   if (thickness === 1) {
     for (let count = cells | 0; count > 0; count--) {
-      const part = Math.imul(amount, (edge >> 8) & 255) >> 8;
+      const part = (Math.imul(amount, (edge >> 8) & 255) + upwards) >> 8;
       const index = (cell + Math.imul(edge >> 16, across)) | 0;
       depth[index] = (depth[index] + amount - part) | 0;
       depth[index + across] = (depth[index + across] + part) | 0;
@@ -131,7 +136,7 @@ function stroke(
     return;
   }
   for (let count = cells | 0; count > 0; count--) {
-    const part = Math.imul(amount, (edge >> 8) & 255) >> 8;
+    const part = (Math.imul(amount, (edge >> 8) & 255) + upwards) >> 8;
     let index = (cell + Math.imul(edge >> 16, across)) | 0;
     depth[index] = (depth[index] + amount - part) | 0;
     for (let inner = thickness; inner > 1; inner--) {

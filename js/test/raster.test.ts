@@ -167,3 +167,20 @@ describe("discs", () => {
     }
   });
 });
+
+describe("taking a line away", () => {
+  it("leaves what was there, to the bit", () => {
+    const random = randomFrom(5);
+    const line = (): Line => [random() * 60, random() * 40, random() * 60, random() * 40];
+    const kept = Array.from({ length: 20 }, line);
+    const gone = Array.from({ length: 50 }, line);
+    for (const thickness of [1, 2, 3]) {
+      const target = drawn(kept, 0.31, thickness);
+      const before = target.depth.slice();
+      for (const away of gone) addLine(target, ...away, 0.0173, thickness);
+      expect(target.depth).not.toEqual(before);
+      for (const away of gone) addLine(target, ...away, -0.0173, thickness);
+      expect(target.depth).toEqual(before);
+    }
+  });
+});

@@ -20,7 +20,6 @@ from svr_widget.widget.codec import Array, encode
 
 LAWS: tuple[Kind, ...] = ("exact", "chi2")
 BISECTIONS = 40
-LEAST_LOG10_P = -1e4  # an entry of 1 has p = 0, and JSON has no infinity
 
 
 class SceneLink(NamedTuple):
@@ -190,5 +189,4 @@ def _strongest(
     edge = adjacency.above(least)
     weight = float(edge.weight[0])
     log10_p = {law: float(of.tests[key].law.log10_p(weight)) for law, of in laws.items()}
-    finite = {law: max(value, LEAST_LOG10_P) for law, value in log10_p.items()}
-    return {"m": int(edge.m[0]), "n": int(edge.n[0]), "weight": weight, "log10_p": finite}
+    return {"m": int(edge.m[0]), "n": int(edge.n[0]), "weight": weight, "log10_p": log10_p}

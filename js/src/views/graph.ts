@@ -1,7 +1,7 @@
 // The picture itself: edges and neurons on one canvas, what is lit on another above it.
 
 import { type Layout, WHOLE } from "../layout.js";
-import { type Palette, paintEdges, paintNeurons } from "../paint.js";
+import { createEdgePainter, type EdgePainter, type Palette, paintNeurons } from "../paint.js";
 import { type Accumulator, createAccumulator, develop } from "../raster.js";
 import type { Scene } from "../scene.js";
 import { axes } from "./axes.js";
@@ -46,9 +46,11 @@ function paint(view: View, stage: Stage, canvas: HTMLCanvasElement): void {
   const neurons = neuronLayer();
   let accumulator: Accumulator | null = null;
   let image: ImageData | null = null;
+  let painter: EdgePainter | null = null;
+  let painterOf: readonly unknown[] = [];
   let rest: Generator<void, void, void> | null = null;
 
-  // Starts anew after a change; goes on, a slice a frame, while edges are left.
+  // A slice a frame while edges are left. What is painted stays while only the threshold moves.
   let changed = false;
   const draw = oncePerFrame(view, () => {
     const scene = state.scene.peek();
@@ -69,13 +71,15 @@ function paint(view: View, stage: Stage, canvas: HTMLCanvasElement): void {
       image = context.createImageData(width, height);
       canvas.width = width;
       canvas.height = height;
+    }
+    const of = [scene, layout, ratio, accumulator];
+    if (!painter || of.some((part, index) => part !== painterOf[index])) {
+      painter = createEdgePainter(scene, layout, ratio, accumulator);
+      painterOf = of;
       changed = true;
     }
-    if (changed || !rest) {
-      accumulator.depth.fill(0);
-      rest = paintEdges(scene, layout, cut.drawnPerLink, ratio, accumulator);
-      changed = false;
-    }
+    if (changed || !rest) rest = painter.towards(cut.drawnPerLink);
+    changed = false;
     let done = false;
     while (!done && performance.now() - begun < SLICE) done = rest.next().done === true;
     develop(accumulator, palette.ink, new Uint32Array(image.data.buffer));

@@ -1,0 +1,54 @@
+import { describe, expect, it } from "vitest";
+import { residual } from "../dev/networks.js";
+import { internalWords } from "../src/adjacency.js";
+import { layOut } from "../src/layout.js";
+import { createEdgePainter } from "../src/paint.js";
+import { createAccumulator } from "../src/raster.js";
+import { readScene, type Scene } from "../src/scene.js";
+
+const SIZE = { width: 300, height: 200 };
+const MARGINS = { top: 16, right: 20, bottom: 40, left: 40 };
+
+describe("painting edges", () => {
+  const scene = readScene(residual()) as Scene;
+  const layout = layOut(scene, "value", SIZE, MARGINS);
+  const share = (part: number) => scene.links.map(({ sent }) => Math.round(sent * part));
+
+  function paintedBy(...stops: number[]) {
+    const target = createAccumulator(SIZE.width, SIZE.height);
+    const painter = createEdgePainter(scene, layout, 1, target);
+    for (const stop of stops) for (const _ of painter.towards(share(stop)));
+    return target.depth;
+  }
+
+  it("is the same on whatever way the threshold came there", () => {
+    const straight = paintedBy(0.4);
+    expect(straight.some((depth) => depth > 0)).toBe(true);
+    expect(paintedBy(1, 0.1, 0.9, 0, 0.4)).toEqual(straight);
+    expect(paintedBy(0.5)).not.toEqual(straight);
+  });
+
+  it("takes all ink away at a threshold that nothing passes", () => {
+    expect(paintedBy(1, 0).every((depth) => depth === 0)).toBe(true);
+  });
+
+  it("goes on from where it was left", () => {
+    const target = createAccumulator(SIZE.width, SIZE.height);
+    const painter = createEdgePainter(scene, layout, 1, target);
+    painter.towards(share(1)).next();
+    for (const _ of painter.towards(share(0.4)));
+    expect(target.depth).toEqual(paintedBy(0.4));
+  });
+});
+
+describe("internal dimensions in words", () => {
+  const words = (p_value: number | null) =>
+    internalWords({ d_out: 31, d_in: 28, deviation: 1, p_value });
+
+  it.each([
+    [0.0004996, "internal 31 × 28, p < 0.001"],
+    [0.0213, "internal 31 × 28, p = 0.02"],
+    [0.42, "no block, p = 0.4"],
+    [null, "internal 31 × 28, significance unknown"],
+  ])("p = %d", (p_value, expected) => expect(words(p_value)).toBe(expected));
+});
