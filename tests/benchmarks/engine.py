@@ -1,6 +1,6 @@
 """How long the engine takes beside what else could be used, on this machine, in one run.
 
-Run ``python tests/benchmarks/engine.py``. Each round times every contender once, in turn, so that
+Run ``python -m tests.benchmarks.engine``. Each round times every contender once, in turn, so that
 a busy machine slows all of them; medians over the rounds and their ratios are printed.
 
 * ``lapack``: ``torch.linalg.svd(full_matrices=False)`` of every weight in float32, nothing else.
@@ -73,12 +73,12 @@ def compare(title: str, weights: list[Tensor], rounds: int) -> None:
     """Print medians in milliseconds, and their ratios to LAPACK's."""
     contenders: tuple[Callable[[list[Tensor]], object], ...] = (lapack, published, ours)
     times: dict[str, list[float]] = {contender.__name__: [] for contender in contenders}
-    for place in range(rounds + 1):
+    for _ in range(rounds):
         for contender in contenders:
+            contender(weights)  # untimed: the threads of the one before may still be spinning
             start = time.perf_counter()
             contender(weights)
-            if place:  # the first round warms up
-                times[contender.__name__].append(time.perf_counter() - start)
+            times[contender.__name__].append(time.perf_counter() - start)
     base = median(times["lapack"])
     for name, seconds in times.items():
         ratio = median([t / b for t, b in zip(seconds, times["lapack"], strict=True)])

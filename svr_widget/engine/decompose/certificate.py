@@ -45,30 +45,30 @@ def certify(stack: Array, factors: Factors, *, exact: bool = False, seed: int = 
     if exact:
         weight = stack.astype(np.float64) / largest
         U, V = U.astype(np.float64), V.astype(np.float64)
-        residual = np.linalg.norm(weight - (U * S) @ V.swapaxes(1, 2)) / _norm(weight)
-        off_U = np.linalg.norm(U.swapaxes(1, 2) @ U - np.eye(rank))
-        off_V = np.linalg.norm(V.swapaxes(1, 2) @ V - np.eye(rank))
+        residual = float(np.linalg.norm(weight - (U * S) @ V.swapaxes(1, 2))) / _norm(weight)
+        off_U = float(np.linalg.norm(U.swapaxes(1, 2) @ U - np.eye(rank)))
+        off_V = float(np.linalg.norm(V.swapaxes(1, 2) @ V - np.eye(rank)))
         probes = None
     else:
         random = np.random.default_rng(seed)
         inputs = random.standard_normal((count, columns, PROBES))
         neurons = random.standard_normal((count, rank, PROBES))
-        images = _times(stack, inputs) / largest
-        residual = np.linalg.norm(images - _times(U, S.swapaxes(1, 2) * _against(V, inputs)))
-        residual /= _norm(images)
-        off_U = np.linalg.norm(_against(U, _times(U, neurons)) - neurons) / PROBES**0.5
-        off_V = np.linalg.norm(_against(V, _times(V, neurons)) - neurons) / PROBES**0.5
+        images = stack.astype(np.float64) @ inputs / largest
+        # One side after the other, so that only one of them stands in memory in float64.
+        side = V.astype(np.float64)
+        activations, off_V = side.swapaxes(1, 2) @ inputs, _off_orthogonal(side, neurons)
+        side = U.astype(np.float64)
+        modelled, off_U = side @ (S.swapaxes(1, 2) * activations), _off_orthogonal(side, neurons)
+        residual = float(np.linalg.norm(images - modelled)) / _norm(images)
         probes = PROBES
     driver = "+".join(factors.drivers)
-    return Certificate(float(residual), float(off_U), float(off_V), driver, probes)
+    return Certificate(residual, off_U, off_V, driver, probes)
 
 
-def _times(stack: Array, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(stack.astype(np.float64) @ vectors)
-
-
-def _against(stack: Array, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(stack.astype(np.float64).swapaxes(1, 2) @ vectors)
+def _off_orthogonal(side: NDArray[np.float64], neurons: NDArray[np.float64]) -> float:
+    """``|| side^T side - I ||`` as random vectors see it."""
+    off = side.swapaxes(1, 2) @ (side @ neurons) - neurons
+    return float(np.linalg.norm(off)) / PROBES**0.5
 
 
 def _norm(array: NDArray[np.float64]) -> float:
