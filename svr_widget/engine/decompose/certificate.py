@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,7 +69,7 @@ def certify(stack: Array, factors: Factors, *, exact: bool = False, seed: int = 
 def _off_orthogonal(side: NDArray[np.float64], neurons: NDArray[np.float64]) -> float:
     """``|| side^T side - I ||`` as random vectors see it."""
     off = side.swapaxes(1, 2) @ (side @ neurons) - neurons
-    return float(np.linalg.norm(off)) / PROBES**0.5
+    return float(np.linalg.norm(off)) / math.sqrt(PROBES)
 
 
 def _norm(array: NDArray[np.float64]) -> float:
