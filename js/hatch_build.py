@@ -59,11 +59,15 @@ def is_stale() -> bool:
 
 
 def install() -> None:
-    """Install the exact packages of ``package-lock.json`` unless they are installed already."""
+    """Install the packages of ``package-lock.json`` unless they are installed already.
+
+    Not by ``npm ci``: it insists on entries for every platform's builds of biome, and not every
+    mirror of the registry carries those.
+    """
     mark = JS / "node_modules" / ".package-lock.json"
     if mark.exists() and mark.stat().st_mtime >= (JS / "package-lock.json").stat().st_mtime:
         return
-    npm("ci", "--no-audit", "--no-fund")
+    npm("install", "--no-save", "--no-audit", "--no-fund")
     mark.touch()
 
 
