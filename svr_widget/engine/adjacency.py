@@ -76,7 +76,8 @@ class Adjacency:
         seed: seeds the simulation behind ``internal_dimensions``.
 
     Raises:
-        SVRError: a decomposition of the wrong flattening, or a method that the link does not allow.
+        SVRError: a decomposition of the wrong flattening, a method that the link does not allow,
+            or channels that travel unequally often.
         WidthMismatchError: the link names channels that a map does not have.
     """
 
@@ -107,6 +108,24 @@ class Adjacency:
         self._sent, self._read = link.producer_channels, link.consumer_channels
         if self._read.ndim == 2:
             self._read_flat_features()
+        if len(torch.unique(self._sent)) < len(self._sent):
+            self._widen_repeated_channels()
+
+    def _widen_repeated_channels(self) -> None:
+        """Read a producer whose channels all travel ``g`` times as one of ``g p`` channels.
+
+        Keys and values that several heads share travel so, and a gate that scales every channel.
+        Repeated and divided by ``sqrt(g)``, output representations are orthonormal again.
+        """
+        times = torch.bincount(self._sent, minlength=self._U.shape[0])
+        if self.producer.group_count > 1 or times.min() < times.max():
+            raise SVRError(
+                f"{self.name} carries some channels of {self.link.producer!r} more often than "
+                "others, for which no adjacency is defined; leave the map out by exclude="
+                f"{self.link.producer!r}, or give links="
+            )
+        self._U = self._U[self._sent] / float(times[0]) ** 0.5
+        self._sent = torch.arange(len(self._sent))
 
     def _read_flat_features(self) -> None:
         """Turn int64 ``[s, z]`` features of a flattening consumer into a kernel of z positions."""

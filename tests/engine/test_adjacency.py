@@ -383,3 +383,40 @@ class TestRefusals:
             adjacency.dense(), (filters_by_sums(adjacency) ** 2).sum(axis=2), rtol=0, atol=1e-6
         )
         assert repr(adjacency) == "Adjacency(link 'first' -> 'second', svr, 4 x 1)"
+
+
+class TestRepeatedChannels:
+    """Every channel travels twice, as values do that two attention heads share."""
+
+    SENT = every(6).repeat_interleave(2)
+
+    def between(self, seed):
+        first, second = gaussian(6, 9, seed=2 * seed), gaussian(8, 12, seed=2 * seed + 1)
+        return between(first, second, link_of(self.SENT, every(12)))
+
+    def test_against_sums(self):
+        adjacency = self.between(0)
+        dense = adjacency.dense().numpy()
+        u, v = adjacency.producer.U.double(), adjacency.consumer.V.double()
+        for n, m in itertools.product(range(8), range(6)):
+            inner = sum(float(u[k // 2, m] * v[k, n]) for k in range(12))
+            assert dense[n, m] == pytest.approx(inner**2 / 2, abs=1e-6)
+
+    def test_an_entry_reaches_one_and_no_more(self):
+        first = gaussian(6, 9)
+        second = decompose(first).U[self.SENT].T.contiguous()
+        dense = between(first, second, link_of(self.SENT, every(12))).dense()
+        assert float(dense.max()) <= 1 + 1e-5
+        assert float(dense.sum(0).min()) == pytest.approx(1, abs=1e-5)
+
+    def test_gaussian_weights_follow_their_law(self):
+        parts = [self.between(seed) for seed in range(300)]
+        entries = np.concatenate([np.ravel(a.dense().numpy()[:1, :1]) for a in parts])
+        law = parts[0].law
+        assert stats.kstest(entries, lambda a: -np.expm1(law.logsf(a))).pvalue > 1e-3
+        assert parts[0].mean() == pytest.approx(1 / 12)
+
+    def test_unequal_repetition_is_refused(self):
+        sent = torch.tensor([0, 0, 1, 2, 3, 4, 5])
+        with pytest.raises(SVRError, match="some channels of 'first' more often"):
+            between(gaussian(6, 9), gaussian(8, 7), link_of(sent, every(7)))
