@@ -57,19 +57,20 @@ def certify(stack: Array, factors: Factors, *, exact: bool = False, seed: int = 
         images = stack.astype(np.float64) @ inputs / largest
         # One side after the other, so that only one of them stands in memory in float64.
         side = V.astype(np.float64)
-        activations, off_V = side.swapaxes(1, 2) @ inputs, _off_orthogonal(side, neurons)
+        both = side.swapaxes(1, 2) @ np.concatenate([inputs, side @ neurons], axis=2)
+        activations, off_V = both[..., :PROBES], _off(both[..., PROBES:], neurons)
         side = U.astype(np.float64)
-        modelled, off_U = side @ (S.swapaxes(1, 2) * activations), _off_orthogonal(side, neurons)
+        modelled = side @ (S.swapaxes(1, 2) * activations)
+        off_U = _off(side.swapaxes(1, 2) @ (side @ neurons), neurons)
         residual = float(np.linalg.norm(images - modelled)) / _norm(images)
         probes = PROBES
     driver = "+".join(factors.drivers)
     return Certificate(residual, off_U, off_V, driver, probes)
 
 
-def _off_orthogonal(side: NDArray[np.float64], neurons: NDArray[np.float64]) -> float:
-    """``|| side^T side - I ||`` as random vectors see it."""
-    off = side.swapaxes(1, 2) @ (side @ neurons) - neurons
-    return float(np.linalg.norm(off)) / math.sqrt(PROBES)
+def _off(images: NDArray[np.float64], neurons: NDArray[np.float64]) -> float:
+    """How far from the identity a matrix is that gives random vectors these images."""
+    return float(np.linalg.norm(images - neurons)) / math.sqrt(PROBES)
 
 
 def _norm(array: NDArray[np.float64]) -> float:
