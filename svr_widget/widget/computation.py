@@ -73,7 +73,7 @@ class Computation:
         self._started = time.monotonic()
         try:
             self._work(self._report)
-        except BaseException as error:
+        except BaseException as error:  # wait() raises it again
             self._future.set_exception(error)
         else:
             self._future.set_result(None)

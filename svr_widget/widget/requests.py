@@ -23,7 +23,7 @@ def answer(svr: SVR, question: dict[str, Any]) -> tuple[dict[str, Any], list[byt
         if reply["kind"] != "adjacency":
             raise ValueError(f"there is no answer to {reply['kind']!r}")
         return reply, [_adjacency(svr, question)]
-    except Exception as error:
+    except Exception as error:  # the person at the widget has to see it
         return {**reply, "kind": "error", "message": f"{type(error).__name__}: {error}"}, []
 
 

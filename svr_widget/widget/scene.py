@@ -7,7 +7,7 @@ that the threshold moves without the kernel and its counts hold even for edges t
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from svr_widget.engine.significance import MODES, Significance
 from svr_widget.engine.svr import TestKey
 from svr_widget.widget.codec import Array, encode
 
-LAWS: tuple[Kind, ...] = ("exact", "chi2")
+LAWS: tuple[Kind, ...] = get_args(Kind)
 BISECTIONS = 40
 
 

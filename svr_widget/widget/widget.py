@@ -14,10 +14,11 @@ import traitlets as t
 
 from svr_widget.engine import SVR
 from svr_widget.engine.errors import SVRError, ThresholdError, nearest_name
+from svr_widget.engine.nulls import Kind
 from svr_widget.engine.significance import MODES, Mode, check_level
 from svr_widget.widget import front_end, requests
 from svr_widget.widget.computation import Computation, Progress, Report
-from svr_widget.widget.scene import encode_scene
+from svr_widget.widget.scene import LAWS, encode_scene
 
 AT_ONCE_SECONDS = 3.0
 DEFAULT_LEVELS = {"fdr": 0.05, "p": 1e-3, "sigma": 4.0, "bonferroni": 0.05}
@@ -51,7 +52,7 @@ class SVRWidget(anywidget.AnyWidget):
     threshold = t.Float(0.05, help="the level of significance, in its mode's own unit").tag(
         sync=True
     )
-    null = t.Enum(("exact", "chi2"), "exact", help="law of an entry under chance").tag(sync=True)
+    null: t.Enum[Kind] = t.Enum(LAWS, "exact", help="law of an entry under chance").tag(sync=True)
     y_scale = t.Enum(("value", "log", "relative", "rank"), "value").tag(sync=True)
     selected: t.List[Any] = t.List(help="spectral neurons, as (map name, k)").tag(sync=True)
     selected_link: t.List[Any] = t.List(
@@ -236,7 +237,7 @@ class SVRWidget(anywidget.AnyWidget):
         if self._level_given or "threshold" in self._property_lock:
             return
         if self._status["state"] == "ready":
-            tests = self._svr.significance("chi2" if self.null == "chi2" else "exact")
+            tests = self._svr.significance(self.null)
             self.threshold = tests.convert(change["old"], self.threshold, change["new"])
         else:
             self.threshold = DEFAULT_LEVELS[change["new"]]
