@@ -46,12 +46,14 @@ class Network:
         maps: by name, in order of execution.
         links: every link between them.
         notes: what tracing found worth saying.
+        model: the model itself, inside its wrappers; None where only weights were given.
     """
 
     title: str
     maps: Mapping[str, LinearMap]
     links: tuple[Link, ...]
     notes: tuple[str, ...] = ()
+    model: nn.Module | None = None
 
 
 def read_network(
@@ -111,7 +113,7 @@ def _of_model(
         name: linear_map(name, modules[name], inputs.get(name), outputs.get(name), depth[name])
         for name in order
     }
-    return Network(type(model).__name__, _tied(maps, modules), found, notes)
+    return Network(type(model).__name__, _tied(maps, modules), found, notes, model)
 
 
 def _tied(maps: Mapping[str, LinearMap], modules: Mapping[str, nn.Module]) -> dict[str, LinearMap]:

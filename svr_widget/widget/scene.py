@@ -13,9 +13,9 @@ import numpy as np
 
 from svr_widget.engine import SVR
 from svr_widget.engine.adjacency import Edges
+from svr_widget.engine.keys import TestKey
 from svr_widget.engine.nulls import Kind
 from svr_widget.engine.significance import MODES, Significance
-from svr_widget.engine.svr import TestKey
 from svr_widget.widget.codec import Array, encode
 
 LAWS: tuple[Kind, ...] = get_args(Kind)

@@ -9,8 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from svr_widget.engine import SVR
-from svr_widget.engine import svr as svr_module
+from svr_widget.engine import SVR, spectral_graph
 from svr_widget.engine.errors import (
     NoMapsError,
     NonFiniteWeightsError,
@@ -230,8 +229,8 @@ class TestLaziness:
             seen.append(weight.shape)
             return original(weight, *arguments, **keywords)
 
-        original = svr_module.decompose
-        monkeypatch.setattr(svr_module, "decompose", decompose)
+        original = spectral_graph.decompose
+        monkeypatch.setattr(spectral_graph, "decompose", decompose)
         return seen
 
     def test_nothing_is_decomposed_before_it_is_asked_for(self, counted):

@@ -1,0 +1,26 @@
+"""How links are called: the keys of ``SVR.links`` and of the tests of their edges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from svr_widget.engine.links import Link
+
+LinkKey = tuple[str, str] | tuple[str, str, int]
+"""``(producer, consumer)``; further links of the same pair add 1, 2..."""
+
+TestKey = tuple[LinkKey, int]
+"""A link and the index of one of its laws (``Adjacency.laws``), 0 where it has one."""
+
+
+def keyed(links: Iterable[Link]) -> dict[LinkKey, Link]:
+    """Links by their ends; a further link between the same two maps adds a number."""
+    found: dict[LinkKey, Link] = {}
+    for link in links:
+        key: LinkKey = (link.producer, link.consumer)
+        number = 0
+        while key in found:
+            number += 1
+            key = (link.producer, link.consumer, number)
+        found[key] = link
+    return found
