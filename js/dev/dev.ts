@@ -18,7 +18,7 @@ const name = query.get("scene") ?? "trained";
 const theme = query.get("theme") ?? "light";
 document.body.dataset.theme = theme;
 const initial: Partial<Traits> = {
-  y_scale: (query.get("y") ?? "value") as Traits["y_scale"],
+  y_scale: (query.get("y") ?? "linear") as Traits["y_scale"],
   threshold_mode: (query.get("mode") ?? "fdr") as Traits["threshold_mode"],
   threshold: Number(query.get("threshold") ?? 0.05),
   panes: query.get("panes") === "none" ? [] : ["adjacency"],

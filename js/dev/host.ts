@@ -10,7 +10,7 @@ export const DEFAULTS: Traits = {
   threshold_mode: "fdr",
   threshold: 0.05,
   null: "exact",
-  y_scale: "value",
+  y_scale: "linear",
   selected: [],
   selected_link: null,
   panes: ["adjacency"],

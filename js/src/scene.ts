@@ -5,7 +5,7 @@ import { type Bytes, type Container, type Data, decode } from "./codec.js";
 
 export const MODES = ["fdr", "p", "sigma", "bonferroni"] as const;
 export const LAWS = ["exact", "chi2"] as const;
-export const Y_SCALES = ["value", "log", "relative", "rank"] as const;
+export const Y_SCALES = ["linear", "log", "relative", "rank"] as const;
 export type Mode = (typeof MODES)[number];
 export type Law = (typeof LAWS)[number];
 export type YScale = (typeof Y_SCALES)[number];

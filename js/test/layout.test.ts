@@ -14,7 +14,7 @@ const wide = readScene(vgg(3000)) as Scene;
 
 describe("columns", () => {
   it("of a chain stand evenly from margin to margin", () => {
-    expect([...layOut(chain, "value", SIZE, MARGINS).x]).toEqual([60, 300, 540, 780]);
+    expect([...layOut(chain, "linear", SIZE, MARGINS).x]).toEqual([60, 300, 540, 780]);
   });
 
   it("of parallel branches stand side by side, before the next depth", () => {
@@ -24,7 +24,7 @@ describe("columns", () => {
   });
 
   it("keep links apart: lines, arcs and loops", () => {
-    const { shapes } = layOut(branches, "value", SIZE, MARGINS);
+    const { shapes } = layOut(branches, "linear", SIZE, MARGINS);
     const shapeOf = (producer: number, consumer: number) =>
       shapes[
         branches.links.findIndex((at) => at.producer === producer && at.consumer === consumer)
@@ -61,7 +61,7 @@ describe.each(Y_SCALES)("y scale %s", (scale) => {
       for (let at = 1; at < heights.length; at++) {
         expect(heights[at] - heights[at - 1]).toBeGreaterThan(14);
       }
-      if (scale !== "value") continue;
+      if (scale !== "linear") continue;
       for (const { y, label } of layout.ticks) {
         const plain = (y - camera.y) / camera.zoom;
         const bottom = SIZE.height - MARGINS.bottom;
@@ -75,7 +75,7 @@ describe.each(Y_SCALES)("y scale %s", (scale) => {
 
 describe("paths", () => {
   it("begin and end in their neurons, arcs above or, backward, below the straight line", () => {
-    const layout = layOut(branches, "value", SIZE, MARGINS);
+    const layout = layOut(branches, "linear", SIZE, MARGINS);
     const path = createPath();
     branches.links.forEach((link, index) => {
       const edge = link.start;

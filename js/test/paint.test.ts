@@ -11,7 +11,7 @@ const MARGINS = { top: 16, right: 20, bottom: 40, left: 40 };
 
 describe("painting edges", () => {
   const scene = readScene(residual()) as Scene;
-  const layout = layOut(scene, "value", SIZE, MARGINS);
+  const layout = layOut(scene, "linear", SIZE, MARGINS);
   const share = (part: number) => scene.links.map(({ sent }) => Math.round(sent * part));
 
   function paintedBy(...stops: number[]) {

@@ -63,7 +63,7 @@ describe("picking", () => {
   it("takes the strongest of the drawn edges that are about as near as the nearest", () => {
     const random = randomFrom(12);
     for (const scene of scenes) {
-      const layout = layOut(scene, "value", SIZE, MARGINS);
+      const layout = layOut(scene, "linear", SIZE, MARGINS);
       const drawn = scene.links.map(({ sent }) => Math.min(sent, 40));
       let found = 0;
       for (let trial = 0; trial < 40; trial++) {
@@ -91,7 +91,7 @@ describe("picking", () => {
   });
 
   it("between two columns finds their link, and nothing outside all of them", () => {
-    const layout = layOut(scenes[0], "value", SIZE, MARGINS);
+    const layout = layOut(scenes[0], "linear", SIZE, MARGINS);
     expect(pickLink(scenes[0], layout, (layout.x[1] + layout.x[2]) / 2)).toBe(1);
     expect(pickLink(scenes[0], layout, layout.x[0] - 5)).toBeNull();
   });

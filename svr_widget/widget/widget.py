@@ -53,7 +53,9 @@ class SVRWidget(anywidget.AnyWidget):
         sync=True
     )
     null: t.Enum[Kind] = t.Enum(LAWS, "exact", help="law of an entry under chance").tag(sync=True)
-    y_scale = t.Enum(("value", "log", "relative", "rank"), "value").tag(sync=True)
+    y_scale = t.Enum(("linear", "log", "relative", "rank"), "linear", help="the vertical axis").tag(
+        sync=True
+    )
     selected: t.List[Any] = t.List(help="spectral neurons, as (map name, k)").tag(sync=True)
     selected_link: t.List[Any] = t.List(
         None, allow_none=True, help="(producer, consumer) in the adjacency pane"

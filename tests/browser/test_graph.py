@@ -192,7 +192,7 @@ def test_keys_do_not_leak_into_the_notebook(planted: Notebook) -> None:
 def test_y_scales(planted: Notebook) -> None:
     picture = picture_of(planted)
     seen = set()
-    for scale in ("value", "log", "relative", "rank"):
+    for scale in ("linear", "log", "relative", "rank"):
         planted.execute(f"widget.y_scale = {scale!r}")
         expect(planted.page.get_by_label("y scale")).to_have_value(scale)
         picture.settle()
