@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from svr_widget.engine.decompose import Decomposition
+from svr_widget.engine.errors import SVRError
+
 AMBIGUOUS = -1
+GAP = 100.0
+SHARE = 0.95
 
 
-def near_kernels(singular_values: ArrayLike, ratio: float = 100.0) -> list[slice]:
+def near_kernels(singular_values: ArrayLike, ratio: float = GAP) -> list[slice]:
     """Groups of singular values, cut where one falls by more than ``ratio`` to the next.
 
     The first group is what the map works with; each further one is a near-kernel (5.2.1). Exact
@@ -25,13 +31,13 @@ def near_kernels(singular_values: ArrayLike, ratio: float = 100.0) -> list[slice
         Slices that cover ``0 ... M``, in order; none for ``M = 0``.
 
     Raises:
-        ValueError: a ratio of 1 or less, or values that are negative or not descending.
+        SVRError: a ratio of 1 or less, or values that are negative or not descending.
     """
     values = np.asarray(singular_values, dtype=np.float64)
     if ratio <= 1:
-        raise ValueError(f"ratio = {ratio}: a gap is a fall by more than 1")
+        raise SVRError(f"ratio = {ratio}: a gap is a fall by more than 1")
     if values.ndim != 1 or (np.diff(values) > 0).any() or not (values >= 0).all():
-        raise ValueError("singular values must be a descending 1-D array of numbers >= 0")
+        raise SVRError("singular values must be a descending 1-D array of numbers >= 0")
     if not values.size:
         return []
     falls = np.flatnonzero(values[:-1] > ratio * values[1:]) + 1
@@ -39,27 +45,46 @@ def near_kernels(singular_values: ArrayLike, ratio: float = 100.0) -> list[slice
     return [slice(start, stop) for start, stop in pairwise(ends)]
 
 
-def channel_blocks(U: ArrayLike, blocks: list[slice], share: float = 0.95) -> NDArray[np.int64]:
+def block_masses(neurons: Decomposition, blocks: Sequence[slice]) -> NDArray[np.float64]:
+    """How much of each channel's output representations lies in each block (5.2.2, Fig 8).
+
+    Args:
+        neurons: of a map, by either method.
+        blocks: groups of neurons, as ``near_kernels`` gives them.
+
+    Returns:
+        float64 ``[channels, blocks]``: sums of squares over the neurons of a block and the
+        positions of a kernel. A row of all blocks sums to at most the number of positions.
+    """
+    U = neurons.U.numpy()
+    squares = np.square(U, dtype=np.float64).reshape(U.shape[0], -1, U.shape[-1]).sum(axis=1)
+    groups, width = neurons.groups.numpy(), squares.shape[0]
+    masses = np.zeros((neurons.group_count * width, len(blocks)))
+    for place, block in enumerate(blocks):
+        of_group = groups[block]
+        for group in np.unique(of_group):
+            channels = slice(group * width, (group + 1) * width)
+            masses[channels, place] = squares[:, block][:, of_group == group].sum(axis=1)
+    return masses
+
+
+def channel_blocks(masses: ArrayLike, share: float = SHARE) -> NDArray[np.int64]:
     """The block of neurons that each channel belongs to (5.2.2, Fig 8).
 
     Args:
-        U: output representations ``[channels, *kernel, M]``.
-        blocks: groups of neurons, as ``near_kernels`` gives them.
-        share: a channel belongs to a block that holds at least this share of its squares.
+        masses: ``[channels, blocks]``, as ``block_masses`` gives them.
+        share: a channel belongs to a block that holds at least this share of its mass.
 
     Returns:
         int64 ``[channels]``: the index of the block, or ``AMBIGUOUS`` (-1) where no block has the
         share or the channel has no output in any of the neurons.
 
     Raises:
-        ValueError: not ``0.5 < share <= 1``, which only one block can have.
+        SVRError: not ``0.5 < share <= 1``, which only one block can have.
     """
     if not 0.5 < share <= 1:
-        raise ValueError(f"share = {share}: only a share above 0.5, at most 1, names one block")
-    squares = np.square(np.asarray(U, dtype=np.float64))
-    squares = squares.reshape(squares.shape[0], -1, squares.shape[-1]).sum(axis=1)
-    masses = np.stack([squares[:, block].sum(axis=1) for block in blocks], axis=1)
-    total = squares.sum(axis=1)
-    largest = masses.argmax(axis=1)
-    clear = (masses.max(axis=1) >= share * total * (1 - 1e-12)) & (total > 0)
-    return np.where(clear, largest, AMBIGUOUS)
+        raise SVRError(f"share = {share}: only a share above 0.5, at most 1, names one block")
+    held = np.asarray(masses, dtype=np.float64)
+    total = held.sum(axis=1)
+    clear = (held.max(axis=1) >= share * total * (1 - 1e-12)) & (total > 0)
+    return np.where(clear, held.argmax(axis=1), AMBIGUOUS)

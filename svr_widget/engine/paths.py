@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Map = TypeVar("Map", bound=Hashable)
+Neuron = tuple[Map, int]
 
 
 class LinkEvidence(NamedTuple, Generic[Map]):
@@ -31,9 +32,25 @@ class LinkEvidence(NamedTuple, Generic[Map]):
     evidence: Floats
 
 
+class Step(NamedTuple, Generic[Map]):
+    """A neuron on a path and the edge that enters it there.
+
+    Attributes:
+        map: the neuron's map.
+        neuron: its index.
+        link: the place of the edge's link among those given; None at the first neuron.
+        edge: the edge's place in that link; None at the first neuron.
+    """
+
+    map: Map
+    neuron: int
+    link: int | None = None
+    edge: int | None = None
+
+
 def strongest_path(
     neurons: Mapping[Map, int], links: Sequence[LinkEvidence[Map]]
-) -> list[tuple[Map, int]]:
+) -> list[Step[Map]]:
     """The path of significant edges with the most evidence, by dynamic programming.
 
     Evidence is added along the path: log p-values of independent tests add, and unlike weights
@@ -46,36 +63,34 @@ def strongest_path(
         links: the significant edges.
 
     Returns:
-        ``(map, neuron)`` from the first to the last; empty where no edge is significant. Of equal
-        paths the one that was found first in the order of maps and links.
+        The neurons from the first to the last, each with the edge that leads to it; empty where
+        no edge has any evidence. Of equal paths the one that was found first in the order of maps
+        and links.
     """
     order = {name: place for place, name in enumerate(neurons)}
     best = {name: np.zeros(count) for name, count in neurons.items()}
-    origin: dict[tuple[Map, int], tuple[Map, int]] = {}
-    forward = [link for link in links if order[link.producer] < order[link.consumer]]
-    for link in sorted(forward, key=lambda link: order[link.consumer]):
+    origin: dict[Neuron[Map], tuple[Neuron[Map], Step[Map]]] = {}
+    forward = [i for i, link in enumerate(links) if order[link.producer] < order[link.consumer]]
+    for i in sorted(forward, key=lambda i: order[links[i].consumer]):
+        link = links[i]
         reached = best[link.producer][link.m] + link.evidence
-        _extend(link, reached, best[link.consumer], origin)
-    ends = {end: best[end[0]][end[1]] for end in origin}
-    if not ends:
+        for edge in _improving(link, reached, best[link.consumer]):
+            m, n = int(link.m[edge]), int(link.n[edge])
+            best[link.consumer][n] = reached[edge]
+            origin[link.consumer, n] = (link.producer, m), Step(link.consumer, n, i, edge)
+    if not origin:
         return []
-    path = [max(ends, key=lambda end: float(ends[end]))]
-    while path[-1] in origin:
-        path.append(origin[path[-1]])
-    return path[::-1]
+    place = max(origin, key=lambda end: float(best[end[0]][end[1]]))
+    path: list[Step[Map]] = []
+    while place in origin:
+        place, step = origin[place]
+        path.append(step)
+    return [Step(*place), *reversed(path)]
 
 
-def _extend(
-    link: LinkEvidence[Map],
-    reached: Floats,
-    best: Floats,
-    origin: dict[tuple[Map, int], tuple[Map, int]],
-) -> None:
-    """Let each neuron of the consumer take over the best of the edges that enter it."""
+def _improving(link: LinkEvidence[Map], reached: Floats, best: Floats) -> list[int]:
+    """The strongest edge into each of the consumer's neurons, where it beats what is known."""
     strongest = np.lexsort((-reached, link.n))
-    first = np.unique(link.n[strongest], return_index=True)[1]
-    for edge in strongest[first].tolist():
-        n = int(link.n[edge])
-        if reached[edge] > best[n]:
-            best[n] = reached[edge]
-            origin[link.consumer, n] = (link.producer, int(link.m[edge]))
+    first = strongest[np.unique(link.n[strongest], return_index=True)[1]]
+    found: list[int] = first[reached[first] > best[link.n[first]]].tolist()
+    return found

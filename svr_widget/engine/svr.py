@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Unpack
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from svr_widget.engine import tables
+from svr_widget.engine.channels import blocks_of_channels, near_kernel_table
+from svr_widget.engine.near_kernels import GAP, SHARE
 from svr_widget.engine.nulls import Kind
 from svr_widget.engine.spectral_graph import SpectralGraph
+from svr_widget.engine.super_feature import super_feature
+from svr_widget.engine.thresholds import Threshold
 
 
 class SVR(SpectralGraph):
@@ -76,15 +82,74 @@ class SVR(SpectralGraph):
         Raises:
             ThresholdError: the level is out of range, or more than one is given.
         """
-        if p is sigma is fdr is bonferroni is None:
-            fdr = 0.05
-        tests = self.significance(null)
-        cut = tests.cut(
-            p=p, sigma=sigma, fdr=fdr, bonferroni=bonferroni, fdr_method=fdr_method, scope=scope
+        threshold = Threshold(
+            p=p,
+            sigma=sigma,
+            fdr=fdr,
+            bonferroni=bonferroni,
+            fdr_method=fdr_method,
+            scope=scope,
+            null=null,
         )
-        return tables.edges(self, tests, cut)
+        return tables.edges(self, threshold)
 
     def neurons(self) -> pd.DataFrame:
         """Every spectral neuron: map, k, singular_value, intensity, null, cluster."""
         self.compute()
         return tables.neurons(self)
+
+    # Structure.
+
+    def super_feature(self, **threshold: Unpack[Threshold]) -> pd.DataFrame:
+        """The strongest path of significant edges through consecutive links (section 5.1).
+
+        It maximises the sum, over its edges, of the orders of magnitude by which their p-values lie
+        below the threshold. It may start and end at any map; backward links take no part.
+
+        Args:
+            **threshold: as in ``edges``; ``fdr=0.05`` by default.
+
+        Returns:
+            A row for each neuron from the first to the last: map, k, singular_value, and the edge
+            that leads to it, link (a key of ``links``), weight, log10_p (None and NaN in the
+            first row). Empty where nothing is significant.
+
+        Raises:
+            ThresholdError: the level is out of range, or more than one is given.
+        """
+        return super_feature(self, threshold)
+
+    def near_kernels(
+        self, name: str | None = None, *, ratio: float = GAP, share: float = SHARE
+    ) -> pd.DataFrame:
+        """The blocks of neurons between gaps in the singular values (section 5.2).
+
+        Args:
+            name: of a map; all by default.
+            ratio: a block ends where a singular value is more than this many times the next.
+            share: a channel is mapped to the block that holds at least this share of the squares
+                of its output representations, which says nothing about its own strength.
+
+        Returns:
+            A row for each block, the working one (0) first: map, block, start, stop (its neurons),
+            largest, smallest (its singular values), channels (mapped to it) and ambiguous (those
+            that lie in it more than in another, but without the share). Output channels that are
+            in no neuron at all are in neither: see ``dead_channels``.
+
+        Raises:
+            KeyError: there is no such map.
+            SVRError: ``ratio`` or ``share`` is out of range.
+        """
+        return near_kernel_table(self, name, ratio, share)
+
+    def channel_blocks(
+        self, name: str, *, ratio: float = GAP, share: float = SHARE
+    ) -> NDArray[np.int64]:
+        """The block of each output channel of a map (section 5.2.2, Fig 8).
+
+        Arguments and errors as in ``near_kernels``.
+
+        Returns:
+            int64 ``[out]``: the number of its block, -1 where it is mapped to none.
+        """
+        return blocks_of_channels(self, name, ratio, share)

@@ -11,15 +11,17 @@ from numpy.typing import NDArray
 
 from svr_widget.engine.adjacency import Edges
 from svr_widget.engine.keys import LinkKey, TestKey
-from svr_widget.engine.significance import Cut, Significance
+from svr_widget.engine.significance import Significance
 from svr_widget.engine.spectral_graph import SpectralGraph
+from svr_widget.engine.thresholds import Threshold, cut_of
 
 Array = NDArray[Any]
 
 
-def edges(graph: SpectralGraph, tests: Significance[TestKey], cut: Cut[TestKey]) -> pd.DataFrame:
-    """The edges that are significant at a cut, strongest first; columns as in ``SVR.edges``."""
-    found = [_edges_of(graph, key, tests, cut.weight) for key in graph.links]
+def edges(graph: SpectralGraph, threshold: Threshold) -> pd.DataFrame:
+    """The significant edges, strongest first; columns as in ``SVR.edges``."""
+    tests, cut = cut_of(graph, threshold)
+    found = [edges_of(graph, key, tests, cut.weight) for key in graph.links]
     every = pd.DataFrame(
         {
             "producer": _repeated([key[0] for key in graph.links], found),
@@ -33,13 +35,20 @@ def edges(graph: SpectralGraph, tests: Significance[TestKey], cut: Cut[TestKey])
     return every.sort_values("weight", ascending=False, kind="stable", ignore_index=True)
 
 
-def _edges_of(
+def edges_of(
     graph: SpectralGraph,
     key: LinkKey,
     tests: Significance[TestKey],
     weights: Mapping[TestKey, float],
 ) -> tuple[Edges, NDArray[np.float64]]:
-    """The edges of one link that reach the weight given for their law, and their log10 p."""
+    """The edges of one link that reach the weight given for their law, and their log10 p.
+
+    Args:
+        graph: whose link it is.
+        key: of the link.
+        tests: the tests of the whole graph.
+        weights: the least weight for each law, as ``Cut.weight`` has it.
+    """
     adjacency = graph.adjacency(key)
     parts = range(len(adjacency.laws))
     edges = adjacency.above([weights[key, part] for part in parts])

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from svr_widget.engine.paths import LinkEvidence, strongest_path
+from svr_widget.engine.paths import LinkEvidence, Step, strongest_path
 
 NEURONS = {"a": 4, "b": 3, "c": 5, "d": 2}
 ENDS = [("a", "b"), ("b", "c"), ("a", "c"), ("c", "d"), ("b", "d"), ("a", "b"), ("d", "b")]
@@ -20,6 +20,10 @@ def random_links(rng: np.random.Generator, density: float) -> list[LinkEvidence[
         m, n = np.nonzero(rng.random((NEURONS[producer], NEURONS[consumer])) < density)
         links.append(LinkEvidence(producer, consumer, m, n, rng.exponential(size=m.size)))
     return links
+
+
+def neurons_of(path: list[Step[str]]) -> tuple[tuple[str, int], ...]:
+    return tuple((step.map, step.neuron) for step in path)
 
 
 def every_path(links: list[LinkEvidence[str]]) -> dict[tuple[tuple[str, int], ...], float]:
@@ -53,7 +57,17 @@ def test_no_path_has_more_evidence(seed: int, density: float) -> None:
     if not paths:
         assert strongest == []
         return
-    assert paths[tuple(strongest)] == pytest.approx(max(paths.values()))
+    assert paths[neurons_of(strongest)] == pytest.approx(max(paths.values()))
+    edges = [(step.link, step.edge) for step in strongest[1:]]
+    assert sum(links[link].evidence[edge] for link, edge in edges) == pytest.approx(
+        max(paths.values())
+    )
+    for before, (step, (link, edge)) in zip(
+        strongest[:-1], zip(strongest[1:], edges, strict=True), strict=True
+    ):
+        at = links[link]
+        assert (at.producer, at.m[edge]) == (before.map, before.neuron)
+        assert (at.consumer, at.n[edge]) == (step.map, step.neuron)
 
 
 def test_a_strong_chain_is_found_whatever_stands_beside_it() -> None:
@@ -63,7 +77,7 @@ def test_a_strong_chain_is_found_whatever_stands_beside_it() -> None:
     for (producer, m), (consumer, n) in pairwise(chain):
         strong = LinkEvidence(producer, consumer, np.array([m]), np.array([n]), np.array([50.0]))
         links.append(strong)
-    assert strongest_path(NEURONS, links) == chain
+    assert neurons_of(strongest_path(NEURONS, links)) == tuple(chain)
 
 
 def test_without_edges_there_is_no_path() -> None:

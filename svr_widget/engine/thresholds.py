@@ -1,0 +1,45 @@
+"""The keywords that choose a threshold, alike wherever edges are asked for."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from svr_widget.engine.errors import nearest_name
+from svr_widget.engine.keys import TestKey
+from svr_widget.engine.nulls import Kind
+from svr_widget.engine.significance import MODES, Cut, FdrMethod, Scope, Significance
+from svr_widget.engine.spectral_graph import SpectralGraph
+
+DEFAULT_FDR = 0.05
+
+
+class Threshold(TypedDict, total=False):
+    """The keywords of ``SVR.edges``, which says what they mean."""
+
+    p: float | None
+    sigma: float | None
+    fdr: float | None
+    bonferroni: float | None
+    fdr_method: FdrMethod
+    scope: Scope
+    null: Kind | None
+
+
+def cut_of(
+    graph: SpectralGraph, threshold: Threshold
+) -> tuple[Significance[TestKey], Cut[TestKey]]:
+    """The tests of a graph and the cut that a threshold makes; ``fdr=0.05`` where none is given.
+
+    Raises:
+        ThresholdError: the level is out of range, or more than one is given.
+        TypeError: an unknown keyword.
+    """
+    for name in threshold:
+        if name not in Threshold.__annotations__:
+            known = Threshold.__annotations__
+            raise TypeError(f"unexpected keyword {name!r}{nearest_name(name, known)}")
+    if all(threshold.get(mode) is None for mode in MODES):
+        threshold = {**threshold, "fdr": DEFAULT_FDR}
+    tests = graph.significance(threshold.get("null"))
+    level = {name: value for name, value in threshold.items() if name != "null"}
+    return tests, tests.cut(**level)  # type: ignore[arg-type]
