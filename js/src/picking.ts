@@ -123,7 +123,7 @@ function distanceTo({ points, length }: Path, x: number, y: number): number {
 }
 
 /** The first index in [low, high) whose value is at least `limit`, in ascending values. */
-function lowerBound(values: Float64Array, low: number, high: number, limit: number): number {
+export function lowerBound(values: Float64Array, low: number, high: number, limit: number): number {
   let from = low;
   let to = high;
   while (from < to) {
