@@ -17,7 +17,7 @@ export interface Palette {
 }
 
 /** Even the weakest edge that is drawn can be seen where it is alone. */
-const FAINTEST = 0.12;
+export const FAINTEST = 0.12;
 const STRONGEST = 0.94;
 /** Weights are at most 1: a network without strong edges looks paler than one that has them. */
 const LEAST_FULL_WEIGHT = 0.5;
@@ -32,9 +32,9 @@ export const NEURON_RADIUS = 3;
 const NULL_RADIUS = 2;
 
 /** The opacity of one edge alone. */
-export function edgeAlpha(weight: number, largest: number): number {
+export function edgeAlpha(weight: number, largest: number, faintest = FAINTEST): number {
   const full = Math.max(largest, LEAST_FULL_WEIGHT);
-  return FAINTEST + (STRONGEST - FAINTEST) * Math.min(1, weight / full) ** 0.8;
+  return faintest + (STRONGEST - faintest) * Math.min(1, weight / full) ** 0.8;
 }
 
 /** Edges of a link that are painted before the next link has its turn. */
@@ -48,6 +48,12 @@ export interface EdgePainter {
    * pause there and show what there is, or leave it and go on towards other numbers.
    */
   towards(drawn: ArrayLike<number>): Generator<void, void, void>;
+}
+
+export interface EdgeChoice {
+  /** Only edges that begin or end in a neuron with a 1 here are painted. */
+  readonly only?: Uint8Array | null;
+  readonly faintest?: number;
 }
 
 interface LinkInk {
@@ -75,6 +81,7 @@ export function createEdgePainter(
   layout: Layout,
   ratio: number,
   target: Accumulator,
+  { only = null, faintest = FAINTEST }: EdgeChoice = {},
 ): EdgePainter {
   target.depth.fill(0);
   const thickness = Math.max(1, Math.round(ratio));
@@ -90,9 +97,16 @@ export function createEdgePainter(
     crowd: 0,
   }));
 
+  const isChosen = ({ index }: LinkInk, edge: number) => {
+    const { producer, consumer } = scene.links[index];
+    const m = scene.maps[producer].start + scene.edgeM[edge];
+    const n = scene.maps[consumer].start + scene.edgeN[edge];
+    return only === null || only[m] !== 0 || only[n] !== 0;
+  };
   const depthOf = (link: LinkInk, edge: number) => {
     if (edge === link.start + link.known) {
-      const alone = opticalDepth(edgeAlpha(scene.edgeWeight[edge], scene.largestWeight));
+      const alpha = edgeAlpha(scene.edgeWeight[edge], scene.largestWeight, faintest);
+      const alone = isChosen(link, edge) ? opticalDepth(alpha) : 0;
       depths[edge] = alone * Math.max(LEAST_SHARE, CROWD / (CROWD + link.crowd));
       link.crowd += alone / link.band;
       link.known++;
@@ -101,6 +115,7 @@ export function createEdgePainter(
   };
   const paint = (link: LinkInk, edge: number, sign: 1 | -1) => {
     const depth = sign * depthOf(link, edge);
+    if (depth === 0) return;
     const width = thickness + (scene.edgeWeight[edge] >= HEAVY ? 1 : 0);
     tracePath(scene, layout, link.index, scene.edgeM[edge], scene.edgeN[edge], path);
     const { points, length } = path;

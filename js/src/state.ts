@@ -5,6 +5,7 @@
 import { batch, computed, type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
 import type { Host, PublicTraits, Status, Traits } from "./host.js";
 import { type Camera, WHOLE } from "./layout.js";
+import { type Lit, litBy, maskOf } from "./lit.js";
 import type { Neuron } from "./picking.js";
 import { type Law, type Mode, readScene, type Scene } from "./scene.js";
 import { type Cut, convert, cutAtLevel } from "./threshold.js";
@@ -90,6 +91,17 @@ export function createState(host: Host, abort: AbortSignal) {
     return neurons;
   });
 
+  /** 1 at each selected neuron, and what lights up for them; null where nothing is selected. */
+  const selectedMask = computed<Uint8Array | null>(() => {
+    const { value } = scene;
+    return value && selected.value.length > 0 ? maskOf(value, selected.value) : null;
+  });
+  const lit = computed<Lit | null>(() => {
+    const { value } = scene;
+    if (!value || !cut.value || !selectedMask.value) return null;
+    return litBy(value, cut.value, selected.value, selectedMask.value);
+  });
+
   /** The link in the adjacency pane: the chosen one, else the first. */
   const link = computed<number | null>(() => {
     const links = scene.value?.links ?? [];
@@ -138,6 +150,8 @@ export function createState(host: Host, abort: AbortSignal) {
     cut,
     link,
     selectedNeurons: selected,
+    selectedMask,
+    lit,
     setLevel: (level: number) => change({ threshold: level }),
     setLaw: (law: Law) => change({ null: law }),
     /** Changes the mode and converts the level, so that about the same edges stay. */
@@ -172,5 +186,3 @@ export function createState(host: Host, abort: AbortSignal) {
     },
   };
 }
-
-export const sameNeuron = (a: Neuron, b: Neuron) => a.map === b.map && a.k === b.k;

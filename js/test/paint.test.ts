@@ -3,7 +3,7 @@ import { residual } from "../dev/networks.js";
 import { internalWords } from "../src/adjacency.js";
 import { layOut } from "../src/layout.js";
 import { createEdgePainter } from "../src/paint.js";
-import { createAccumulator } from "../src/raster.js";
+import { createAccumulator, depthAt } from "../src/raster.js";
 import { readScene, type Scene } from "../src/scene.js";
 
 const SIZE = { width: 300, height: 200 };
@@ -38,6 +38,30 @@ describe("painting edges", () => {
     painter.towards(share(1)).next();
     for (const _ of painter.towards(share(0.4)));
     expect(target.depth).toEqual(paintedBy(0.4));
+  });
+
+  it("of some neurons only is what those edges alone leave", () => {
+    const only = new Uint8Array(scene.singularValue.length);
+    only[scene.maps[4].start + 1] = 1;
+    const target = createAccumulator(SIZE.width, SIZE.height);
+    const painter = createEdgePainter(scene, layout, 1, target, { only });
+    for (const _ of painter.towards(share(0.5)));
+    // Ink in the gaps beside map 4 and on the arcs that leave it, none before any of its links.
+    const lit = (from: number, to: number) =>
+      Array.from({ length: SIZE.height }, (_, y) => y).some((y) =>
+        Array.from({ length: Math.round(to - from) }, (_, x) => Math.round(from) + x).some(
+          (x) => depthAt(target, x, y) > 0,
+        ),
+      );
+    const { x } = layout;
+    const from = Math.min(
+      ...scene.links.filter((at) => at.consumer === 4).map((at) => x[at.producer]),
+    );
+    expect(lit(0, from - 2)).toBe(false);
+    expect(lit(from + 2, x[4] - 2)).toBe(true);
+    expect(lit(x[4] + 2, x[4] + 8)).toBe(true);
+    for (const _ of painter.towards(share(0)));
+    expect(target.depth.every((depth) => depth === 0)).toBe(true);
   });
 });
 

@@ -1,7 +1,8 @@
-// What the pointer is over and what is selected, drawn in the accent colour above the picture.
+// What the pointer or the keyboard is at, drawn in the accent colour above the picture.
 
 import { computed, type ReadonlySignal } from "@preact/signals-core";
 import type { Layout } from "../layout.js";
+import { incidentEdges } from "../lit.js";
 import { css, kindColour, mix, NEURON_RADIUS } from "../paint.js";
 import { createPath, tracePath } from "../paths.js";
 import type { Edge, Neuron } from "../picking.js";
@@ -13,7 +14,7 @@ import { endsOf } from "./pointer.js";
 import type { Stage } from "./stage.js";
 import { oncePerFrame, type View } from "./view.js";
 
-export interface Lit {
+export interface Hovered {
   readonly neurons: readonly Neuron[];
   readonly edges: readonly Edge[];
 }
@@ -21,10 +22,10 @@ export interface Lit {
 export interface Highlights {
   readonly canvas: HTMLCanvasElement;
   /** What the pointer or the keyboard is at, with the edges that light up for it. */
-  readonly hovered: ReadonlySignal<Lit>;
+  readonly hovered: ReadonlySignal<Hovered>;
 }
 
-const NOTHING: Lit = { neurons: [], edges: [] };
+const NOTHING: Hovered = { neurons: [], edges: [] };
 
 export function highlights(view: View, stage: Stage): Highlights {
   const { state } = view;
@@ -32,20 +33,12 @@ export function highlights(view: View, stage: Stage): Highlights {
   const context = canvas.getContext("2d");
   if (!context) throw new Error("this browser gives no 2D canvas");
 
-  const hovered = computed<Lit>(() => {
+  const hovered = computed<Hovered>(() => {
     const scene = state.scene.value;
     const cut = state.cut.value;
     const hover = state.hover.value;
-    return scene && cut && hover ? litBy(scene, cut, hover) : NOTHING;
+    return scene && cut && hover ? litByHover(scene, cut, hover) : NOTHING;
   });
-  const selected = computed<Lit>(() => {
-    const scene = state.scene.value;
-    const cut = state.cut.value;
-    const neurons = state.selectedNeurons.value;
-    if (!scene || !cut || neurons.length === 0) return NOTHING;
-    return { neurons, edges: incidentEdges(scene, cut, neurons) };
-  });
-
   const draw = oncePerFrame(view, () => {
     const scene = state.scene.peek();
     const layout = stage.layout.peek();
@@ -62,26 +55,25 @@ export function highlights(view: View, stage: Stage): Highlights {
     if (!scene || !layout || !palette) return;
     const accent = css(palette.accent);
     context.strokeStyle = accent;
-    for (const { neurons, edges } of [selected.peek(), hovered.peek()]) {
-      strokeEdges(context, scene, layout, edges);
-      for (const neuron of neurons) {
-        const { start, kind } = scene.maps[neuron.map];
-        const x = layout.x[neuron.map];
-        const y = layout.y[start + neuron.k];
-        const hue = kindColour(palette, kind);
-        circle(context, x, y, NEURON_RADIUS + 3);
-        context.fillStyle = css(palette.paper);
-        context.fill();
-        context.lineWidth = 2;
-        context.stroke();
-        circle(context, x, y, NEURON_RADIUS);
-        context.fillStyle = css(mix(palette.neutral, hue, scene.intensity[start + neuron.k]));
-        context.fill();
-      }
+    const { neurons, edges } = hovered.peek();
+    strokeEdges(context, scene, layout, edges);
+    for (const neuron of neurons) {
+      const { start, kind } = scene.maps[neuron.map];
+      const x = layout.x[neuron.map];
+      const y = layout.y[start + neuron.k];
+      const hue = kindColour(palette, kind);
+      circle(context, x, y, NEURON_RADIUS + 3);
+      context.fillStyle = css(palette.paper);
+      context.fill();
+      context.lineWidth = 2;
+      context.stroke();
+      circle(context, x, y, NEURON_RADIUS);
+      context.fillStyle = css(mix(palette.neutral, hue, scene.intensity[start + neuron.k]));
+      context.fill();
     }
   });
   view.watch(() => {
-    for (const cause of [hovered, selected, stage.layout, stage.ratio, stage.appearances]) {
+    for (const cause of [hovered, stage.layout, stage.ratio, stage.appearances]) {
       cause.value;
     }
     view.palette.value;
@@ -90,29 +82,12 @@ export function highlights(view: View, stage: Stage): Highlights {
   return { canvas, hovered };
 }
 
-function litBy(scene: Scene, cut: Cut, hover: Hover): Lit {
+function litByHover(scene: Scene, cut: Cut, hover: Hover): Hovered {
   if (hover.kind === "neuron") {
     return { neurons: [hover.neuron], edges: incidentEdges(scene, cut, [hover.neuron]) };
   }
   const { link, m, n, edge } = hover;
   return { neurons: endsOf(scene, hover), edges: [{ link, m, n, edge: edge ?? -1 }] };
-}
-
-/** The drawn edges that begin or end in one of the neurons, strong ones first within each link. */
-export function incidentEdges(scene: Scene, cut: Cut, neurons: readonly Neuron[]): Edge[] {
-  const ends = neurons.map(({ map, k }) => ({ map, k }));
-  const edges: Edge[] = [];
-  scene.links.forEach(({ producer, consumer, start }, link) => {
-    const out = new Set(ends.filter(({ map }) => map === producer).map(({ k }) => k));
-    const into = new Set(ends.filter(({ map }) => map === consumer).map(({ k }) => k));
-    if (out.size === 0 && into.size === 0) return;
-    for (let edge = start; edge < start + cut.drawnPerLink[link]; edge++) {
-      const m = scene.edgeM[edge];
-      const n = scene.edgeN[edge];
-      if (out.has(m) || into.has(n)) edges.push({ link, m, n, edge });
-    }
-  });
-  return edges;
 }
 
 /** Strokes edges in a few passes, each with the opacity of its share of weights. */

@@ -3,7 +3,8 @@
 import { type Camera, MAX_ZOOM } from "../layout.js";
 import { type Edge, type Neuron, pickEdge, pickLink, pickNeuron } from "../picking.js";
 import type { Scene } from "../scene.js";
-import { type Hover, sameNeuron } from "../state.js";
+import { joined } from "../selection.js";
+import type { Hover } from "../state.js";
 import type { Stage } from "./stage.js";
 import { oncePerFrame, type View } from "./view.js";
 
@@ -134,15 +135,6 @@ export function endsOf(scene: Scene, { link, m, n }: Omit<Edge, "edge">): Neuron
 }
 
 /** Selects neurons; with `add` beside those that are, or off where they already are. */
-export function select(view: View, neurons: readonly Neuron[], add: boolean): void {
-  const { state } = view;
-  const before = state.selectedNeurons.peek();
-  const isSelected = (neuron: Neuron) => before.some((other) => sameNeuron(other, neuron));
-  if (!add) {
-    state.select(neurons);
-  } else if (neurons.every(isSelected)) {
-    state.select(before.filter((other) => !neurons.some((neuron) => sameNeuron(neuron, other))));
-  } else {
-    state.select([...before, ...neurons.filter((neuron) => !isSelected(neuron))]);
-  }
+export function select({ state }: View, neurons: readonly Neuron[], add: boolean): void {
+  state.select(joined(state.selectedNeurons.peek(), neurons, add ? "toggle" : "replace"));
 }

@@ -8,7 +8,7 @@ import type { Scene } from "../scene.js";
 import type { Hover } from "../state.js";
 import type { Cut } from "../threshold.js";
 import { type Child, fill, h, nameOf } from "./dom.js";
-import type { Highlights, Lit } from "./highlights.js";
+import type { Highlights, Hovered } from "./highlights.js";
 import { AXIS_WIDTH, type Stage } from "./stage.js";
 import type { View } from "./view.js";
 
@@ -33,7 +33,7 @@ export function tooltip(view: View, stage: Stage, { hovered }: Highlights): HTML
   return tip;
 }
 
-function wordsFor(scene: Scene, cut: Cut, hover: Hover, lit: Lit): Child[] {
+function wordsFor(scene: Scene, cut: Cut, hover: Hover, lit: Hovered): Child[] {
   return hover.kind === "neuron"
     ? aboutNeuron(scene, cut, hover.neuron, lit.edges)
     : aboutEdge(scene, cut, hover);
@@ -130,7 +130,7 @@ const fact = (label: string, value: string) =>
 function surroundings(
   scene: Scene,
   stage: Stage,
-  { neurons, edges }: Lit,
+  { neurons, edges }: Hovered,
 ): { anchors: Point[]; obstacles: Point[] } {
   const layout = stage.layout.peek();
   const obstacles: Point[] = [];
