@@ -40,6 +40,9 @@ class LinearMap:
         depth: column of the map in the link graph.
         tied_to: an earlier map that uses the same parameter; ``weight`` is then a view of its
             weight, transposed where this map uses it so (an embedding and its output head).
+        input_layout: where the module reads flattened channels x positions: which flat feature
+            is which entry of ``weight``'s input side.
+        output_layout: the same for a module whose output is unflattened.
     """
 
     name: str
@@ -48,6 +51,8 @@ class LinearMap:
     groups: int = 1
     depth: int = 0
     tied_to: str | None = None
+    input_layout: Layout | None = None
+    output_layout: Layout | None = None
 
     @property
     def out_channels(self) -> int:
@@ -319,7 +324,15 @@ def map_of(
         weight = by_channel.reshape(*by_channel.shape[:2], *output_layout.kernel)
         kind = "transposed convolution"
     owned = torch.empty(weight.shape, dtype=weight.dtype).copy_(weight)
-    return LinearMap(name, kind, owned, groups, depth)
+    return LinearMap(
+        name,
+        kind,
+        owned,
+        groups,
+        depth,
+        input_layout=input_layout,
+        output_layout=output_layout,
+    )
 
 
 def _grid(layout: Layout) -> str:

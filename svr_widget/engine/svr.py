@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal, Unpack
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal, Unpack, overload
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from torch import Tensor
 
-from svr_widget.engine import tables
+from svr_widget.engine import activations, tables
 from svr_widget.engine.channels import blocks_of_channels, near_kernel_table
+from svr_widget.engine.decompose import Flattening
 from svr_widget.engine.near_kernels import GAP, SHARE
 from svr_widget.engine.nulls import Kind
 from svr_widget.engine.spectral_graph import SpectralGraph
@@ -153,3 +156,74 @@ class SVR(SpectralGraph):
             int64 ``[out]``: the number of its block, -1 where it is mapped to none.
         """
         return blocks_of_channels(self, name, ratio, share)
+
+    # Data run through the model.
+
+    @overload  # a tuple is one batch, though it is iterable too
+    def spectral_activations(  # type: ignore[overload-overlap]
+        self,
+        inputs: Tensor | NDArray[Any] | tuple[Any, ...] | Mapping[str, Any],
+        maps: activations.Maps | None = None,
+        neurons: activations.Neurons | None = None,
+        method: Flattening | None = None,
+    ) -> dict[str, Tensor]: ...
+
+    @overload
+    def spectral_activations(
+        self,
+        inputs: Iterable[Any],
+        maps: activations.Maps | None = None,
+        neurons: activations.Neurons | None = None,
+        method: Flattening | None = None,
+    ) -> Iterator[dict[str, Tensor]]: ...
+
+    def spectral_activations(
+        self,
+        inputs: Any,
+        maps: activations.Maps | None = None,
+        neurons: activations.Neurons | None = None,
+        method: Flattening | None = None,
+    ) -> dict[str, Tensor] | Iterator[dict[str, Tensor]]:
+        """What each map reads, filtered by its ``V``: ``Y = V^T psi(X)`` (sections 2.2 and 4.1).
+
+        For a convolution the images of section 5.1, filtered with its own stride, padding,
+        dilation and groups; the map's output without its bias is ``U diag(S) Y``. By the co-SVR
+        ``V`` combines the channels of the input before the kernel, and ``U`` are the filters that
+        turn ``diag(S) Y`` into the output (section 4.4). A linear layer that reads flattened
+        channels x positions gives one number a neuron, by the co-SVR an image; one whose output is
+        unflattened gives an image, by the co-SVR a number. An embedding reads one-hot vectors.
+
+        The model is run as it is now, in evaluation mode and without gradients, all maps in one
+        forward pass a batch, and comes back untouched. ``V`` is from when this SVR was made.
+
+        Args:
+            inputs: what the model is called with: a tensor or array, a tuple of positional or a
+                mapping of keyword arguments; it is brought to the model's device and precision. A
+                ``DataLoader`` or any other iterable (a list, too) gives batches: tensors,
+                mappings, or tuples and lists, of which the model gets as many leading entries as
+                ``forward`` has parameters without a default, at least one; what follows are
+                labels.
+            maps: names, or one name; by default all.
+            neurons: which neurons of every map, or of each by its name: an index, several, or a
+                slice; -1 is the last, ``slice(100)`` the first 100 as far as there are. By
+                default all. A mapping also chooses the maps where ``maps`` does not.
+            method: ``"svr"`` or ``"cosvr"``; by default this SVR's.
+
+        Returns:
+            For each map, in order of execution, ``[batch, neurons, *positions]``, neurons in the
+            order asked for, on the model's device, float64 where the model computes in it, else
+            float32. The batch is the first dimension of what the map reads, positions are all
+            between that and the channels (``[batch, token, channel]`` gives ``[batch, neuron,
+            token]``), or those of a layout.
+            The second call of a map in one forward pass is named ``"name (call 2)"``, and so on.
+            For an iterable of batches an iterator of such dictionaries, which holds one at a time.
+
+            A map that the input does not reach, or whose module is not called as such, is left
+            out with a warning.
+
+        Raises:
+            SVRError: the SVR is of bare weights; there is no such map or neuron; or a map asked
+                for by name is not called.
+            TypeError: the inputs are of another kind.
+        """
+        return activations.spectral_activations(self, inputs, maps, neurons, method)

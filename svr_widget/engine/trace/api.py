@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import nn
 
 from svr_widget.engine.errors import NoMapsError, SVRError, TraceError
@@ -16,6 +14,7 @@ from svr_widget.engine.trace.dispatch import run
 from svr_widget.engine.trace.example import Example, examples
 from svr_widget.engine.trace.exported import Walk, export, quiet
 from svr_widget.engine.trace.interpreter import Interpreter
+from svr_widget.engine.untouched import untouched
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,48 +140,6 @@ def _failure(model: nn.Module, failures: Mapping[Example, Exception]) -> str:
         "Pass example_inputs=..., or the links by hand: "
         'links=[("producer", "consumer"), ...].'
     )
-
-
-@contextmanager
-def untouched(model: nn.Module) -> Iterator[None]:
-    """The model in evaluation mode; afterwards every module's mode is as before."""
-    modes = [(module, module.training) for module in model.modules()]
-    attributes = [(module, _attributes(module)) for module in model.modules()]
-    fast_path = torch.backends.mha.get_fastpath_enabled()
-    model.eval()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with torch.compiler.set_stance("force_eager"):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast_path)
-        for module, before in attributes:
-            _restore(module, before)
-        for module, mode in modes:
-            module.training = mode
-
-
-def _attributes(module: nn.Module) -> dict[str, Any]:
-    return {
-        name: dict(value) if isinstance(value, dict) else value
-        for name, value in vars(module).items()
-    }
-
-
-def _restore(module: nn.Module, before: Mapping[str, Any]) -> None:
-    """Undo what a forward pass assigned to the module; its dictionaries keep their identity."""
-    now = vars(module)
-    for name in [name for name in now if name not in before]:
-        del now[name]
-    for name, value in before.items():
-        if isinstance(value, dict) and isinstance(now.get(name), dict):
-            current = now[name]
-            same = list(current) == list(value) and all(current[k] is value[k] for k in value)
-            if not same and not name.endswith("_hooks"):
-                now[name].clear()
-                now[name].update(value)
-        else:
-            now[name] = value
 
 
 def depths(links: Sequence[Link], order: Sequence[str]) -> dict[str, int]:

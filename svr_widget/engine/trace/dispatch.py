@@ -168,7 +168,7 @@ def run(
     kwargs: Mapping[str, Any],
     values: bool = False,
 ) -> list[str]:
-    """One forward pass, interpreted as it runs; buffers and seeds are restored.
+    """One forward pass, interpreted as it runs.
 
     Args:
         model: the network, in evaluation mode.
@@ -188,14 +188,8 @@ def run(
     for leaf in tree_leaves((args, dict(kwargs))):
         if isinstance(leaf, Tensor):
             mode.attach(leaf, Flow(tuple(leaf.shape), data=True, value=leaf.detach))
-    kept = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
-    try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad(), following(model, mode), mode:
-            model(*args, **kwargs)
-    finally:
-        with torch.no_grad():
-            for buffer, before in kept:
-                buffer.copy_(before)
+    with torch.no_grad(), following(model, mode), mode:
+        model(*args, **kwargs)
     strangers = [
         f"{where!r} reads a tensor that no operator made: if it was computed from a map's output "
         "outside of PyTorch, links are missing"

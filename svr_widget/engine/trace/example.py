@@ -38,7 +38,7 @@ def examples(model: nn.Module, modules: Mapping[str, nn.Module], given: Any) -> 
     """Inputs to try, best first; only the caller's own where there is one."""
     extra = _no_cache(model)
     if given is not None:
-        yield _given(given, extra)
+        yield given_example(model, given)
         return
     dummy = getattr(model, "dummy_inputs", None)
     if isinstance(dummy, Mapping):
@@ -48,7 +48,9 @@ def examples(model: nn.Module, modules: Mapping[str, nn.Module], given: Any) -> 
         yield Example((value,), extra, f"example input tried from the first map: {shape}")
 
 
-def _given(given: Any, extra: Mapping[str, Any]) -> Example:
+def given_example(model: nn.Module, given: Any) -> Example:
+    """The caller's own input: a tensor, a tuple of positional or a mapping of keyword arguments."""
+    extra = _no_cache(model)
     if isinstance(given, Mapping):
         return Example((), {**extra, **given})
     if isinstance(given, (tuple, list)):
