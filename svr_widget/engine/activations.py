@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 from svr_widget.engine.decompose import Flattening, check_method
 from svr_widget.engine.errors import SVRError, nearest_name
 from svr_widget.engine.maps import LinearMap
+from svr_widget.engine.parts import Part
 from svr_widget.engine.reading import of_batch, placed_example, read_along
 from svr_widget.engine.spectral_filter import SpectralFilter, position_dims
 from svr_widget.engine.spectral_graph import SpectralGraph
@@ -115,7 +116,8 @@ class Filters:
             name: _neurons(graph.maps[name], _of_map(neurons, name), self.method, graph.rank)
             for name in names
         }
-        self.modules = {name: graph.model.get_submodule(name) for name in names}
+        parts = {name: graph.parts[name] for name in names}
+        self.modules = {name: part.module for name, part in parts.items() if _is_called(part)}
         self._made: dict[str, SpectralFilter] = {}
 
     def __getitem__(self, name: str) -> SpectralFilter:
@@ -140,16 +142,22 @@ class Filters:
 
     def check_reached(self, reached: Collection[str]) -> None:
         """Say which maps a forward pass did not call: raise where they were asked for by name."""
-        missing = [name for name in self.modules if name not in reached]
+        missing = [name for name in self._chosen if name not in reached]
         if not missing:
             return
         said = (
-            f"{', '.join(map(repr, missing))}: not called as a module by this input (unused, or "
-            "its weight is used by another module), so what it reads is not known"
+            f"{', '.join(map(repr, missing))}: not called as a module by this input (unused, one "
+            "of several maps of a module, an EmbeddingBag, or its weight is used by another "
+            "module), so what it reads is not known"
         )
         if self._named:
             raise SVRError(said)
         warnings.warn(said, stacklevel=2)
+
+
+def _is_called(part: Part) -> bool:
+    """Whether the map reads what its module is called with."""
+    return not part.suffix and not isinstance(part.module, nn.EmbeddingBag)
 
 
 def _names(graph: SpectralGraph, maps: Maps | None, neurons: Neurons | None) -> list[str]:

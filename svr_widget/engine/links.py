@@ -36,7 +36,7 @@ class Link:
             (all kernel positions each); or int64 ``[s, z]``, flat input features, where the
             consumer's input mixes channels of different extent and so has no one kernel.
         through: what stands on the link, in order: ``"relu"``, ``"batch_norm (bn1)"``, ``"mul"``...
-        backward: the link runs against the order of depth (recurrence, a module used twice).
+        backward: the link closes a cycle (recurrence, a module used twice); depth ignores it.
     """
 
     producer: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -18,19 +18,13 @@ from svr_widget.engine.errors import (
     WidthMismatchError,
     nearest_name,
 )
+from svr_widget.engine.finding import Globs, Selection, find_parts, unwrap
 from svr_widget.engine.links import Layout, Link
-from svr_widget.engine.maps import (
-    LinearMap,
-    Selection,
-    find_map_modules,
-    linear_map,
-    map_of,
-    unwrap,
-)
-from svr_widget.engine.trace import depths, links_from_pairs, trace
+from svr_widget.engine.maps import LinearMap, linear_map, map_of
+from svr_widget.engine.parts import Part
+from svr_widget.engine.trace import depths, directed, links_from_pairs, trace
 from svr_widget.engine.weights import floating
 
-Globs = str | Iterable[str] | None
 Links = Iterable[tuple[str, str] | Link]
 
 # Entries of a state dict that a weight is computed from: their own values are not the weight.
@@ -47,6 +41,7 @@ class Network:
         links: every link between them.
         notes: what tracing found worth saying.
         model: the model itself, inside its wrappers; None where only weights were given.
+        parts: where the model keeps each map; empty where only weights were given.
     """
 
     title: str
@@ -54,6 +49,7 @@ class Network:
     links: tuple[Link, ...]
     notes: tuple[str, ...] = ()
     model: nn.Module | None = None
+    parts: Mapping[str, Part] = field(default_factory=dict)
 
 
 def read_network(
@@ -94,37 +90,38 @@ def _of_model(
     exclude: Globs,
 ) -> Network:
     model = unwrap(model)
-    modules = find_map_modules(model, include, exclude)
+    parts = find_parts(model, include, exclude)
     outputs: Mapping[str, Layout] = {}
     notes: tuple[str, ...] = ()
-    order = tuple(modules)
+    order = tuple(parts)
     if links is None:
-        traced = trace(model, modules, example_inputs)
+        traced = trace(model, parts, example_inputs)
         found, notes = traced.links, traced.notes
         inputs, outputs = traced.input_layouts, traced.output_layouts
         order = tuple(dict.fromkeys((*traced.order, *order)))
     else:
         pairs = [link for link in links if not isinstance(link, Link)]
-        made, inputs = links_from_pairs(pairs, modules)
+        made, inputs = links_from_pairs(pairs, parts)
         found = (*made, *(link for link in links if isinstance(link, Link)))
     _check_names(found, order)
     depth = depths(found, order)
     maps = {
-        name: linear_map(name, modules[name], inputs.get(name), outputs.get(name), depth[name])
+        name: linear_map(parts[name], inputs.get(name), outputs.get(name), depth[name])
         for name in order
     }
-    return Network(type(model).__name__, _tied(maps, modules), found, notes, model)
+    return Network(type(model).__name__, _tied(maps, parts), found, notes, model, parts)
 
 
-def _tied(maps: Mapping[str, LinearMap], modules: Mapping[str, nn.Module]) -> dict[str, LinearMap]:
+def _tied(maps: Mapping[str, LinearMap], parts: Mapping[str, Part]) -> dict[str, LinearMap]:
     """Maps without kernels that use one parameter share one weight, transposed where they do."""
     shared = dict(maps)
-    first_use: dict[int, LinearMap] = {}
+    first_use: dict[object, LinearMap] = {}
     for name, linear in maps.items():
-        parameter = getattr(modules[name], "weight", None)
-        if not isinstance(parameter, nn.Parameter) or linear.kernel:
+        part = parts[name]
+        if part.held is None or linear.kernel:
             continue
-        first = first_use.setdefault(id(parameter), linear)
+        rows = part.rows if part.outputs < part.total else None
+        first = first_use.setdefault((id(part.held), rows), linear)
         for weight in (first.weight, first.weight.T):
             if first is not linear and torch.equal(weight, linear.weight):
                 shared[name] = replace(linear, weight=weight, tied_to=first.name)
@@ -207,9 +204,8 @@ def _connect(
             positions = math.prod(kernel)
             layouts[consumer] = Layout(torch.arange(width).view(channels, positions), kernel)
         every = torch.arange(channels)
-        backward = rank[consumer] <= rank[producer]
-        links.append(Link(producer, consumer, every, every, backward=backward))
-    return tuple(links), layouts
+        links.append(Link(producer, consumer, every, every))
+    return directed(links, rank), layouts
 
 
 def _flattened(producer: Tensor, consumer: Tensor) -> tuple[int, ...] | None:

@@ -17,12 +17,13 @@ from svr_widget.engine.adjacency import Adjacency, Method, sides
 from svr_widget.engine.cost import decomposition_seconds, link_seconds
 from svr_widget.engine.decompose import Decomposition, Flattening, check_method, decompose
 from svr_widget.engine.errors import SVRError, nearest_name
+from svr_widget.engine.finding import Globs
 from svr_widget.engine.keys import LinkKey, TestKey, keyed
 from svr_widget.engine.links import Link
 from svr_widget.engine.maps import LinearMap
 from svr_widget.engine.nulls import Kind
 from svr_widget.engine.significance import Significance
-from svr_widget.engine.sources import Globs, Links, read_network
+from svr_widget.engine.sources import Links, read_network
 from svr_widget.engine.structure import InternalDimensions
 
 Progress = Callable[[str, int, int], object]
@@ -75,7 +76,7 @@ class SpectralGraph:
             raise SVRError(f"rank must be an integer of at least 1, or None for all, got {rank!r}")
         network = read_network(source, example_inputs, links, include, exclude)
         self.title, self.notes = network.title, network.notes
-        self.model = network.model
+        self.model, self.parts = network.model, network.parts
         self.method: Flattening = method
         self.null: Kind = null
         self.rank, self.seed = rank, seed

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import itertools
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -14,22 +16,37 @@ from torch.nn.utils.weight_norm import WeightNorm
 from svr_widget.engine.errors import NonFiniteWeightsError, UnsupportedLayerError
 
 
-def effective_weight(name: str, module: nn.Module) -> Tensor:
+def check_present(name: str, module: nn.Module) -> None:
+    """Raise ``UnsupportedLayerError`` for a layer whose weights have no values yet."""
+    for parameter in module.parameters():
+        if is_lazy(parameter):
+            raise UnsupportedLayerError(
+                f"{name!r} ({type(module).__name__}) is lazy and has no weight yet; run the model "
+                "once on an example input first"
+            )
+        if parameter.is_meta:
+            raise UnsupportedLayerError(
+                f"{name!r} ({type(module).__name__}) has a weight of shape "
+                f"{tuple(parameter.shape)} on the meta device, without values; load the weights "
+                "first"
+            )
+
+
+WeightReader = Callable[[str, nn.Module, str], Tensor]
+"""From a map's name, its module and the name of a parameter to the weight that is computed with."""
+
+
+def effective_weight(name: str, module: nn.Module, parameter: str = "weight") -> Tensor:
     """The weight that the module computes with in evaluation, parametrisations applied."""
-    if any(is_lazy(parameter) for parameter in module.parameters()):
-        raise UnsupportedLayerError(
-            f"{name!r} ({type(module).__name__}) is lazy and has no weight yet; run the model once "
-            "on an example input first"
-        )
     parametrised = getattr(module, "parametrizations", {})
     weight: object = None
-    if "weight" in parametrised:
+    if parameter in parametrised:
         # On a copy in evaluation mode: spectral norm moves its buffers when read in training.
-        weight = copy.deepcopy(parametrised["weight"]).eval()()
+        weight = copy.deepcopy(parametrised[parameter]).eval()()
     else:
         for hook in module._forward_pre_hooks.values():
-            weight = _weight_of_hook(module, hook) if weight is None else weight
-        weight = module.weight if weight is None else weight
+            weight = _weight_of_hook(module, hook, parameter) if weight is None else weight
+        weight = getattr(module, parameter) if weight is None else weight
     if not isinstance(weight, Tensor):
         raise UnsupportedLayerError(
             f"{name!r} ({type(module).__name__}) has no weight tensor; leave it out with "
@@ -38,13 +55,24 @@ def effective_weight(name: str, module: nn.Module) -> Tensor:
     return weight
 
 
-def _weight_of_hook(module: nn.Module, hook: object) -> object:
+def tensors_behind(module: nn.Module, parameter: str) -> frozenset[str]:
+    """The names in a module of the tensors that a parameter is, or is computed from."""
+    own = {parameter, *(f"{parameter}_{part}" for part in ("orig", "mask", "g", "v", "u"))}
+    named = itertools.chain(
+        module.named_parameters(remove_duplicate=False),
+        module.named_buffers(remove_duplicate=False),
+    )
+    computed = f"parametrizations.{parameter}."
+    return frozenset(name for name, _ in named if name in own or name.startswith(computed))
+
+
+def _weight_of_hook(module: nn.Module, hook: object, parameter: str) -> object:
     """What a hook of ``torch.nn.utils`` would set as weight before the next forward pass."""
-    if isinstance(hook, prune.BasePruningMethod) and hook._tensor_name == "weight":
+    if isinstance(hook, prune.BasePruningMethod) and hook._tensor_name == parameter:
         return hook.apply_mask(module)  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    if isinstance(hook, SpectralNorm) and hook.name == "weight":
+    if isinstance(hook, SpectralNorm) and hook.name == parameter:
         return hook.compute_weight(module, do_power_iteration=False)
-    if isinstance(hook, WeightNorm) and hook.name == "weight":
+    if isinstance(hook, WeightNorm) and hook.name == parameter:
         return hook.compute_weight(module)
     return None
 

@@ -13,8 +13,16 @@ from svr_widget.engine.errors import (
     SVRError,
     UnsupportedLayerError,
 )
+from svr_widget.engine.finding import find_parts, unwrap
 from svr_widget.engine.links import Layout
-from svr_widget.engine.maps import find_map_modules, linear_map, unwrap
+from svr_widget.engine.maps import linear_map
+from svr_widget.engine.parts import parts_of
+
+
+def only(layer, *layouts, **named):
+    """The one map of a layer that is called ``"fc"``."""
+    (part,) = parts_of(layer, "fc")
+    return linear_map(part, *layouts, **named)
 
 
 def channels_first(channels, *kernel):
@@ -25,7 +33,7 @@ def channels_first(channels, *kernel):
 class TestCanonicalForm:
     def test_linear(self):
         layer = nn.Linear(5, 3)
-        linear = linear_map("fc", layer)
+        linear = only(layer)
         assert (linear.kind, linear.kernel, linear.positions, linear.groups) == ("linear", (), 1, 1)
         assert (linear.out_channels, linear.in_channels) == (3, 5)
         assert torch.equal(linear.weight, layer.weight)
@@ -33,13 +41,13 @@ class TestCanonicalForm:
     def test_transformers_conv1d_is_a_transposed_linear(self):
         layer = Conv1D(7, 4)
         x = torch.randn(2, 4)
-        linear = linear_map("c_attn", layer)
+        linear = only(layer)
         assert linear.kind == "linear"
         torch.testing.assert_close(x @ linear.weight.T + layer.bias, layer(x))
 
     def test_embedding_maps_the_vocabulary_to_features(self):
         layer = nn.Embedding(11, 3)
-        linear = linear_map("wte", layer)
+        linear = only(layer)
         assert (linear.kind, linear.out_channels, linear.in_channels) == ("embedding", 3, 11)
         token = torch.tensor([4])
         torch.testing.assert_close(
@@ -50,7 +58,7 @@ class TestCanonicalForm:
     @pytest.mark.parametrize("groups", [1, 2, 6])
     def test_convolutions(self, dims, groups):
         layer = getattr(nn, f"Conv{dims}d")(6, 12, (2, 3, 1)[:dims], groups=groups)
-        linear = linear_map("conv", layer)
+        linear = only(layer)
         assert (linear.kind, linear.groups) == ("convolution", groups)
         assert linear.weight.shape == (12, 6 // groups, *(2, 3, 1)[:dims])
         assert (linear.out_channels, linear.in_channels) == (12, 6)
@@ -61,7 +69,7 @@ class TestCanonicalForm:
     def test_transposed_convolutions_are_convolutions_with_flipped_kernels(self, dims, groups):
         kernel = (2, 3, 2)[:dims]
         layer = getattr(nn, f"ConvTranspose{dims}d")(4, 12, kernel, groups=groups, bias=False)
-        linear = linear_map("up", layer)
+        linear = only(layer)
         assert (linear.kind, linear.groups) == ("transposed convolution", groups)
         assert (linear.out_channels, linear.in_channels, linear.kernel) == (12, 4, kernel)
         x = torch.randn(2, 4, *(5,) * dims)
@@ -73,13 +81,13 @@ class TestCanonicalForm:
 
     def test_a_linear_that_reads_flattened_channels_is_a_convolution(self):
         layer, x = nn.Linear(3 * 4 * 5, 7), torch.randn(2, 3, 4, 5)
-        first = linear_map("fc", layer, input_layout=channels_first(3, 4, 5))
+        first = only(layer, input_layout=channels_first(3, 4, 5))
         assert (first.kind, first.kernel) == ("convolution", (4, 5))
         torch.testing.assert_close(
             functional.conv2d(x, first.weight, layer.bias)[..., 0, 0], layer(x.flatten(1))
         )
         last = Layout(torch.arange(60).view(20, 3).T, (4, 5))
-        channels_last = linear_map("fc", layer, input_layout=last)
+        channels_last = only(layer, input_layout=last)
         torch.testing.assert_close(
             functional.conv2d(x, channels_last.weight, layer.bias)[..., 0, 0],
             layer(x.permute(0, 2, 3, 1).flatten(1)),
@@ -87,7 +95,7 @@ class TestCanonicalForm:
 
     def test_a_linear_that_writes_flattened_channels_is_a_transposed_convolution(self):
         layer, x = nn.Linear(6, 3 * 4 * 5, bias=False), torch.randn(2, 6)
-        linear = linear_map("fc", layer, output_layout=channels_first(3, 4, 5))
+        linear = only(layer, output_layout=channels_first(3, 4, 5))
         assert (linear.kind, linear.out_channels, linear.kernel) == (
             "transposed convolution",
             3,
@@ -99,7 +107,7 @@ class TestCanonicalForm:
     def test_both_sides_flattened_is_refused(self):
         layout = channels_first(2, 3)
         with pytest.raises(UnsupportedLayerError, match=r"'fc' reads flattened 2x3 and writes"):
-            linear_map("fc", nn.Linear(6, 6), layout, layout)
+            only(nn.Linear(6, 6), layout, layout)
 
     def test_precision(self):
         for given, kept in (
@@ -108,13 +116,13 @@ class TestCanonicalForm:
             (torch.float64, torch.float64),
         ):
             layer = nn.Linear(4, 3).to(given)
-            weight = linear_map("fc", layer).weight
+            weight = only(layer).weight
             assert weight.dtype == kept
             assert torch.equal(weight, layer.weight.to(kept))
 
     def test_the_weight_is_a_copy(self):
         layer = nn.Linear(4, 3)
-        linear = linear_map("fc", layer)
+        linear = only(layer)
         before = linear.weight.clone()
         with torch.no_grad():
             layer.weight.zero_()
@@ -122,9 +130,9 @@ class TestCanonicalForm:
         assert not linear.weight.requires_grad
 
     def test_number_of_neurons(self):
-        linear = linear_map("dw", nn.Conv2d(8, 24, 3, groups=4))
+        linear = only(nn.Conv2d(8, 24, 3, groups=4))
         assert (linear.neurons("svr"), linear.neurons("cosvr")) == (4 * 6, 4 * 2)
-        assert repr(linear) == "LinearMap('dw', convolution, 24x2x3x3, groups=4, depth=0)"
+        assert repr(linear) == "LinearMap('fc', convolution, 24x2x3x3, groups=4, depth=0)"
 
 
 class TestEffectiveWeight:
@@ -144,7 +152,7 @@ class TestEffectiveWeight:
     def test_the_weight_that_the_layer_computes_with(self, wrap):
         layer = wrap(nn.Linear(5, 4)).train()
         state = {name: tensor.clone() for name, tensor in layer.state_dict().items()}
-        linear = linear_map("fc", layer)
+        linear = only(layer)
         assert all(torch.equal(state[name], tensor) for name, tensor in layer.state_dict().items())
         layer.eval()
         torch.testing.assert_close(layer(torch.eye(5)) - layer.bias, linear.weight.T)
@@ -157,14 +165,14 @@ class TestEffectiveWeight:
             for name, parameter in layer.named_parameters():
                 if name != "bias":
                     parameter.mul_(torch.randn_like(parameter))
-        linear = linear_map("conv", layer)
+        linear = only(layer)
         x = torch.randn(1, 3, 6, 6)
         torch.testing.assert_close(functional.conv2d(x, linear.weight, layer.bias), layer(x))
-        assert list(find_map_modules(nn.Sequential(layer))) == ["0"]
+        assert list(find_parts(nn.Sequential(layer))) == ["0"]
 
     def test_parametrised_modules_are_found_once(self):
         model = nn.Sequential(parametrizations.weight_norm(nn.Linear(3, 3)), nn.ReLU())
-        assert list(find_map_modules(model)) == ["0"]
+        assert list(find_parts(model)) == ["0"]
 
 
 class Adapter(nn.Linear):
@@ -194,7 +202,7 @@ class TestFinding:
             nn.Sequential(nn.Flatten(), nn.LayerNorm([4, 6, 6]), nn.Linear(144, 5), nn.PReLU()),
             nn.RMSNorm([2, 5]),
         )
-        assert list(find_map_modules(model)) == ["0", "2.2"]
+        assert list(find_parts(model)) == ["0", "2.2"]
 
     def test_globs_choose_modules_and_what_lies_beneath(self):
         model = nn.ModuleDict(
@@ -204,52 +212,57 @@ class TestFinding:
                 "head": nn.Linear(2, 2),
             }
         )
-        assert list(find_map_modules(model, include="body")) == ["body.0", "body.1"]
-        assert list(find_map_modules(model, exclude="body")) == ["stem", "head"]
-        assert list(find_map_modules(model, ["stem", "body*"], "*.1")) == ["stem", "body.0"]
+        assert list(find_parts(model, include="body")) == ["body.0", "body.1"]
+        assert list(find_parts(model, exclude="body")) == ["stem", "head"]
+        assert list(find_parts(model, ["stem", "body*"], "*.1")) == ["stem", "body.0"]
 
     def test_a_glob_that_matches_nothing_is_an_error(self):
         model = nn.ModuleDict({"head": nn.Linear(2, 2)})
         with pytest.raises(SVRError, match=r"exclude='heat' matches no name; did you mean 'head'"):
-            find_map_modules(model, exclude="heat")
+            find_parts(model, exclude="heat")
 
     def test_no_maps(self):
         with pytest.raises(NoMapsError, match=r"Sequential has no linear map.*found only ReLU"):
-            find_map_modules(nn.Sequential(nn.ReLU()))
+            find_parts(nn.Sequential(nn.ReLU()))
         with pytest.raises(NoMapsError, match=r"exclude=\['0'\]"):
-            find_map_modules(nn.Sequential(nn.Linear(2, 2)), exclude="0")
+            find_parts(nn.Sequential(nn.Linear(2, 2)), exclude="0")
 
     @pytest.mark.parametrize(
         ("layer", "parameter"),
         [
-            (nn.MultiheadAttention(4, 2), "in_proj_weight"),
-            (nn.LSTM(4, 3), "weight_ih_l0"),
             (nn.Bilinear(2, 3, 4), "weight"),
-            (nn.EmbeddingBag(5, 3), "weight"),
         ],
     )
     def test_unknown_layers_with_weights_are_refused_by_name(self, layer, parameter):
         model = nn.ModuleDict({"fc": nn.Linear(4, 4), "odd": layer})
         message = rf"odd \({type(layer).__name__}\) holds the weight '{parameter}'.*exclude='odd'"
         with pytest.raises(UnsupportedLayerError, match=message):
-            find_map_modules(model)
-        assert list(find_map_modules(model, exclude="odd")) == ["fc"]
+            find_parts(model)
+        assert list(find_parts(model, exclude="odd")) == ["fc"]
 
     def test_adapters_and_packed_layers_are_refused(self):
         with pytest.raises(UnsupportedLayerError, match=r"'0' \(Adapter\) .* further weight 'lora"):
-            find_map_modules(nn.Sequential(Adapter()))
+            find_parts(nn.Sequential(Adapter()))
         with pytest.raises(UnsupportedLayerError, match=r"1 \(Packed\) packs its weight"):
-            find_map_modules(nn.Sequential(nn.Linear(2, 2), Packed()))
+            find_parts(nn.Sequential(nn.Linear(2, 2), Packed()))
 
     def test_additive_constants_are_left_out_by_their_own_name(self):
         with pytest.raises(UnsupportedLayerError, match=r"the model \(Positions\).*'position'"):
-            find_map_modules(Positions())
-        assert list(find_map_modules(Positions(), exclude="position")) == ["fc"]
+            find_parts(Positions())
+        assert list(find_parts(Positions(), exclude="position")) == ["fc"]
 
-    def test_lazy_layers(self):
-        model = nn.Sequential(nn.LazyLinear(3))
-        with pytest.raises(UnsupportedLayerError, match=r"'0' .* is lazy and has no weight yet"):
-            linear_map("0", find_map_modules(model)["0"])
+    @pytest.mark.parametrize(
+        ("layer", "message"),
+        [
+            (nn.LazyLinear(3), r"'0' \(LazyLinear\) is lazy and has no weight yet; run the model"),
+            (nn.LazyConv2d(3, 3), r"'0' \(LazyConv2d\) is lazy"),
+            (nn.Linear(4, 3, device="meta"), r"'0' .* shape \(3, 4\) on the meta device"),
+        ],
+    )
+    def test_layers_without_values(self, layer, message):
+        with pytest.raises(UnsupportedLayerError, match=message):
+            find_parts(nn.Sequential(layer))
+        assert list(find_parts(nn.Sequential(nn.Linear(2, 2), layer), exclude="1")) == ["0"]
 
     def test_wrappers(self):
         model = nn.Sequential(nn.Linear(2, 2))
@@ -257,7 +270,7 @@ class TestFinding:
         assert unwrap(torch.compile(model, backend="eager")) is model
         assert unwrap(nn.DataParallel(torch.compile(model, backend="eager"))) is model
         alone = nn.Linear(2, 2)
-        assert find_map_modules(unwrap(alone)) == {"0": alone}
+        assert find_parts(unwrap(alone))["0"].module is alone
 
 
 class TestUnusableWeights:
@@ -267,28 +280,27 @@ class TestUnusableWeights:
             layer.weight[0, 1] = torch.nan
             layer.weight[1, :2] = -torch.inf
         with pytest.raises(NonFiniteWeightsError, match=r"'fc' has 3 NaN or infinite of 12"):
-            linear_map("fc", layer)
+            only(layer)
 
     def test_meta(self):
         with pytest.raises(UnsupportedLayerError, match=r"'fc' has a weight of shape \(3, 4\) on"):
-            linear_map("fc", nn.Linear(4, 3, device="meta"))
+            only(nn.Linear(4, 3, device="meta"))
 
     @pytest.mark.parametrize("dtype", [torch.int8, torch.complex64])
     def test_not_real_floating_point(self, dtype):
         layer = nn.Linear(4, 3)
         layer.weight = nn.Parameter(torch.ones(3, 4, dtype=dtype), requires_grad=False)
         with pytest.raises(UnsupportedLayerError, match=rf"'fc' has a weight of type {dtype}"):
-            linear_map("fc", layer)
+            only(layer)
 
     @pytest.mark.filterwarnings("ignore:Initializing zero-element tensors:UserWarning")
     def test_empty(self):
         with pytest.raises(UnsupportedLayerError, match=r"shape \(3, 0\)"):
-            linear_map("fc", nn.Linear(0, 3))
+            only(nn.Linear(0, 3))
 
-    def test_no_weight_and_no_map(self):
+    def test_no_weight(self):
         layer = nn.Linear(4, 3)
         layer.weight = None
         with pytest.raises(UnsupportedLayerError, match=r"'fc' .* has no weight tensor"):
-            linear_map("fc", layer)
-        with pytest.raises(UnsupportedLayerError, match="is not a linear map"):
-            linear_map("act", nn.ReLU())
+            only(layer)
+        assert parts_of(nn.ReLU()) == ()

@@ -193,8 +193,8 @@ class TestRefusals:
             model.layers[1].weight[0, 0] = torch.inf
         with pytest.raises(NonFiniteWeightsError, match=r"'layers\.1' has 1 NaN or infinite of 6"):
             SVR(model)
-        with pytest.raises(UnsupportedLayerError, match="LSTM"):
-            SVR(nn.Sequential(nn.LSTM(3, 3)))
+        with pytest.raises(UnsupportedLayerError, match="Bilinear"):
+            SVR(nn.Sequential(nn.Bilinear(3, 3, 2)))
 
     def test_two_producers_that_flatten_differently(self):
         weights = [gaussian(4, 3, 3, 3), gaussian(8, 3, 3, 3), gaussian(5, 36), gaussian(5, 32)]

@@ -10,6 +10,7 @@ from torch import nn
 
 from svr_widget.engine.errors import NoMapsError, SVRError, TraceError
 from svr_widget.engine.links import Layout, Link
+from svr_widget.engine.parts import Part
 from svr_widget.engine.trace.dispatch import run
 from svr_widget.engine.trace.example import Example, examples
 from svr_widget.engine.trace.exported import Walk, export, quiet
@@ -42,7 +43,7 @@ class Trace:
 
 def trace(
     model: nn.Module,
-    modules: Mapping[str, nn.Module],
+    parts: Mapping[str, Part],
     example_inputs: Any = None,
 ) -> Trace:
     """Read off the model which map feeds which, through which channels (paper, section 2.2).
@@ -51,23 +52,23 @@ def trace(
 
     Args:
         model: the network.
-        modules: the modules that hold maps, by qualified name.
+        parts: where it keeps its maps, by name.
         example_inputs: a tensor, a tuple of positional or a mapping of keyword arguments;
             ``None`` takes ``model.dummy_inputs`` or tries inputs that fit the first map.
 
     Raises:
-        NoMapsError: ``modules`` is empty.
+        NoMapsError: ``parts`` is empty.
         TraceError: the model cannot be run or followed; the message names the module.
     """
-    if not modules:
+    if not parts:
         raise NoMapsError(f"{type(model).__name__} holds no linear map to trace.")
     refusal: SVRError | None = None
     failures: dict[Example, Exception] = {}
     with untouched(model), quiet():
-        tried = list(examples(model, modules, example_inputs))
+        tried = list(examples(model, parts, example_inputs))
         for method in METHODS:
             for example in tried:
-                interpreter = Interpreter(model, modules)
+                interpreter = Interpreter(model, parts)
                 try:
                     notes = METHODS[method](model, interpreter, example)
                 except SVRError as error:
@@ -109,14 +110,14 @@ def _result(interpreter: Interpreter, example: Example, method: str, notes: Sequ
     if not interpreter.order:
         raise TraceError(
             f"{type(interpreter.model).__name__} ran without using any of its maps "
-            f"({', '.join(list(interpreter.modules)[:5])}): are these modules parts of this model?"
+            f"({', '.join(list(interpreter.parts)[:5])}): are these maps parts of this model?"
         )
     graph = interpreter.graph()
     if example.origin:
         interpreter.notes.add(example.origin)
     for note in notes:
         interpreter.notes.add(note)
-    for name in interpreter.modules:
+    for name in interpreter.parts:
         if name not in interpreter.order:
             interpreter.notes.add(f"map {name!r} is not used by this input")
     return Trace(
@@ -140,13 +141,3 @@ def _failure(model: nn.Module, failures: Mapping[Example, Exception]) -> str:
         "Pass example_inputs=..., or the links by hand: "
         'links=[("producer", "consumer"), ...].'
     )
-
-
-def depths(links: Sequence[Link], order: Sequence[str]) -> dict[str, int]:
-    """Depth of each map: the longest way from a map without producers; backward links ignored."""
-    found = dict.fromkeys(order, 0)
-    rank = {name: at for at, name in enumerate(order)}
-    for link in sorted(links, key=lambda link: rank[link.consumer]):
-        if not link.backward:
-            found[link.consumer] = max(found[link.consumer], found[link.producer] + 1)
-    return found

@@ -11,6 +11,7 @@ from torch import Tensor
 from svr_widget.engine.links import Layout, Link
 from svr_widget.engine.trace import labels
 from svr_widget.engine.trace.flow import ATTENTION, Carrier, Flow, Reason, Source, same_layout
+from svr_widget.engine.trace.order import directed
 from svr_widget.engine.trace.unflatten import coarse, distinct_rows, rows
 
 
@@ -218,10 +219,16 @@ class Graph:
     output_layouts: dict[str, Layout] = field(default_factory=dict)
 
 
-def assemble(readings: Sequence[Reading], order: Sequence[str], notes: Notes) -> Graph:
-    """Agree on layouts, pair channels, and merge the paths that carry the same ones."""
+def assemble(readings: Sequence[Reading], rank: Mapping[str, int], notes: Notes) -> Graph:
+    """Agree on layouts, pair channels, and merge the paths that carry the same ones.
+
+    Args:
+        readings: every use of a map.
+        rank: the maps' places in the order of execution; those that one operator applies together
+            share a place.
+        notes: receives what is no link.
+    """
     graph = Graph()
-    rank = {name: at for at, name in enumerate(order)}
     by_consumer: dict[str, list[Reading]] = {}
     for reading in readings:
         if reading.streams:
@@ -242,7 +249,6 @@ def assemble(readings: Sequence[Reading], order: Sequence[str], notes: Notes) ->
                     producer,
                     consumer,
                     stream.through,
-                    rank[stream.source.name] >= rank[reading.use.name],
                 )
                 pairs = (*producer.tolist(), *consumer.shape, *consumer.flatten().tolist())
                 key = (link.producer, link.consumer, pairs)
@@ -251,9 +257,8 @@ def assemble(readings: Sequence[Reading], order: Sequence[str], notes: Notes) ->
                     through = tuple(dict.fromkeys(known.through + link.through))
                     link = replace(known, through=through)
                 found[key] = link
-    graph.links = sorted(
-        found.values(), key=lambda link: (rank[link.consumer], rank[link.producer])
-    )
+    links = sorted(found.values(), key=lambda link: (rank[link.consumer], rank[link.producer]))
+    graph.links = list(directed(links, rank))
     return graph
 
 

@@ -1,4 +1,4 @@
-"""Sums of products: matrix products with anything but a map's weight, attention."""
+"""Sums of products: matrix products with anything but a map's weight, attention, distances."""
 
 from __future__ import annotations
 
@@ -169,6 +169,16 @@ def outer(call: Call) -> Flow:
     return replace(result, place=place)
 
 
+def mixing(call: Call) -> list[Flow] | Flow:
+    """Distances and losses: every result depends on every channel of every input."""
+    flows = [flow for flow in call.flows() if flow.traced]
+    reason = call.reason(f"{call.name} (mixes all channels)", weighs=False)
+    mixed = {lost(carrier, reason) for flow in flows for carrier in flow.carriers}
+    mixed |= {(source, reason) for flow in flows for source, _ in flow.mixed}
+    results = [Flow(shape, mixed=frozenset(mixed)) for shape in call.shapes]
+    return results if len(results) > 1 else results[0]
+
+
 CONVOLUTIONS = frozenset(
     {
         *("conv1d", "conv2d", "conv3d", "convolution", "_convolution"),
@@ -191,4 +201,11 @@ RULES: dict[str, Rule] = {
         attention,
     ),
     **dict.fromkeys(("outer", "ger"), outer),
+    **dict.fromkeys(
+        (
+            *("cdist", "_cdist_forward", "cosine_similarity", "cross_entropy_loss", "nll_loss"),
+            *("nll_loss_forward", "nll_loss2d_forward", "histc", "bincount"),
+        ),
+        mixing,
+    ),
 }

@@ -9,18 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch._ops import OpOverload
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.weak import WeakIdKeyDictionary
 
 from svr_widget.engine.trace.call import Call, Scope, is_view
 from svr_widget.engine.trace.flow import Flow
+from svr_widget.engine.trace.parameters import parameter
+from svr_widget.engine.trace.recurrent import FUNCTIONS, overload
 
 
 class Applies(Protocol):
@@ -76,7 +80,20 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
         self._check_origin(call, (args, kwargs))
         if self.valueless is not None and self.interpreter.is_use(call):
             args = tree_map_only(Tensor, self._without_values, args)
-        results = func(*args, **kwargs)
+        return self._interpreted(call, func(*args, **kwargs), args)
+
+    def whole(self, func: OpOverload[..., Any], args: tuple[Any, ...]) -> Any:
+        """Run an operator that PyTorch would dissolve, and interpret it as it is."""
+        call = Call(func, tuple(map(self._seen, args)), {}, (), self.scope)
+        self._check_origin(call, args)
+        if self.valueless is not None:
+            args = tree_map_only(Tensor, self._without_values, args)
+        with _disable_current_modes():
+            results = func(*args)
+        return self._interpreted(call, results, args)
+
+    def _interpreted(self, call: Call, results: Any, args: tuple[Any, ...]) -> Any:
+        func = call.func
         tensors = list(results) if isinstance(results, (list, tuple)) else [results]
         if not any(isinstance(tensor, Tensor) for tensor in tensors):
             if any(flow.traced for flow in call.flows()):
@@ -105,7 +122,7 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
         if flow.traced:
             return flow
         value = tensor.detach()
-        return Flow(flow.shape, weights=flow.weights, data=flow.data, value=lambda: value)
+        return replace(flow, value=lambda: value)
 
     def _check_origin(self, call: Call, arguments: Any) -> None:
         for tensor in tree_leaves(arguments):
@@ -131,6 +148,28 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
             raise call.refusal("it writes in place")
         if call.name in ("_local_scalar_dense", "item", "equal", "is_nonzero"):
             self.escapes[self.scope.module or self.scope.kind] = None
+
+
+class Whole(TorchFunctionMode):
+    """Hands recurrent layers over whole: PyTorch would unroll every step, or call a library."""
+
+    def __init__(self, mode: Dispatch) -> None:
+        """Hand them to ``mode``."""
+        super().__init__()
+        self.mode = mode
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Intercept the functions that ``torch.nn``'s recurrent layers call."""
+        name = FUNCTIONS.get(func)
+        if name is None or kwargs:
+            return func(*args, **(kwargs or {}))
+        return self.mode.whole(overload(name, args), args)
 
 
 @contextmanager
@@ -184,11 +223,11 @@ def run(
     mode = Dispatch(interpreter, interpreter.scope([]), valueless)
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         shape = tuple(tensor.shape)
-        mode.attach(tensor, Flow(shape, weights=frozenset({name}), value=tensor.detach))
+        mode.attach(tensor, parameter(name, shape, tensor.detach))
     for leaf in tree_leaves((args, dict(kwargs))):
         if isinstance(leaf, Tensor):
             mode.attach(leaf, Flow(tuple(leaf.shape), data=True, value=leaf.detach))
-    with torch.no_grad(), following(model, mode), mode:
+    with torch.no_grad(), following(model, mode), mode, Whole(mode):
         model(*args, **kwargs)
     strangers = [
         f"{where!r} reads a tensor that no operator made: if it was computed from a map's output "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.utils._pytree import tree_leaves
+
+from svr_widget.engine.parts import Part
 
 SIZES = (28, 32, 64, 96, 224, 299)
 
@@ -34,7 +36,7 @@ class Example:
         return list(tree_leaves((self.args, dict(self.kwargs))))
 
 
-def examples(model: nn.Module, modules: Mapping[str, nn.Module], given: Any) -> Iterator[Example]:
+def examples(model: nn.Module, parts: Mapping[str, Part], given: Any) -> Iterator[Example]:
     """Inputs to try, best first; only the caller's own where there is one."""
     extra = _no_cache(model)
     if given is not None:
@@ -43,7 +45,7 @@ def examples(model: nn.Module, modules: Mapping[str, nn.Module], given: Any) -> 
     dummy = getattr(model, "dummy_inputs", None)
     if isinstance(dummy, Mapping):
         yield Example((), {**dummy, **extra}, "example input: the model's own dummy_inputs")
-    for value in _from_first_map(model, modules, extra):
+    for value in _from_first_map(model, parts, extra):
         shape = "x".join(map(str, value.shape))
         yield Example((value,), extra, f"example input tried from the first map: {shape}")
 
@@ -117,28 +119,27 @@ def fitting_size(
 
 
 def _from_first_map(
-    model: nn.Module, modules: Mapping[str, nn.Module], extra: Mapping[str, Any]
+    model: nn.Module, parts: Mapping[str, Part], extra: Mapping[str, Any]
 ) -> Iterator[Tensor]:
-    first = next(iter(modules.values()), None)
+    first = next(iter(parts.values()), None)
     if first is None:
         return
     generator = torch.Generator().manual_seed(0)
-    weight = next(iter(first.parameters()), torch.empty(0))
+    weight = next(iter(first.module.parameters()), torch.empty(0))
     device, dtype = weight.device, weight.dtype
 
-    def floats(shape: Sequence[int]) -> Tensor:
-        value = torch.randn(tuple(shape), generator=generator)
+    def floats(*shape: int) -> Tensor:
+        value = torch.randn(shape, generator=generator)
         return value.to(device, dtype if dtype.is_floating_point else torch.float32)
 
-    if isinstance(first, nn.modules.conv._ConvNd):
-        lead, dims = [1, first.in_channels], len(first.kernel_size)
-        fitting = fitting_size(model, lambda size: floats([*lead, *[size] * dims]), extra)
+    if first.kind.application == "matrix":
+        yield floats(1, first.inputs)
+        yield floats(1, 8, first.inputs)
+    elif first.kind.application == "lookup":
+        yield (torch.arange(8) % first.inputs).unsqueeze(0).to(device)
+    else:
+        assert isinstance(first.module, nn.modules.conv._ConvNd)
+        dims = len(first.module.kernel_size)
+        fitting = fitting_size(model, lambda size: floats(1, first.inputs, *[size] * dims), extra)
         for size in [fitting] if fitting else SIZES:
-            yield floats([*lead, *[size] * dims])
-    elif isinstance(first, (nn.Embedding, nn.EmbeddingBag)):
-        yield (torch.arange(8) % first.num_embeddings).unsqueeze(0).to(device)
-    elif isinstance(first, nn.Linear):
-        yield floats([1, first.in_features])
-        yield floats([1, 8, first.in_features])
-    elif isinstance(getattr(first, "weight", None), Tensor):
-        yield floats([1, 8, weight.shape[0]])
+            yield floats(1, first.inputs, *[size] * dims)

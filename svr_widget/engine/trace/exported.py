@@ -8,6 +8,7 @@ import operator
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from svr_widget.engine.errors import TraceError
 from svr_widget.engine.trace.call import Call
 from svr_widget.engine.trace.flow import Flow
 from svr_widget.engine.trace.interpreter import Interpreter, as_shape
+from svr_widget.engine.trace.parameters import parameter
 
 
 @contextmanager
@@ -98,7 +100,7 @@ class Walk:
 
         self._makers[node] = make
         shape = as_shape(node.meta.get("val")) or ()
-        return Flow(shape, weights=frozenset({target}), value=make)
+        return parameter(target, shape, make)
 
     def _walk(self, module: fx.GraphModule, flows: dict[fx.Node, Any]) -> Any:
         for node in module.graph.nodes:
@@ -162,9 +164,7 @@ class Walk:
     def _with_value(self, flow: Any, node: fx.Node) -> Any:
         if not isinstance(flow, Flow) or flow.traced:
             return flow
-        return Flow(
-            flow.shape, weights=flow.weights, data=flow.data, value=lambda: self._value(node)
-        )
+        return replace(flow, value=lambda: self._value(node))
 
     def _value(self, argument: Any) -> Any:
         """The value of a node that depends on no map, or of a structure of such nodes."""

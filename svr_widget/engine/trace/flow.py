@@ -109,6 +109,8 @@ class Flow:
             that depends on nothing else.
         data: it depends on the model's input.
         value: computes the tensor itself, where it depends on no map's output.
+        index: of a weight, which row and column of which parameter each element is: carriers
+            whose source is ``(parameter, dimension)``.
     """
 
     shape: tuple[int, ...]
@@ -118,6 +120,7 @@ class Flow:
     weights: frozenset[str] = frozenset()
     data: bool = False
     value: Callable[[], Tensor] | None = None
+    index: tuple[Carrier, ...] = ()
 
     @property
     def traced(self) -> bool:

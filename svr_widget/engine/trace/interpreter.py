@@ -9,31 +9,34 @@ import torch
 from torch import nn
 
 from svr_widget.engine.errors import SVRError
-from svr_widget.engine.trace import labels
+from svr_widget.engine.parts import Part
+from svr_widget.engine.trace import labels, recurrent
 from svr_widget.engine.trace.arrivals import Arrival, Graph, Notes, assemble, read
 from svr_widget.engine.trace.call import Call, Scope
 from svr_widget.engine.trace.dispatch import Dispatch
-from svr_widget.engine.trace.flow import Carrier, Flow, Source, mint
-from svr_widget.engine.trace.mapping import LOOKUPS, Owners, is_matrix, recognise
+from svr_widget.engine.trace.flow import Carrier, Flow, Reason, Source, mint
+from svr_widget.engine.trace.mapping import Owners, Use, recognise
+from svr_widget.engine.trace.parameters import prepared
 from svr_widget.engine.trace.rules import rule_for
 
 
 class Interpreter:
     """Propagates flows operator by operator and collects what each map reads."""
 
-    def __init__(self, model: nn.Module, modules: Mapping[str, nn.Module]) -> None:
+    def __init__(self, model: nn.Module, parts: Mapping[str, Part]) -> None:
         """Start with nothing seen.
 
         Args:
             model: the network.
-            modules: its maps by name.
+            parts: where it keeps its maps, by name.
         """
         self.model = model
-        self.modules = modules
-        self.owners = Owners.of(model, modules)
+        self.parts = parts
+        self.owners = Owners.of(model, parts.values())
         self.notes = Notes()
         self.arrivals: list[Arrival] = []
         self._uses: dict[str, int] = {}
+        self._rank: dict[str, int] = {}
         self._scopes: dict[tuple[tuple[str, str], ...], Scope] = {}
 
     @property
@@ -49,13 +52,13 @@ class Interpreter:
         """
         use = recognise(call, self.owners)
         if use is not None:
-            return self._use(call, use.name, use.read, use.read_dim, use.write_dim)
-        flows = list(call.flows())
-        if not any(flow.traced for flow in flows):
-            data = any(flow.data for flow in flows)
-            weights = frozenset[str]().union(*(flow.weights for flow in flows))
-            known = frozenset[str]() if data else weights
-            return [Flow(shape, weights=known, data=data) for shape in call.shapes]
+            return self._use(call, use)
+        if call.name in recurrent.LAYERS:
+            return recurrent.unrolled(call, self._composite)
+        if call.name in recurrent.CELLS:
+            return self._composite(call)
+        if not any(flow.traced for flow in call.flows()):
+            return prepared(call)
         rule = rule_for(call)
         if rule is None:
             return self._composite(call)
@@ -98,22 +101,32 @@ class Interpreter:
         """Whether the operator applies a map."""
         return recognise(call, self.owners) is not None
 
-    def _use(
-        self, call: Call, name: str, flow: Flow, read_dim: int | None, write_dim: int
-    ) -> list[Flow]:
-        number = self._uses.get(name, 0)
-        self._uses[name] = number + 1
-        source = Source(name, number)
-        if read_dim is not None:
-            self.arrivals.append(Arrival(source, flow, read_dim, is_matrix(self.modules[name])))
-        elif flow.traced:
-            producers = {carrier.source.name for carrier in flow.carriers}
-            for producer in sorted(producers | {entry[0].name for entry in flow.mixed}):
-                self.notes.add_lost(producer, name, "the tokens that are looked up")
-        label = labels.along(write_dim % len(call.shape), call.shape)
-        channel_dims = [write_dim % len(call.shape)]
-        made = Flow(call.shape, (Carrier(source, label),), place=mint(call.shape, channel_dims))
-        assert call.name in LOOKUPS or read_dim is not None
+    def _use(self, call: Call, use: Use) -> list[Flow]:
+        dim = use.write_dim % len(call.shape)
+        rank = len(set(self._rank.values()))
+        carriers: list[Carrier] = []
+        for name, channels in use.written.items():
+            self._rank.setdefault(name, rank)
+            number = self._uses.get(name, 0)
+            self._uses[name] = number + 1
+            source = Source(name, number)
+            if use.read_dim is not None:
+                matrix = self.parts[name].kind.application == "matrix"
+                self.arrivals.append(Arrival(source, use.read, use.read_dim, matrix))
+            elif use.read.traced:
+                producers = {source for source, _ in use.read.mixed} | use.read.sources
+                for producer in sorted({source.name for source in producers}):
+                    self.notes.add_lost(producer, name, "the tokens that are looked up")
+            shape = [1] * len(call.shape)
+            shape[dim] = len(channels)
+            label = labels.canonical(channels.view(shape).expand(call.shape))
+            carriers.append(Carrier(source, label))
+        mixed: frozenset[tuple[Source, Reason]] = frozenset()
+        if not use.complete:
+            names = ", ".join(sorted(use.weights))
+            reason = call.reason(f"{call.name} with a part of {names} (no map)", weighs=False)
+            mixed = use.read.mixed | {(source, reason) for source in use.read.sources}
+        made = Flow(call.shape, tuple(carriers), mixed, place=mint(call.shape, [dim]))
         return [made, *(Flow(shape) for shape in call.shapes[1:])]
 
     def scope(self, stack: Sequence[tuple[str, str]]) -> Scope:
@@ -131,15 +144,15 @@ class Interpreter:
         name = kind.rsplit(".", 1)[-1]
         if not module:
             return Scope("", name, path)
-        holds_maps = any(n == module or n.startswith(f"{module}.") for n in self.modules)
+        holds_maps = any(n == module or n.startswith(f"{module}.") for n in self.parts)
         library = kind.startswith("torch.")
         return Scope(module, name, path, not holds_maps and not library, library)
 
     def graph(self) -> Graph:
         """The links and layouts of everything seen."""
-        linear_like = {name: is_matrix(module) for name, module in self.modules.items()}
+        linear_like = {name: part.kind.application == "matrix" for name, part in self.parts.items()}
         readings = [read(arrival, linear_like, self.notes) for arrival in self.arrivals]
-        return assemble(readings, self.order, self.notes)
+        return assemble(readings, self._rank, self.notes)
 
 
 def as_shape(value: Any) -> tuple[int, ...] | None:

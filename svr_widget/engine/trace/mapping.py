@@ -1,4 +1,4 @@
-"""Recognising a map's use in the graph by the parameter that it multiplies with."""
+"""Recognising the use of maps in the graph by the parameters that are multiplied with."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from svr_widget.engine.parts import Application, Part
+from svr_widget.engine.trace import labels
 from svr_widget.engine.trace.call import Call
 from svr_widget.engine.trace.contraction import CONVOLUTIONS, factors
 from svr_widget.engine.trace.flow import Flow
@@ -18,51 +20,50 @@ LOOKUPS = frozenset({"embedding", "embedding_bag", "_embedding_bag"})
 
 
 class Use(NamedTuple):
-    """One use of a map.
+    """One use of one or several maps that read the same tensor.
 
     Attributes:
-        name: the map.
-        read: the tensor that it reads.
-        read_dim: the dimension of its input channels, counted from the end; ``None`` for tokens.
-        write_dim: the dimension of its output channels, counted from the end.
+        read: the tensor that they read.
+        read_dim: the dimension of its channels, counted from the end; ``None`` for tokens.
+        write_dim: the dimension of the output channels, counted from the end.
+        written: for each map, int64 ``[outputs]``: which of its output channels each feature of
+            the result is, or ``labels.NONE``.
+        weights: the parameters and buffers that their weight comes from.
     """
 
-    name: str
     read: Flow
     read_dim: int | None
     write_dim: int
+    written: Mapping[str, Tensor]
+    weights: frozenset[str]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every feature of the result is some map's."""
+        table = torch.stack(list(self.written.values()))
+        return bool((table != labels.NONE).any(dim=0).all())
 
 
-def is_embedding(module: nn.Module) -> bool:
-    """Whether the module looks rows up."""
-    return isinstance(module, (nn.Embedding, nn.EmbeddingBag))
+@dataclass(frozen=True, eq=False)
+class Home:
+    """One parameter that holds maps.
 
-
-def is_convolution(module: nn.Module) -> bool:
-    """Whether the module convolves, transposed or not."""
-    return isinstance(module, nn.modules.conv._ConvNd)
-
-
-def is_matrix(module: nn.Module) -> bool:
-    """Whether the module multiplies its last dimension with a matrix."""
-    return not is_embedding(module) and not is_convolution(module)
-
-
-def widths(module: nn.Module) -> tuple[int, int]:
-    """``(input, output)`` widths of a map's module: features, channels, vocabulary.
-
-    A matrix kept as ``[in, out]`` is known by its ``nf`` (transformers' ``Conv1D``).
+    Attributes:
+        parts: its maps, at least one.
     """
-    if isinstance(module, (nn.Embedding, nn.EmbeddingBag)):
-        return module.num_embeddings, module.embedding_dim
-    if isinstance(module, nn.modules.conv._ConvNd):
-        return module.in_channels, module.out_channels
-    if isinstance(module, nn.Linear):
-        return module.in_features, module.out_features
-    weight = module.weight
-    assert isinstance(weight, Tensor)
-    rows, columns = weight.shape
-    return (rows, columns) if hasattr(module, "nf") else (columns, rows)
+
+    parts: tuple[Part, ...]
+
+    @property
+    def like(self) -> Part:
+        """Any of its maps: they differ in their rows only."""
+        return self.parts[0]
+
+    @property
+    def words(self) -> str:
+        """Its maps in an error message."""
+        names = [repr(part.name) for part in self.parts]
+        return f"map{'s' if len(names) > 1 else ''} {', '.join(names)}"
 
 
 @dataclass(frozen=True)
@@ -70,135 +71,173 @@ class Owners:
     """Which maps a parameter belongs to.
 
     Attributes:
-        modules: the maps' modules by name.
-        names: every qualified name of a tensor -> the maps that hold it.
-        paths: every qualified name of a map's module -> the map.
+        homes: every qualified name of a tensor -> the parameters that are computed from it.
+        paths: every qualified name of a module that holds maps -> its parameters.
+        absorbed: qualified names of tensors that some map's effective weight accounts for.
     """
 
-    modules: Mapping[str, nn.Module]
-    names: Mapping[str, frozenset[str]]
-    paths: Mapping[str, str]
+    homes: Mapping[str, tuple[Home, ...]]
+    paths: Mapping[str, tuple[Home, ...]]
+    absorbed: frozenset[str]
 
     @classmethod
-    def of(cls, model: nn.Module, modules: Mapping[str, nn.Module]) -> Owners:
+    def of(cls, model: nn.Module, parts: Iterable[Part]) -> Owners:
         """Read the owners off a model; tied tensors have several."""
-        maps = {id(module): name for name, module in modules.items()}
-        holders: dict[int, set[str]] = {}
-        aliases: dict[int, list[str]] = {}
-        paths: dict[str, str] = {}
-        for path, module in model.named_modules(remove_duplicate=False):
-            name = maps.get(id(module))
-            if name is not None:
-                paths[path] = name
-            for key, tensor in _tensors(module):
-                aliases.setdefault(id(tensor), []).append(f"{path}.{key}" if path else key)
-                if name is not None:
-                    holders.setdefault(id(tensor), set()).add(name)
-        names = {
-            alias: frozenset(holders.get(key, ()))
-            for key, group in aliases.items()
-            for alias in group
-        }
-        return cls(modules, names, paths)
+        packed: dict[tuple[int, str], list[Part]] = {}
+        for part in parts:
+            packed.setdefault((id(part.module), part.parameter), []).append(part)
+        of_module: dict[int, list[Home]] = {}
+        for group in packed.values():
+            of_module.setdefault(id(group[0].module), []).append(Home(tuple(group)))
+        holders: dict[int, list[Home]] = {}
+        absorbed: set[int] = set()
+        for home in (home for homes in of_module.values() for home in homes):
+            for name, tensor in named_tensors(home.like.module):
+                if name in home.like.tensors:
+                    holders.setdefault(id(tensor), []).append(home)
+                elif name in home.like.absorbed:
+                    absorbed.add(id(tensor))
+        aliases = list(named_tensors(model))
+        return cls(
+            {name: tuple(dict.fromkeys(holders.get(id(tensor), ()))) for name, tensor in aliases},
+            {
+                path: tuple(of_module[id(module)])
+                for path, module in model.named_modules(remove_duplicate=False)
+                if id(module) in of_module
+            },
+            frozenset(name for name, tensor in aliases if id(tensor) in absorbed),
+        )
 
-    def maps_of(self, weights: Iterable[str]) -> frozenset[str]:
-        """The maps that hold any of these tensors."""
-        return frozenset().union(*(self.names.get(weight, frozenset()) for weight in weights))
 
-
-def _tensors(module: nn.Module) -> Iterable[tuple[str, Tensor]]:
+def named_tensors(module: nn.Module) -> Iterable[tuple[str, Tensor]]:
+    """Every parameter and buffer by each of its names."""
     yield from module.named_parameters(remove_duplicate=False)
     yield from module.named_buffers(remove_duplicate=False)
 
 
+class _Weight(NamedTuple):
+    """A weight as an operator uses it: which of its dimensions are output and input channels."""
+
+    flow: Flow
+    outputs: int
+    inputs: int
+
+
 def recognise(call: Call, owners: Owners) -> Use | None:
-    """The map that this operator applies, or ``None`` where it applies none."""
+    """The maps that this operator applies, or ``None`` where it applies none."""
     weight = _weight(call)
     if weight is None:
         return None
-    candidates = owners.maps_of(weight.weights)
-    if not candidates:
+    homes = _homes(call, weight.flow, owners)
+    if homes and _application(call) == "matrix" and len(weight.flow.shape) != 2:
+        shape = "x".join(map(str, weight.flow.shape))
+        words = ", ".join(home.words for home in homes)
+        raise call.refusal(f"it uses the weight of {words} in the shape {shape}")
+    written: dict[str, Tensor] = {}
+    for home, trusted in homes.items():
+        rows = _rows(call, weight, home, owners, trusted)
+        if rows is None:
+            return None  # used the other way round: a linear map that is not among the maps
+        for part in home.parts:
+            mine = (rows >= part.rows.start) & (rows < part.rows.stop)
+            if bool(mine.any()):
+                written[part.name] = torch.where(mine, rows - part.rows.start, labels.NONE)
+    if not written:
         return None
-    around = [owners.paths[path] for path in reversed(call.scope.path) if path in owners.paths]
-    inner = next((name for name in around if name in candidates), None)
-    fitting = [name for name in sorted(candidates) if _fits(call, owners.modules[name])]
-    if inner is not None and inner in fitting:
-        name = inner
-    elif len(fitting) == 1:
-        name = fitting[0]
-    elif fitting:
-        raise call.refusal(f"its weight is shared by the maps {', '.join(fitting)}")
-    else:
-        return None
-    module = owners.modules[name]
+    names = weight.flow.weights
     if call.name in LOOKUPS:
-        return Use(name, call.flow("indices"), None, -1)
+        return Use(call.flow("indices"), None, -1, written, names)
     if call.name in CONVOLUTIONS:
-        spatial = len(weight.shape) - 2
-        if weight.shape[0] * weight.shape[1] != _weight_size(module):
-            raise call.refusal(f"it uses only a part of the weight of map {name!r}")
-        return Use(name, call.flow("input"), -(spatial + 1), -(spatial + 1))
-    return _matrix_use(call, name, module, weight, trusted=inner == name)
+        dim = 1 - len(weight.flow.shape)
+        return Use(call.flow("input"), dim, dim, written, names)
+    left, right = factors(call)
+    if weight.flow is right:
+        return Use(left, -1, -1, written, names)
+    dim = -2 if len(right.shape) > 1 else -1
+    return Use(right, dim, dim, written, names)
 
 
-def _weight_size(module: nn.Module) -> int:
-    assert isinstance(module, nn.modules.conv._ConvNd)
-    return module.in_channels * module.out_channels // module.groups
-
-
-def _weight(call: Call) -> Flow | None:
+def _weight(call: Call) -> _Weight | None:
     if call.name in LOOKUPS or call.name in CONVOLUTIONS:
         found = call.get("weight")
-        return found if isinstance(found, Flow) and found.weights else None
+        if not isinstance(found, Flow) or not found.weights:
+            return None
+        kept = call.name in LOOKUPS or _application(call) == "transposed convolution"
+        return _Weight(found, 1, 0) if kept else _Weight(found, 0, 1)
     if call.name not in MATRIX_PRODUCTS:
         return None
     left, right = factors(call)
-    if left.traced or left.data or call.name in ("linear", "addmm"):
-        return right if right.weights else None
+    if call.name == "linear":
+        return _Weight(right, -2, -1) if right.weights else None
+    if left.traced or left.data or call.name == "addmm":
+        return _Weight(right, -1, -2) if right.weights else None
     # Two weights multiplied make another weight (a low-rank update), not a use of either.
-    return left if left.weights and (right.traced or right.data) else None
+    return _Weight(left, -2, -1) if left.weights and (right.traced or right.data) else None
 
 
-def _fits(call: Call, module: nn.Module) -> bool:
+def _application(call: Call) -> Application:
     if call.name in LOOKUPS:
-        return is_embedding(module)
+        return "lookup"
     if call.name in CONVOLUTIONS:
         transposed = "transpose" in call.name or bool(call.get("transposed", False))
-        kind = nn.modules.conv._ConvTransposeNd
-        return is_convolution(module) and isinstance(module, kind) == transposed
-    return is_matrix(module)
+        return "transposed convolution" if transposed else "convolution"
+    return "matrix"
 
 
-def _matrix_use(
-    call: Call, name: str, module: nn.Module, weight: Flow, trusted: bool
-) -> Use | None:
-    left, right = factors(call)
-    inputs, outputs = widths(module)
-    if weight is right:
-        stored = weight.shape[::-1] if call.name == "linear" else weight.shape
-        use = Use(name, left, -1, -1)
-    else:
-        stored = weight.shape[::-1]
-        dim = -2 if len(right.shape) > 1 else -1
-        use = Use(name, right, dim, dim)
-    if stored == (outputs, inputs) != (inputs, outputs):
-        return None  # used the other way round: a linear map that is not among the maps
-    if tuple(stored[-2:]) != (inputs, outputs):
-        raise call.refusal(
-            f"it uses the weight of map {name!r} ({outputs} x {inputs}) in the shape "
-            f"{'x'.join(map(str, weight.shape))}"
-        )
-    if inputs == outputs and not trusted and not _upright(call, module, weight, weight is right):
+def _homes(call: Call, weight: Flow, owners: Owners) -> dict[Home, bool]:
+    """The parameters that a weight comes from, and whether their own module uses them."""
+    around = [home for path in reversed(call.scope.path) for home in owners.paths.get(path, ())]
+    wanted = _application(call)
+    found: dict[Home, bool] = {}
+    for name in sorted(weight.weights):
+        candidates = owners.homes.get(name, ())
+        fitting = [home for home in candidates if home.like.kind.application == wanted]
+        inner = next((home for home in around if home in candidates), None)
+        if inner is not None and inner in fitting:
+            found[inner] = True
+        elif len(fitting) == 1:
+            found[fitting[0]] = False
+        elif fitting:
+            names = ", ".join(home.words for home in fitting)
+            raise call.refusal(f"its weight is shared by {names}")
+    return found
+
+
+def _rows(call: Call, weight: _Weight, home: Home, owners: Owners, trusted: bool) -> Tensor | None:
+    """int64 ``[outputs]``: the output channel of the parameter in each row of a weight.
+
+    ``None`` where the weight is used the other way round.
+    """
+    part, flow = home.like, weight.flow
+    kept = int(part.kind.transposed)
+    inputs = part.inputs if kept else part.inputs // part.groups
+    outputs = part.total // part.groups if kept else part.total
+    shape = flow.shape[weight.outputs], flow.shape[weight.inputs]
+    names = {c.source.name for c in flow.index if home in owners.homes[c.source.name]}
+    for name in sorted(names):
+        rows = _along(flow, name, kept, weight.outputs)
+        columns = _along(flow, name, 1 - kept, weight.inputs)
+        if rows is None or columns is None:
+            return None
+        if call.name in LOOKUPS or torch.equal(columns, torch.arange(inputs)):
+            whole = torch.equal(rows, torch.arange(outputs))
+            if whole or part.groups == 1:
+                return torch.arange(part.total) if whole else rows
+    if not names and shape == (outputs, inputs) and (trusted or outputs != inputs):
+        return torch.arange(part.total)
+    if not names and shape == (inputs, outputs):
         return None
-    return use
+    raise call.refusal(
+        f"it uses the weight of {home.words} ({part.total} x {part.inputs}) in part, or in the "
+        f"shape {'x'.join(map(str, flow.shape))}"
+    )
 
 
-def _upright(call: Call, module: nn.Module, weight: Flow, on_the_right: bool) -> bool:
-    """Whether a square weight is used as its module does, not transposed."""
-    own = module.weight
-    if weight.value is None or not isinstance(own, Tensor):
-        return False
-    matrix = weight.value().detach()
-    transposed = on_the_right != (call.name == "linear")
-    canonical = own.detach().T if hasattr(module, "nf") else own.detach()
-    return torch.equal(matrix.T if transposed else matrix, canonical)
+def _along(flow: Flow, parameter: str, kept: int, dim: int) -> Tensor | None:
+    """The rows (``kept`` 0) or columns (1) of a parameter along one dimension of a weight."""
+    others = [other for other in range(len(flow.shape)) if other != dim % len(flow.shape)]
+    for carrier in flow.index:
+        if carrier.source == (parameter, kept):
+            one = labels.collapse(carrier.label, others)
+            return None if one is None else one.flatten()
+    return None

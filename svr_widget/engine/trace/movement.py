@@ -271,6 +271,7 @@ RULES: dict[str, Rule] = {
             *("pixel_unshuffle", "channel_shuffle", "native_channel_shuffle", "rot90"),
             *("split_copy", "slice_copy", "permute_copy", "fliplr", "flipud"),
             *("split_with_sizes_copy", "expand_copy", "view_copy", "split_with_sizes"),
+            *("unsafe_split", "unsafe_chunk", "unsafe_split_with_sizes"),
         ),
         movement,
     ),

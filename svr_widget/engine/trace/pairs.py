@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from math import isqrt
 
 import torch
-from torch import nn
 
 from svr_widget.engine.errors import TraceError, WidthMismatchError, nearest_name
 from svr_widget.engine.links import Layout, Link
-from svr_widget.engine.trace.mapping import is_embedding, is_matrix, widths
+from svr_widget.engine.parts import Part
+from svr_widget.engine.trace.order import directed
 
 
 def links_from_pairs(
-    pairs: Sequence[tuple[str, str]], modules: Mapping[str, nn.Module]
+    pairs: Sequence[tuple[str, str]], parts: Mapping[str, Part]
 ) -> tuple[tuple[Link, ...], dict[str, Layout]]:
     """Links between the named maps, all channels paired in order.
 
@@ -23,7 +23,7 @@ def links_from_pairs(
 
     Args:
         pairs: ``(producer, consumer)`` names.
-        modules: the maps' modules by name.
+        parts: where the maps are kept, by name.
 
     Returns:
         The links, and the input layouts of the matrices that read flattened channels.
@@ -32,23 +32,24 @@ def links_from_pairs(
         TraceError: a name is unknown.
         WidthMismatchError: the widths of a pair do not fit, or two producers disagree.
     """
-    rank = {name: at for at, name in enumerate(modules)}
+    rank = {name: at for at, name in enumerate(parts)}
     links: list[Link] = []
     layouts: dict[str, Layout] = {}
     plain: dict[str, str] = {}
     for producer, consumer in pairs:
         for name in (producer, consumer):
-            if name not in modules:
-                raise TraceError(f"links: no map is called {name!r}{nearest_name(name, modules)}.")
-        if is_embedding(modules[consumer]):
+            if name not in parts:
+                raise TraceError(f"links: no map is called {name!r}{nearest_name(name, parts)}.")
+        writer, reader = parts[producer], parts[consumer]
+        if reader.kind.application == "lookup":
             raise TraceError(f"links: {consumer!r} looks up tokens; no channels lead into it.")
-        out, read = widths(modules[producer])[1], widths(modules[consumer])[0]
+        out, read = writer.outputs, reader.inputs
         count = read // out
-        flattened = is_matrix(modules[consumer]) and read % out == 0 and count > 1
+        flattened = reader.kind.application == "matrix" and read % out == 0 and count > 1
         if read != out and not flattened:
             raise WidthMismatchError(
-                f"links: {producer!r} writes {out} channels ({_weight_shape(modules[producer])}) "
-                f"but {consumer!r} reads {read} ({_weight_shape(modules[consumer])})."
+                f"links: {producer!r} writes {out} channels ({writer}) but {consumer!r} reads "
+                f"{read} ({reader})."
             )
         known = layouts[consumer].index.shape[0] if consumer in layouts else None
         if (known is not None and known != out) or (flattened and consumer in plain):
@@ -61,18 +62,11 @@ def links_from_pairs(
         else:
             plain[consumer] = producer
         channels = torch.arange(out)
-        backward = rank[producer] >= rank[consumer]
-        links.append(Link(producer, consumer, channels, channels.clone(), (), backward))
-    return tuple(links), layouts
+        links.append(Link(producer, consumer, channels, channels.clone()))
+    return directed(links, rank), layouts
 
 
 def _square(count: int) -> tuple[int, ...]:
     """The positions as a square image where they can be one."""
     side = isqrt(count)
     return (side, side) if side * side == count else (count,)
-
-
-def _weight_shape(module: nn.Module) -> str:
-    weight = getattr(module, "weight", None)
-    shape = tuple(weight.shape) if isinstance(weight, torch.Tensor) else ()
-    return f"{type(module).__name__} {'x'.join(map(str, shape))}"

@@ -1,27 +1,105 @@
-"""Recurrent layers, distances and losses: they mix all channels, so nothing links through them."""
+"""Recurrent layers and cells by what PyTorch makes them of: gates that are multiplied.
+
+A layer of any length is read as one of three steps on one sequence: in the second the hidden
+state has come round, and the third adds nothing but makes sure that the cell state has, too.
+"""
 
 from __future__ import annotations
 
-from svr_widget.engine.trace.call import Call, Rule
-from svr_widget.engine.trace.flow import Flow, lost
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._ops import OpOverload
+
+from svr_widget.engine.trace import labels
+from svr_widget.engine.trace.call import Call
+from svr_widget.engine.trace.flow import Carrier, Flow, Source, lost, merged, mint
+
+LAYERS = ("lstm", "gru", "rnn_tanh", "rnn_relu")
+CELLS = ("lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell")
+STEPS = 3
+
+Function = Callable[..., Any]
+FUNCTIONS: dict[Function, str] = {getattr(torch, name): name for name in (*LAYERS, *CELLS)}
+"""The functions that ``torch.nn``'s layers call, and the names of their operators."""
 
 
-def mixing(call: Call) -> list[Flow] | Flow:
-    """Every result depends on every channel of every input."""
-    flows = [flow for flow in call.flows() if flow.traced]
-    reason = call.reason(f"{call.name} (mixes all channels)", weighs=False)
-    mixed = {lost(carrier, reason) for flow in flows for carrier in flow.carriers}
-    mixed |= {(source, reason) for flow in flows for source, _ in flow.mixed}
-    results = [Flow(shape, mixed=frozenset(mixed)) for shape in call.shapes]
-    return results if len(results) > 1 else results[0]
+def overload(name: str, args: Sequence[Any]) -> OpOverload[..., Any]:
+    """The operator that a call with these arguments is."""
+    packet = getattr(torch.ops.aten, name)
+    if name in CELLS:
+        return packet.default  # type: ignore[no-any-return]  # packets are untyped
+    packed = isinstance(args[3], (list, tuple))  # the parameters come after the sizes of batches
+    return packet.data if packed else packet.input  # type: ignore[no-any-return]
 
 
-RULES: dict[str, Rule] = dict.fromkeys(
-    (
-        *("lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell"),
-        *("rnn_relu_cell", "_thnn_fused_lstm_cell", "_thnn_fused_gru_cell", "mkldnn_rnn_layer"),
-        *("cdist", "_cdist_forward", "cosine_similarity", "cross_entropy_loss", "nll_loss"),
-        *("nll_loss_forward", "nll_loss2d_forward", "histc", "bincount"),
-    ),
-    mixing,
-)
+def unrolled(call: Call, apply: Callable[[Call], list[Flow]]) -> list[Flow]:
+    """The results of a recurrent layer.
+
+    Args:
+        call: the layer, on a batch of sequences or on packed ones.
+        apply: interprets the layer of three steps by the operators that it is made of.
+    """
+    packed = call.func._overloadname == "data"
+    sequence, state = call.flow("data" if packed else "input"), call.get("hx")
+    states = [_at_one_place(call, flow, 1) for flow in (state if call.name == "lstm" else [state])]
+    places = range(len(sequence.shape) - 1)
+    settled = _at_one_place(call, sequence, *places)
+    shape = (STEPS, 1, sequence.shape[-1])
+    options = [call.get(name) for name in ("params", "has_biases", "num_layers")]
+    args = (
+        _spread(settled, shape),
+        states if call.name == "lstm" else states[0],
+        *options,
+        *(0.0, False, call.get("bidirectional"), False),
+    )
+    short = (STEPS, 1, call.shape[-1])
+    shapes = (short, *((size[0], 1, size[2]) for size in call.shapes[1:]))
+    made = apply(Call(overload(call.name, args), args, {}, shapes, call.scope))
+    results = []
+    for flow, wanted in zip(made, call.shapes, strict=True):
+        dims = (0, 1) if flow.shape == short and wanted == call.shape else (1,)
+        results.append(_spread(_last_use(_at_one_place(call, flow, *dims)), wanted))
+    return results
+
+
+def _at_one_place(call: Call, flow: Flow, *dims: int) -> Flow:
+    """What a flow carries along these dimensions, each of them 1 long."""
+    carriers: list[Carrier] = []
+    mixed = set(flow.mixed)
+    for carrier in flow.carriers:
+        one = labels.collapse(carrier.label, dims)
+        if one is None:
+            mixed.add(lost(carrier, call.reason(f"{call.name} over channels")))
+        else:
+            carriers.append(replace(carrier, label=one))
+    shape = tuple(1 if dim in dims else size for dim, size in enumerate(flow.shape))
+    return replace(flow, shape=shape, carriers=tuple(carriers), mixed=frozenset(mixed), place=None)
+
+
+def _spread(flow: Flow, shape: tuple[int, ...]) -> Flow:
+    """A flow that is 1 long in some dimensions, everywhere in ``shape``."""
+    ones = [1] * (len(shape) - 1)
+
+    def wide(label: Tensor) -> Tensor:
+        view = label.shape if len(label.shape) == len(shape) else (*ones, label.shape[-1])
+        return labels.canonical(label.reshape(view).expand(shape))
+
+    carriers = tuple(replace(carrier, label=wide(carrier.label)) for carrier in flow.carriers)
+    spread = replace(flow, shape=shape, carriers=carriers, value=None)
+    return replace(spread, place=mint(shape, spread.channel_dims()) if carriers else None)
+
+
+def _last_use(flow: Flow) -> Flow:
+    """The steps' uses of a map as one."""
+    last = {carrier.source.name: carrier.source.use for carrier in flow.carriers}
+    for name, use in flow.sources:
+        last[name] = max(last[name], use)
+    carriers = (
+        replace(carrier, source=Source(carrier.source.name, last[carrier.source.name]))
+        for carrier in flow.carriers
+    )
+    return replace(flow, carriers=merged(carriers))

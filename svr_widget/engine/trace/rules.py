@@ -6,7 +6,6 @@ from svr_widget.engine.trace import (
     contraction,
     movement,
     pointwise,
-    recurrent,
     reduction,
     selection,
 )
@@ -18,7 +17,6 @@ RULES: dict[str, Rule] = {
     **selection.RULES,
     **reduction.RULES,
     **contraction.RULES,
-    **recurrent.RULES,
 }
 
 
@@ -32,3 +30,9 @@ def rule_for(call: Call) -> Rule | None:
     if is_view(call.func):
         return movement.movement
     return pointwise.pointwise if is_pointwise(call.func) else None
+
+
+def keeps_elements(call: Call) -> bool:
+    """Whether the operator only moves, copies, scales or joins elements: it sums over none."""
+    kept = (pointwise.pointwise, movement.movement, movement.reshape, movement.concatenation)
+    return rule_for(call) in (*kept, movement.same_as, movement.padding, selection.selection)

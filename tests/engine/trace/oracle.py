@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own name for it
 from torch.overrides import TorchFunctionMode
 
+from svr_widget.engine.parts import Part
 from svr_widget.engine.trace import Trace
 
 Pair = tuple[str, str, int, int]
@@ -117,11 +118,9 @@ class Frozen(TorchFunctionMode):
 class Perturbation:
     """Runs a model with all maps frozen but one output channel of one use."""
 
-    def __init__(
-        self, model: nn.Module, modules: Mapping[str, nn.Module], args: Any, kwargs: Any
-    ) -> None:
+    def __init__(self, model: nn.Module, parts: Mapping[str, Part], args: Any, kwargs: Any) -> None:
         """Run once and remember every map's output."""
-        self.model, self.modules, self.args, self.kwargs = model, modules, args, kwargs
+        self.model, self.parts, self.args, self.kwargs = model, parts, args, kwargs
         self.tape = Frozen()
         self.outputs: dict[tuple[str, int], Tensor] = {}
         self.inputs: dict[tuple[str, int], Tensor] = {}
@@ -144,7 +143,9 @@ class Perturbation:
 
             return run
 
-        handles = [m.register_forward_hook(hook(name)) for name, m in self.modules.items()]
+        handles = [
+            part.module.register_forward_hook(hook(name)) for name, part in self.parts.items()
+        ]
         try:
             with torch.no_grad(), self.tape:
                 self.model(*self.args, **self.kwargs)
@@ -175,16 +176,19 @@ def channel_dim(module: nn.Module, ndim: int) -> int:
 
 
 def oracle(
-    model: nn.Module, modules: Mapping[str, nn.Module], args: Any = (), kwargs: Any = None
+    model: nn.Module, parts: Mapping[str, Part], args: Any = (), kwargs: Any = None
 ) -> set[Pair]:
-    """Every ``(producer, consumer, output feature, input feature)`` that is linked."""
+    """Every ``(producer, consumer, output feature, input feature)`` that is linked.
+
+    Each map has to be a module of its own.
+    """
     model = model.double().eval()
     to_double = _doubled(tuple(args)), {k: _doubled(v) for k, v in (kwargs or {}).items()}
-    perturbation = Perturbation(model, modules, *to_double)
+    perturbation = Perturbation(model, parts, *to_double)
     generator = torch.Generator().manual_seed(0)
     found: set[Pair] = set()
     for use, output in list(perturbation.outputs.items()):
-        dim = channel_dim(modules[use[0]], output.dim())
+        dim = channel_dim(parts[use[0]].module, output.dim())
         shape = [size for d, size in enumerate(output.shape) if d != dim]
         for channel in range(output.shape[dim]):
             size = torch.randn(shape, generator=generator, dtype=torch.float64)
@@ -193,7 +197,7 @@ def oracle(
                 delta = torch.zeros_like(output)
                 delta.select(dim, channel).copy_(sign * size)
                 for (consumer, _), moved in perturbation.moves(use, delta).items():
-                    at = channel_dim(modules[consumer], moved.dim())
+                    at = channel_dim(parts[consumer].module, moved.dim())
                     features = moved.movedim(at, -1).flatten(0, -2).any(0).nonzero()
                     found |= {(use[0], consumer, channel, int(f)) for f in features}
     return found

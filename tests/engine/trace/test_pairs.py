@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from svr_widget.engine.errors import TraceError, WidthMismatchError
+from svr_widget.engine.parts import parts_of
 from svr_widget.engine.trace import links_from_pairs
 from tests.engine.zoo import chains, maps_of
 
@@ -40,13 +41,15 @@ def test_widths_must_fit() -> None:
 
 def test_two_producers_must_flatten_alike() -> None:
     modules = maps_of(chains.LeNet())
-    modules["other"] = torch.nn.Conv2d(1, 9, 3)
+    (modules["other"],) = parts_of(torch.nn.Conv2d(1, 9, 3), "other")
     with pytest.raises(WidthMismatchError, match=r"'fc1'.*'other'"):
         links_from_pairs([("conv2", "fc1"), ("other", "fc1")], modules)
 
 
 def test_nothing_leads_into_an_embedding() -> None:
-    modules = {"a": torch.nn.Linear(2, 9), "table": torch.nn.Embedding(9, 3)}
+    modules = maps_of(
+        torch.nn.ModuleDict({"a": torch.nn.Linear(2, 9), "table": torch.nn.Embedding(9, 3)})
+    )
     with pytest.raises(TraceError, match="looks up tokens"):
         links_from_pairs([("a", "table")], modules)
 

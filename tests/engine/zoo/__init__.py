@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from torch import nn
 
+from svr_widget.engine.parts import Part, parts_of
 
-def maps_of(model: nn.Module) -> dict[str, nn.Module]:
-    """The modules that hold linear maps, by qualified name."""
-    kinds = (nn.Linear, nn.modules.conv._ConvNd, nn.Embedding)
-    return {
-        name: module
-        for name, module in model.named_modules()
-        if isinstance(module, kinds) or type(module).__name__ == "Conv1D"
-    }
+
+def maps_of(model: nn.Module) -> dict[str, Part]:
+    """Where a model keeps its linear maps, by name; whatever else it holds is ignored."""
+    found = (parts_of(module, path) for path, module in model.named_modules())
+    return {part.name: part for parts in found for part in parts}
