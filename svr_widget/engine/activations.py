@@ -107,7 +107,7 @@ class Filters:
                 "nn.Module that they belong to"
             )
         self.model = graph.model
-        self.method: Flattening = method or graph.method
+        self.method: Flattening = method or graph.flattening
         check_method(self.method, get_args(Flattening))
         self._graph = graph
         self._named = maps is not None or isinstance(neurons, Mapping)

@@ -21,7 +21,7 @@ def blocks_of_channels(
     graph: SpectralGraph, name: str, ratio: float = GAP, share: float = SHARE
 ) -> NDArray[np.int64]:
     """The block of each channel of a map; see ``SVR.channel_blocks``."""
-    neurons = graph[name]
+    neurons = graph.decomposition(name)
     return channel_blocks(block_masses(neurons, near_kernels(neurons.S, ratio)), share)
 
 
@@ -31,7 +31,7 @@ def near_kernel_table(
     """A row for each block of each map, or of one; columns as in ``SVR.near_kernels``."""
     rows = []
     for each in graph.maps if name is None else (name,):
-        neurons = graph[each]
+        neurons = graph.decomposition(each)
         S = neurons.S.numpy()
         blocks = near_kernels(S, ratio)
         masses = block_masses(neurons, blocks)

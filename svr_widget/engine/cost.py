@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from svr_widget.engine.decompose import Flattening
+from svr_widget.engine.adjacency import Method, sides
 from svr_widget.engine.links import Link
 from svr_widget.engine.maps import LinearMap
 
@@ -21,8 +21,9 @@ def decomposition_seconds(linear: LinearMap) -> float:
     return linear.groups * operations / OPERATIONS_PER_SECOND
 
 
-def link_seconds(link: Link, producer: LinearMap, consumer: LinearMap, method: Flattening) -> float:
+def link_seconds(link: Link, producer: LinearMap, consumer: LinearMap, method: Method) -> float:
     """The adjacency of a link and its sorted tests."""
-    entries = producer.neurons(method) * consumer.neurons(method)
-    positions = (consumer if method == "svr" else producer).positions
+    out_side, in_side = sides(method)
+    entries = producer.neurons(out_side) * consumer.neurons(in_side)
+    positions = {"svr": consumer.positions, "cosvr": producer.positions, "cross": 1}[method]
     return entries * (2.0 * link.shared * positions + ENTRY) / OPERATIONS_PER_SECOND

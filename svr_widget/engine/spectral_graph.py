@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import html
 import inspect
 import threading
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import ParamSpec, TypeVar, get_args
+from typing import ParamSpec, Self, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from svr_widget.engine.adjacency import Adjacency, Method, sides
+from svr_widget.engine.columns import Column, columns_of
 from svr_widget.engine.cost import decomposition_seconds, link_seconds
 from svr_widget.engine.decompose import Decomposition, Flattening, check_method, decompose
 from svr_widget.engine.errors import SVRError, nearest_name
@@ -61,7 +63,7 @@ class SpectralGraph:
         source: object,
         example_inputs: object = None,
         *,
-        method: Flattening = "svr",
+        method: Method = "svr",
         null: Kind = "exact",
         links: Links | None = None,
         include: Globs = None,
@@ -70,14 +72,14 @@ class SpectralGraph:
         progress: Progress | None = None,
         seed: int = 0,
     ) -> None:
-        check_method(method, get_args(Flattening))
+        check_method(method, get_args(Method))
         _check_null(null)
         if rank is not None and (not isinstance(rank, int) or rank < 1):
             raise SVRError(f"rank must be an integer of at least 1, or None for all, got {rank!r}")
         network = read_network(source, example_inputs, links, include, exclude)
         self.title, self.notes = network.title, network.notes
         self.model, self.parts = network.model, network.parts
-        self.method: Flattening = method
+        self.method: Method = method
         self.null: Kind = null
         self.rank, self.seed = rank, seed
         self._maps = MappingProxyType(dict(network.maps))
@@ -99,19 +101,58 @@ class SpectralGraph:
         """The links by ``(producer, consumer)``."""
         return self._links
 
+    @property
+    def columns(self) -> Mapping[str, Column]:
+        """The sets of spectral neurons by name: one a map, or, in a cross graph, up to two.
+
+        There ``name`` are the SVR neurons that a map emits with and ``name~`` the co-SVR neurons
+        that it reads with, where both are joined to others and differ.
+        """
+        return self._columns
+
+    @functools.cached_property
+    def _columns(self) -> Mapping[str, Column]:
+        return MappingProxyType(columns_of(self._maps, self._links.values(), self.method))
+
+    def ends(self, link: LinkKey) -> tuple[str, str]:
+        """The names of the columns that a link leaves and enters."""
+        producer, consumer = link[:2]
+        side = Column(consumer, sides(self.method)[1])
+        return producer, next((name for name, at in self.columns.items() if at == side), consumer)
+
+    @property
+    def flattening(self) -> Flattening:
+        """Which neurons ``decomposition`` gives: those that a map emits with."""
+        return sides(self.method)[0]
+
+    def by_method(self, method: Method) -> Self:
+        """The same network by another method, sharing what both need; this one stays as it is.
+
+        Raises:
+            SVRError: the method is unknown.
+        """
+        check_method(method, get_args(Method))
+        if method == self.method:
+            return self
+        other = copy.copy(self)
+        other.method = method
+        other._tested, other._significance = set(), {}
+        other.__dict__.pop("_columns", None)
+        return other
+
     # What is computed.
 
     def __getitem__(self, name: str) -> Decomposition:
-        """The spectral neurons of a map."""
-        return self.decomposition(name)
+        """The spectral neurons of a column, which is a map's in all but a cross graph."""
+        return self.decomposition(*self._lookup(self.columns, name, "map"))
 
     def decomposition(self, name: str, method: Flattening | None = None) -> Decomposition:
-        """The spectral neurons of a map, by this SVR's method or another.
+        """The spectral neurons of a map, by this SVR's flattening or another.
 
         Raises:
             KeyError: there is no such map.
         """
-        method = method or self.method
+        method = method or self.flattening
         linear = self._lookup(self._maps, name, "map")
         with self._lock:
             key = name, method
@@ -162,13 +203,13 @@ class SpectralGraph:
         What ``progress`` raises stops the work between two steps; what is done is kept.
         """
         report = progress or self._progress or (lambda *_: None)
-        maps = [name for name in self._maps if (name, self.method) not in self._decompositions]
+        needed = [column for column in self.columns.values() if column not in self._decompositions]
         links = [key for key in self._links if key not in self._tested]
-        total = len(maps) + len(links)
-        for done, name in enumerate(maps):
+        total = len(needed) + len(links)
+        for done, (name, flattening) in enumerate(needed):
             report(name, done, total)
-            self.decomposition(name)
-        for done, key in enumerate(links, start=len(maps)):
+            self.decomposition(name, flattening)
+        for done, key in enumerate(links, start=len(needed)):
             report(" → ".join(key[:2]), done, total)
             with self._lock:
                 self.adjacency(key).tests()
@@ -192,13 +233,13 @@ class SpectralGraph:
             return self._significance[null]
 
     def intensity(self, name: str) -> NDArray[np.float64]:
-        """Colour intensity of a map's neurons (section 3.2), float64 ``[M]`` in [0, 1].
+        """Colour intensity of a column's neurons (section 3.2), float64 ``[M]`` in [0, 1].
 
-        The largest over the links that leave the map, divided by the map's maximum (all 0 where
+        The largest over the links that leave it, divided by the column's maximum (all 0 where
         that is 0); 1 where no link leaves it.
         """
-        self._lookup(self._maps, name, "map")
-        leaving = [key for key, link in self._links.items() if link.producer == name]
+        self._lookup(self.columns, name, "map")
+        leaving = [key for key in self._links if self.ends(key)[0] == name]
         if not leaving:
             return np.ones(len(self[name]))
         strongest = np.max([self.adjacency(key).intensity() for key in leaving], axis=0)
@@ -210,7 +251,7 @@ class SpectralGraph:
 
     def estimate_seconds(self) -> float:
         """Roughly how long ``compute`` takes where nothing is done yet, on two ordinary cores."""
-        maps = sum(decomposition_seconds(linear) for linear in self._maps.values())
+        maps = sum(decomposition_seconds(self._maps[name]) for name, _ in self.columns.values())
         return maps + sum(
             link_seconds(link, self._maps[link.producer], self._maps[link.consumer], self.method)
             for link in self._links.values()
@@ -222,7 +263,7 @@ class SpectralGraph:
         return f"SVR({self._summary()})"
 
     def _summary(self) -> str:
-        neurons = sum(linear.neurons(self.method) for linear in self._maps.values())
+        neurons = sum(self._maps[name].neurons(side) for name, side in self.columns.values())
         kept = f", first {self.rank} of each map" if self.rank else ""
         return (
             f"{self.title}: {len(self._maps)} maps, {neurons:,} neurons{kept}, "
@@ -233,7 +274,7 @@ class SpectralGraph:
         rows = "".join(
             f"<tr><td>{html.escape(linear.name)}</td><td>{linear.kind}</td>"
             f"<td>{' × '.join(map(str, linear.weight.shape))}</td>"
-            f"<td>{linear.neurons(self.method):,}</td></tr>"
+            f"<td>{linear.neurons(self.flattening):,}</td></tr>"
             for linear in self._maps.values()
         )
         return (

@@ -21,8 +21,8 @@ def super_feature(graph: SpectralGraph, threshold: Threshold) -> pd.DataFrame:
         cuts = np.array([cut.log10_p[key, part] for part in range(len(graph.adjacency(key).laws))])
         # The p-value of the last significant edge may lie above its cut by a rounding.
         evidence = np.maximum(cuts[edges.part] - log10_p, 0.0)
-        links.append(LinkEvidence(key[0], key[1], edges.m, edges.n, evidence))
-    path = strongest_path({name: len(graph[name]) for name in graph.maps}, links)
+        links.append(LinkEvidence(*graph.ends(key), edges.m, edges.n, evidence))
+    path = strongest_path({name: len(graph[name]) for name in graph.columns}, links)
     entered = [
         (found[step.link][0].weight[step.edge], found[step.link][1][step.edge])
         if step.link is not None and step.edge is not None

@@ -35,7 +35,8 @@ class SVR(SpectralGraph):
             a convolution with ``c`` output channels reads it flattened, channels first.
         example_inputs: what the model is run on to read off its links: a tensor, a tuple of
             positional or a mapping of keyword arguments; usually found without.
-        method: ``"svr"`` or ``"cosvr"`` (section 4.4).
+        method: ``"svr"``, ``"cosvr"`` (section 4.4), or ``"cross"``, the producers' SVR neurons
+            joined to the consumers' co-SVR neurons (section 5.2.1; see ``columns``).
         null: law of an edge's weight under chance: ``"exact"`` or the paper's ``"chi2"``.
         links: ``(producer, consumer)`` pairs or ``Link`` objects instead of the traced ones.
         include: globs over map names; only those are maps.

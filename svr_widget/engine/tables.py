@@ -22,11 +22,12 @@ def edges(graph: SpectralGraph, threshold: Threshold) -> pd.DataFrame:
     """The significant edges, strongest first; columns as in ``SVR.edges``."""
     tests, cut = cut_of(graph, threshold)
     found = [edges_of(graph, key, tests, cut.weight) for key in graph.links]
+    ends = [graph.ends(key) for key in graph.links]
     every = pd.DataFrame(
         {
-            "producer": _repeated([key[0] for key in graph.links], found),
+            "producer": _repeated([producer for producer, _ in ends], found),
             "m": _joined([edges.m for edges, _ in found], np.int64),
-            "consumer": _repeated([key[1] for key in graph.links], found),
+            "consumer": _repeated([consumer for _, consumer in ends], found),
             "n": _joined([edges.n for edges, _ in found], np.int64),
             "weight": _joined([edges.weight for edges, _ in found], np.float64),
             "log10_p": _joined([log10_p for _, log10_p in found], np.float64),
@@ -62,7 +63,7 @@ def edges_of(
 def neurons(graph: SpectralGraph) -> pd.DataFrame:
     """Every spectral neuron; columns as in ``SVR.neurons``."""
     frames = []
-    for name in graph.maps:
+    for name in graph.columns:
         neurons = graph[name]
         columns = {
             "map": name,
