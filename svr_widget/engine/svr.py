@@ -13,6 +13,7 @@ from torch import Tensor
 from svr_widget.engine import activations, tables
 from svr_widget.engine.channels import blocks_of_channels, near_kernel_table
 from svr_widget.engine.decompose import Flattening
+from svr_widget.engine.matching import Matching, match
 from svr_widget.engine.near_kernels import GAP, SHARE
 from svr_widget.engine.nulls import Kind
 from svr_widget.engine.spectral_graph import SpectralGraph
@@ -157,6 +158,31 @@ class SVR(SpectralGraph):
             int64 ``[out]``: the number of its block, -1 where it is mapped to none.
         """
         return blocks_of_channels(self, name, ratio, share)
+
+    def match(
+        self, other: SVR, maps: Mapping[str, str] | None = None, *, level: float = 0.05
+    ) -> Matching:
+        """Which spectral neurons of another network, or checkpoint, are which of this one.
+
+        Neurons are as alike as ``|<u, u'>| |<v, v'>|``. Map by map, neurons are paired so that the
+        sum over the pairs is largest; only overlaps count that chance would not give anywhere. In
+        clusters of singular values the spaces are compared. Units that a second training run has
+        in another order are other directions: match checkpoints of one run, or its descendants.
+
+        Args:
+            other: whose neurons are taken by this SVR's method.
+            maps: which map of this network belongs to which of the other; by default those of
+                the same name.
+            level: probability, between networks that have nothing to do with each other, that
+                anything at all is paired (Bonferroni over all pairs of neurons, with exact laws).
+
+        Returns:
+            A ``Matching`` with the frames ``pairs``, ``births`` and ``deaths``.
+
+        Raises:
+            SVRError: no map of the same name, an unknown one, or two of different shapes.
+        """
+        return match(self, other, maps, level)
 
     # Data run through the model.
 
