@@ -7,6 +7,7 @@ import { readScene } from "../src/scene.js";
 import { normal, randomFrom } from "./random.js";
 
 export const DEFAULTS: Traits = {
+  method: "svr",
   threshold_mode: "fdr",
   threshold: 0.05,
   null: "exact",

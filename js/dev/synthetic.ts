@@ -57,7 +57,17 @@ export function sceneBytes(model: string, maps: MapPlan[], links: LinkPlan[]): U
     }
     const { name, kind, depth, kernel = [] } = map;
     const rank = map.rank ?? map.neurons;
-    const meta = { name, kind, depth, kernel, rank, energy, start, neurons: map.neurons };
+    const meta = {
+      name,
+      map: name,
+      kind,
+      depth,
+      kernel,
+      rank,
+      energy,
+      start,
+      neurons: map.neurons,
+    };
     start += map.neurons;
     return { ...meta, out: rank, in: rank };
   });

@@ -3,12 +3,13 @@
 
 import type { AnyModel } from "@anywidget/types";
 import type { Bytes } from "./codec.js";
-import type { Law, Mode, YScale } from "./scene.js";
+import type { Law, Method, Mode, YScale } from "./scene.js";
 
 export type Theme = "auto" | "light" | "dark";
 
 /** Traits that the page and Python both write. */
 export interface PublicTraits {
+  method: Method;
   threshold_mode: Mode;
   threshold: number;
   null: Law;

@@ -6,12 +6,17 @@ import { type Bytes, type Container, type Data, decode } from "./codec.js";
 export const MODES = ["fdr", "p", "sigma", "bonferroni"] as const;
 export const LAWS = ["exact", "chi2"] as const;
 export const Y_SCALES = ["linear", "log", "relative", "rank"] as const;
+export const METHODS = ["svr", "cosvr", "cross"] as const;
+export type Method = (typeof METHODS)[number];
 export type Mode = (typeof MODES)[number];
 export type Law = (typeof LAWS)[number];
 export type YScale = (typeof Y_SCALES)[number];
 
+/** A column of the picture: a linear map's neurons, or in a cross graph those of one of its sides. */
 export interface LinearMap {
   readonly name: string;
+  /** The linear map's own name. */
+  readonly map: string;
   readonly kind: string;
   readonly depth: number;
   readonly out: number;

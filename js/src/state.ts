@@ -7,7 +7,7 @@ import type { Host, PublicTraits, Status, Traits } from "./host.js";
 import { type Camera, WHOLE } from "./layout.js";
 import { type Lit, litBy, maskOf } from "./lit.js";
 import type { Neuron } from "./picking.js";
-import { type Law, type Mode, readScene, type Scene } from "./scene.js";
+import { type Law, type Method, type Mode, readScene, type Scene } from "./scene.js";
 import { type Cut, convert, cutAtLevel } from "./threshold.js";
 
 export type Hover =
@@ -36,6 +36,7 @@ export function createState(host: Host, abort: AbortSignal) {
     return mirror;
   };
   const traits = {
+    method: trait("method"),
     threshold_mode: trait("threshold_mode"),
     threshold: trait("threshold"),
     null: trait("null"),
@@ -105,10 +106,11 @@ export function createState(host: Host, abort: AbortSignal) {
   /** The link in the adjacency pane: the chosen one, else the first. */
   const link = computed<number | null>(() => {
     const links = scene.value?.links ?? [];
-    const [producer, consumer] = (traits.selected_link.value ?? []).map((name) =>
-      mapByName.value.get(name),
+    const [producer, consumer] = traits.selected_link.value ?? [];
+    const name = (map: number) => scene.value?.maps[map].map;
+    const found = links.findIndex(
+      (at) => name(at.producer) === producer && name(at.consumer) === consumer,
     );
-    const found = links.findIndex((at) => at.producer === producer && at.consumer === consumer);
     return found >= 0 ? found : links.length > 0 ? 0 : null;
   });
 
@@ -166,6 +168,7 @@ export function createState(host: Host, abort: AbortSignal) {
       origin = { from: now, mode, level };
       change({ threshold_mode: mode, threshold: level });
     },
+    setMethod: (method: Method) => change({ method }),
     resetCamera: () => {
       camera.value = WHOLE;
     },
@@ -178,7 +181,7 @@ export function createState(host: Host, abort: AbortSignal) {
       const at = scene.value?.links[index];
       if (!at || !scene.value) return;
       const { maps } = scene.value;
-      change({ selected_link: [maps[at.producer].name, maps[at.consumer].name] });
+      change({ selected_link: [maps[at.producer].map, maps[at.consumer].map] });
     },
     select(neurons: readonly Neuron[]) {
       const maps = scene.value?.maps ?? [];

@@ -43,13 +43,17 @@ class Computation:
 
     def run(self) -> None:
         """Do the work here; an error is raised here."""
-        self._execute()
+        self._execute(lambda _: None)
         self._future.result()
 
     def start(self, on_end: Callable[[BaseException | None], None]) -> None:
-        """Do the work in a thread; ``on_end`` is called there with the error, if there is one."""
-        self._future.add_done_callback(lambda future: on_end(future.exception()))
-        threading.Thread(target=self._execute, name="svr-computation", daemon=True).start()
+        """Do the work in a thread; ``on_end`` is called there with the error, if there is one.
+
+        ``wait`` returns after it.
+        """
+        threading.Thread(
+            target=self._execute, args=(on_end,), name="svr-computation", daemon=True
+        ).start()
 
     def wait(self, timeout: float | None = None) -> None:
         """Block until the end; raises the work's error, or ``TimeoutError``."""
@@ -69,14 +73,20 @@ class Computation:
         """What ended the work, once it is over; None while it runs or when all went well."""
         return self._future.exception() if self._future.done() else None
 
-    def _execute(self) -> None:
+    def _execute(self, on_end: Callable[[BaseException | None], None]) -> None:
         self._started = time.monotonic()
+        error: BaseException | None = None
         try:
             self._work(self._report)
-        except BaseException as error:  # wait() raises it again
-            self._future.set_exception(error)
-        else:
-            self._future.set_result(None)
+        except BaseException as raised:  # wait() raises it again
+            error = raised
+        try:
+            on_end(error)
+        finally:
+            if error is None:
+                self._future.set_result(None)
+            else:
+                self._future.set_exception(error)
 
     def _report(self, name: str, done: int, total: int) -> None:
         if self._cancelled.is_set():

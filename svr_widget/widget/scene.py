@@ -106,10 +106,12 @@ def _counts_within(significance: Significance[TestKey], budget: int) -> dict[Tes
 
 
 def _neurons(svr: SVR) -> dict[str, Array]:
-    decompositions = [svr[name] for name in svr.maps]
+    decompositions = [svr[name] for name in svr.columns]
     return {
         "singular_value": np.concatenate([d.S.numpy() for d in decompositions]),
-        "intensity": np.concatenate([svr.intensity(name) for name in svr.maps]).astype(np.float32),
+        "intensity": np.concatenate([svr.intensity(name) for name in svr.columns]).astype(
+            np.float32
+        ),
         "null": np.concatenate([d.null.numpy() for d in decompositions]).astype(np.uint8),
     }
 
@@ -131,11 +133,12 @@ def _edges(links: list[SceneLink], laws: dict[Kind, Significance[TestKey]]) -> d
 
 def _describe_maps(svr: SVR) -> list[dict[str, Any]]:
     described, start = [], 0
-    for name, linear in svr.maps.items():
-        neurons = svr[name]
+    for name, (map_name, _) in svr.columns.items():
+        linear, neurons = svr.maps[map_name], svr[name]
         described.append(
             {
                 "name": name,
+                "map": map_name,
                 "kind": linear.kind,
                 "depth": linear.depth,
                 "out": linear.out_channels,
@@ -154,14 +157,15 @@ def _describe_maps(svr: SVR) -> list[dict[str, Any]]:
 def _describe_links(
     svr: SVR, links: list[SceneLink], laws: dict[Kind, Significance[TestKey]]
 ) -> list[dict[str, Any]]:
-    order = {name: index for index, name in enumerate(svr.maps)}
+    order = {name: index for index, name in enumerate(svr.columns)}
     described, start = [], 0
     for (key, part), sent in links:
         link, tests = svr.links[key], laws["exact"].tests[key, part]
+        producer, consumer = svr.ends(key)
         described.append(
             {
-                "producer": order[link.producer],
-                "consumer": order[link.consumer],
+                "producer": order[producer],
+                "consumer": order[consumer],
                 "through": link.through,
                 "backward": link.backward,
                 "start": start,

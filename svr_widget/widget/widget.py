@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any
+from functools import partial
+from typing import Any, get_args
 
 import anywidget
 import pandas as pd
 import traitlets as t
 
 from svr_widget.engine import SVR
+from svr_widget.engine.adjacency import Method
 from svr_widget.engine.errors import SVRError, ThresholdError, nearest_name
 from svr_widget.engine.nulls import Kind
 from svr_widget.engine.significance import MODES, Mode, check_level
@@ -46,6 +49,9 @@ class SVRWidget(anywidget.AnyWidget):
     _esm = t.Unicode(front_end.read("widget.js")).tag(sync=True)
     _css = t.Unicode(front_end.read("widget.css")).tag(sync=True)
 
+    method: t.Enum[Method] = t.Enum(
+        get_args(Method), "svr", help="which spectral neurons are joined; a change is computed anew"
+    ).tag(sync=True)
     threshold_mode: t.Enum[Mode] = t.Enum(MODES, "fdr", help="what `threshold` is a level of").tag(
         sync=True
     )
@@ -78,15 +84,15 @@ class SVRWidget(anywidget.AnyWidget):
         if unknown := sorted(keywords.keys() - SVR_KEYWORDS):
             hint = nearest_name(unknown[0], {*SVR_KEYWORDS, *self._own_keywords(), *MODES})
             raise TypeError(f"SVRWidget() has no keyword {unknown[0]!r}{hint}")
+        method = traits.pop("method", None)
         if isinstance(model, SVR):
             if keywords or example_inputs is not None:
                 given = ", ".join(sorted(keywords)) or "example_inputs"
                 raise TypeError(f"{given}: give it to SVR(...), which is already made here")
-            self._svr = model
+            self._svr = model.by_method(method or model.method)
         else:
-            self._svr = SVR(model, example_inputs, **keywords)
-        super().__init__()
-        self._computation = Computation(self._compute, self._show_progress)
+            self._svr = SVR(model, example_inputs, method=method or "svr", **keywords)
+        super().__init__(method=self._svr.method)
         if levels:
             self.set_threshold(**levels)
         self._level_given = "threshold" in traits
@@ -95,21 +101,24 @@ class SVRWidget(anywidget.AnyWidget):
                 setattr(self, name, value)
         self._level_given = False
         self.on_msg(self._answer)
-        if self._svr.estimate_seconds() < AT_ONCE_SECONDS:
-            self._computation.run()
-        else:
-            self._computation.start(self._show_failure)
+        self._show(self._svr)
 
     @property
     def svr(self) -> SVR:
-        """The engine behind the picture; raises what ended the computation, if something did."""
-        if error := self._computation.error:
+        """The engine behind the picture; raises what ended the computation, if there is none."""
+        if not self._scene and (error := self._computation.error):
             raise error
         return self._svr
 
     def wait(self, timeout: float | None = None) -> None:
-        """Block until the picture is computed; raises its error, or ``TimeoutError``."""
-        self._computation.wait(timeout)
+        """Block until what was last asked for is there; raises its error, or ``TimeoutError``."""
+        computation = self._computation
+        try:
+            computation.wait(timeout)
+        except CancelledError:
+            if computation is self._computation:
+                raise
+            self.wait(timeout)  # another one took its place
 
     def cancel(self) -> None:
         """Stop a computation that is still running, before its next map."""
@@ -173,17 +182,44 @@ class SVRWidget(anywidget.AnyWidget):
         inherited = set(anywidget.AnyWidget.class_trait_names()) - {"layout"}
         return {n for n in cls.class_trait_names() if not n.startswith("_")} - inherited
 
-    def _compute(self, report: Report) -> None:
-        self._svr.compute(report)
-        self._scene = encode_scene(self._svr, self.max_edges)
+    def _show(self, svr: SVR) -> None:
+        """Compute a graph, at once where that is quick, and put it in the picture's place."""
+        if hasattr(self, "_computation"):
+            self.cancel()
+        computation = Computation(partial(self._compute, svr), self._show_progress)
+        self._computation, self._asked = computation, svr
+        self._status = {"state": "computing"}
+        if svr.estimate_seconds() >= AT_ONCE_SECONDS:
+            computation.start(partial(self._show_end, computation))
+            return
+        try:
+            computation.run()
+        except BaseException as error:
+            self._show_end(computation, error)
+            raise
+
+    def _compute(self, svr: SVR, report: Report) -> None:
+        svr.compute(report)
+        scene = encode_scene(svr, self.max_edges)
+        report("", 1, 1)  # raises where it was cancelled meanwhile
+        self._svr, self._scene = svr, scene
+        self.selected = [item for item in self.selected if item[1] < self._neurons_of(item[0])]
         self._status = {"state": "ready"}
+
+    def _show_end(self, computation: Computation, error: BaseException | None) -> None:
+        """Say what ended a computation; where there is a picture, go back to it."""
+        if error is None or computation is not self._computation:
+            return
+        if not self._scene:
+            self._status = {"state": "failed", "message": f"{error}" or type(error).__name__}
+            return
+        self._notice = "" if isinstance(error, CancelledError) else str(error)
+        self._status = {"state": "ready"}
+        self._asked = self._svr
+        self.method = self._svr.method
 
     def _show_progress(self, progress: Progress) -> None:
         self._status = {"state": "computing", **asdict(progress)}
-
-    def _show_failure(self, error: BaseException | None) -> None:
-        if error is not None:
-            self._status = {"state": "failed", "message": f"{error}" or type(error).__name__}
 
     def _answer(self, _: Any, content: dict[str, Any], _buffers: Any) -> None:
         if content.get("kind") == "cancel":
@@ -205,13 +241,20 @@ class SVRWidget(anywidget.AnyWidget):
 
     def _neuron(self, item: Any) -> tuple[str, int]:
         name, k = item
-        if name not in self._svr.maps:
-            raise SVRError(f"no map {name!r}{nearest_name(str(name), self._svr.maps)}")
-        count = self._svr.maps[name].neurons(self._svr.method)
-        count = min(count, self._svr.rank or count)
+        count = self._neurons_of(name)
+        if count == 0:
+            raise SVRError(f"no map {name!r}{nearest_name(str(name), self._svr.columns)}")
         if not (isinstance(k, int) and 0 <= k < count):
             raise SVRError(f"map {name!r} has neurons 0 to {count - 1}, not {k!r}")
         return name, k
+
+    def _neurons_of(self, name: str) -> int:
+        """How many spectral neurons a column has; none where there is no such column."""
+        if name not in self._svr.columns:
+            return 0
+        map_name, flattening = self._svr.columns[name]
+        count = self._svr.maps[map_name].neurons(flattening)
+        return min(count, self._svr.rank or count)
 
     @t.validate("selected_link")
     def _check_selected_link(self, proposal: dict[str, Any]) -> list[str] | None:
@@ -238,13 +281,18 @@ class SVRWidget(anywidget.AnyWidget):
         """Convert the level, unless whoever changes the mode gives one in the same breath."""
         if self._level_given or "threshold" in self._property_lock:
             return
-        if self._status["state"] == "ready":
+        if self._scene:
             tests = self._svr.significance(self.null)
             self.threshold = tests.convert(change["old"], self.threshold, change["new"])
         else:
             self.threshold = DEFAULT_LEVELS[change["new"]]
 
+    @t.observe("method")
+    def _change_method(self, change: dict[str, Any]) -> None:
+        if hasattr(self, "_asked") and change["new"] != self._asked.method:
+            self._show(self._svr.by_method(change["new"]))
+
     @t.observe("max_edges")
     def _send_again(self, _: Any) -> None:
-        if self._status["state"] == "ready":
+        if self._scene:
             self._scene = encode_scene(self._svr, self.max_edges)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import threading
 import weakref
 from concurrent.futures import CancelledError
 from itertools import pairwise
@@ -16,7 +15,7 @@ from torch import nn
 
 from svr_widget import SVR, SVRWidget
 from svr_widget.engine.errors import NoMapsError, SVRError, ThresholdError
-from svr_widget.widget import widget as module
+from tests.widget.gate import Gate
 
 
 def chain(*widths: int) -> nn.Sequential:
@@ -132,29 +131,6 @@ def test_bad_models_raise_in_the_cell() -> None:
         model[2].weight[0, 0] = float("nan")
     with pytest.raises(SVRError, match="'2'"):
         SVRWidget(model)
-
-
-class Gate:
-    """Holds the engine's computation until it is opened."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, error: Exception | None = None) -> None:
-        self.opened, self.reached = threading.Event(), threading.Event()
-        compute = SVR.compute
-
-        def held(svr: SVR, progress: Any = None) -> None:
-            if progress is None:  # the engine's own calls
-                compute(svr)
-                return
-            progress("first", 0, 2)
-            self.reached.set()
-            self.opened.wait(60)
-            progress("second", 1, 2)
-            if error:
-                raise error
-            compute(svr, progress)
-
-        monkeypatch.setattr(SVR, "compute", held)
-        monkeypatch.setattr(module, "AT_ONCE_SECONDS", 0)
 
 
 def test_long_work_runs_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
