@@ -26,6 +26,11 @@ Neurons = Chosen | Mapping[str, Chosen]
 Maps = str | Iterable[str]
 Activations = dict[str, Tensor]
 
+UNREACHED = (
+    "not called as a module by this input (unused, one of several maps of a module, an "
+    "EmbeddingBag, or its weight is used by another module), so what it reads is not known"
+)
+
 
 def spectral_activations(
     graph: SpectralGraph,
@@ -48,7 +53,8 @@ def _activations(filters: Filters, example: Example) -> Activations:
         found[called(name, call)] = filters[name](*arguments)
 
     read_along(filters.model, filters.modules, example, receive)
-    filters.check_reached(found)
+    if missing := filters.unreached(found):
+        warnings.warn(f"{', '.join(map(repr, missing))}: {UNREACHED}", stacklevel=3)
     return found
 
 
@@ -87,6 +93,7 @@ class Filters:
     Attributes:
         model: what data is run through.
         modules: the modules that apply the chosen maps, by map.
+        named: the caller asked for these maps by name, so that none is left out in silence.
     """
 
     def __init__(
@@ -110,7 +117,7 @@ class Filters:
         self.method: Flattening = method or graph.flattening
         check_method(self.method, get_args(Flattening))
         self._graph = graph
-        self._named = maps is not None or isinstance(neurons, Mapping)
+        self.named = maps is not None or isinstance(neurons, Mapping)
         names = _names(graph, maps, neurons)
         self._chosen = {
             name: _neurons(graph.maps[name], _of_map(neurons, name), self.method, graph.rank)
@@ -140,19 +147,16 @@ class Filters:
         linear, module = self._graph.maps[name], self.modules[name]
         return position_dims(linear, module, read.dim(), self.method)
 
-    def check_reached(self, reached: Collection[str]) -> None:
-        """Say which maps a forward pass did not call: raise where they were asked for by name."""
+    def unreached(self, reached: Collection[str]) -> list[str]:
+        """The chosen maps that a forward pass did not call.
+
+        Raises:
+            SVRError: they were asked for by name.
+        """
         missing = [name for name in self._chosen if name not in reached]
-        if not missing:
-            return
-        said = (
-            f"{', '.join(map(repr, missing))}: not called as a module by this input (unused, one "
-            "of several maps of a module, an EmbeddingBag, or its weight is used by another "
-            "module), so what it reads is not known"
-        )
-        if self._named:
-            raise SVRError(said)
-        warnings.warn(said, stacklevel=2)
+        if missing and self.named:
+            raise SVRError(f"{', '.join(map(repr, missing))}: {UNREACHED}")
+        return missing
 
 
 def _is_called(part: Part) -> bool:

@@ -16,6 +16,7 @@ from svr_widget.engine.decompose import Flattening
 from svr_widget.engine.matching import Matching, match
 from svr_widget.engine.near_kernels import GAP, SHARE
 from svr_widget.engine.nulls import Kind
+from svr_widget.engine.similarity import Reference, similarity
 from svr_widget.engine.spectral_graph import SpectralGraph
 from svr_widget.engine.super_feature import super_feature
 from svr_widget.engine.thresholds import Threshold
@@ -254,3 +255,40 @@ class SVR(SpectralGraph):
             TypeError: the inputs are of another kind.
         """
         return activations.spectral_activations(self, inputs, maps, neurons, method)
+
+    def similarity(
+        self,
+        inputs: Any,
+        reference: Reference = "sobel",
+        maps: activations.Maps | None = None,
+        neurons: activations.Neurons | None = None,
+        method: Flattening | None = None,
+    ) -> pd.DataFrame:
+        """Spectral images beside a reference image of the input (sections 5.1, B.4, Figs 6, 14).
+
+        The cosine of the angle between the magnitudes of each spectral image and the reference, 0
+        where one of the two is zero everywhere; mean and standard deviation over the inputs. All
+        maps are compared in one forward pass a batch, whatever the size of the data set.
+
+        Args:
+            inputs: as in ``spectral_activations``.
+            reference: ``"sobel"``: the magnitude of the Sobel filter on the model's first input as
+                the model gets it, average-pooled to the size of the spectral image and made grey
+                by 0.299 red + 0.587 green + 0.114 blue (ITU-R BT.601); border pixels are repeated.
+                Or a function of the model's input (a tensor; a tuple or mapping where it takes
+                more) and a size ``(h, w)`` that returns ``[batch, h, w]``.
+            maps: as in ``spectral_activations``.
+            neurons: likewise.
+            method: likewise.
+
+        Returns:
+            Columns map, neuron, mean, sd (of a sample, NaN where n is 1) and n. Maps without
+            two-dimensional images of at least 2 x 2 pixels for each input are left out;
+            ``attrs["left_out"]`` names them with the reason.
+
+        Raises:
+            SVRError: as in ``spectral_activations``; the inputs are no images or the reference
+                has another size; no map, or not one that was asked for by name, has such images.
+            TypeError: the inputs are of another kind.
+        """
+        return similarity(self, inputs, reference, maps, neurons, method)
