@@ -14,9 +14,16 @@ ENTRY = 500.0
 
 
 def decomposition_seconds(linear: LinearMap) -> float:
-    """By the Gram driver: two matrix products and an eigendecomposition of the short side."""
-    out_side, in_side = linear.out_channels // linear.groups, int(linear.weight.shape[1])
+    """By the Gram driver: two matrix products and an eigendecomposition of the short side.
+
+    Of the product of two thin matrices the two orthogonal factorisations, and one of its core.
+    """
+    out_side, in_side = linear.out_channels // linear.groups, linear.shape[1]
     short, long = sorted((out_side, in_side * linear.positions))
+    if linear.product_of is not None:
+        inner = linear.neurons()
+        operations = 8.0 * (out_side + in_side) * inner**2 + EIGENDECOMPOSITION * inner**3
+        return operations / OPERATIONS_PER_SECOND
     operations = 3.0 * short**2 * long + EIGENDECOMPOSITION * short**3
     return linear.groups * operations / OPERATIONS_PER_SECOND
 

@@ -34,6 +34,15 @@ class ThresholdError(SVRError):
     """A significance threshold lies outside the range of its kind."""
 
 
+def check_option(option: str, value: str, known: tuple[str, ...]) -> None:
+    """Raise ``SVRError`` with the nearest name unless ``value`` is one of ``known``."""
+    if value not in known:
+        names = ", ".join(map(repr, known))
+        raise SVRError(
+            f"{option} must be one of {names}, got {value!r}{nearest_name(str(value), known)}"
+        )
+
+
 def nearest_name(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the known name closest to ``name``, else ``""``."""
     matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)

@@ -7,7 +7,10 @@ from collections.abc import Iterable
 from svr_widget.engine.links import Link
 
 LinkKey = tuple[str, str] | tuple[str, str, int]
-"""``(producer, consumer)``; further links of the same pair add 1, 2..."""
+"""``(producer, consumer)``; further links of the same pair add 1, 2...
+
+Into the product of a query and a key map the consumer is ``"name.q"`` or ``"name.k"``.
+"""
 
 TestKey = tuple[LinkKey, int]
 """A link and the index of one of its laws (``Adjacency.laws``), 0 where it has one."""
@@ -17,10 +20,11 @@ def keyed(links: Iterable[Link]) -> dict[LinkKey, Link]:
     """Links by their ends; a further link between the same two maps adds a number."""
     found: dict[LinkKey, Link] = {}
     for link in links:
-        key: LinkKey = (link.producer, link.consumer)
+        consumer = link.consumer if link.side is None else f"{link.consumer}.{link.side}"
+        key: LinkKey = (link.producer, consumer)
         number = 0
         while key in found:
             number += 1
-            key = (link.producer, link.consumer, number)
+            key = (link.producer, consumer, number)
         found[key] = link
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor
 
@@ -37,6 +38,9 @@ class Link:
             consumer's input mixes channels of different extent and so has no one kernel.
         through: what stands on the link, in order: ``"relu"``, ``"batch_norm (bn1)"``, ``"mul"``...
         backward: the link closes a cycle (recurrence, a module used twice); depth ignores it.
+        side: into the product of a query and a key map, the one of them that reads the channels:
+            ``"q"`` or ``"k"``. The ``U`` of its neurons reads the query's position, their ``V``
+            the key's.
     """
 
     producer: str
@@ -45,6 +49,7 @@ class Link:
     consumer_channels: Tensor
     through: tuple[str, ...] = ()
     backward: bool = False
+    side: Literal["q", "k"] | None = None
 
     @property
     def shared(self) -> int:

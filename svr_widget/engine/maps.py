@@ -19,42 +19,59 @@ class LinearMap:
 
     Attributes:
         name: the qualified name of its module, with a suffix where that holds several maps
-            (``"attn.in_proj[q]"``).
-        kind: ``"linear"``, ``"convolution"``, ``"transposed convolution"`` or ``"embedding"``.
-        weight: a copy ``[out, in/groups, *kernel]``, contiguous, on the CPU; float64 where the
-            layer's weight is, else float32.
+            (``"attn.in_proj[q]"``); that of the attention and the head for a product.
+        kind: ``"linear"``, ``"convolution"``, ``"transposed convolution"``, ``"embedding"`` or
+            ``"attention"``, the product of two matrices of an attention head.
+        factors: the weight ``[out, in/groups, *kernel]``; or for a product two matrices
+            ``[out, d]`` and ``[d, in]`` whose product it is. Copies, contiguous, on the CPU;
+            float64 where the layer's weight is, else float32.
         groups: the map is the direct sum of this many maps of equal shape.
         depth: column of the map in the link graph.
-        tied_to: an earlier map that uses the same parameter; ``weight`` is then a view of its
+        tied_to: an earlier map that uses the same parameter; the weight is then a view of its
             weight, transposed where this map uses it so (an embedding and its output head).
         input_layout: where the module reads flattened channels x positions: which flat feature
             is which entry of ``weight``'s input side.
         output_layout: the same for a module whose output is unflattened.
+        product_of: the names of the two matrices that a product is of, those of a head: the output
+            and the value map (OV), or the query and the key map (QK).
+        remark: what has to be said about the map, such as rotary positions.
     """
 
     name: str
     kind: str
-    weight: Tensor
+    factors: tuple[Tensor, ...]
     groups: int = 1
     depth: int = 0
     tied_to: str | None = None
     input_layout: Layout | None = None
     output_layout: Layout | None = None
+    product_of: tuple[str, str] | None = None
+    remark: str = ""
+
+    @property
+    def weight(self) -> Tensor:
+        """``[out, in/groups, *kernel]``; that of a product is formed anew at each access."""
+        return self.factors[0] if len(self.factors) == 1 else self.factors[0] @ self.factors[1]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the weight."""
+        return (self.factors[0].shape[0], *self.factors[-1].shape[1:])
 
     @property
     def out_channels(self) -> int:
         """Output channels of all groups together."""
-        return int(self.weight.shape[0])
+        return self.shape[0]
 
     @property
     def in_channels(self) -> int:
         """Input channels of all groups together."""
-        return int(self.weight.shape[1]) * self.groups
+        return self.shape[1] * self.groups
 
     @property
     def kernel(self) -> tuple[int, ...]:
         """The shape of the kernel; ``()`` for a plain linear map."""
-        return tuple(self.weight.shape[2:])
+        return self.shape[2:]
 
     @property
     def positions(self) -> int:
@@ -62,14 +79,17 @@ class LinearMap:
         return math.prod(self.kernel)
 
     def neurons(self, method: str = "svr") -> int:
-        """The number of spectral neurons, null ones included."""
-        out_side, in_side = self.out_channels // self.groups, int(self.weight.shape[1])
+        """The number of spectral neurons, null ones included; at most ``d`` for a product."""
+        out_side, in_side = self.out_channels // self.groups, self.shape[1]
         if method == "cosvr":
-            return self.groups * min(out_side * self.positions, in_side)
-        return self.groups * min(out_side, in_side * self.positions)
+            out_side *= self.positions
+        else:
+            in_side *= self.positions
+        inner = [factor.shape[1] for factor in self.factors[:-1]]
+        return self.groups * min(out_side, in_side, *inner)
 
     def __repr__(self) -> str:
-        shape = "x".join(map(str, self.weight.shape))
+        shape = "x".join(map(str, self.shape))
         groups = f", groups={self.groups}" if self.groups > 1 else ""
         return f"LinearMap({self.name!r}, {self.kind}, {shape}{groups}, depth={self.depth})"
 
@@ -127,7 +147,7 @@ def map_of(
     return LinearMap(
         name,
         kind,
-        owned,
+        (owned,),
         groups,
         depth,
         input_layout=input_layout,

@@ -22,7 +22,9 @@ from svr_widget.engine.finding import Globs, Selection, find_parts, unwrap
 from svr_widget.engine.links import Layout, Link
 from svr_widget.engine.maps import LinearMap, linear_map, map_of
 from svr_widget.engine.parts import Part
+from svr_widget.engine.products import AttentionView, Product, plan_products
 from svr_widget.engine.trace import depths, directed, links_from_pairs, trace
+from svr_widget.engine.trace.heads import Attention
 from svr_widget.engine.weights import floating
 
 Links = Iterable[tuple[str, str] | Link]
@@ -58,6 +60,7 @@ def read_network(
     links: Links | None = None,
     include: Globs = None,
     exclude: Globs = None,
+    attention: AttentionView = "products",
 ) -> Network:
     """The network behind whatever ``SVR`` was given.
 
@@ -67,7 +70,7 @@ def read_network(
     """
     given = None if links is None else tuple(links)
     if isinstance(source, nn.Module):
-        return _of_model(source, example_inputs, given, include, exclude)
+        return _of_model(source, example_inputs, given, include, exclude, attention)
     if example_inputs is not None:
         raise TypeError("example_inputs belong to an nn.Module; bare weights are not run")
     if isinstance(source, Mapping):
@@ -88,28 +91,38 @@ def _of_model(
     links: Sequence[tuple[str, str] | Link] | None,
     include: Globs,
     exclude: Globs,
+    attention: AttentionView,
 ) -> Network:
     model = unwrap(model)
     parts = find_parts(model, include, exclude)
     outputs: Mapping[str, Layout] = {}
     notes: tuple[str, ...] = ()
     order = tuple(parts)
+    attentions: Sequence[Attention] = ()
+    rank: Mapping[str, int] = {}
     if links is None:
-        traced = trace(model, parts, example_inputs)
+        traced = trace(model, parts, example_inputs, heads=attention == "products")
         found, notes = traced.links, traced.notes
         inputs, outputs = traced.input_layouts, traced.output_layouts
         order = tuple(dict.fromkeys((*traced.order, *order)))
+        attentions, rank = traced.attentions, traced.rank
     else:
         pairs = [link for link in links if not isinstance(link, Link)]
         made, inputs = links_from_pairs(pairs, parts)
         found = (*made, *(link for link in links if isinstance(link, Link)))
     _check_names(found, order)
+    whole = {name: linear_map(parts[name], inputs.get(name), outputs.get(name)) for name in order}
+    products: Mapping[str, Product] = {}
+    if attentions:
+        plan = plan_products(whole, rank, found, attentions)
+        order, found, products = plan.order, plan.links, plan.products
+        notes = (*notes, *plan.notes)
     depth = depths(found, order)
-    maps = {
-        name: linear_map(parts[name], inputs.get(name), outputs.get(name), depth[name])
-        for name in order
-    }
-    return Network(type(model).__name__, _tied(maps, parts), found, notes, model, parts)
+    kept = {name: replace(whole[name], depth=depth[name]) for name in order if name in whole}
+    maps = _tied(kept, parts)
+    maps |= {name: product.of(whole, depth[name]) for name, product in products.items()}
+    ordered = {name: maps[name] for name in order}
+    return Network(type(model).__name__, ordered, found, notes, model, parts)
 
 
 def _tied(maps: Mapping[str, LinearMap], parts: Mapping[str, Part]) -> dict[str, LinearMap]:
@@ -124,7 +137,7 @@ def _tied(maps: Mapping[str, LinearMap], parts: Mapping[str, Part]) -> dict[str,
         first = first_use.setdefault((id(part.held), rows), linear)
         for weight in (first.weight, first.weight.T):
             if first is not linear and torch.equal(weight, linear.weight):
-                shared[name] = replace(linear, weight=weight, tied_to=first.name)
+                shared[name] = replace(linear, factors=(weight,), tied_to=first.name)
     return shared
 
 

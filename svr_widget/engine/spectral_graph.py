@@ -17,13 +17,20 @@ from numpy.typing import NDArray
 from svr_widget.engine.adjacency import Adjacency, Method, sides
 from svr_widget.engine.columns import Column, columns_of
 from svr_widget.engine.cost import decomposition_seconds, link_seconds
-from svr_widget.engine.decompose import Decomposition, Flattening, check_method, decompose
-from svr_widget.engine.errors import SVRError, nearest_name
+from svr_widget.engine.decompose import (
+    Decomposition,
+    Flattening,
+    check_method,
+    decompose,
+    decompose_product,
+)
+from svr_widget.engine.errors import SVRError, check_option, nearest_name
 from svr_widget.engine.finding import Globs
 from svr_widget.engine.keys import LinkKey, TestKey, keyed
 from svr_widget.engine.links import Link
 from svr_widget.engine.maps import LinearMap
 from svr_widget.engine.nulls import Kind
+from svr_widget.engine.products import AttentionView
 from svr_widget.engine.significance import Significance
 from svr_widget.engine.sources import Links, read_network
 from svr_widget.engine.structure import InternalDimensions
@@ -65,6 +72,7 @@ class SpectralGraph:
         *,
         method: Method = "svr",
         null: Kind = "exact",
+        attention: AttentionView = "products",
         links: Links | None = None,
         include: Globs = None,
         exclude: Globs = None,
@@ -73,10 +81,11 @@ class SpectralGraph:
         seed: int = 0,
     ) -> None:
         check_method(method, get_args(Method))
-        _check_null(null)
+        check_option("null", null, get_args(Kind))
+        check_option("attention", attention, get_args(AttentionView))
         if rank is not None and (not isinstance(rank, int) or rank < 1):
             raise SVRError(f"rank must be an integer of at least 1, or None for all, got {rank!r}")
-        network = read_network(source, example_inputs, links, include, exclude)
+        network = read_network(source, example_inputs, links, include, exclude, attention)
         self.title, self.notes = network.title, network.notes
         self.model, self.parts = network.model, network.parts
         self.method: Method = method
@@ -84,9 +93,13 @@ class SpectralGraph:
         self.rank, self.seed = rank, seed
         self._maps = MappingProxyType(dict(network.maps))
         self._links = MappingProxyType(keyed(network.links))
+        self._leaving: dict[str, list[LinkKey]] = {}
+        for key, link in self._links.items():
+            self._leaving.setdefault(link.producer, []).append(key)
         self._progress = progress
         self._lock = threading.RLock()
         self._decompositions: dict[tuple[str, Flattening], Decomposition] = {}
+        self._transposed: dict[tuple[str, Flattening], Decomposition] = {}
         self._adjacencies: dict[tuple[LinkKey, Method], Adjacency] = {}
         self._tested: set[LinkKey] = set()
         self._significance: dict[Kind, Significance[TestKey]] = {}
@@ -116,9 +129,13 @@ class SpectralGraph:
 
     def ends(self, link: LinkKey) -> tuple[str, str]:
         """The names of the columns that a link leaves and enters."""
-        producer, consumer = link[:2]
-        side = Column(consumer, sides(self.method)[1])
-        return producer, next((name for name, at in self.columns.items() if at == side), consumer)
+        joined = self._links[link]
+        read = Column(joined.consumer, sides(self.method)[1])
+        return joined.producer, self._column_names.get(read, joined.consumer)
+
+    @functools.cached_property
+    def _column_names(self) -> Mapping[Column, str]:
+        return {column: name for name, column in self.columns.items()}
 
     @property
     def flattening(self) -> Flattening:
@@ -137,7 +154,8 @@ class SpectralGraph:
         other = copy.copy(self)
         other.method = method
         other._tested, other._significance = set(), {}
-        other.__dict__.pop("_columns", None)
+        for cached in ("_columns", "_column_names"):
+            other.__dict__.pop(cached, None)
         return other
 
     # What is computed.
@@ -169,6 +187,9 @@ class SpectralGraph:
         other = self._decompositions.get((linear.name, "svr" if method == "cosvr" else "cosvr"))
         if other is not None and linear.positions == 1:
             return other.flattened_as(method)
+        if linear.product_of is not None:
+            left, right = linear.factors
+            return decompose_product(left, right, method, self.rank, seed=self.seed)
         return decompose(linear.weight, linear.groups, method, self.rank, seed=self.seed)
 
     def adjacency(self, link: LinkKey, method: Method | None = None) -> Adjacency:
@@ -190,12 +211,21 @@ class SpectralGraph:
                 self._adjacencies[key] = Adjacency(
                     joined,
                     self.decomposition(joined.producer, out_side),
-                    self.decomposition(joined.consumer, in_side),
+                    self._reading(joined, in_side),
                     method,
                     null=self.null,
                     seed=self.seed,
                 )
             return self._adjacencies[key]
+
+    def _reading(self, link: Link, method: Flattening) -> Decomposition:
+        """The consumer's neurons, their ``V`` that of the side which the link ends in."""
+        consumer = self.decomposition(link.consumer, method)
+        if link.side != "q":
+            return consumer
+        if (link.consumer, method) not in self._transposed:
+            self._transposed[link.consumer, method] = consumer.transposed()
+        return self._transposed[link.consumer, method]
 
     def compute(self, progress: Progress | None = None) -> None:
         """Decompose every map and compute every adjacency, as far as that is not done already.
@@ -220,7 +250,7 @@ class SpectralGraph:
     def significance(self, null: Kind | None = None) -> Significance[TestKey]:
         """The tests of all edges together, by ``(link, index of the law)``."""
         null = null or self.null
-        _check_null(null)
+        check_option("null", null, get_args(Kind))
         self.compute()
         with self._lock:
             if null not in self._significance:
@@ -239,8 +269,8 @@ class SpectralGraph:
         that is 0); 1 where no link leaves it.
         """
         self._lookup(self.columns, name, "map")
-        leaving = [key for key in self._links if self.ends(key)[0] == name]
-        if not leaving:
+        leaving = self._leaving.get(name)
+        if leaving is None:
             return np.ones(len(self[name]))
         strongest = np.max([self.adjacency(key).intensity() for key in leaving], axis=0)
         return np.asarray(strongest / (strongest.max(initial=0.0) or 1.0))
@@ -273,7 +303,7 @@ class SpectralGraph:
     def _repr_html_(self) -> str:
         rows = "".join(
             f"<tr><td>{html.escape(linear.name)}</td><td>{linear.kind}</td>"
-            f"<td>{' × '.join(map(str, linear.weight.shape))}</td>"
+            f"<td>{' × '.join(map(str, linear.shape))}</td>"
             f"<td>{linear.neurons(self.flattening):,}</td></tr>"
             for linear in self._maps.values()
         )
@@ -291,11 +321,3 @@ class SpectralGraph:
             words = {str(name): name for name in known}
             hint = nearest_name(str(key), words)
             raise KeyError(f"no {noun} {key!r}{hint}") from None
-
-
-def _check_null(null: str) -> None:
-    if null not in (kinds := get_args(Kind)):
-        raise SVRError(
-            f"null must be one of {', '.join(map(repr, kinds))}, got {null!r}"
-            f"{nearest_name(null, kinds)}"
-        )

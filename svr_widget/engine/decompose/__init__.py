@@ -6,6 +6,14 @@ from svr_widget.engine.decompose.decomposition import (
     Flattening,
     check_method,
     decompose,
+    decompose_product,
 )
 
-__all__ = ["Certificate", "Decomposition", "Flattening", "check_method", "decompose"]
+__all__ = [
+    "Certificate",
+    "Decomposition",
+    "Flattening",
+    "check_method",
+    "decompose",
+    "decompose_product",
+]

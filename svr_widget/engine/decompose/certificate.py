@@ -21,7 +21,8 @@ class Certificate:
         residual: ``||A - U S V^T|| / ||A||``; 0 for a map that is all zero.
         orthogonality_u: ``||U^T U - I||``.
         orthogonality_v: ``||V^T V - I||``.
-        driver: ``"gram"``, ``"lapack"``, ``"jacobi"``; joined by ``+`` where groups differ.
+        driver: ``"gram"``, ``"lapack"``, ``"jacobi"``; joined by ``+`` where groups differ;
+            ``"thin"`` for a product of two matrices.
         probes: how many random vectors estimated the norms; None when they were formed in full.
     """
 
@@ -32,19 +33,25 @@ class Certificate:
     probes: int | None
 
 
-def certify(stack: Array, factors: Factors, *, exact: bool = False, seed: int = 0) -> Certificate:
-    """Measure the factors of the matrices ``[g, m, n]``.
+def certify(
+    stack: Array | tuple[Array, Array], factors: Factors, *, exact: bool = False, seed: int = 0
+) -> Certificate:
+    """Measure the factors of the matrices ``[g, m, n]``, or of the products of two stacks of them.
 
     For a random vector ``x`` of independent standard normal entries ``E |Bx|^2 = |B|_F^2``: eight
     of them give each norm to about a quarter of itself, at the cost of reading each factor twice.
     """
-    count, _, columns = stack.shape
+    weights = stack if isinstance(stack, tuple) else (stack,)
+    count, _, columns = weights[-1].shape
     rank = factors.S.shape[1]
     # Division by the largest value keeps the squares of extreme weights in range.
     largest = float(factors.S.max(initial=0.0)) or 1.0
     U, S, V = factors.U, factors.S[:, None, :] / largest, factors.V
     if exact:
-        weight = stack.astype(np.float64) / largest
+        weight = weights[0].astype(np.float64)
+        for right in weights[1:]:
+            weight = weight @ right.astype(np.float64)
+        weight /= largest
         U, V = U.astype(np.float64), V.astype(np.float64)
         residual = float(np.linalg.norm(weight - (U * S) @ V.swapaxes(1, 2))) / _norm(weight)
         off_U = float(np.linalg.norm(U.swapaxes(1, 2) @ U - np.eye(rank)))
@@ -54,7 +61,10 @@ def certify(stack: Array, factors: Factors, *, exact: bool = False, seed: int = 
         random = np.random.default_rng(seed)
         inputs = random.standard_normal((count, columns, PROBES))
         neurons = random.standard_normal((count, rank, PROBES))
-        images = stack.astype(np.float64) @ inputs / largest
+        images = inputs
+        for weight in reversed(weights):
+            images = weight.astype(np.float64) @ images
+        images /= largest
         # One side after the other, so that only one of them stands in memory in float64.
         side = V.astype(np.float64)
         both = side.swapaxes(1, 2) @ np.concatenate([inputs, side @ neurons], axis=2)

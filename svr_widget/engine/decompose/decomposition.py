@@ -12,7 +12,8 @@ from torch import Tensor
 
 from svr_widget.engine.decompose.certificate import Certificate, certify
 from svr_widget.engine.decompose.drivers import Array, Factors, factorise
-from svr_widget.engine.errors import SVRError, nearest_name
+from svr_widget.engine.decompose.product import factorise_product
+from svr_widget.engine.errors import SVRError, check_option
 
 Flattening = Literal["svr", "cosvr"]
 
@@ -118,14 +119,58 @@ def decompose(
     Raises:
         SVRError: an unknown method, or a rank below 1.
     """
-    check_method(method, get_args(Flattening))
-    if rank is not None and rank < 1:
-        raise SVRError(f"rank must be at least 1 (or None for all neurons), got {rank}")
+    _check_options(method, rank)
     kernel = tuple(weight.shape[2:])
     stack = _flatten(weight, groups, method)
     factors = factorise(stack)
     _fix_signs(factors)
     certificate = certify(stack, factors, exact=exact_certificate, seed=seed)
+    out_side, in_side = (weight.shape[0] // groups,), (weight.shape[1],)
+    shapes = (out_side, in_side + kernel) if method == "svr" else (out_side + kernel, in_side)
+    rounding = float(np.finfo(_dtype(weight)).eps)
+    return _neurons(factors, certificate, shapes, rounding, groups, method, rank)
+
+
+def decompose_product(
+    left: Tensor,
+    right: Tensor,
+    method: Flattening = "svr",
+    rank: int | None = None,
+    *,
+    exact_certificate: bool = False,
+    seed: int = 0,
+) -> Decomposition:
+    """Decompose ``left [out, d] @ right [d, in]`` into ``min(out, d, in)`` neurons.
+
+    The product is never formed. Arguments, values and errors are otherwise those of ``decompose``;
+    both flattenings are the same matrix.
+    """
+    _check_options(method, rank)
+    stacks = _flatten(left, 1, "svr"), _flatten(right, 1, "svr")
+    factors = factorise_product(*stacks)
+    _fix_signs(factors)
+    certificate = certify(stacks, factors, exact=exact_certificate, seed=seed)
+    shapes = (left.shape[0],), (right.shape[1],)
+    rounding = float(np.finfo(np.promote_types(_dtype(left), _dtype(right))).eps)
+    return _neurons(factors, certificate, shapes, rounding, 1, method, rank)
+
+
+def _check_options(method: str, rank: int | None) -> None:
+    check_method(method, get_args(Flattening))
+    if rank is not None and rank < 1:
+        raise SVRError(f"rank must be at least 1 (or None for all neurons), got {rank}")
+
+
+def _neurons(
+    factors: Factors,
+    certificate: Certificate,
+    shapes: tuple[tuple[int, ...], tuple[int, ...]],
+    rounding: float,
+    groups: int,
+    method: Flattening,
+    rank: int | None,
+) -> Decomposition:
+    """The first ``rank`` neurons; ``shapes`` are those of a column of U and of one of V."""
     merged = np.argsort(-factors.S.ravel(), kind="stable")
     kept = merged[:rank]
 
@@ -136,12 +181,11 @@ def decompose(
             columns = np.concatenate(list(vectors), axis=1)[:, kept]
         return torch.from_numpy(columns).reshape(*shape, len(kept))
 
-    out_side, in_side = (weight.shape[0] // groups,), (weight.shape[1],)
-    clusters = _clusters(factors, float(np.finfo(_dtype(weight)).eps))
+    clusters = _clusters(factors, rounding)
     return Decomposition(
-        U=arrange(factors.U, out_side if method == "svr" else out_side + kernel),
+        U=arrange(factors.U, shapes[0]),
         S=torch.from_numpy(factors.S.ravel()[kept]),
-        V=arrange(factors.V, in_side + kernel if method == "svr" else in_side),
+        V=arrange(factors.V, shapes[1]),
         null=torch.from_numpy(factors.null.ravel()[kept]),
         clusters=torch.from_numpy(_by_first_appearance(clusters.ravel()[kept])),
         groups=torch.from_numpy(kept // max(factors.S.shape[1], 1)),
@@ -155,9 +199,7 @@ def decompose(
 
 def check_method(method: str, known: tuple[str, ...]) -> None:
     """Raise ``SVRError`` with the nearest name unless ``method`` is one of ``known``."""
-    if method not in known:
-        names, hint = ", ".join(map(repr, known)), nearest_name(method, known)
-        raise SVRError(f"method must be one of {names}, got {method!r}{hint}")
+    check_option("method", method, known)
 
 
 def _dtype(weight: Tensor) -> type[np.floating]:

@@ -96,7 +96,7 @@ def factorise(stack: Array) -> Factors:
     if not done.all():
         U, V = U.astype(np.float64), V.astype(np.float64)
     for index in np.flatnonzero(~done):
-        one = _one(stack[index])
+        one = one_matrix(stack[index])
         U[index], S[index], V[index] = one.U, one.S, one.V
         error[index], null[index] = one.error, one.null
         drivers[one.driver] = drivers.get(one.driver, 0) + 1
@@ -132,7 +132,7 @@ def _gram_error(S: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(EPSILON * S[..., :1] ** 2 / S)
 
 
-def _one(matrix: Array) -> _Single:
+def one_matrix(matrix: Array) -> _Single:
     """The SVD of one matrix by an accurate driver.
 
     Rows and columns that are exactly zero are set aside first: they give exact null neurons, whose

@@ -14,6 +14,7 @@ from svr_widget.engine.parts import Part
 from svr_widget.engine.trace.dispatch import run
 from svr_widget.engine.trace.example import Example, examples
 from svr_widget.engine.trace.exported import Walk, export, quiet
+from svr_widget.engine.trace.heads import Attention
 from svr_widget.engine.trace.interpreter import Interpreter
 from svr_widget.engine.untouched import untouched
 
@@ -29,6 +30,9 @@ class Trace:
         output_layouts: matrices whose output is unflattened to ``channels x positions``.
         method: how the model was read: ``"torch dispatch"``, ``"torch.export"`` or
             ``"forward pass"``.
+        rank: the maps' places in that order; those that one operator applies together share one.
+        attentions: the heads of attention, where they were asked for; ``links`` are then without
+            those from values to the maps that read them head by head.
         notes: which example input was used, which maps were not reached, and every dependency
             that is no link because it keeps no channel identity.
     """
@@ -39,12 +43,16 @@ class Trace:
     output_layouts: Mapping[str, Layout]
     method: str
     notes: tuple[str, ...]
+    rank: Mapping[str, int]
+    attentions: tuple[Attention, ...] = ()
 
 
 def trace(
     model: nn.Module,
     parts: Mapping[str, Part],
     example_inputs: Any = None,
+    *,
+    heads: bool = False,
 ) -> Trace:
     """Read off the model which map feeds which, through which channels (paper, section 2.2).
 
@@ -55,9 +63,11 @@ def trace(
         parts: where it keeps its maps, by name.
         example_inputs: a tensor, a tuple of positional or a mapping of keyword arguments;
             ``None`` takes ``model.dummy_inputs`` or tries inputs that fit the first map.
+        heads: read attention head by head.
 
     Raises:
         NoMapsError: ``parts`` is empty.
+        UnsupportedLayerError: what a head of attention computes is no product of matrices.
         TraceError: the model cannot be run or followed; the message names the module.
     """
     if not parts:
@@ -68,7 +78,7 @@ def trace(
         tried = list(examples(model, parts, example_inputs))
         for method in METHODS:
             for example in tried:
-                interpreter = Interpreter(model, parts)
+                interpreter = Interpreter(model, parts, heads)
                 try:
                     notes = METHODS[method](model, interpreter, example)
                 except SVRError as error:
@@ -112,7 +122,7 @@ def _result(interpreter: Interpreter, example: Example, method: str, notes: Sequ
             f"{type(interpreter.model).__name__} ran without using any of its maps "
             f"({', '.join(list(interpreter.parts)[:5])}): are these maps parts of this model?"
         )
-    graph = interpreter.graph()
+    graph, attentions = interpreter.graph()
     if example.origin:
         interpreter.notes.add(example.origin)
     for note in notes:
@@ -127,6 +137,8 @@ def _result(interpreter: Interpreter, example: Example, method: str, notes: Sequ
         graph.output_layouts,
         method,
         interpreter.notes.all(),
+        interpreter.rank,
+        attentions,
     )
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from svr_widget.engine.links import Layout, Link
 from svr_widget.engine.trace import labels
+from svr_widget.engine.trace.attention import Attended
 from svr_widget.engine.trace.flow import ATTENTION, Carrier, Flow, Reason, Source, same_layout
 from svr_widget.engine.trace.order import directed
 from svr_widget.engine.trace.unflatten import coarse, distinct_rows, rows
@@ -34,12 +35,16 @@ class Stream:
         label: int64 ``[features]``: the producer's channel in each feature, or ``labels.NONE``.
         through: what the channels passed.
         layout: the producer's unflattened output, where ``label`` counts its channels.
+        attended: the attention that the channels came out of, where its heads are told apart.
+        heads: int64 ``[features]``, the head of it in each feature, or ``labels.NONE``.
     """
 
     source: Source
     label: Tensor
     through: tuple[str, ...]
     layout: Layout | None
+    attended: Attended | None = None
+    heads: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +115,7 @@ def read(arrival: Arrival, linear_like: Mapping[str, bool], notes: Notes) -> Rea
                 arrival.use.name,
                 f"a rearrangement after which {arrival.use.name!r} reads {where}",
             )
-        streams += found
+        streams += [_by_head(stream, carrier.attended) for stream in found]
     for source, reason in sorted(flow.mixed):
         notes.add_lost(source.name, arrival.use.name, reason)
     place = _places(flow, dim, others) if streams else None
@@ -120,6 +125,14 @@ def read(arrival: Arrival, linear_like: Mapping[str, bool], notes: Notes) -> Rea
     if place is not None and arrival.matrix:
         layout = _layout(streams, place, flow.place.grid if flow.place else None)
     return Reading(arrival.use, tuple(streams), place, layout, arrival.matrix)
+
+
+def _by_head(stream: Stream, attended: Attended | None) -> Stream:
+    """The stream in terms of its producer's channels, the heads beside them."""
+    if attended is None:
+        return stream
+    channels, heads = attended.channels(stream.label), attended.heads(stream.label)
+    return replace(stream, label=channels, attended=attended, heads=heads)
 
 
 def _per_feature(carrier: Carrier, others: Sequence[int], linear_like: bool) -> list[Stream]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch._ops import OpOverload
 
 from svr_widget.engine.errors import TraceError
 from svr_widget.engine.trace.flow import Flow, Reason
+
+if TYPE_CHECKING:
+    from svr_widget.engine.trace.attention import Attentions
 
 Rule = Callable[["Call"], "Flow | list[Flow]"]
 Shape = tuple[int, ...]
@@ -61,6 +64,7 @@ class Call:
         kwargs: keyword arguments.
         shapes: the shapes of the tensors that it returns.
         scope: the module it ran in.
+        attentions: where to record attention, head by head; None to follow channels alone.
     """
 
     func: OpOverload[..., Any]
@@ -68,6 +72,7 @@ class Call:
     kwargs: dict[str, Any]
     shapes: tuple[Shape, ...]
     scope: Scope
+    attentions: Attentions | None = None
 
     @property
     def name(self) -> str:

@@ -83,8 +83,14 @@ def matrix_product(call: Call) -> Flow:
         side(call, left, -1, -2 if row else None, (-2 if column else -1) if row else None),
         side(call, right, -2 if column else -1, -1 if column else None, -1 if column else None),
     ]
-    sides = [_named(call, part, other) for part, other in zip(sides, (right, left), strict=True)]
+    sides = [
+        _named(call, sides[0], right, -2 if column else -1),
+        _named(call, sides[1], left, -1),
+    ]
     result = unite(call, sides, product=True)
+    if call.attentions is not None and row and column:
+        columns = _transposed(right)
+        result = replace(result, scores=call.attentions.score(call, left, columns, call.shape))
     added = call.get("self") if call.name in ("addmm", "baddbmm", "addbmm") else call.get("bias")
     return unite(call, [result, added]) if isinstance(added, Flow) else result
 
@@ -94,13 +100,17 @@ def _transposed(flow: Flow) -> Flow:
         return flow
     carriers = tuple(replace(c, label=c.label.transpose(-1, -2)) for c in flow.carriers)
     shape = (*flow.shape[:-2], flow.shape[-1], flow.shape[-2])
-    return replace(flow, shape=shape, carriers=carriers, place=None)
+    scores = flow.scores and flow.scores.moved(lambda label: label.transpose(-1, -2))
+    return replace(flow, shape=shape, carriers=carriers, place=None, scores=scores)
 
 
-def _named(call: Call, part: Flow, other: Flow) -> Flow:
+def _named(call: Call, part: Flow, other: Flow, contracted: int) -> Flow:
     """Say what the other factor is: attention weights, or a weight that mixed the channels."""
     if any(reason.operation == ATTENTION for _, reason in other.mixed):
         entry = call.entry("attention")
+        if call.attentions is not None and other.scores is not None and part.carriers:
+            attended = call.attentions.attend(call, part.carriers, other.scores, contracted, entry)
+            part = replace(part, carriers=tuple(attended))
         return replace(part, carriers=tuple(c.passing(entry) for c in part.carriers))
     if not other.weights:
         return part
@@ -138,9 +148,13 @@ def attention(call: Call) -> Flow | list[Flow]:
             kept_mixed.add(lost(carrier, call.reason("attention over channels")))
             continue
         one = _repeated_heads(one, call.shape)
-        label = labels.canonical(one.expand(call.shape))
-        carriers.append(replace(carrier, label=label).passing(call.entry("attention")))
-    held = tuple(carriers)
+        carriers.append(replace(carrier, label=labels.canonical(one.expand(call.shape))))
+    entry = call.entry("attention")
+    if call.attentions is not None and carriers:
+        scores = call.attentions.score(call, query, key, (*call.shape[:-1], key.shape[-2]))
+        if scores is not None:
+            carriers = call.attentions.attend(call, carriers, scores, -1, entry)
+    held = tuple(carrier.passing(entry) for carrier in carriers)
     place = mint(call.shape, Flow(call.shape, held).channel_dims()) if held else None
     result = Flow(call.shape, held, drop_known(mixed, held) | kept_mixed, place)
     rest = [Flow(shape) for shape in call.shapes[1:]]

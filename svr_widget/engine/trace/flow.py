@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
 from svr_widget.engine.links import Layout
 from svr_widget.engine.trace import labels
+
+if TYPE_CHECKING:
+    from svr_widget.engine.trace.attention import Attended, Scored
 
 ATTENTION = "attention weights"
 
@@ -52,12 +55,15 @@ class Carrier:
         through: what they passed on the way.
         layout: how the producer's output was unflattened, where ``label`` counts the channels of
             that instead of output features.
+        attended: the attention that it came out of as values; ``label`` then tells the heads
+            apart, see ``Attended.channels``.
     """
 
     source: Source
     label: Tensor
     through: tuple[str, ...] = ()
     layout: Layout | None = None
+    attended: Attended | None = None
 
     def passing(self, *entries: str) -> Carrier:
         """The same channels after ``entries``, immediate repetitions left out."""
@@ -69,10 +75,14 @@ class Carrier:
 
     def same_channels(self, other: Carrier) -> bool:
         """Whether both put the same channels of the same source into the same elements."""
+        return self.same_origin(other) and labels.equal(self.label, other.label)
+
+    def same_origin(self, other: Carrier) -> bool:
+        """Whether the labels of both count the same channels."""
         return (
             self.source == other.source
+            and self.attended is other.attended
             and same_layout(self.layout, other.layout)
-            and labels.equal(self.label, other.label)
         )
 
 
@@ -97,6 +107,25 @@ class Place:
 
 
 @dataclass(frozen=True, eq=False)
+class Scores:
+    """Scalar products of queries with keys, whatever became of each of them since.
+
+    Attributes:
+        scored: the products that it is made of; more than one where several were added up.
+        head: int64, the tensor's shape: which head of ``scored`` each element belongs to.
+        row: int64, the tensor's shape: its row in the matrix product.
+    """
+
+    scored: tuple[Scored, ...]
+    head: Tensor
+    row: Tensor
+
+    def moved(self, move: Callable[[Tensor], Tensor]) -> Scores:
+        """The same scores after a movement of the elements."""
+        return replace(self, head=move(self.head), row=move(self.row))
+
+
+@dataclass(frozen=True, eq=False)
 class Flow:
     """A tensor of the graph without its values.
 
@@ -111,6 +140,7 @@ class Flow:
         value: computes the tensor itself, where it depends on no map's output.
         index: of a weight, which row and column of which parameter each element is: carriers
             whose source is ``(parameter, dimension)``.
+        scores: the queries and keys that it is a product of, while attention is followed.
     """
 
     shape: tuple[int, ...]
@@ -121,6 +151,7 @@ class Flow:
     data: bool = False
     value: Callable[[], Tensor] | None = None
     index: tuple[Carrier, ...] = ()
+    scores: Scores | None = None
 
     @property
     def traced(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,9 +13,11 @@ from svr_widget.engine.errors import SVRError
 from svr_widget.engine.parts import Part
 from svr_widget.engine.trace import labels, recurrent
 from svr_widget.engine.trace.arrivals import Arrival, Graph, Notes, assemble, read
+from svr_widget.engine.trace.attention import Attentions
 from svr_widget.engine.trace.call import Call, Scope
 from svr_widget.engine.trace.dispatch import Dispatch
 from svr_widget.engine.trace.flow import Carrier, Flow, Reason, Source, mint
+from svr_widget.engine.trace.heads import Attention, read_heads
 from svr_widget.engine.trace.mapping import Owners, Use, recognise
 from svr_widget.engine.trace.parameters import prepared
 from svr_widget.engine.trace.rules import rule_for
@@ -23,20 +26,22 @@ from svr_widget.engine.trace.rules import rule_for
 class Interpreter:
     """Propagates flows operator by operator and collects what each map reads."""
 
-    def __init__(self, model: nn.Module, parts: Mapping[str, Part]) -> None:
+    def __init__(self, model: nn.Module, parts: Mapping[str, Part], heads: bool = False) -> None:
         """Start with nothing seen.
 
         Args:
             model: the network.
             parts: where it keeps its maps, by name.
+            heads: read attention head by head.
         """
         self.model = model
         self.parts = parts
         self.owners = Owners.of(model, parts.values())
         self.notes = Notes()
+        self.attentions = Attentions() if heads else None
         self.arrivals: list[Arrival] = []
         self._uses: dict[str, int] = {}
-        self._rank: dict[str, int] = {}
+        self.rank: dict[str, int] = {}
         self._scopes: dict[tuple[tuple[str, str], ...], Scope] = {}
 
     @property
@@ -60,6 +65,7 @@ class Interpreter:
         if not any(flow.traced for flow in call.flows()):
             return prepared(call)
         rule = rule_for(call)
+        call = replace(call, attentions=self.attentions)
         if rule is None:
             return self._composite(call)
         try:
@@ -103,10 +109,10 @@ class Interpreter:
 
     def _use(self, call: Call, use: Use) -> list[Flow]:
         dim = use.write_dim % len(call.shape)
-        rank = len(set(self._rank.values()))
+        rank = len(set(self.rank.values()))
         carriers: list[Carrier] = []
         for name, channels in use.written.items():
-            self._rank.setdefault(name, rank)
+            self.rank.setdefault(name, rank)
             number = self._uses.get(name, 0)
             self._uses[name] = number + 1
             source = Source(name, number)
@@ -148,11 +154,17 @@ class Interpreter:
         library = kind.startswith("torch.")
         return Scope(module, name, path, not holds_maps and not library, library)
 
-    def graph(self) -> Graph:
-        """The links and layouts of everything seen."""
+    def graph(self) -> tuple[Graph, tuple[Attention, ...]]:
+        """The links and layouts of everything seen, and its attention where that is read by heads.
+
+        What an ``Attention`` pairs is no link then.
+        """
         linear_like = {name: part.kind.application == "matrix" for name, part in self.parts.items()}
         readings = [read(arrival, linear_like, self.notes) for arrival in self.arrivals]
-        return assemble(readings, self._rank, self.notes)
+        attentions: tuple[Attention, ...] = ()
+        if self.attentions is not None:
+            readings, attentions = read_heads(readings, self.attentions, self.notes)
+        return assemble(readings, self.rank, self.notes), attentions
 
 
 def as_shape(value: Any) -> tuple[int, ...] | None:

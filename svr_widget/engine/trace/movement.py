@@ -16,11 +16,11 @@ from svr_widget.engine.trace.flow import (
     Flow,
     Place,
     Reason,
+    Scores,
     Source,
     lost,
     merged,
     mint,
-    same_layout,
 )
 
 Move = Callable[[Tensor], "Tensor | Sequence[Tensor]"]
@@ -31,6 +31,7 @@ def moved(flow: Flow, move: Move) -> list[Flow]:
     results: list[list[Carrier]] = []
     shapes: list[tuple[int, ...]] = []
     places: list[Place | None] = []
+    scores: list[Scores] = []
 
     def apply(label: Tensor) -> list[Tensor]:
         out = move(label)
@@ -46,10 +47,19 @@ def moved(flow: Flow, move: Move) -> list[Flow]:
                 results[at].append(replace(carrier, label=label))
     if flow.place is not None:
         places = [Place(ids, flow.place.grid) for ids in apply(flow.place.ids)]
+    if flow.scores is not None:
+        both = zip(apply(flow.scores.head), apply(flow.scores.row), strict=True)
+        scores = [replace(flow.scores, head=head, row=row) for head, row in both]
     if not shapes:
         apply(torch.zeros(1, dtype=torch.int64).expand(flow.shape))
     return [
-        Flow(shape, tuple(held), flow.mixed, places[at] if places and held else None)
+        Flow(
+            shape,
+            tuple(held),
+            flow.mixed,
+            places[at] if places and held else None,
+            scores=scores[at] if scores else None,
+        )
         for at, (shape, held) in enumerate(zip(shapes, results, strict=True))
     ]
 
@@ -120,14 +130,29 @@ def concatenation(call: Call) -> Flow:
         replace(carrier, label=labels.concatenate(parts, dim)) for carrier, parts in held
     )
     mixed = frozenset(item for flow in flows for item in flow.mixed)
-    return Flow(call.shape, carriers, mixed, _joined_place(flows, carriers, call.shape, dim))
+    place = _joined_place(flows, carriers, call.shape, dim)
+    return Flow(call.shape, carriers, mixed, place, scores=_joined_scores(flows, dim))
+
+
+def _joined_scores(flows: Sequence[Flow], dim: int) -> Scores | None:
+    """Scores beside which a constant stands for one more position."""
+    found = [flow.scores for flow in flows if flow.scores is not None]
+    if len(found) != 1:
+        return None
+
+    def joined(label: Tensor) -> Tensor:
+        other = torch.tensor(labels.NONE)
+        parts = [label if flow.scores is not None else other.expand(flow.shape) for flow in flows]
+        return labels.concatenate(parts, dim)
+
+    return found[0].moved(joined)
 
 
 def _alike(first: Carrier, carrier: Carrier) -> bool:
     """Whether two carriers put the same channels at different positions."""
     ours, theirs = labels.core(first.label), labels.core(carrier.label)
     same = ours.shape == theirs.shape and torch.equal(ours, theirs)
-    return same and first.source == carrier.source and same_layout(first.layout, carrier.layout)
+    return same and first.same_origin(carrier)
 
 
 def continues(first: Carrier, carrier: Carrier, parts: list[Tensor]) -> bool:
@@ -135,7 +160,7 @@ def continues(first: Carrier, carrier: Carrier, parts: list[Tensor]) -> bool:
 
     They came the same way, or carry different channels.
     """
-    if first.source != carrier.source or not same_layout(first.layout, carrier.layout):
+    if not first.same_origin(carrier):
         return False
     if first.through == carrier.through:
         return True

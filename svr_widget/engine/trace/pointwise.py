@@ -7,7 +7,16 @@ from dataclasses import replace
 
 from svr_widget.engine.trace import labels
 from svr_widget.engine.trace.call import Call, Rule, Shape
-from svr_widget.engine.trace.flow import ATTENTION, Carrier, Flow, Place, drop_known, merged, mint
+from svr_widget.engine.trace.flow import (
+    ATTENTION,
+    Carrier,
+    Flow,
+    Place,
+    Scores,
+    drop_known,
+    merged,
+    mint,
+)
 
 PRODUCTS = frozenset({"mul", "div", "true_divide", "addcmul", "addcdiv", "multiply", "divide"})
 
@@ -44,7 +53,8 @@ def widened(flow: Flow, shape: Shape) -> Flow:
         return flow
     carriers = tuple(replace(c, label=c.label.expand(shape)) for c in flow.carriers)
     place = flow.place and Place(flow.place.ids.expand(shape), flow.place.grid)
-    return replace(flow, shape=shape, carriers=carriers, place=place)
+    scores = flow.scores and flow.scores.moved(lambda label: label.expand(shape))
+    return replace(flow, shape=shape, carriers=carriers, place=place, scores=scores)
 
 
 def joint_place(flows: Sequence[Flow], shape: Shape) -> Place | None:
@@ -89,7 +99,16 @@ def unite(call: Call, flows: Sequence[Flow], product: bool = False, entry: str =
         carriers = [carrier.passing(entry) for carrier in carriers]
     kept = merged(carriers)
     place = joint_place(holding, shape) if holding else None
-    return Flow(shape, kept, drop_known(mixed, kept), place)
+    return Flow(shape, kept, drop_known(mixed, kept), place, scores=_scores(wide))
+
+
+def _scores(flows: Sequence[Flow]) -> Scores | None:
+    """The scores among the flows; several of them are a sum of all their products."""
+    found = [flow.scores for flow in flows if flow.scores is not None]
+    if not found:
+        return None
+    every = dict.fromkeys(scored for scores in found for scored in scores.scored)
+    return replace(found[0], scored=tuple(every))
 
 
 def _same_branches(holding: Sequence[Flow]) -> bool:

@@ -89,7 +89,8 @@ def softmax(call: Call) -> Flow:
             kept.append(carrier.passing(call.entry(call.name.removeprefix("_"))))
         else:
             mixed.add(lost(carrier, call.reason(ATTENTION)))
-    return Flow(call.shape, tuple(kept), frozenset(mixed), flow.place if kept else None)
+    place = flow.place if kept else None
+    return Flow(call.shape, tuple(kept), frozenset(mixed), place, scores=flow.scores)
 
 
 def scan(call: Call) -> Flow | list[Flow]:

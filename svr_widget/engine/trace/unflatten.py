@@ -59,7 +59,7 @@ def coarse(carrier: Carrier, dims: Collection[int], single: bool = False) -> Car
     one = labels.collapse(carrier.label, sorted(dims))
     if one is not None:
         return replace(carrier, label=one.expand(carrier.label.shape))
-    if carrier.layout is not None:
+    if carrier.layout is not None or carrier.attended is not None:
         return None
     layout = partition(carrier.label, dims)
     if layout is None or (layout.index.shape[0] == 1 and not single):
