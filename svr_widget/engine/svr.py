@@ -40,6 +40,11 @@ class SVR(SpectralGraph):
         method: ``"svr"``, ``"cosvr"`` (section 4.4), or ``"cross"``, the producers' SVR neurons
             joined to the consumers' co-SVR neurons (section 5.2.1; see ``columns``).
         null: law of an edge's weight under chance: ``"exact"`` or the paper's ``"chi2"``.
+        attention: ``"products"`` shows each head of a traced model's attention as ``W_O W_V`` (OV)
+            and ``W_Q^T W_K`` (QK), which no rotation of the head's basis moves; ``"plain"`` the
+            matrices themselves. In QK the ``U`` of a neuron reads the query's position and its
+            ``V`` the key's: links end in ``"...[QK.0].q"`` or ``".k"``, and none start there. Its
+            singular values are without the scale of the scores.
         links: ``(producer, consumer)`` pairs or ``Link`` objects instead of the traced ones.
         include: globs over map names; only those are maps.
         exclude: globs over names that are left out.

@@ -85,7 +85,7 @@ def softmax(call: Call) -> Flow:
     kept: list[Carrier] = []
     mixed = {(source, call.reason(ATTENTION)) for source, _ in flow.mixed}
     for carrier in flow.carriers:
-        if labels.varying_dims(carrier.label) & set(dims):
+        if labels.collapse(carrier.label, dims) is None:
             kept.append(carrier.passing(call.entry(call.name.removeprefix("_"))))
         else:
             mixed.add(lost(carrier, call.reason(ATTENTION)))
