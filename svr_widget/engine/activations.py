@@ -123,7 +123,7 @@ class Filters:
             name: _neurons(graph.maps[name], _of_map(neurons, name), self.method, graph.rank)
             for name in names
         }
-        parts = {name: graph.parts[name] for name in names}
+        parts = {name: graph.parts[graph.maps[name].reader] for name in names}
         self.modules = {name: part.module for name, part in parts.items() if _is_called(part)}
         self._made: dict[str, SpectralFilter] = {}
 

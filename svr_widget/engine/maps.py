@@ -59,6 +59,11 @@ class LinearMap:
         return (self.factors[0].shape[0], *self.factors[-1].shape[1:])
 
     @property
+    def reader(self) -> str:
+        """The map whose input the neurons' ``V`` reads: itself, the value or the key map."""
+        return self.name if self.product_of is None else self.product_of[1]
+
+    @property
     def out_channels(self) -> int:
         """Output channels of all groups together."""
         return self.shape[0]

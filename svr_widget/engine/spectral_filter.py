@@ -124,7 +124,7 @@ def _convolution(module: _ConvNd, neurons: Decomposition, chosen: Tensor) -> tup
     """The module's own convolution with ``V`` for a weight, over the groups that are chosen."""
     V, groups = neurons.V[..., chosen], neurons.groups[chosen]
     dims = len(module.kernel_size)
-    if neurons.method == "cosvr":
+    if V.dim() == 2:
         V = V.reshape(V.shape[0], *(1,) * dims, V.shape[1])
     present, member = torch.unique(groups, return_inverse=True)
     count = torch.bincount(member)

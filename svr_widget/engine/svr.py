@@ -225,6 +225,7 @@ class SVR(SpectralGraph):
         turn ``diag(S) Y`` into the output (section 4.4). A linear layer that reads flattened
         channels x positions gives one number a neuron, by the co-SVR an image; one whose output is
         unflattened gives an image, by the co-SVR a number. An embedding reads one-hot vectors.
+        The product of a head reads what its value map (OV) or its key map (QK) reads.
 
         The model is run as it is now, in evaluation mode and without gradients, all maps in one
         forward pass a batch, and comes back untouched. ``V`` is from when this SVR was made.

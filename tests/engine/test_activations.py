@@ -203,7 +203,7 @@ class TestMatrices:
 
     def test_tokens_stand_for_one_hot_vectors_and_a_tied_head_reads_features(self):
         model, inputs = language.gpt2()
-        svr = SVR(model, inputs)
+        svr = SVR(model, inputs, attention="plain")
         assert svr.maps["lm_head"].tied_to == "transformer.wte"
         found = svr.spectral_activations(inputs)
         one_hot = functional.one_hot(inputs["input_ids"], 12).float()
@@ -215,7 +215,7 @@ class TestMatrices:
     @pytest.mark.parametrize("build", [language.bert, language.llama])
     def test_language_models(self, build):
         model, inputs = build()
-        svr = SVR(model, inputs)
+        svr = SVR(model, inputs, attention="plain")
         found = svr.spectral_activations(inputs)
         assert list(found) == list(svr.maps)
         for name in svr.maps:
@@ -236,7 +236,8 @@ class TestMatrices:
 )
 def test_every_map_of_a_network_in_one_pass(model, size):
     inputs = torch.randn(2, *size)
-    svr = SVR(model, inputs, exclude="positions" if isinstance(model, attention.ViT) else None)
+    aside = "positions" if isinstance(model, attention.ViT) else None
+    svr = SVR(model, inputs, exclude=aside, attention="plain")
     calls = []
     handle = model.register_forward_hook(lambda *_: calls.append(1))
     found = svr.spectral_activations(inputs)

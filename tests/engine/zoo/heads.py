@@ -35,6 +35,8 @@ def weights(q: Tensor, k: Tensor) -> Tensor:
 class Separate(nn.Module):
     """A map each for queries, keys and values; ``shared`` query heads share a key head."""
 
+    heads = HEADS
+
     def __init__(self, shared: int = 1) -> None:
         """Choose how many query heads share keys and values."""
         super().__init__()
@@ -140,6 +142,8 @@ class Masked(Separate):
 class Fused(nn.Module):
     """One map for queries, keys and values; head by head where ``by_head``."""
 
+    heads = HEADS
+
     def __init__(self, by_head: bool) -> None:
         """Choose how the channels are ordered."""
         super().__init__()
@@ -158,6 +162,8 @@ class Fused(nn.Module):
 class KeysAndValues(nn.Module):
     """One map for keys and values."""
 
+    heads = HEADS
+
     def __init__(self) -> None:
         """Build the maps."""
         super().__init__()
@@ -172,6 +178,8 @@ class KeysAndValues(nn.Module):
 
 class Convolved(nn.Module):
     """One head of pointwise convolutions over a row of pixels."""
+
+    heads = 1
 
     def __init__(self) -> None:
         """Build the maps."""

@@ -52,6 +52,18 @@ def t5() -> Example:
     return transformers.T5ForConditionalGeneration(config), inputs
 
 
+def bart() -> Example:
+    """Encoder and decoder with cross attention, learned positions."""
+    config = transformers.BartConfig(
+        vocab_size=12, d_model=8, max_position_embeddings=8, encoder_layers=1, decoder_layers=1,
+        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=12,
+        decoder_ffn_dim=12, bos_token_id=0, pad_token_id=1, eos_token_id=2,
+        decoder_start_token_id=2, forced_eos_token_id=2,
+    )  # fmt: skip
+    inputs = {"input_ids": _tokens(), "decoder_input_ids": _tokens(3)}
+    return transformers.BartModel(config), inputs
+
+
 def vit() -> Example:
     """A vision transformer with a classifier."""
     config = transformers.ViTConfig(
