@@ -13,8 +13,10 @@ from torch import Tensor
 from svr_widget.engine import activations, tables
 from svr_widget.engine.channels import blocks_of_channels, near_kernel_table
 from svr_widget.engine.decompose import Flattening
+from svr_widget.engine.keys import LinkKey
 from svr_widget.engine.matching import Matching, match
 from svr_widget.engine.near_kernels import GAP, SHARE
+from svr_widget.engine.null_comparison import null_comparison
 from svr_widget.engine.nulls import Kind
 from svr_widget.engine.similarity import Reference, similarity
 from svr_widget.engine.spectral_graph import SpectralGraph
@@ -189,6 +191,42 @@ class SVR(SpectralGraph):
             SVRError: no map of the same name, an unknown one, or two of different shapes.
         """
         return match(self, other, maps, level)
+
+    def null_comparison(
+        self,
+        link: LinkKey,
+        *,
+        draws: int = 10,
+        initial: object = None,
+        seed: int | None = None,
+        **threshold: Unpack[Threshold],
+    ) -> pd.DataFrame:
+        """The statistics of a link beside those of weights that have learned nothing.
+
+        The law of an edge is that of random directions. Weights whose entries have a mean share a
+        direction without having learned anything, and so have a top edge; a claim about a link
+        should stand out from the shuffled, the centred and the untrained weights alike.
+
+        Args:
+            link: ``(producer, consumer)``, a key of ``links``.
+            draws: how often the entries of the two weights are shuffled, each within its weight.
+            initial: the network before training: an ``SVR``, or what ``SVR`` takes (a state dict
+                is loaded into a copy of this SVR's model if it has one).
+            seed: seeds the shuffles; by default this SVR's.
+            **threshold: as in ``edges``, here over the link alone; ``fdr=0.05`` by default.
+
+        Returns:
+            A row each for ``weights`` = ``"trained"``, ``"shuffled"`` (numbered by ``draw``),
+            ``"centred"`` (each weight less its mean) and ``"initial"``: the strongest edge (m, n,
+            weight, log10_p), significant and expected numbers of edges, and the internal dimensions
+            with their p-value (d_out, d_in, deviation, p_value).
+
+        Raises:
+            KeyError: there is no such link.
+            SVRError: ``initial`` lacks it or has other shapes, or all its neurons are null.
+            ThresholdError: the level is out of range, or more than one is given.
+        """
+        return null_comparison(self, link, threshold, draws=draws, initial=initial, seed=seed)
 
     # Data run through the model.
 

@@ -7,7 +7,7 @@ from typing import TypedDict
 from svr_widget.engine.errors import nearest_name
 from svr_widget.engine.keys import TestKey
 from svr_widget.engine.nulls import Kind
-from svr_widget.engine.significance import MODES, Cut, FdrMethod, Scope, Significance
+from svr_widget.engine.significance import MODES, Cut, FdrMethod, Key, Scope, Significance
 from svr_widget.engine.spectral_graph import SpectralGraph
 
 DEFAULT_FDR = 0.05
@@ -28,18 +28,29 @@ class Threshold(TypedDict, total=False):
 def cut_of(
     graph: SpectralGraph, threshold: Threshold
 ) -> tuple[Significance[TestKey], Cut[TestKey]]:
-    """The tests of a graph and the cut that a threshold makes; ``fdr=0.05`` where none is given.
+    """The tests of a graph and the cut that a threshold makes in them; errors as in ``cut_at``."""
+    check_keywords(threshold)
+    tests = graph.significance(threshold.get("null"))
+    return tests, cut_at(tests, threshold)
+
+
+def cut_at(tests: Significance[Key], threshold: Threshold) -> Cut[Key]:
+    """The cut that a threshold makes in tests; ``fdr=0.05`` where no level is given.
 
     Raises:
         ThresholdError: the level is out of range, or more than one is given.
         TypeError: an unknown keyword.
     """
-    for name in threshold:
-        if name not in Threshold.__annotations__:
-            known = Threshold.__annotations__
-            raise TypeError(f"unexpected keyword {name!r}{nearest_name(name, known)}")
+    check_keywords(threshold)
     if all(threshold.get(mode) is None for mode in MODES):
         threshold = {**threshold, "fdr": DEFAULT_FDR}
-    tests = graph.significance(threshold.get("null"))
     level = {name: value for name, value in threshold.items() if name != "null"}
-    return tests, tests.cut(**level)  # type: ignore[arg-type]
+    return tests.cut(**level)  # type: ignore[arg-type]
+
+
+def check_keywords(threshold: Threshold) -> None:
+    """Raise ``TypeError`` with the nearest name for a keyword that is none of a threshold."""
+    known = Threshold.__annotations__
+    for name in threshold:
+        if name not in known:
+            raise TypeError(f"unexpected keyword {name!r}{nearest_name(name, known)}")
