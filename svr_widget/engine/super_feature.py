@@ -22,7 +22,7 @@ def super_feature(graph: SpectralGraph, threshold: Threshold) -> pd.DataFrame:
         # The p-value of the last significant edge may lie above its cut by a rounding.
         evidence = np.maximum(cuts[edges.part] - log10_p, 0.0)
         links.append(LinkEvidence(*graph.ends(key), edges.m, edges.n, evidence))
-    path = strongest_path({name: len(graph[name]) for name in graph.columns}, links)
+    path = strongest_path({name: len(graph[name]) for name in by_depth(graph)}, links)
     entered = [
         (found[step.link][0].weight[step.edge], found[step.link][1][step.edge])
         if step.link is not None and step.edge is not None
@@ -41,3 +41,8 @@ def super_feature(graph: SpectralGraph, threshold: Threshold) -> pd.DataFrame:
             "log10_p": np.array([log10_p for _, log10_p in entered], dtype=np.float64),
         }
     )
+
+
+def by_depth(graph: SpectralGraph) -> list[str]:
+    """The columns in an order in which every forward link leads on."""
+    return sorted(graph.columns, key=lambda name: graph.maps[graph.columns[name].map].depth)

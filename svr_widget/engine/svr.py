@@ -18,6 +18,7 @@ from svr_widget.engine.matching import Matching, match
 from svr_widget.engine.near_kernels import GAP, SHARE
 from svr_widget.engine.null_comparison import null_comparison
 from svr_widget.engine.nulls import Kind
+from svr_widget.engine.path_metric import path_metric
 from svr_widget.engine.similarity import Reference, similarity
 from svr_widget.engine.spectral_graph import SpectralGraph
 from svr_widget.engine.super_feature import super_feature
@@ -227,6 +228,19 @@ class SVR(SpectralGraph):
             ThresholdError: the level is out of range, or more than one is given.
         """
         return null_comparison(self, link, threshold, draws=draws, initial=initial, seed=seed)
+
+    def path_metric(self, *, singular_values: bool = True, least: float = 0.0) -> float:
+        """The sum over all paths of forward links of the product of their weights.
+
+        A path leads from a map that no link enters to one that no link leaves, through one neuron
+        of each map on it. From the authors' code; nothing is known yet of what it tells.
+
+        Args:
+            singular_values: multiply by those of the neurons on the path, both ends included.
+            least: only paths through neurons whose singular value is at least this. None leads
+                through null neurons, whose vectors are arbitrary.
+        """
+        return path_metric(self, singular_values=singular_values, least=least)
 
     # Data run through the model.
 

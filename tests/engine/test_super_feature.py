@@ -87,6 +87,14 @@ def test_no_path_through_the_edges_has_more_evidence(seed, threshold, null):
     assert found["weight"][1:].tolist() == weights
 
 
+def test_links_against_the_order_of_the_maps_lead_on_where_they_close_no_cycle():
+    first, second, third = planted(np.random.default_rng(2), [20, 16, 16, 12], [2, 5, 4])
+    weights = {"last": third, "middle": second, "first": first}
+    found = SVR(weights, links=[("first", "middle"), ("middle", "last")]).super_feature()
+    assert found["map"].tolist() == ["first", "middle", "last"]
+    assert found["k"].tolist() == [2, 5, 4]
+
+
 def test_without_significant_edges_it_is_empty():
     weights = [torch.eye(3), torch.full((3, 3), 0.5).fill_diagonal_(1)]
     found = SVR(weights).super_feature(bonferroni=1e-9)
