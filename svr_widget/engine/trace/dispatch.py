@@ -89,8 +89,7 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
         if self.valueless is not None:
             args = tree_map_only(Tensor, self._without_values, args)
         with _disable_current_modes():
-            results = func(*args)
-        return self._interpreted(call, results, args)
+            return self._interpreted(call, func(*args), args)
 
     def _interpreted(self, call: Call, results: Any, args: tuple[Any, ...]) -> Any:
         func = call.func

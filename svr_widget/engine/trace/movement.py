@@ -253,6 +253,19 @@ def columns(call: Call) -> Flow:
     return moved(flow, move)[0]
 
 
+def packing(call: Call) -> list[Flow]:
+    """``pack_padded_sequence`` and back: positions move; the sizes and lengths carry nothing."""
+    flow, *others = call.args
+    arguments = [known(call, argument) for argument in others]
+
+    def move(label: Tensor) -> Tensor:
+        # Zero is what the padding is filled with: shift, so that it means "nothing".
+        placed: Tensor = call.func(label + 1, *arguments)[0]
+        return placed - 1
+
+    return [*moved(flow, move), *(Flow(shape) for shape in call.shapes[1:])]
+
+
 def restrided(call: Call) -> Flow:
     """``as_strided``: only where it rewrites the strides of dimensions of size 1."""
     flow = call.flow("self")
@@ -290,6 +303,7 @@ RULES: dict[str, Rule] = {
         padding,
     ),
     "im2col": columns,
+    **dict.fromkeys(("_pack_padded_sequence", "_pad_packed_sequence"), packing),
     **dict.fromkeys(
         (
             *("flip", "roll", "repeat", "tile", "repeat_interleave", "pixel_shuffle"),

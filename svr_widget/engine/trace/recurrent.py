@@ -23,14 +23,17 @@ CELLS = ("lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell")
 STEPS = 3
 
 Function = Callable[..., Any]
-FUNCTIONS: dict[Function, str] = {getattr(torch, name): name for name in (*LAYERS, *CELLS)}
+FUNCTIONS: dict[Function, str] = {
+    getattr(torch, name): name
+    for name in (*LAYERS, *CELLS, "_pack_padded_sequence", "_pad_packed_sequence")
+}
 """The functions that ``torch.nn``'s layers call, and the names of their operators."""
 
 
 def overload(name: str, args: Sequence[Any]) -> OpOverload[..., Any]:
     """The operator that a call with these arguments is."""
     packet = getattr(torch.ops.aten, name)
-    if name in CELLS:
+    if name not in LAYERS:
         return packet.default  # type: ignore[no-any-return]  # packets are untyped
     packed = isinstance(args[3], (list, tuple))  # the parameters come after the sizes of batches
     return packet.data if packed else packet.input  # type: ignore[no-any-return]
