@@ -78,6 +78,7 @@ export function sceneBytes(model: string, maps: MapPlan[], links: LinkPlan[]): U
   const channels = sent.flatMap((edges, index) => edges.map(() => links[index].channels));
   const log10p = Float64Array.from(weights, (weight, at) => log10pOf(weight, channels[at]));
   let offset = 0;
+  const widths = [...new Set(links.map((link) => link.channels))];
   const linkMeta = links.map((link, index) => {
     const [best] = sent[index];
     const tests = maps[link.producer].neurons * maps[link.consumer].neurons;
@@ -90,6 +91,7 @@ export function sceneBytes(model: string, maps: MapPlan[], links: LinkPlan[]): U
       start: offset,
       sent: sent[index].length,
       tests,
+      law: widths.indexOf(link.channels),
       mean: 1 / link.channels,
       strongest: best ? { ...best, log10_p: { exact: p, chi2: p } } : null,
     };
@@ -144,6 +146,15 @@ export function sceneBytes(model: string, maps: MapPlan[], links: LinkPlan[]): U
       add(`${prefix}_counts`, counts, [level.length, links.length]);
       add(`${prefix}_expected`, expected);
     }
+    const stop = Uint32Array.from({ length: 80 }, (_, at) => Math.round((at * (STOPS - 1)) / 79));
+    const cut = levels("p");
+    const weight = Float32Array.from(
+      widths.flatMap((channels) =>
+        [...stop].map((at) => normalQuantile(Math.log10(cut[at] / 2)) ** 2 / channels),
+      ),
+    );
+    add(`survival_stop_${law}`, stop);
+    add(`survival_weight_${law}`, weight, [widths.length, stop.length]);
   }
   const meta = { model, method: "svr", maps: mapMeta, links: linkMeta, tests };
   return encode({ ...meta, modes: MODES, laws: ["exact", "chi2"] }, arrays);

@@ -40,6 +40,8 @@ export interface Link {
   readonly start: number;
   readonly sent: number;
   readonly tests: number;
+  /** Which of the scene's different laws its entries follow under chance. */
+  readonly law: number;
   readonly mean: number;
   readonly strongest: StrongestEdge | null;
 }
@@ -60,6 +62,13 @@ export interface Stops {
   readonly expected: Float64Array;
 }
 
+/** Some stops of mode "p", and for each law the weights at which chance has their p-values. */
+export interface SurvivalTable {
+  readonly stop: Uint32Array;
+  /** Row by row, one law a row; infinite where chance gives no entry such a p-value. */
+  readonly weight: Float32Array;
+}
+
 export interface Scene {
   readonly model: string;
   readonly method: string;
@@ -76,6 +85,7 @@ export interface Scene {
   readonly edgeWeight: Float32Array;
   readonly log10p: Readonly<Record<Law, Float64Array>>;
   readonly stops: Readonly<Record<Law, Readonly<Record<Mode, Stops>>>>;
+  readonly survival: Readonly<Record<Law, SurvivalTable>>;
   /** The largest weight of any edge that was sent; 1 where none was. */
   readonly largestWeight: number;
 }
@@ -124,10 +134,15 @@ export function sceneOf(container: Container): Scene {
       const read = (mode: Mode) => readStops(array, `stops_${law}_${mode}`, links.length);
       return Object.fromEntries(modes.map((mode) => [mode, read(mode)])) as Record<Mode, Stops>;
     }),
+    survival: perLaw(laws, (law) => ({
+      stop: array(`survival_stop_${law}`, Uint32Array),
+      weight: array(`survival_weight_${law}`, Float32Array),
+    })),
     largestWeight: edgeWeight.reduce((largest, weight) => Math.max(largest, weight), 0) || 1,
   };
   checkMaps(scene);
   checkLinks(scene);
+  checkSurvival(scene);
   return scene;
 }
 
@@ -191,6 +206,17 @@ function checkLinks({ maps, links, edgeM, edgeN, edgeWeight }: Scene): void {
       if (edge > link.start && edgeWeight[edge] > edgeWeight[edge - 1]) {
         throw new SceneError(`link ${producer.name} → ${consumer.name}: edges are not sorted`);
       }
+    }
+  }
+}
+
+function checkSurvival({ links, laws, stops, survival }: Scene): void {
+  for (const law of laws) {
+    const { stop, weight } = survival[law];
+    const rows = Math.max(0, ...links.map((link) => link.law + 1));
+    const beyond = stop.some((at) => at >= stops[law].p.level.length);
+    if (beyond || weight.length !== rows * stop.length) {
+      throw new SceneError("the survival table does not fit the links and their stops");
     }
   }
 }

@@ -17,6 +17,7 @@ from svr_widget.engine.keys import TestKey
 from svr_widget.engine.nulls import Kind
 from svr_widget.engine.significance import MODES, Significance
 from svr_widget.widget.codec import Array, encode
+from svr_widget.widget.survival import law_indices, survival_tables
 
 LAWS: tuple[Kind, ...] = get_args(Kind)
 BISECTIONS = 40
@@ -44,14 +45,14 @@ def encode_scene(svr: SVR, max_edges: int) -> bytes:
     laws = {law: svr.significance(law) for law in LAWS}
     links = _links_within(svr, max_edges)
     arrays = {**_neurons(svr), **_edges(links, laws)}
-    for law, significance in laws.items():
-        for mode in MODES:
-            stops = significance.stops(mode)
-            prefix = f"stops_{law}_{mode}"
-            arrays[f"{prefix}_level"] = stops.level
-            arrays[f"{prefix}_log10_p"] = stops.log10_p
-            arrays[f"{prefix}_counts"] = stops.counts
-            arrays[f"{prefix}_expected"] = stops.expected
+    stops = {(law, mode): laws[law].stops(mode) for law in LAWS for mode in MODES}
+    for (law, mode), table in stops.items():
+        prefix = f"stops_{law}_{mode}"
+        arrays[f"{prefix}_level"] = table.level
+        arrays[f"{prefix}_log10_p"] = table.log10_p
+        arrays[f"{prefix}_counts"] = table.counts
+        arrays[f"{prefix}_expected"] = table.expected
+    arrays.update(survival_tables(laws, {law: stops[law, "p"] for law in LAWS}))
     meta = {
         "model": svr.title,
         "method": svr.method,
@@ -159,6 +160,7 @@ def _describe_links(
 ) -> list[dict[str, Any]]:
     order = {name: index for index, name in enumerate(svr.columns)}
     described, start = [], 0
+    law_of = law_indices(laws["exact"])
     for (key, part), sent in links:
         link, tests = svr.links[key], laws["exact"].tests[key, part]
         producer, consumer = svr.ends(key)
@@ -171,6 +173,7 @@ def _describe_links(
                 "start": start,
                 "sent": len(sent.m),
                 "tests": len(tests.weights),
+                "law": law_of[key, part],
                 "mean": tests.law.mean,
                 "strongest": _strongest(svr, (key, part), laws),
             }
