@@ -53,7 +53,7 @@ def _activations(filters: Filters, example: Example) -> Activations:
         found[called(name, call)] = filters[name](*arguments)
 
     read_along(filters.model, filters.modules, example, receive)
-    if missing := filters.unreached(found):
+    if missing := filters.check_reached(found):
         warnings.warn(f"{', '.join(map(repr, missing))}: {UNREACHED}", stacklevel=3)
     return found
 
@@ -148,12 +148,12 @@ class Filters:
         return position_dims(linear, module, read.dim(), self.method)
 
     def unreached(self, reached: Collection[str]) -> list[str]:
-        """The chosen maps that a forward pass did not call.
+        """The chosen maps that a forward pass did not call."""
+        return [name for name in self._chosen if name not in reached]
 
-        Raises:
-            SVRError: they were asked for by name.
-        """
-        missing = [name for name in self._chosen if name not in reached]
+    def check_reached(self, reached: Collection[str]) -> list[str]:
+        """``unreached``, refused where these maps were asked for by name."""
+        missing = self.unreached(reached)
         if missing and self.named:
             raise SVRError(f"{', '.join(map(repr, missing))}: {UNREACHED}")
         return missing

@@ -166,7 +166,7 @@ class _Comparison:
             self._moments.setdefault((name, call), Moments()).add(cosines(images, references[size]))
 
         read_along(self.filters.model, self.filters.modules, example, receive)
-        for name in self.filters.unreached(reached):
+        for name in self.filters.check_reached(reached):
             self._left_out[name] = UNREACHED
 
     def _leave_out(self, name: str, reason: str) -> None:

@@ -1,0 +1,184 @@
+"""Spectral images for the pane that shows them: of chosen neurons, for chosen inputs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from svr_widget.engine import SVR
+from svr_widget.engine.activations import UNREACHED, Filters, called
+from svr_widget.engine.errors import SVRError
+from svr_widget.engine.reading import placed_example, read_along
+from svr_widget.engine.similarity import cosines, sobel
+from svr_widget.engine.trace.example import Example
+from svr_widget.widget.inputs import ShownInputs, pooled
+
+MOST_PIXELS = 128
+
+Kind = Literal["bar", "line", "image"]
+
+
+class MapImages(NamedTuple):
+    """The spectral activations of one map.
+
+    Attributes:
+        kind: ``"bar"`` (one number a neuron and input), ``"line"`` (one a position) or
+            ``"image"``.
+        neurons: which they are.
+        values: float32 ``[inputs, neurons, *positions]``, signed; positions are average-pooled
+            where there are more than was asked for.
+        positions: the shape of the positions before pooling; ``()`` for bars.
+        scale: float32 ``[inputs, neurons]``, the largest magnitude in ``values`` of each.
+        cosine: float32 ``[inputs, neurons]``, as in ``SVR.similarity`` with ``"sobel"``; None
+            where there is no such image.
+    """
+
+    kind: Kind
+    neurons: list[int]
+    values: NDArray[np.float32]
+    positions: tuple[int, ...]
+    scale: NDArray[np.float32]
+    cosine: NDArray[np.float32] | None
+
+
+class SpectralImages(NamedTuple):
+    """What the pane shows.
+
+    Attributes:
+        maps: by name of the map.
+        left_out: the maps asked for that have nothing to show, with the reason.
+    """
+
+    maps: dict[str, MapImages]
+    left_out: dict[str, str]
+
+
+def spectral_images(
+    svr: SVR,
+    inputs: ShownInputs,
+    which: Sequence[int],
+    neurons: Mapping[str, Sequence[int] | None],
+    most: int = MOST_PIXELS,
+    cosine: bool = True,
+) -> SpectralImages:
+    """Run the chosen inputs through the model once.
+
+    Args:
+        svr: of a model.
+        inputs: what can be shown.
+        which: numbers of the inputs.
+        neurons: for each map to show, its neurons (-1 is the last), None for all.
+        most: positions a side that are sent, at most.
+        cosine: whether to compare images with the Sobel filter of the input.
+
+    Raises:
+        SVRError: the SVR is of bare weights, or there is no such map or neuron.
+    """
+    chosen = {name: slice(None) if mine is None else mine for name, mine in neurons.items()}
+    filters = Filters(svr, None, chosen, None)
+    example = placed_example(filters.model, inputs.batch(which))
+    edges = _Edges(example) if cosine else None
+    maps: dict[str, MapImages] = {}
+    left_out: dict[str, str] = {}
+    reached: set[str] = set()
+
+    def receive(name: str, call: int, arguments: tuple[Any, ...]) -> None:
+        reached.add(name)
+        if filters.position_dims(name, arguments[0]) > 2:
+            left_out[name] = "its activations have more than two dimensions of positions"
+            return
+        y = filters[name](*arguments)
+        if len(y) != len(which):
+            left_out[name] = f"its first dimension is not the batch: {len(y)} for {len(which)}"
+            return
+        maps[called(name, call)] = _shown(y, filters.neurons(name), most, edges)
+
+    read_along(filters.model, filters.modules, example, receive)
+    left_out |= dict.fromkeys(filters.unreached(reached), UNREACHED)
+    return SpectralImages(maps, left_out)
+
+
+class _Edges:
+    """The Sobel magnitudes of the inputs, one of each size; None where they are no images."""
+
+    def __init__(self, example: Example) -> None:
+        self._images = next((x for x in example.tensors() if isinstance(x, Tensor)), None)
+        self._made: dict[tuple[int, int], Tensor | None] = {}
+
+    def at(self, size: tuple[int, int]) -> Tensor | None:
+        if size not in self._made:
+            try:
+                self._made[size] = None if self._images is None else sobel(self._images, size)
+            except SVRError:
+                self._made[size] = None
+        return self._made[size]
+
+
+def _shown(y: Tensor, neurons: list[int], most: int, edges: _Edges | None) -> MapImages:
+    positions = tuple(y.shape[2:])
+    kind: Kind = "image" if len(positions) == 2 else "line" if positions else "bar"
+    if math.prod(positions) == 1:
+        y, positions, kind = y.flatten(1), (), "bar"
+    likeness = None
+    if kind == "image" and edges is not None and min(positions) > 1:
+        reference = edges.at((positions[0], positions[1]))
+        likeness = None if reference is None else cosines(y, reference)
+    y = y.float()
+    if positions:
+        y = pooled(y, len(positions), most)
+    scale = y.abs().flatten(2).amax(2) if positions else y.abs()
+    return MapImages(
+        kind,
+        neurons,
+        y.contiguous().cpu().numpy(),
+        positions,
+        scale.cpu().numpy(),
+        None if likeness is None else likeness.float().cpu().numpy(),
+    )
+
+
+def pack(
+    images: SpectralImages, inputs: ShownInputs, which: Sequence[int]
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """The images and the thumbnails of their inputs for the codec.
+
+    Returns:
+        ``meta``: ``inputs`` (number, label, thumbnail: whether there is one), ``maps`` (name, kind,
+        neurons, positions, cosine: whether there is one) and ``left_out``; and the arrays
+        ``thumbnail_0``... by place in ``inputs``, ``values_0``, ``scale_0`` and ``cosine_0``... by
+        place in ``maps``.
+    """
+    arrays: dict[str, NDArray[Any]] = {}
+
+    def add(name: str, array: NDArray[Any] | None) -> bool:
+        if array is not None:
+            arrays[name] = array
+        return array is not None
+
+    shown = [
+        {
+            "number": number,
+            "label": inputs.label(number),
+            "thumbnail": add(f"thumbnail_{place}", inputs.thumbnail(number)),
+        }
+        for place, number in enumerate(which)
+    ]
+    maps = []
+    for place, (name, image) in enumerate(images.maps.items()):
+        add(f"values_{place}", image.values)
+        add(f"scale_{place}", image.scale)
+        maps.append(
+            {
+                "name": name,
+                "kind": image.kind,
+                "neurons": image.neurons,
+                "positions": image.positions,
+                "cosine": add(f"cosine_{place}", image.cosine),
+            }
+        )
+    return {"inputs": shown, "maps": maps, "left_out": images.left_out}, arrays
