@@ -6,6 +6,7 @@ import type { Bytes } from "./codec.js";
 import type { Law, Method, Mode, YScale } from "./scene.js";
 
 export type Theme = "auto" | "light" | "dark";
+export type PaneName = "adjacency";
 
 /** Traits that the page and Python both write. */
 export interface PublicTraits {
@@ -16,7 +17,7 @@ export interface PublicTraits {
   y_scale: YScale;
   selected: [string, number][];
   selected_link: [string, string] | null;
-  panes: string[];
+  panes: readonly PaneName[];
   theme: Theme;
   height: number;
   max_edges: number;

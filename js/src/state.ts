@@ -3,7 +3,7 @@
 // pause, so nothing waits for Python.
 
 import { batch, computed, type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
-import type { Host, PublicTraits, Status, Traits } from "./host.js";
+import type { Host, PaneName, PublicTraits, Status, Traits } from "./host.js";
 import { type Camera, WHOLE } from "./layout.js";
 import { type Lit, litBy, maskOf } from "./lit.js";
 import type { Neuron } from "./picking.js";
@@ -173,7 +173,7 @@ export function createState(host: Host, abort: AbortSignal) {
       camera.value = WHOLE;
     },
     setYScale: (scale: PublicTraits["y_scale"]) => change({ y_scale: scale }),
-    togglePane(pane: string) {
+    togglePane(pane: PaneName) {
       const open = traits.panes.value;
       change({ panes: open.includes(pane) ? open.filter((at) => at !== pane) : [...open, pane] });
     },

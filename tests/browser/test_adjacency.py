@@ -75,12 +75,3 @@ def test_a_cell_names_its_edge_and_lights_it(planted: Notebook) -> None:
     assert value == pytest.approx(entry, rel=0.02)
     tooltip = planted.page.locator('[data-svr="tooltip"] .svr-tip-title')
     expect(tooltip).to_have_text("0 · 2 → 2 · 2")
-
-
-def test_the_pane_closes_and_opens(planted: Notebook) -> None:
-    pane = planted.page.locator(PANE)
-    expect(pane).to_be_visible()
-    planted.execute("widget.panes = []")
-    expect(pane).to_be_hidden()
-    planted.page.get_by_role("button", name="Adjacency").click()
-    expect(pane).to_be_visible()

@@ -21,7 +21,7 @@ const KEPT = 32;
 const PATIENCE = 4000;
 const NO_ANSWER = "Python does not answer: only the edges that were sent are shown.";
 
-export function adjacencyPane(view: View): HTMLElement {
+export function adjacencyPane(view: View) {
   const { state } = view;
   const shown = signal<Adjacency | null>(null);
   const trouble = signal("");
@@ -101,19 +101,7 @@ export function adjacencyPane(view: View): HTMLElement {
     } else fill(cell, `largest entry ${significant(adjacency.max, 2)}`);
   });
 
-  const pane = h(
-    "aside",
-    { class: "svr-pane", "data-pane": "adjacency", "aria-label": "adjacency" },
-    heading(view),
-    matrix(view, shown),
-    caption,
-    cell,
-    message,
-  );
-  view.watch(() => {
-    pane.hidden = !state.panes.value.includes("adjacency") || state.scene.value === null;
-  });
-  return pane;
+  return { head: heading(view), body: h("div", {}, matrix(view, shown), caption, cell, message) };
 }
 
 function heading(view: View): HTMLElement {
@@ -147,10 +135,5 @@ function heading(view: View): HTMLElement {
   view.listen(choice, "change", () => state.chooseLink(Number(choice.value)));
   view.listen(previous, "click", () => state.chooseLink((state.link.peek() ?? 0) - 1));
   view.listen(next, "click", () => state.chooseLink((state.link.peek() ?? 0) + 1));
-  return h(
-    "div",
-    { class: "svr-pane-head" },
-    h("h3", {}, "Adjacency"),
-    h("div", { class: "svr-choice" }, choice, previous, next),
-  );
+  return h("div", { class: "svr-choice" }, choice, previous, next);
 }

@@ -3,16 +3,17 @@
 import { count } from "../format.js";
 import { Y_SCALES, type YScale } from "../scene.js";
 import { dropDown, fill, h, nameOf } from "./dom.js";
+import { fullScreenButton } from "./fullscreen.js";
+import { paneToggles } from "./panes.js";
 import type { View } from "./view.js";
 
-export function toolbar(view: View): HTMLElement {
+export function toolbar(view: View, root: HTMLElement): HTMLElement {
   const { state } = view;
   const title = h("div", { class: "svr-title" });
   const yScale = dropDown(
     "y scale",
     Y_SCALES.map((scale) => [scale, scale] as const),
   );
-  const adjacency = h("button", { type: "button", class: "svr-toggle" }, "Adjacency");
   const reset = h("button", { type: "button", class: "svr-tool" }, "Whole graph");
 
   view.watch(() => {
@@ -32,14 +33,10 @@ export function toolbar(view: View): HTMLElement {
     yScale.value = state.y_scale.value;
   });
   view.watch(() => {
-    adjacency.setAttribute("aria-pressed", String(state.panes.value.includes("adjacency")));
-  });
-  view.watch(() => {
     const { zoom, x, y } = state.camera.value;
     reset.hidden = zoom === 1 && x === 0 && y === 0;
   });
   view.listen(yScale, "change", () => state.setYScale(yScale.value as YScale));
-  view.listen(adjacency, "click", () => state.togglePane("adjacency"));
   view.listen(reset, "click", () => state.resetCamera());
 
   return h(
@@ -49,7 +46,8 @@ export function toolbar(view: View): HTMLElement {
     h("span", { class: "svr-grow" }),
     reset,
     h("label", { class: "svr-field" }, h("span", { "aria-hidden": true }, "y"), yScale),
-    adjacency,
+    paneToggles(view),
+    fullScreenButton(view, root),
   );
 }
 

@@ -6,11 +6,11 @@ import type { Palette } from "../paint.js";
 import { createRequests } from "../requests.js";
 import { createState } from "../state.js";
 import { isDark, onHostTheme, readPalette } from "../theme.js";
-import { adjacencyPane } from "./adjacency.js";
 import { h } from "./dom.js";
 import { footer } from "./footer.js";
 import { graph } from "./graph.js";
 import { notices } from "./notices.js";
+import { panes } from "./panes.js";
 import { toolbar } from "./toolbar.js";
 import { createView, type View } from "./view.js";
 
@@ -43,9 +43,9 @@ function build(root: HTMLElement, host: Host, abort: AbortSignal): void {
   });
   root.setAttribute("role", "group");
   root.append(
-    toolbar(view),
+    toolbar(view, root),
     notices(view),
-    h("div", { class: "svr-body" }, graph(view), adjacencyPane(view)),
+    h("div", { class: "svr-body" }, graph(view), panes(view)),
     footer(view),
   );
   // Keys that mean something here mean something else to a notebook.

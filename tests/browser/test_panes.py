@@ -1,0 +1,108 @@
+"""Side panes that open, close and share out the room; full screen."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Locator, expect
+
+from tests.browser.lab import WIDGET, Notebook
+
+
+def width(element: Locator) -> float:
+    """Its width in CSS pixels."""
+    box = element.bounding_box()
+    assert box is not None
+    return box["width"]
+
+
+def test_a_pane_opens_and_closes_from_everywhere(planted: Notebook) -> None:
+    root = planted.page.locator(WIDGET)
+    pane = root.locator('[data-pane="adjacency"]')
+    expect(pane).to_be_visible()
+    wide = width(root.locator(".svr-graph"))
+    pane.get_by_role("button", name="close adjacency").click()
+    expect(pane).to_be_hidden()
+    assert width(root.locator(".svr-graph")) > wide + 200
+    planted.wait_for_python("widget.panes == []")
+    root.get_by_role("button", name="Adjacency", exact=True).click()
+    expect(pane).to_be_visible()
+    planted.wait_for_python("widget.panes == ['adjacency']")
+    planted.execute("widget.panes = []")
+    expect(pane).to_be_hidden()
+
+
+def test_the_rule_shares_out_the_room(planted: Notebook) -> None:
+    root = planted.page.locator(WIDGET)
+    rule = root.get_by_role("separator", name="width of the panes")
+    pane, graph = root.locator('[data-pane="adjacency"]'), root.locator(".svr-graph")
+    before, whole = width(pane), width(root.locator(".svr-body"))
+    box = rule.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + 40
+    planted.page.mouse.move(x, y)
+    planted.page.mouse.down()
+    planted.page.mouse.move(x - 60, y, steps=3)
+    planted.page.mouse.up()
+    assert width(pane) == before + 60
+    rule.press("ArrowRight")
+    assert width(pane) == before + 44
+    rule.press("End")
+    assert width(graph) >= 300
+    assert width(graph) + width(pane) <= whole
+    rule.dblclick()
+    assert width(pane) == before
+
+
+def test_panes_stand_below_where_it_is_narrow(planted: Notebook) -> None:
+    root = planted.page.locator(WIDGET)
+    graph, pane = root.locator(".svr-graph"), root.locator('[data-pane="adjacency"]')
+    for wide in (900, 700):
+        root.evaluate("(root, wide) => { root.parentElement.style.width = `${wide}px` }", wide)
+        boxes = graph.bounding_box(), pane.bounding_box()
+        assert boxes[0] is not None
+        assert boxes[1] is not None
+        below = boxes[1]["y"] >= boxes[0]["y"] + boxes[0]["height"]
+        assert below == (wide == 700)
+    assert width(pane) > 600
+
+
+def fills_the_window(root: Locator) -> bool:
+    """Whether the widget takes up all that the window has, and lies above everything."""
+    return bool(
+        root.evaluate("""(root) => {
+          const { left, top, width, height } = root.getBoundingClientRect();
+          const size = [innerWidth, innerHeight];
+          const above = document.elementFromPoint(innerWidth - 40, 60);
+          return left === 0 && top === 0 && width === size[0] && height === size[1]
+            && root.contains(above);
+        }""")
+    )
+
+
+def test_the_whole_screen(planted: Notebook) -> None:
+    root = planted.page.locator(WIDGET)
+    before = width(root)
+    root.get_by_role("button", name="full screen", exact=True).click()
+    expect(root).to_have_attribute("data-full", "true")
+    assert fills_the_window(root)
+    root.get_by_role("button", name="leave full screen").click()
+    expect(root).to_have_attribute("data-full", "false")
+    assert width(root) == before
+
+
+def test_the_whole_window_where_full_screen_is_forbidden(planted: Notebook) -> None:
+    root = planted.page.locator(WIDGET)
+    before = width(root)
+    root.evaluate("(root) => { root.requestFullscreen = () => Promise.reject(new Error('no')) }")
+    root.get_by_role("button", name="full screen", exact=True).click()
+    expect(root).to_have_attribute("data-full", "true")
+    assert fills_the_window(root)
+    planted.page.keyboard.press("Escape")
+    expect(root).to_have_attribute("data-full", "false")
+    assert width(root) == before
+
+
+def test_a_pane_that_is_none_is_refused(planted: Notebook) -> None:
+    planted.execute(
+        "try:\n    widget.panes = ['tea']\nexcept Exception as error:\n    refused = str(error)"
+    )
+    assert "adjacency" in planted.python("refused")
