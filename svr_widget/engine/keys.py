@@ -20,7 +20,7 @@ def keyed(links: Iterable[Link]) -> dict[LinkKey, Link]:
     """Links by their ends; a further link between the same two maps adds a number."""
     found: dict[LinkKey, Link] = {}
     for link in links:
-        consumer = link.consumer if link.side is None else f"{link.consumer}.{link.side}"
+        consumer = entered(link.consumer, link)
         key: LinkKey = (link.producer, consumer)
         number = 0
         while key in found:
@@ -28,3 +28,8 @@ def keyed(links: Iterable[Link]) -> dict[LinkKey, Link]:
             key = (link.producer, consumer, number)
         found[key] = link
     return found
+
+
+def entered(name: str, link: Link) -> str:
+    """What the end of a link is called whose consumer is called ``name``."""
+    return name if link.side is None else f"{name}.{link.side}"

@@ -91,7 +91,8 @@ class SVR(SpectralGraph):
             null: ``"exact"`` or ``"chi2"``; by default this SVR's.
 
         Returns:
-            Columns producer, m (its neuron), consumer, n (its neuron), weight, log10_p.
+            Columns producer, m (its neuron), consumer, n (its neuron), weight, log10_p. Query and
+            key sides of an attention head are two consumers, ``"...[QK.0].q"`` and ``".k"``.
 
         Raises:
             ThresholdError: the level is out of range, or more than one is given.

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from svr_widget.engine.adjacency import Edges
-from svr_widget.engine.keys import LinkKey, TestKey
+from svr_widget.engine.keys import LinkKey, TestKey, entered
 from svr_widget.engine.significance import Significance
 from svr_widget.engine.spectral_graph import SpectralGraph
 from svr_widget.engine.thresholds import Threshold, cut_of
@@ -22,7 +22,10 @@ def edges(graph: SpectralGraph, threshold: Threshold) -> pd.DataFrame:
     """The significant edges, strongest first; columns as in ``SVR.edges``."""
     tests, cut = cut_of(graph, threshold)
     found = [edges_of(graph, key, tests, cut.weight) for key in graph.links]
-    ends = [graph.ends(key) for key in graph.links]
+    ends = [
+        (producer, entered(consumer, link))
+        for link, (producer, consumer) in ((graph.links[k], graph.ends(k)) for k in graph.links)
+    ]
     every = pd.DataFrame(
         {
             "producer": _repeated([producer for producer, _ in ends], found),

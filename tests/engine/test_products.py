@@ -1,11 +1,20 @@
 """Attention as products: what a forward pass computes, and what no rotation of a basis moves."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
+import transformers
+from scipy import stats
 from torch import nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from svr_widget.engine import SVR
-from tests.engine.zoo import heads, language
+from svr_widget.engine.decompose import decompose_product
+from svr_widget.engine.errors import SVRError
+from tests.engine.zoo import attention, heads, language
 
 KINDS = ("QK", "OV")
 
@@ -159,3 +168,294 @@ def test_library_models_by_hand(name):
     assert left < set(plain.maps)
     consumed = set(plain.maps) - left
     assert consumed == {part for linear in found.values() for part in linear.product_of}
+
+
+class Queried(TorchFunctionMode):
+    """Keeps the queries and keys ``[n, heads, t, d]`` of every attention that runs."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func is functional.scaled_dot_product_attention:
+            self.seen.append(args[:2])
+        elif func is torch.matmul:
+            self.seen.append((args[0], args[1].transpose(-2, -1)))
+        return func(*args, **(kwargs or {}))
+
+
+def rotary(way):
+    def build():
+        return heads.Rotary(way), torch.randn(1, 5, 8), "attention", "query"
+
+    return build
+
+
+def llama():
+    model, inputs = language.llama()
+    return model, inputs, "model.layers.0.self_attn", "model.layers.0.self_attn.q_proj"
+
+
+def gpt_j():
+    config = transformers.GPTJConfig(
+        vocab_size=12, n_positions=8, n_embd=16, n_layer=1, n_head=2, rotary_dim=4,
+        bos_token_id=0, eos_token_id=0,
+    )  # fmt: skip
+    inputs = {"input_ids": torch.arange(5)[None]}
+    return transformers.GPTJModel(config), inputs, "h.0.attn", "h.0.attn.q_proj"
+
+
+def gpt_neox():
+    config = transformers.GPTNeoXConfig(
+        vocab_size=12, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, rotary_pct=0.5,
+        intermediate_size=12, max_position_embeddings=8, attention_bias=False,
+    )  # fmt: skip
+    inputs = {"input_ids": torch.arange(5)[None]}
+    name = "layers.0.attention"
+    return transformers.GPTNeoXModel(config), inputs, name, f"{name}.query_key_value"
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        *(rotary(way) for way in ("halves", "half of them", "neighbours", "complex")),
+        *(llama, gpt_j, gpt_neox),
+    ],
+)
+def test_rotary_positions_cancel_between_equal_ones(build):
+    """Scores of equal positions, as the model computes them, are ``x^T QK x``."""
+    torch.manual_seed(0)
+    model, inputs, module, reader = build()
+    svr = SVR(model, inputs)
+    read = []
+    handle = model.get_submodule(reader).register_forward_pre_hook(
+        lambda _, arguments: read.append(arguments[0][0])
+    )
+    with torch.no_grad(), Queried() as queried:
+        model.eval()(**inputs) if isinstance(inputs, dict) else model(inputs)
+    handle.remove()
+    queries, keys = (part if part.dim() == 4 else part[:, None] for part in queried.seen[0])
+    keys = keys.repeat_interleave(queries.shape[1] // keys.shape[1], 1)
+    wanted = (queries * keys)[0].sum(-1)
+    found = [name for name in svr.maps if name.startswith(f"{module}[QK.")]
+    assert len(found) == len(wanted)
+    for name, scores in zip(found, wanted, strict=True):
+        product = torch.einsum("ti,ij,tj->t", read[0], svr.maps[name].weight, read[0])
+        torch.testing.assert_close(product, scores, rtol=1e-4, atol=1e-7)
+        assert "relative position 0" in svr.maps[name].remark
+    assert any("relative position 0" in note and module in note for note in svr.notes)
+
+
+class TestAHeadsBasis:
+    """Another basis of a head changes no output and no product; its matrices' neurons move."""
+
+    @staticmethod
+    def build():
+        torch.manual_seed(0)
+        model = attention.ViT().double()
+        return model, torch.randn(1, 3, 8, 8, dtype=torch.float64)
+
+    @staticmethod
+    def change_basis(model, scale):
+        """Each head's, in place: another for values than for queries and keys."""
+        random = np.random.default_rng(0)
+
+        def basis():
+            turns = (torch.from_numpy(stats.ortho_group.rvs(4, random_state=random)) for _ in "ab")
+            left, right = turns
+            return left @ torch.diag(torch.logspace(0, math.log10(scale), 4).double()) @ right
+
+        with torch.no_grad():
+            for block in model.blocks:
+                layer = block["attention"]
+                for head in range(2):
+                    queries, values = basis(), basis()
+                    changes = queries, torch.linalg.inv(queries).T, values
+                    for part, change in enumerate(changes):
+                        rows = slice(8 * part + 4 * head, 8 * part + 4 * head + 4)
+                        layer.qkv.weight[rows] = change @ layer.qkv.weight[rows]
+                        layer.qkv.bias[rows] = change @ layer.qkv.bias[rows]
+                    mine = slice(4 * head, 4 * head + 4)
+                    layer.out.weight[:, mine] = layer.out.weight[:, mine] @ torch.linalg.inv(values)
+
+    @pytest.mark.parametrize("scale", [1, 3], ids=["rotated", "scaled, too"])
+    def test_products_stay_and_matrices_move(self, scale):
+        model, image = self.build()
+        views = ("products", "plain")
+        before = [SVR(model, image, exclude="positions", attention=view) for view in views]
+        with torch.no_grad():
+            output = model.eval()(image)
+            self.change_basis(model, scale)
+            torch.testing.assert_close(model(image), output, rtol=0, atol=1e-12)
+        after = [SVR(model, image, exclude="positions", attention=view) for view in views]
+        assert list(before[0].links) == list(after[0].links)
+        for name in before[0].maps:
+            old, new = before[0][name], after[0][name]
+            torch.testing.assert_close(old.S, new.S, rtol=1e-9, atol=1e-12)
+            torch.testing.assert_close(old.U, new.U, rtol=0, atol=1e-8)
+            torch.testing.assert_close(old.V, new.V, rtol=0, atol=1e-8)
+        for link in before[0].links:
+            old, new = (svr.adjacency(link).dense() for svr in (before[0], after[0]))
+            torch.testing.assert_close(old, new, rtol=0, atol=1e-8)
+        old, new = before[1]["blocks.0.attention.qkv"], after[1]["blocks.0.attention.qkv"]
+        assert (old.U - new.U).abs().max() > 0.1
+        assert ((old.S - new.S).abs().max() > 0.1) == (scale > 1)
+
+    def test_swapped_heads_swap_maps(self):
+        model, image = self.build()
+        before = SVR(model, image, exclude="positions")
+        layer = model.blocks[0]["attention"]
+        swap = torch.tensor([4, 5, 6, 7, 0, 1, 2, 3])
+        with torch.no_grad():
+            layer.qkv.weight.copy_(layer.qkv.weight.view(3, 8, 8)[:, swap].flatten(0, 1))
+            layer.out.weight.copy_(layer.out.weight[:, swap])
+        after = SVR(model, image, exclude="positions")
+        for kind in ("QK", "OV"):
+            for head in range(2):
+                old = before.maps[f"blocks.0.attention[{kind}.{head}]"].weight
+                new = after.maps[f"blocks.0.attention[{kind}.{1 - head}]"].weight
+                assert torch.equal(old, new)
+
+
+class TestLinks:
+    @pytest.fixture
+    def svr(self):
+        torch.manual_seed(0)
+        return SVR(*language.gpt2())
+
+    def test_into_queries_and_keys(self, svr):
+        """The query side is read by ``U``, the key side by ``V``."""
+        name = "transformer.h.1.attn[QK.1]"
+        producer = svr["transformer.h.0.mlp.c_proj"].U
+        for side, vectors in (("q", svr[name].U), ("k", svr[name].V)):
+            adjacency = svr.adjacency(("transformer.h.0.mlp.c_proj", f"{name}.{side}"))
+            wanted = (vectors.double().T @ producer.double()).square()
+            torch.testing.assert_close(adjacency.dense().double(), wanted, rtol=0, atol=1e-6)
+            assert (adjacency.link.consumer, adjacency.link.side) == (name, side)
+        assert name not in {link.producer for link in svr.links.values()}
+
+    def test_out_of_the_output_map_into_the_value_map(self, svr):
+        first, second = "transformer.h.0.attn[OV.1]", "transformer.h.1.attn[OV.0]"
+        wanted = (svr[second].V.double().T @ svr[first].U.double()).square()
+        found = svr.adjacency((first, second)).dense().double()
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6)
+        assert svr.adjacency((first, second)).law.mean == 1 / 8
+
+    def test_tables_and_intensities_take_them(self, svr):
+        table = svr.edges(p=1.0)
+        assert set(zip(table["producer"], table["consumer"], strict=True)) == set(svr.links)
+        neurons = svr.neurons()
+        assert list(dict.fromkeys(neurons["map"])) == list(svr.maps)
+        ending = neurons["map"].str.contains("[QK.", regex=False)
+        assert (neurons.loc[ending, "intensity"] == 1).all()
+
+    @pytest.mark.parametrize("method", ["cosvr", "cross"])
+    def test_every_method_is_the_same_without_a_kernel(self, svr, method):
+        other = svr.by_method(method)
+        for link in svr.links:
+            assert torch.equal(other.adjacency(link).dense(), svr.adjacency(link).dense())
+            assert other.ends(link) == svr.ends(link) == link_ends(svr, link)
+
+
+def link_ends(svr, key):
+    return svr.links[key].producer, svr.links[key].consumer
+
+
+def test_random_heads_meet_by_chance():
+    """p-values between the products of random matrices are uniform, on every kind of link."""
+    torch.manual_seed(0)
+    config = transformers.GPT2Config(
+        vocab_size=40, n_positions=8, n_embd=48, n_layer=2, n_head=4, bos_token_id=0, eos_token_id=0
+    )
+    model = transformers.GPT2Model(config)
+    for parameter in model.parameters():
+        if parameter.dim() == 2:
+            nn.init.normal_(parameter)
+    svr = SVR(model, {"input_ids": torch.arange(5)[None]})
+    kinds = {}
+    for key, link in svr.links.items():
+        adjacency = svr.adjacency(key)
+        (tests,) = adjacency.tests()
+        ends = link.producer.partition("[")[2][:2], link.consumer.partition("[")[2][:2], link.side
+        if any(ends[:2]):
+            p = np.exp(tests.law.logsf(tests.weights))
+            kinds.setdefault(ends, []).append(p)
+    assert set(kinds) == {
+        *((producer, "QK", side) for producer in ("", "OV") for side in "qk"),
+        *(("", "OV", None), ("OV", "OV", None), ("OV", "", None)),
+    }
+    for p_values in kinds.values():
+        p = np.concatenate(p_values)
+        for level in (0.5, 0.1, 0.01):
+            spread = math.sqrt(level * (1 - level) / len(p))
+            # Entries of one matrix depend on each other a little: rows and columns have norm 1.
+            assert abs(np.mean(p <= level) - level) < 5 * spread, (len(p), level)
+
+
+class TestDecomposingAProduct:
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    @pytest.mark.parametrize("shape", [(40, 6, 30), (30, 6, 40), (5, 9, 7), (7, 9, 5), (4, 1, 3)])
+    def test_the_neurons_of_the_formed_matrix(self, shape, dtype):
+        left, right = gaussian(*shape[:2]).to(dtype), gaussian(*shape[1:], seed=1).to(dtype)
+        found = decompose_product(left, right, exact_certificate=True)
+        U, S, Vh = np.linalg.svd(left.double().numpy() @ right.double().numpy())
+        count = min(shape)
+        assert (len(found), found.rank) == (count, count)
+        np.testing.assert_allclose(found.S.numpy(), S[:count], rtol=1e-12)
+        assert found.U.dtype == found.V.dtype == dtype
+        accuracy = 1e-5 if dtype == torch.float32 else 1e-12
+        np.testing.assert_allclose(
+            np.abs(found.U.T.numpy() @ U[:, :count]), np.eye(count), atol=accuracy
+        )
+        np.testing.assert_allclose(
+            np.abs(Vh[:count] @ found.V.numpy()), np.eye(count), atol=accuracy
+        )
+        signs = found.U.abs().argmax(0)
+        assert (found.U[signs, torch.arange(count)] > 0).all()
+        certificate = found.certificate
+        errors = certificate.residual, certificate.orthogonality_u, certificate.orthogonality_v
+        assert max(errors) < accuracy
+        assert certificate.driver == "thin"
+
+    def test_its_certificate_measures_the_product(self):
+        left, right = gaussian(30, 4), gaussian(4, 20, seed=1)
+        exact = decompose_product(left, right, exact_certificate=True)
+        probed = decompose_product(left, right)
+        wrong = decompose_product(left, right * torch.linspace(1, 2, 20))
+        assert exact.certificate.residual < 1e-14
+        assert probed.certificate.residual < 1e-14
+        assert not torch.allclose(wrong.S, exact.S)
+
+    def test_dependent_and_zero_factors_have_null_neurons(self):
+        left, right = gaussian(12, 4).float(), gaussian(4, 9, seed=1).float()
+        left[:, 3] = 0
+        found = decompose_product(left, right)
+        assert found.null.tolist() == [False, False, False, True]
+        assert found.S[3] < 1e-14
+        torch.testing.assert_close(found.V.T @ found.V, torch.eye(4, dtype=found.V.dtype))
+        zero = decompose_product(left * 0, right)
+        assert (zero.S == 0).all()
+        assert zero.null.all()
+
+    def test_a_product_smaller_than_the_rounding_of_its_factors_is_null(self):
+        """Two matrices whose spaces do not meet: what is left of the product is rounding."""
+        basis = torch.from_numpy(stats.ortho_group.rvs(8, random_state=0))
+        found = decompose_product(gaussian(9, 3) @ basis[:3], basis[3:6].T @ gaussian(3, 7, seed=1))
+        assert found.null.all()
+        assert found.S[0] < 1e-13
+
+    def test_both_flattenings_truncation_and_options(self):
+        left, right = gaussian(12, 5), gaussian(5, 9, seed=1)
+        whole, dual = decompose_product(left, right), decompose_product(left, right, "cosvr")
+        assert torch.equal(whole.U, dual.U)
+        assert torch.equal(whole.V, dual.V)
+        first = decompose_product(left, right, rank=2)
+        assert (len(first), first.rank, first.energy) == (2, 5, whole.energy)
+        with pytest.raises(SVRError, match="rank must be at least 1"):
+            decompose_product(left, right, rank=0)
+
+
+def test_attention_is_one_of_two_views():
+    with pytest.raises(SVRError, match=r"attention must be one of .*; did you mean 'plain'"):
+        SVR([torch.eye(2)], attention="plane")

@@ -196,6 +196,25 @@ class Convolved(nn.Module):
         return self.out(torch.bmm(v, scores.softmax(2).transpose(1, 2))).transpose(1, 2)
 
 
+class Multihead(nn.Module):
+    """PyTorch's own layer, with or without returning its weights."""
+
+    heads = HEADS
+
+    def __init__(self, need_weights: bool, **options: bool) -> None:
+        """Choose its options."""
+        super().__init__()
+        self.need_weights = need_weights
+        self.attention = nn.MultiheadAttention(WIDTH, HEADS, bias=False, **options)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Positions first where it wants them so."""
+        first = not self.attention.batch_first
+        x, y = (part.transpose(0, 1) if first else part for part in (x, y))
+        out = self.attention(x, y, y, need_weights=self.need_weights)[0]
+        return out.transpose(0, 1) if first else out
+
+
 class Scattered(Separate):
     """The output map reads the heads' channels in another order."""
 
@@ -208,6 +227,46 @@ class Scattered(Separate):
         """Channels are permuted on the way out."""
         q, k, v = self.project(x, y)
         return self.out(joined(weights(q, k) @ v)[..., self.order])
+
+
+class Rotary(nn.Module):
+    """Queries and keys turned by their positions: one head of size 8, in each library's way."""
+
+    def __init__(self, way: str) -> None:
+        """Choose ``"halves"``, ``"half of them"``, ``"neighbours"`` or ``"complex"``."""
+        super().__init__()
+        self.way = way
+        self.query, self.key, self.value, self.out = (linear(WIDTH, WIDTH) for _ in range(4))
+
+    def turned(self, x: Tensor) -> Tensor:
+        """``[n, t, 8]``, each pair of channels turned by an angle that grows with the position."""
+        if self.way == "half of them":
+            return torch.cat([self.by_halves(x[..., :4]), x[..., 4:]], -1)
+        if self.way == "halves":
+            return self.by_halves(x)
+        angles = self.angles(x.shape[1], 4)
+        if self.way == "complex":
+            turns = torch.polar(torch.ones_like(angles), angles)
+            pairs = torch.view_as_complex(x.unflatten(-1, (4, 2)))
+            return torch.view_as_real(pairs * turns).flatten(-2)
+        twice = angles.repeat_interleave(2, -1)
+        across = torch.stack([-x[..., 1::2], x[..., ::2]], -1).flatten(-2)
+        return x * twice.cos() + across * twice.sin()
+
+    def by_halves(self, x: Tensor) -> Tensor:
+        """The first half of the channels turned into the second."""
+        first, second = x.chunk(2, -1)
+        twice = self.angles(x.shape[1], first.shape[-1]).repeat(1, 2)
+        return x * twice.cos() + torch.cat([-second, first], -1) * twice.sin()
+
+    def angles(self, positions: int, pairs: int) -> Tensor:
+        """``[positions, pairs]``."""
+        return torch.arange(1.0, positions + 1)[:, None] * 0.7 ** torch.arange(pairs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Self attention."""
+        q, k = self.turned(self.query(x)), self.turned(self.key(x))
+        return self.out(F.scaled_dot_product_attention(q, k, self.value(x)))
 
 
 ATTENTIONS = {
@@ -227,4 +286,7 @@ ATTENTIONS = {
     "keys and values": KeysAndValues,
     "convolutions": Convolved,
     "scattered": Scattered,
+    "multihead": lambda: Multihead(need_weights=False),
+    "multihead, weights": lambda: Multihead(need_weights=True),
+    "multihead, batch first": lambda: Multihead(need_weights=True, batch_first=True),
 }
