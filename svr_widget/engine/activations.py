@@ -10,6 +10,7 @@ from typing import Any, get_args
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 from torch.utils.data import Dataset
 
 from svr_widget.engine.decompose import Flattening, check_method
@@ -27,8 +28,9 @@ Maps = str | Iterable[str]
 Activations = dict[str, Tensor]
 
 UNREACHED = (
-    "not called as a module by this input (unused, one of several maps of a module, an "
-    "EmbeddingBag, or its weight is used by another module), so what it reads is not known"
+    "not called as a module by this input (unused, one "
+    "of several maps of a module, a quantised or wrapped layer, or its weight is used by "
+    "another module), so what it reads is not known"
 )
 
 
@@ -160,8 +162,11 @@ class Filters:
 
 
 def _is_called(part: Part) -> bool:
-    """Whether the map reads what its module is called with."""
-    return not part.suffix and not isinstance(part.module, nn.EmbeddingBag)
+    """Whether the map reads what its module is called with, in a way that the module tells."""
+    application = part.kind.application
+    geometry = nn.Module if application == "matrix" else _ConvNd
+    geometry = nn.Embedding if application == "lookup" else geometry
+    return not part.suffix and bool(part.tensors) and isinstance(part.module, geometry)
 
 
 def _names(graph: SpectralGraph, maps: Maps | None, neurons: Neurons | None) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.parameter import is_lazy
@@ -16,7 +17,6 @@ from svr_widget.engine.errors import (
     nearest_name,
 )
 from svr_widget.engine.parts import Layer, Part, layer_of, parts_of
-from svr_widget.engine.weights import check_present
 
 _NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNorm)
 
@@ -70,8 +70,9 @@ def find_parts(model: nn.Module, include: Globs = None, exclude: Globs = None) -
             parts = parts_of(module, path)
             names += (part.name for part in parts)
             chosen = [part for part in parts if selection(part.name, _join(path, part.parameter))]
+            for part in chosen:
+                part.check()
             if chosen:
-                check_present(path, module)
                 _check_own_weights(path, module, layer, parts)
             found |= {part.name: part for part in chosen}
         elif selection(path) and not isinstance(module, _NORMS):
@@ -163,10 +164,17 @@ def _check_not_a_map(name: str, module: nn.Module, selection: Selection) -> None
                 f"layer is known; leave it out with exclude={name or qualified!r}, or exclude="
                 f"{qualified!r} if this parameter is no linear map (an additive constant)"
             )
-    if callable(getattr(module, "weight", None)):
+    codes = [
+        own
+        for own, buffer in module.named_buffers(recurse=False)
+        if "weight" in own and _extent(buffer) >= 2
+    ]
+    packed = [own for own, value in vars(module).items() if isinstance(value, torch.ScriptObject)]
+    packed += ["weight"] if callable(getattr(module, "weight", None)) else []
+    for own in (*codes, *packed):
         raise UnsupportedLayerError(
-            f"{layer} packs its weight (a quantised layer); load the model before quantisation, or "
-            f"leave the layer out with exclude={name!r}"
+            f"{layer} packs its weight into {own!r} in a form that is not known here; load the "
+            f"model without quantisation, or leave the layer out with exclude={name!r}"
         )
 
 

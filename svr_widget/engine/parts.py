@@ -11,7 +11,14 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from svr_widget.engine.errors import UnsupportedLayerError
-from svr_widget.engine.weights import WeightReader, effective_weight, floating, tensors_behind
+from svr_widget.engine.weights import (
+    WeightReader,
+    check_readable,
+    effective_weight,
+    floating,
+    packed_weight,
+    tensors_behind,
+)
 
 Application = Literal["matrix", "convolution", "transposed convolution", "lookup"]
 
@@ -99,6 +106,12 @@ class Part:
     def held(self) -> Tensor | None:
         """The parameter itself, ``None`` where it is computed or packed."""
         return dict(self.module.named_parameters(remove_duplicate=False)).get(self.parameter)
+
+    def check(self) -> None:
+        """Raise ``UnsupportedLayerError`` where the weight cannot be read, before any work."""
+        for name, tensor in self.module.named_parameters(remove_duplicate=False):
+            if name in self.tensors:
+                check_readable(self.name, tensor)
 
     def weight(self) -> Tensor:
         """The effective weight ``[out, in/groups, *kernel]``, float64 where it is, else float32.
@@ -229,6 +242,27 @@ def _gates(
         yield Part(module, path, name, LINEAR, inputs, rows, total, suffix=suffix)
 
 
+def _quantised(module: nn.Module, path: str) -> Iterator[Part]:
+    """A layer of ``torch.ao`` that keeps its weight in the form of its own kernels."""
+    sizes = vars(module)
+    if "in_features" in sizes:
+        kind, inputs, outputs, groups = LINEAR, sizes["in_features"], sizes["out_features"], 1
+    else:
+        kind = TRANSPOSED_CONVOLUTION if sizes["transposed"] else CONVOLUTION
+        inputs, outputs, groups = (
+            sizes[name] for name in ("in_channels", "out_channels", "groups")
+        )
+    rows = range(outputs)
+    yield Part(module, path, "weight", kind, inputs, rows, outputs, groups, reader=packed_weight)
+
+
+def _is_quantised(module: nn.Module) -> bool:
+    known = {"in_features", "in_channels"} & vars(module).keys()
+    return bool(known) and any(
+        base.__name__ == "WeightedQuantizedModule" for base in type(module).__mro__
+    )
+
+
 def _is(*types: type[nn.Module]) -> Callable[[nn.Module], bool]:
     return lambda module: isinstance(module, types)
 
@@ -248,6 +282,7 @@ LAYERS = (
     Layer(_is(nn.MultiheadAttention), _attention, frozenset({"out_proj"})),
     Layer(_is(nn.RNNBase), _recurrent),
     Layer(_is(nn.RNNCellBase), _cell),
+    Layer(_is_quantised, _quantised),
 )
 
 

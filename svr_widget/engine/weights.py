@@ -15,23 +15,6 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 from svr_widget.engine.errors import NonFiniteWeightsError, UnsupportedLayerError
 
-
-def check_present(name: str, module: nn.Module) -> None:
-    """Raise ``UnsupportedLayerError`` for a layer whose weights have no values yet."""
-    for parameter in module.parameters():
-        if is_lazy(parameter):
-            raise UnsupportedLayerError(
-                f"{name!r} ({type(module).__name__}) is lazy and has no weight yet; run the model "
-                "once on an example input first"
-            )
-        if parameter.is_meta:
-            raise UnsupportedLayerError(
-                f"{name!r} ({type(module).__name__}) has a weight of shape "
-                f"{tuple(parameter.shape)} on the meta device, without values; load the weights "
-                "first"
-            )
-
-
 WeightReader = Callable[[str, nn.Module, str], Tensor]
 """From a map's name, its module and the name of a parameter to the weight that is computed with."""
 
@@ -52,6 +35,13 @@ def effective_weight(name: str, module: nn.Module, parameter: str = "weight") ->
             f"{name!r} ({type(module).__name__}) has no weight tensor; leave it out with "
             f"exclude={name!r}"
         )
+    return weight
+
+
+def packed_weight(_: str, module: nn.Module, parameter: str) -> Tensor:
+    """The weight of a quantised layer of ``torch.ao``, which packs it."""
+    weight = getattr(module, parameter)()
+    assert isinstance(weight, Tensor)
     return weight
 
 
@@ -77,31 +67,46 @@ def _weight_of_hook(module: nn.Module, hook: object, parameter: str) -> object:
     return None
 
 
-def floating(name: str, weight: Tensor) -> Tensor:
-    """A finite dense weight in float32, or float64 where it is already.
-
-    Raises:
-        UnsupportedLayerError: it has no values (meta device), is not real floating point, or has
-            fewer than two dimensions or no entries.
-        NonFiniteWeightsError: NaN or infinite entries.
-    """
+def check_readable(name: str, weight: Tensor) -> None:
+    """Raise ``UnsupportedLayerError`` for a weight that has no real values, or none yet."""
+    if is_lazy(weight):
+        raise UnsupportedLayerError(
+            f"{name!r} is lazy and has no weight yet; run the model once on an example input first"
+        )
     shape = tuple(weight.shape)
     if weight.is_meta:
         raise UnsupportedLayerError(
             f"{name!r} has a weight of shape {shape} on the meta device, without values; load the "
             "weights first"
         )
-    if not weight.is_floating_point() or weight.is_quantized:
+    if not (weight.is_floating_point() or weight.is_quantized):
         raise UnsupportedLayerError(
-            f"{name!r} has a weight of type {weight.dtype} and shape {shape}; convert it to real "
-            f"floating point (dequantise it), or leave it out with exclude={name!r}"
+            f"{name!r} has a weight of type {weight.dtype} and shape {shape}, which are codes and "
+            "not numbers; dequantise it to floating point or load the model without quantisation, "
+            f"or leave the layer out with exclude={name!r}"
         )
+
+
+def floating(name: str, weight: Tensor) -> Tensor:
+    """A finite dense weight, dequantised, in float32 or in float64 where it is already.
+
+    Raises:
+        UnsupportedLayerError: it has no values (meta device), is not real floating point, or has
+            fewer than two dimensions or no entries.
+        NonFiniteWeightsError: NaN or infinite entries.
+    """
+    check_readable(name, weight)
+    shape = tuple(weight.shape)
     if weight.ndim < 2 or weight.numel() == 0:
         raise UnsupportedLayerError(
             f"{name!r} has a weight of shape {shape}; a linear map needs [out, in, ...], none of "
             f"them 0; leave it out with exclude={name!r}"
         )
-    weight = weight.detach().to_dense() if weight.layout != torch.strided else weight.detach()
+    weight = weight.detach()
+    if weight.is_quantized or type(weight).dequantize is not Tensor.dequantize:
+        weight = weight.dequantize()
+    if weight.layout != torch.strided:
+        weight = weight.to_dense()
     if weight.dtype != torch.float64:
         weight = weight.to(torch.float32)
     broken = weight.numel() - int(torch.isfinite(weight).sum())

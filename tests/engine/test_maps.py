@@ -254,8 +254,8 @@ class TestFinding:
     @pytest.mark.parametrize(
         ("layer", "message"),
         [
-            (nn.LazyLinear(3), r"'0' \(LazyLinear\) is lazy and has no weight yet; run the model"),
-            (nn.LazyConv2d(3, 3), r"'0' \(LazyConv2d\) is lazy"),
+            (nn.LazyLinear(3), r"'0' is lazy and has no weight yet; run the model"),
+            (nn.LazyConv2d(3, 3), r"'0' is lazy"),
             (nn.Linear(4, 3, device="meta"), r"'0' .* shape \(3, 4\) on the meta device"),
         ],
     )

@@ -124,7 +124,8 @@ class Call:
                 return f"{norm} ({self.scope.module})"
             if "Pool" in self.scope.kind:
                 return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", self.scope.kind).lower()
-        return operation or self.name.strip("_").removesuffix("_with_indices")
+        plain = self.name.strip("_").removeprefix("quantized_").removesuffix("_with_indices")
+        return operation or plain
 
     def refusal(self, why: str) -> TraceError:
         """The error that names this operator and its module."""

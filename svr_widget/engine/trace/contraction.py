@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -123,11 +124,22 @@ def _named(call: Call, part: Flow, other: Flow, contracted: int) -> Flow:
     return replace(part, mixed=frozenset(fresh))
 
 
-def convolution_without_map(call: Call) -> Flow:
-    """A convolution whose weight belongs to no map: a linear map that is not shown."""
+_PACKED = re.compile(
+    r"(?P<layer>linear|conv(_transpose)?[123]d)(_(?P<then>relu|leaky_relu|tanh))?"
+    r"(_dynamic(_fp16)?)?"
+)
+
+
+def packed_operator(call: Call) -> re.Match[str] | None:
+    """The operator of a quantised layer, whose weight is no tensor: ``layer``, ``then``."""
+    return _PACKED.fullmatch(call.name) if call.func.namespace == "quantized" else None
+
+
+def without_map(call: Call) -> Flow:
+    """A layer whose weight belongs to no map: a linear map that is not shown."""
     weight = call.get("weight")
     names = ", ".join(sorted(weight.weights)) if isinstance(weight, Flow) else ""
-    operation = f"{call.name} with {names or 'a computed weight'} (no map)"
+    operation = f"{call.name} with {names or 'a packed weight'} (no map)"
     reason = call.reason(operation, weighs=False)
     mixed = {lost(carrier, reason) for flow in call.flows() for carrier in flow.carriers}
     mixed |= {item for flow in call.flows() for item in flow.mixed}
@@ -205,7 +217,7 @@ RULES: dict[str, Rule] = {
         ("matmul", "mm", "bmm", "mv", "dot", "addmm", "baddbmm", "addbmm", "linear"),
         matrix_product,
     ),
-    **dict.fromkeys(CONVOLUTIONS, convolution_without_map),
+    **dict.fromkeys(CONVOLUTIONS, without_map),
     **dict.fromkeys(
         (
             *("scaled_dot_product_attention", "_scaled_dot_product_flash_attention"),

@@ -126,7 +126,7 @@ class Interpreter:
             shape = [1] * len(call.shape)
             shape[dim] = len(channels)
             label = labels.canonical(channels.view(shape).expand(call.shape))
-            carriers.append(Carrier(source, label))
+            carriers.append(Carrier(source, label, use.through))
         mixed: frozenset[tuple[Source, Reason]] = frozenset()
         if not use.complete:
             names = ", ".join(sorted(use.weights))

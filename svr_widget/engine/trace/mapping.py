@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from svr_widget.engine.parts import Application, Part
 from svr_widget.engine.trace import labels
 from svr_widget.engine.trace.call import Call
-from svr_widget.engine.trace.contraction import CONVOLUTIONS, factors
+from svr_widget.engine.trace.contraction import CONVOLUTIONS, factors, packed_operator
 from svr_widget.engine.trace.flow import Flow
 
 MATRIX_PRODUCTS = frozenset({"linear", "matmul", "mm", "addmm", "mv"})
@@ -29,13 +30,15 @@ class Use(NamedTuple):
         written: for each map, int64 ``[outputs]``: which of its output channels each feature of
             the result is, or ``labels.NONE``.
         weights: the parameters and buffers that their weight comes from.
+        through: what the operator does to the result.
     """
 
     read: Flow
     read_dim: int | None
     write_dim: int
     written: Mapping[str, Tensor]
-    weights: frozenset[str]
+    weights: frozenset[str] = frozenset()
+    through: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -115,6 +118,19 @@ def named_tensors(module: nn.Module) -> Iterable[tuple[str, Tensor]]:
     yield from module.named_buffers(remove_duplicate=False)
 
 
+def _packed_use(call: Call, operator: re.Match[str], owners: Owners) -> Use | None:
+    """A quantised layer hands its packed weight over, so that only its module tells the map."""
+    homes = owners.paths.get(call.scope.module, ())
+    read = call.args[0]
+    if len(homes) != 1 or homes[0].like.tensors or not isinstance(read, Flow):
+        return None
+    part = homes[0].like
+    dim = -1 if operator["layer"] == "linear" else 1 - len(read.shape)
+    written = {part.name: torch.arange(part.total)}
+    through = (operator["then"],) if operator["then"] else ()
+    return Use(read, dim, dim, written, through=through)
+
+
 class _Weight(NamedTuple):
     """A weight as an operator uses it: which of its dimensions are output and input channels."""
 
@@ -125,6 +141,9 @@ class _Weight(NamedTuple):
 
 def recognise(call: Call, owners: Owners) -> Use | None:
     """The maps that this operator applies, or ``None`` where it applies none."""
+    packed = packed_operator(call)
+    if packed is not None:
+        return _packed_use(call, packed, owners)
     weight = _weight(call)
     if weight is None:
         return None

@@ -105,7 +105,8 @@ def reshape(call: Call) -> Flow:
 
 def concatenation(call: Call) -> Flow:
     """``cat`` and ``stack``: carriers of one source that took one way become one."""
-    flows: list[Flow] = [f for f in call.get("tensors") if f.shape != (0,)]
+    tensors = call.get("qx" if call.func.namespace == "quantized" else "tensors")
+    flows: list[Flow] = [flow for flow in tensors if flow.shape != (0,)]
     dim = call.get("dim", 0) % len(call.shape)
     if call.name == "stack":
         flows = [moved(flow, lambda label: label.unsqueeze(dim))[0] for flow in flows]

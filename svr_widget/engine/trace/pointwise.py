@@ -27,7 +27,8 @@ SILENT = PRODUCTS | {
     *("feature_alpha_dropout", "where", "masked_fill", "lift_fresh_copy", "lift_fresh"),
     *("fake_quantize_per_tensor_affine", "type_as", "tril", "triu", "nan_to_num", "lerp"),
     *("detach_copy", "_conj", "conj", "resolve_conj", "resolve_neg", "_conj_physical", "positive"),
-    *("real", "imag", "complex"),
+    *("real", "imag", "complex", "quantize_per_tensor", "quantize_per_channel", "dequantize"),
+    *("quantize_per_tensor_dynamic",),
 }
 
 # Elementwise operators that PyTorch does not tag as such.
@@ -41,7 +42,9 @@ UNTAGGED = frozenset(
         *("feature_alpha_dropout", "type_as", "tril", "triu", "nan_to_num", "where"),
         *("masked_fill", "isnan", "isinf", "isfinite", "bernoulli", "logit", "special_expit"),
         *("fake_quantize_per_tensor_affine", "addcmul", "addcdiv", "lerp", "true_divide"),
-        *("real", "imag", "conj", "_conj", "complex", "polar", "abs", "angle"),
+        *("real", "imag", "conj", "_conj", "complex", "polar", "abs", "angle", "dequantize"),
+        *("quantize_per_tensor", "quantize_per_channel", "quantize_per_tensor_dynamic"),
+        *("add", "mul"),
     }
 )
 UNTAGGED_SHAPE_ONLY = frozenset({"type_as"})
@@ -133,6 +136,11 @@ def pointwise(call: Call) -> Flow | list[Flow]:
     return [flow, *(Flow(shape) for shape in call.shapes[1:])] if len(call.shapes) > 1 else flow
 
 
+def with_relu(call: Call) -> Flow:
+    """``add_relu`` and ``mul_relu`` of quantised tensors."""
+    return unite(call, list(call.flows()), product=call.name.startswith("mul"), entry="relu")
+
+
 def normalisation(call: Call) -> Flow | list[Flow]:
     """Norm layers: channels pass; statistics and affine parameters carry nothing."""
     flow = call.flow("input" if call.get("input") is not None else "x")
@@ -193,4 +201,5 @@ RULES: dict[str, Rule] = {
         constant,
     ),
     "glu": glu,
+    **dict.fromkeys(("add_relu", "mul_relu"), with_relu),
 }

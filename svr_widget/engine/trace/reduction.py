@@ -146,6 +146,7 @@ RULES: dict[str, Rule] = {
         for suffix in ("", "_with_indices")
     },
     **{f"{kind}{n}d": resampling(n) for n in (2, 3) for kind in _INDEXED_POOLS},
+    **{f"quantized_max_pool{n}d": resampling(n) for n in (1, 2, 3)},
     **{
         f"{prefix}upsample_{kind}{suffix}": resampling(n)
         for kind, n in (
