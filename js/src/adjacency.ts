@@ -1,6 +1,6 @@
 // A link's adjacency as cells, each the largest of the entries that it stands for.
 
-import { type Bytes, decode } from "./codec.js";
+import { type Bytes, type Data, decode } from "./codec.js";
 import type { Link, Scene } from "./scene.js";
 
 export interface Adjacency {
@@ -31,19 +31,24 @@ export function readAdjacency(bytes: Bytes): Adjacency {
   const { meta, arrays } = decode(bytes);
   const { link, shape, internal, max } = meta as Omit<Adjacency, "cells" | "values" | "complete">;
   const tensor = arrays.get("adjacency");
-  if (!tensor || !(tensor.data instanceof Float32Array) || tensor.shape.length !== 2) {
-    throw new Error("Python's answer holds no adjacency");
-  }
+  const values = tensor && weightsOf(tensor.data, max);
+  if (!values || tensor.shape.length !== 2) throw new Error("Python's answer holds no adjacency");
   const [rows, columns] = tensor.shape;
   return {
     link,
     shape,
     cells: [rows, columns],
-    values: tensor.data,
+    values,
     max,
     internal,
     complete: true,
   };
+}
+
+/** Entries as they are, or from the bytes of an exported page: the root of their share of `max`. */
+function weightsOf(data: Data, max: number): Float32Array | null {
+  if (data instanceof Float32Array) return data;
+  return data instanceof Uint8Array ? Float32Array.from(data, (b) => max * (b / 255) ** 2) : null;
 }
 
 /** What can be known without Python: the edges that were sent, pooled. */

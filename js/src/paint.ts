@@ -37,6 +37,9 @@ export function edgeAlpha(weight: number, largest: number, faintest = FAINTEST):
   return faintest + (STRONGEST - faintest) * Math.min(1, weight / full) ** 0.8;
 }
 
+/** How wide an edge is drawn where lines can have any width, in CSS pixels. */
+export const edgeWidth = (weight: number) => (weight >= HEAVY ? 1.5 : 1);
+
 /** Edges of a link that are painted before the next link has its turn. */
 const TURN = 256;
 

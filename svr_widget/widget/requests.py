@@ -28,7 +28,10 @@ def answer(svr: SVR, question: dict[str, Any]) -> tuple[dict[str, Any], list[byt
 
 
 def _adjacency(svr: SVR, question: dict[str, Any]) -> bytes:
-    """A part of a link's matrix, pooled to at most ``question["max"]`` cells a side."""
+    """A part of a link's matrix, pooled to at most ``question["max"]`` cells a side.
+
+    With ``question["bytes"]`` an entry is one byte, 255 times the root of its share of the largest.
+    """
     link, _ = scene_links(svr)[question["link"]]
     adjacency = svr.adjacency(link)
     dense = adjacency.dense().numpy()
@@ -52,6 +55,9 @@ def _adjacency(svr: SVR, question: dict[str, Any]) -> bytes:
             "p_value": p_value,
         },
     }
+    if question.get("bytes"):
+        share = np.sqrt(pooled.astype(np.float64) / (meta["max"] or 1.0))
+        return encode(meta, {"adjacency": np.rint(255 * share).astype(np.uint8)})
     return encode(meta, {"adjacency": pooled.astype(np.float32)})
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -21,6 +22,8 @@ from svr_widget.engine.nulls import Kind
 from svr_widget.engine.significance import MODES, Mode, check_level
 from svr_widget.widget import front_end, requests
 from svr_widget.widget.computation import Computation, Progress, Report
+from svr_widget.widget.files import write_whole
+from svr_widget.widget.page import page_of
 from svr_widget.widget.scene import LAWS, encode_scene
 
 AT_ONCE_SECONDS = 3.0
@@ -171,6 +174,28 @@ class SVRWidget(anywidget.AnyWidget):
         """The spectral neurons on screen (``SVR.neurons``)."""
         return self.svr.neurons()
 
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write the widget as a page that works without a kernel and without a network.
+
+        The page holds the edges that travelled (``max_edges``), the threshold's tables for all of
+        them, and every link's matrix pooled to at most 256 x 256 cells. Threshold, hover,
+        selection and panes are alive in it; what would need Python says so. Waits for a
+        computation that is under way.
+
+        Raises:
+            OSError: the file cannot be written; what stood there stays.
+        """
+        self.wait()
+        write_whole(path, self._page({}).encode())
+
+    def _page(self, view: Mapping[str, Any]) -> str:
+        """The page, with the traits of a view that may be ahead of this side."""
+        shown = self._own_keywords() | {"_scene"}
+        state = {name: value for name, value in self.get_state().items() if name in shown}
+        still = {"_status": {"state": "ready"}, "_notice": ""}
+        chosen = {name: value for name, value in view.items() if name in self._own_keywords()}
+        return page_of(self.svr, {**state, **still, **chosen})
+
     def close(self) -> None:
         """Take the widget off every page, stop its computation and free what it holds."""
         if hasattr(self, "_computation"):  # absent where the constructor raised
@@ -224,6 +249,10 @@ class SVRWidget(anywidget.AnyWidget):
     def _answer(self, _: Any, content: dict[str, Any], _buffers: Any) -> None:
         if content.get("kind") == "cancel":
             self.cancel()
+            return
+        if content.get("kind") == "page":
+            page = self._page(content.get("view", {}))
+            self.send({"kind": "page", "id": content.get("id")}, buffers=[page.encode()])
             return
         reply, binary = requests.answer(self.svr, content)
         self.send(reply, buffers=binary)

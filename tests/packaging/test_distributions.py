@@ -14,7 +14,7 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 CONSTRAINTS = REPOSITORY / "constraints.txt"
-FRONT_END = {"svr_widget/widget/static/widget.js", "svr_widget/widget/static/widget.css"}
+FRONT_END = {f"svr_widget/widget/static/{name}" for name in ("widget.js", "page.js", "widget.css")}
 
 USE_THE_WHEEL = """
 import torch

@@ -1,13 +1,20 @@
 // Axes as text: grid lines and values behind the canvas, names of the maps beneath it.
 
 import { count } from "../format.js";
-import { thinLabels } from "../labels.js";
+import { type Measure, thinLabels } from "../labels.js";
 import type { LinearMap } from "../scene.js";
 import { fill, h, nameOf } from "./dom.js";
 import { AXIS_WIDTH, type Stage } from "./stage.js";
 import type { View } from "./view.js";
 
-export function axes(view: View, stage: Stage): { grid: HTMLElement; frame: HTMLElement } {
+export interface Axes {
+  readonly grid: HTMLElement;
+  readonly frame: HTMLElement;
+  /** How wide a column's name is, in pixels. */
+  readonly measure: Measure;
+}
+
+export function axes(view: View, stage: Stage): Axes {
   const grid = h("div", { class: "svr-grid", "aria-hidden": true });
   const ticks = h("div", { class: "svr-ticks" });
   const title = h("div", { class: "svr-axis-title" });
@@ -65,7 +72,7 @@ export function axes(view: View, stage: Stage): { grid: HTMLElement; frame: HTML
     chosen.style.width = `${Math.max(0, Math.max(...ends) - left)}px`;
   });
   const frame = h("div", { class: "svr-axes" }, ticks, title, labels);
-  return { grid, frame };
+  return { grid, frame, measure };
 }
 
 /** "64", or how many are shown of those there are. */

@@ -161,5 +161,5 @@ function nothingSignificant(scene: Scene, cut: Cut): (Node | string)[] {
   ];
 }
 
-const expectation = (value: number) =>
+export const expectation = (value: number) =>
   value >= 10 || value === 0 ? count(value) : significant(value, 2);

@@ -5,6 +5,7 @@ import { WHOLE } from "../layout.js";
 import { FAINTEST, paintNeurons } from "../paint.js";
 import { axes } from "./axes.js";
 import { h } from "./dom.js";
+import type { Drawn } from "./exports.js";
 import { highlights } from "./highlights.js";
 import { followKeyboard } from "./keyboard.js";
 import { edgeLayer, pixelLayer } from "./layer.js";
@@ -12,11 +13,12 @@ import { legend } from "./legend.js";
 import { followPointer } from "./pointer.js";
 import { progress } from "./progress.js";
 import { selected } from "./selected.js";
-import { createStage, type Stage } from "./stage.js";
+import { AXIS_WIDTH, createStage, type Stage } from "./stage.js";
 import { tooltip } from "./tooltip.js";
 import type { View } from "./view.js";
 
-export function graph(view: View): HTMLElement {
+/** The picture, and what an export needs of it. */
+export function graph(view: View): Drawn & { readonly element: HTMLElement } {
   const stage = createStage(view);
   const canvas = h("canvas", {
     class: "svr-picture",
@@ -25,7 +27,7 @@ export function graph(view: View): HTMLElement {
     role: "application",
     "aria-label": "graph of spectral neurons",
   });
-  const { grid, frame } = axes(view, stage);
+  const { grid, frame, measure } = axes(view, stage);
   const lit = highlights(view, stage);
   stage.element.append(
     grid,
@@ -43,7 +45,17 @@ export function graph(view: View): HTMLElement {
   view.watch(() => {
     canvas.classList.toggle("svr-dimmed", view.state.lit.value !== null);
   });
-  return h("div", { class: "svr-graph" }, legend(view), stage.element);
+  return {
+    element: h("div", { class: "svr-graph" }, legend(view), stage.element),
+    picture() {
+      const [scene, layout] = [view.state.scene.peek(), stage.layout.peek()];
+      const [cut, palette] = [view.state.cut.peek(), view.palette.peek()];
+      if (!scene || !layout || !cut || !palette) return null;
+      const { drawnPerLink } = cut;
+      return { scene, layout, drawnPerLink, palette, measure, axisWidth: AXIS_WIDTH };
+    },
+    raster: () => canvas.toDataURL("image/png"),
+  };
 }
 
 function paint(view: View, stage: Stage, canvas: HTMLCanvasElement): void {

@@ -3,11 +3,9 @@
 import { count } from "../format.js";
 import { Y_SCALES, type YScale } from "../scene.js";
 import { dropDown, fill, h, nameOf } from "./dom.js";
-import { fullScreenButton } from "./fullscreen.js";
-import { paneToggles } from "./panes.js";
 import type { View } from "./view.js";
 
-export function toolbar(view: View, root: HTMLElement): HTMLElement {
+export function toolbar(view: View, ...tools: readonly HTMLElement[]): HTMLElement {
   const { state } = view;
   const title = h("div", { class: "svr-title" });
   const yScale = dropDown(
@@ -46,8 +44,7 @@ export function toolbar(view: View, root: HTMLElement): HTMLElement {
     h("span", { class: "svr-grow" }),
     reset,
     h("label", { class: "svr-field" }, h("span", { "aria-hidden": true }, "y"), yScale),
-    paneToggles(view),
-    fullScreenButton(view, root),
+    ...tools,
   );
 }
 

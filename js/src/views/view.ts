@@ -12,6 +12,8 @@ export interface View {
   readonly ask: Ask;
   readonly signal: AbortSignal;
   readonly palette: ReadonlySignal<Palette | null>;
+  /** The traits as they are in this view. */
+  readonly trait: Pick<Host, "get">;
   /** Asks Python to stop computing. */
   cancel(): void;
   /** Runs `reaction` now and after each change of a signal that it reads. */
@@ -49,6 +51,7 @@ export function createView(
     ask,
     signal,
     palette,
+    trait: host,
     guard,
     cancel: () => host.send({ kind: "cancel" }),
     watch(reaction) {

@@ -7,10 +7,12 @@ import { createRequests } from "../requests.js";
 import { createState } from "../state.js";
 import { isDark, onHostTheme, readPalette } from "../theme.js";
 import { h } from "./dom.js";
+import { exportMenu } from "./exports.js";
 import { footer } from "./footer.js";
+import { fullScreenButton } from "./fullscreen.js";
 import { graph } from "./graph.js";
 import { notices } from "./notices.js";
-import { panes } from "./panes.js";
+import { panes, paneToggles } from "./panes.js";
 import { toolbar } from "./toolbar.js";
 import { createView, type View } from "./view.js";
 
@@ -42,10 +44,11 @@ function build(root: HTMLElement, host: Host, abort: AbortSignal): void {
     root.setAttribute("aria-label", name);
   });
   root.setAttribute("role", "group");
+  const drawn = graph(view);
   root.append(
-    toolbar(view, root),
+    toolbar(view, paneToggles(view), exportMenu(view, drawn), fullScreenButton(view, root)),
     notices(view),
-    h("div", { class: "svr-body" }, graph(view), panes(view)),
+    h("div", { class: "svr-body" }, drawn.element, panes(view)),
     footer(view),
   );
   // Keys that mean something here mean something else to a notebook.

@@ -1,0 +1,210 @@
+// The picture as SVG, from the same layout and colours as on the screen. Pure: text out.
+
+import type { Measure } from "../labels.js";
+import { thinLabels } from "../labels.js";
+import type { Layout } from "../layout.js";
+import {
+  css,
+  edgeAlpha,
+  edgeWidth,
+  kindColour,
+  mix,
+  NEURON_RADIUS,
+  type Palette,
+} from "../paint.js";
+import { createPath, isDashed, tracePath } from "../paths.js";
+import type { Scene } from "../scene.js";
+
+export interface Picture {
+  readonly scene: Scene;
+  readonly layout: Layout;
+  /** How many of each link's edges are drawn, strongest first. */
+  readonly drawnPerLink: ArrayLike<number>;
+  readonly palette: Palette;
+  /** Colours and type of the words. */
+  readonly soft: string;
+  readonly rule: string;
+  readonly font: string;
+  readonly measure: Measure;
+  /** Where the words on the left end and the plot begins, in CSS pixels. */
+  readonly axisWidth: number;
+  /** One line under the picture: threshold and counts. */
+  readonly caption: string;
+  /** Edges and neurons as a PNG that is as large as the plot, instead of as shapes. */
+  readonly raster?: string;
+}
+
+/** More edges than this make a file that few programs open. */
+export const MOST_VECTOR_EDGES = 10_000;
+
+const CAPTION_HEIGHT = 28;
+
+export function svgOf(picture: Picture): string {
+  const { layout, palette, font, soft } = picture;
+  const { width } = layout.size;
+  const height = layout.size.height + CAPTION_HEIGHT;
+  const caption = text(picture.caption, { x: 8, y: height - 10, fill: soft });
+  return [
+    element("svg", {
+      xmlns: "http://www.w3.org/2000/svg",
+      width,
+      height,
+      viewBox: `0 0 ${width} ${height}`,
+      "font-family": font,
+      "font-size": 12,
+    }),
+    `<title>${escapeXml(`Singular value representation of ${picture.scene.model}`)}</title>`,
+    element("rect", { width, height, fill: css(palette.paper) }, true),
+    grid(picture),
+    element("svg", { width, height: layout.size.height, overflow: "hidden" }),
+    ...(picture.raster === undefined ? shapes(picture) : [image(picture.raster, layout)]),
+    "</svg>",
+    words(picture),
+    caption,
+    ...kinds(picture, height - 10),
+    "</svg>",
+  ].join("\n");
+}
+
+function image(href: string, { size }: Layout): string {
+  return element("image", { href, width: size.width, height: size.height }, true);
+}
+
+function grid({ layout, rule, axisWidth }: Picture): string {
+  const lines = ticksSeen(layout).map(({ y }) => `M${axisWidth} ${round(y)}H${layout.size.width}`);
+  return element("path", { d: lines.join(""), stroke: rule, fill: "none" }, true);
+}
+
+function shapes(picture: Picture): string[] {
+  const { scene, layout, palette } = picture;
+  const ink = css(palette.ink);
+  const parts = [element("g", { fill: "none", stroke: ink, "stroke-linecap": "round" })];
+  for (const { link, edge } of byWeight(picture)) {
+    const weight = scene.edgeWeight[edge];
+    const { points, length } = tracePath(
+      scene,
+      layout,
+      link,
+      scene.edgeM[edge],
+      scene.edgeN[edge],
+      createPath(),
+    );
+    const course: string[] = [];
+    for (let at = 0; at < length; at += 2) {
+      course.push(`${at === 0 ? "M" : "L"}${round(points[at])} ${round(points[at + 1])}`);
+    }
+    parts.push(
+      element(
+        "path",
+        {
+          d: course.join(""),
+          "stroke-opacity": round(edgeAlpha(weight, scene.largestWeight)),
+          "stroke-width": edgeWidth(weight),
+          "stroke-dasharray": isDashed(scene, link) ? "4 3" : undefined,
+        },
+        true,
+      ),
+    );
+  }
+  parts.push("</g>", "<g>");
+  for (const [index, { kind, start, neurons }] of scene.maps.entries()) {
+    const hue = kindColour(palette, kind);
+    for (let neuron = start + neurons - 1; neuron >= start; neuron--) {
+      const fill = css(mix(palette.neutral, hue, scene.intensity[neuron]));
+      const [cx, cy] = [round(layout.x[index]), round(layout.y[neuron])];
+      const r = scene.isNull[neuron] ? NEURON_RADIUS - 1 : NEURON_RADIUS;
+      parts.push(element("circle", { cx, cy, r, fill }, true));
+    }
+  }
+  return [...parts, "</g>"];
+}
+
+/** All drawn edges, weak ones first, so that the strongest lie on top. */
+function byWeight({ scene, drawnPerLink }: Picture): { link: number; edge: number }[] {
+  const drawn = scene.links.flatMap(({ start }, link) =>
+    Array.from({ length: drawnPerLink[link] }, (_, at) => ({ link, edge: start + at })),
+  );
+  return drawn.sort((a, b) => scene.edgeWeight[a.edge] - scene.edgeWeight[b.edge]);
+}
+
+function words({ scene, layout, soft, palette, axisWidth, measure }: Picture): string {
+  const { size, margins } = layout;
+  const bottom = size.height - margins.bottom;
+  const middle = (margins.top + bottom) / 2;
+  const names = scene.maps.map(({ name }) => name);
+  const labels = thinLabels(names, layout.x, [axisWidth - 4, size.width - 2], measure);
+  return [
+    ...ticksSeen(layout).map(({ y, label }) =>
+      text(label, { x: axisWidth - 8, y: round(y) + 4, fill: soft, "text-anchor": "end" }),
+    ),
+    text(layout.title, {
+      transform: `translate(16 ${round(middle)}) rotate(-90)`,
+      fill: soft,
+      "text-anchor": "middle",
+    }),
+    ...labels.flatMap(({ index, text: name, center }) => [
+      text(name, {
+        x: round(center),
+        y: bottom + 22,
+        fill: css(palette.ink),
+        "text-anchor": "middle",
+      }),
+      text(scene.maps[index].neurons.toLocaleString("en"), {
+        x: round(center),
+        y: bottom + 38,
+        fill: soft,
+        "text-anchor": "middle",
+      }),
+    ]),
+  ].join("\n");
+}
+
+/** What the colours mean, from the right edge inwards. */
+function kinds({ scene, layout, palette, soft, measure }: Picture, y: number): string[] {
+  const parts: string[] = [];
+  let right = layout.size.width - 8;
+  for (const kind of [...new Set(scene.maps.map((map) => map.kind))].reverse()) {
+    parts.push(text(kind, { x: right, y, fill: soft, "text-anchor": "end" }));
+    right -= measure(kind) + 10;
+    const fill = css(kindColour(palette, kind));
+    parts.push(element("circle", { cx: right, cy: y - 4, r: NEURON_RADIUS + 1, fill }, true));
+    right -= 20;
+  }
+  return parts;
+}
+
+const ticksSeen = ({ ticks, margins, size }: Layout) =>
+  ticks.filter(({ y }) => y >= margins.top - 8 && y <= size.height - margins.bottom + 1);
+
+type Attributes = Readonly<Record<string, string | number | undefined>>;
+
+function text(words: string, attributes: Attributes): string {
+  return `${element("text", attributes)}${escapeXml(words)}</text>`;
+}
+
+function element(tag: string, attributes: Attributes, empty = false): string {
+  const written = Object.entries(attributes)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => ` ${name}="${escapeXml(String(value))}"`);
+  return `<${tag}${written.join("")}${empty ? "/" : ""}>`;
+}
+
+const NAMED: Readonly<Record<string, string>> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&quot;",
+};
+
+/** Names come from models: no markup, and no sign that XML forbids. */
+export function escapeXml(words: string): string {
+  return (
+    words
+      .replace(/\p{Surrogate}/gu, "\ufffd")
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: XML 1.0 forbids exactly these
+      .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, "\ufffd")
+      .replace(/[&<>"]/g, (sign) => NAMED[sign])
+  );
+}
+
+const round = (value: number) => Math.round(value * 100) / 100;

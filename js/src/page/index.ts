@@ -1,0 +1,21 @@
+// What an exported page runs: its data, unpacked, behind the same views as in a notebook.
+
+import { decode } from "../codec.js";
+import { mount } from "../views/widget.js";
+import { pageHost } from "./host.js";
+
+const element = document.getElementById("svr") as HTMLElement;
+try {
+  const packed = document.getElementById("svr-data")?.textContent ?? "";
+  mount(element, pageHost(decode(await unpack(packed))), new AbortController().signal);
+} catch (error) {
+  console.error(error);
+  element.textContent = `The page could not be shown: ${(error as Error).message}`;
+}
+
+/** Base64 of gzip of a container. */
+async function unpack(base64: string): Promise<DataView> {
+  const zipped = Uint8Array.from(atob(base64.trim()), (sign) => sign.charCodeAt(0));
+  const plain = new Blob([zipped]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new DataView(await new Response(plain).arrayBuffer());
+}

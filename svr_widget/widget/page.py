@@ -1,0 +1,116 @@
+"""A self-contained page: the widget as it stands, without a kernel and without a network."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from svr_widget.engine import SVR
+from svr_widget.widget import front_end
+from svr_widget.widget.codec import Array, encode
+from svr_widget.widget.requests import answer
+from svr_widget.widget.scene import scene_links
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="generator" content="svr_widget">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<title>{title}</title>
+<style>
+body {{ margin: 0; padding: 16px; }}
+body:has(.svr[data-theme="dark"]) {{ background: #14171a; }}
+{css}
+</style>
+</head>
+<body>
+<main id="svr"></main>
+<noscript>This page draws with JavaScript, which is switched off here.</noscript>
+<script type="text/plain" id="svr-data">{data}</script>
+<script type="module">
+{script}
+</script>
+</body>
+</html>
+"""
+# Nothing is loaded from anywhere: the page says so itself, and the browser holds it to it.
+_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline' blob:; worker-src blob:; "
+    "style-src 'unsafe-inline'; img-src data: blob:"
+)
+
+
+# Cells a side of a matrix that the page carries for every link.
+_CELLS = 256
+
+
+class Answer(NamedTuple):
+    """What the page answers to every question that says at least ``question``."""
+
+    question: Mapping[str, Any]
+    message: Mapping[str, Any]
+    buffers: Sequence[bytes]
+
+
+def page_of(svr: SVR, state: Mapping[str, Any]) -> str:
+    """The page that shows a widget's state: the graph, and every link's matrix in coarse."""
+    answers = []
+    for place, _ in enumerate(scene_links(svr)):
+        question = {"kind": "adjacency", "link": place}
+        asked = {**question, "max": [_CELLS, _CELLS], "bytes": True}
+        message, buffers = answer(svr, asked)
+        answers.append(Answer(question, message, buffers))
+    return page(f"Singular value representation of {svr.title}", state, answers)
+
+
+def page(title: str, state: Mapping[str, Any], answers: Sequence[Answer]) -> str:
+    """The page as HTML.
+
+    Args:
+        title: of the page.
+        state: the widget's traits; those that are bytes go as they are.
+        answers: what panes ask Python for, answered in advance.
+    """
+    binary = {name: value for name, value in state.items() if isinstance(value, bytes)}
+    buffers = {
+        f"answer {place} {part}": buffer
+        for place, answer in enumerate(answers)
+        for part, buffer in enumerate(answer.buffers)
+    }
+    meta = {
+        "traits": {name: value for name, value in state.items() if name not in binary},
+        "binary": list(binary),
+        "answers": [
+            {
+                "question": answer.question,
+                "message": answer.message,
+                "buffers": [f"answer {place} {part}" for part in range(len(answer.buffers))],
+            }
+            for place, answer in enumerate(answers)
+        ],
+    }
+    container = encode(meta, {name: _bytes(value) for name, value in {**binary, **buffers}.items()})
+    return _PAGE.format(
+        policy=html.escape(_POLICY),
+        title=html.escape(title),
+        css=front_end.read("widget.css"),
+        data=base64.b64encode(gzip.compress(container, mtime=0)).decode(),
+        script=_inline(front_end.read("page.js")),
+    )
+
+
+def _bytes(value: bytes) -> Array:
+    return np.frombuffer(value, np.uint8)
+
+
+def _inline(script: str) -> str:
+    """A script that cannot end the element it stands in."""
+    return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
