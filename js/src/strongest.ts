@@ -22,20 +22,23 @@ interface Side {
 
 /**
  * The path with the most evidence among those through one of the neurons, or among all where none
- * is given; null where no significant edge is on any. Links that run against the order of
- * execution are left out, as in Python.
+ * is given; null where no significant edge is on any. Backward links are left out, as in Python.
  */
 export function strongestPath(
   scene: Scene,
   cut: Cut,
   through: readonly Neuron[] = [],
 ): StrongPath | null {
-  const forward = scene.links.map((link, index) => ({ link, index }));
-  const ordered = forward.filter(({ link }) => link.producer < link.consumer);
+  const order = [...scene.maps].sort((a, b) => a.depth - b.depth);
+  const place = new Map(order.map((map, at) => [map, at]));
+  const placeOf = (map: number) => place.get(scene.maps[map]) as number;
+  const ordered = scene.links
+    .map((link, index) => ({ link, index }))
+    .filter(({ link }) => !link.backward && placeOf(link.producer) < placeOf(link.consumer));
   // Every edge into a neuron has to be known before any that leaves it.
-  ordered.sort((a, b) => a.link.consumer - b.link.consumer);
+  ordered.sort((a, b) => placeOf(a.link.consumer) - placeOf(b.link.consumer));
   const before = gather(scene, cut, ordered, "m", "n");
-  ordered.sort((a, b) => b.link.producer - a.link.producer);
+  ordered.sort((a, b) => placeOf(b.link.producer) - placeOf(a.link.producer));
   const after = gather(scene, cut, ordered, "n", "m");
 
   let middle = -1;
@@ -74,7 +77,9 @@ function gather(
     const [toStart, toEnd] = to === "m" ? [producer, edgeM] : [consumer, edgeN];
     for (let edge = link.start; edge < link.start + cut.drawnPerLink[index]; edge++) {
       const end = toStart + toEnd[edge];
-      const reached = side.evidence[fromStart + fromEnd[edge]] + cut.log10p - log10p[edge];
+      // The p-value of the last significant edge may lie above its cut by a rounding.
+      const evidence = Math.max(0, cut.log10p - log10p[edge]);
+      const reached = side.evidence[fromStart + fromEnd[edge]] + evidence;
       if (reached <= side.evidence[end]) continue;
       side.evidence[end] = reached;
       side.edge[end] = edge;

@@ -8,7 +8,13 @@ import type { Cut } from "../src/threshold.js";
 interface Golden {
   sizes: number[];
   log10_p: number;
-  links: { producer: number; consumer: number; edges: [number, number, number][] }[];
+  depths: number[];
+  links: {
+    producer: number;
+    consumer: number;
+    backward: boolean;
+    edges: [number, number, number][];
+  }[];
   paths: { through: [number, number] | null; path: [number, number][] }[];
 }
 
@@ -17,17 +23,17 @@ const golden: Golden[] = JSON.parse(
 );
 
 /** Only what paths are made of. */
-function sceneOf({ sizes, links, log10_p }: Golden): [Scene, Cut] {
+function sceneOf({ sizes, depths, links, log10_p }: Golden): [Scene, Cut] {
   const edges = links.flatMap((link) => link.edges);
   let start = 0;
-  const maps = sizes.map((neurons) => {
+  const maps = sizes.map((neurons, map) => {
     start += neurons;
-    return { start: start - neurons, neurons };
+    return { start: start - neurons, neurons, depth: depths[map] };
   });
   let first = 0;
-  const described = links.map(({ producer, consumer, edges: { length } }) => {
+  const described = links.map(({ producer, consumer, backward, edges: { length } }) => {
     first += length;
-    return { producer, consumer, start: first - length, sent: length } as Link;
+    return { producer, consumer, backward, start: first - length, sent: length } as Link;
   });
   const scene = {
     maps,
@@ -57,7 +63,7 @@ describe("the strongest path", () => {
 
   it("is through the best of several neurons, and its edges join its neurons", () => {
     const [scene, cut] = sceneOf(golden[3]);
-    const neurons = [0, 1, 2, 3, 4, 5].map((k) => ({ map: 2, k }));
+    const neurons = [0, 1, 2, 3, 4, 5].map((k) => ({ map: 3, k }));
     const paths = neurons.map((neuron) => strongestPath(scene, cut, [neuron]));
     const evidence = paths.map((path) => path?.evidence ?? 0);
     const best = strongestPath(scene, cut, neurons);

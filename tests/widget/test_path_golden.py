@@ -15,9 +15,11 @@ import pytest
 from svr_widget.engine.paths import LinkEvidence, strongest_path
 
 GOLDEN = Path(__file__).parents[2] / "js" / "test" / "golden" / "paths.json"
-SIZES = [5, 4, 6, 3, 4]
-# Consecutive links, skips, one map with two links to another, a loop and a link that runs back.
-ENDS = [(0, 1), (1, 2), (0, 2), (2, 3), (1, 3), (3, 4), (0, 1), (3, 1), (2, 2)]
+SIZES = [5, 4, 3, 6, 4]
+DEPTHS = [0, 1, 3, 2, 4]
+# Consecutive links, skips, two links between the same maps, a loop, one that runs back, and
+# forward links against the order in which the maps are listed.
+ENDS = [(0, 1), (1, 3), (0, 3), (3, 2), (1, 2), (2, 4), (0, 1), (2, 1), (3, 3)]
 CUT = -2.0
 FORCED = 1000.0
 
@@ -32,14 +34,18 @@ def graph(seed: int, density: float) -> dict[str, Any]:
         m, n = np.nonzero(rng.random((SIZES[producer], SIZES[consumer])) < density)
         log10_p = np.sort(-rng.exponential(4.0, m.size))
         edges = [[int(a), int(b), float(c)] for a, b, c in zip(m, n, log10_p, strict=True)]
-        links.append({"producer": producer, "consumer": consumer, "edges": edges})
-    return {"sizes": SIZES, "log10_p": CUT, "links": links}
+        backward = DEPTHS[consumer] <= DEPTHS[producer]
+        link = {"producer": producer, "consumer": consumer, "backward": backward}
+        links.append({**link, "edges": edges})
+    return {"sizes": SIZES, "depths": DEPTHS, "log10_p": CUT, "links": links}
 
 
 def strongest(case: dict[str, Any], through: Neuron | None = None) -> dict[str, Any]:
     """The path by the engine; an edge that touches ``through`` counts for more than all others."""
     links = []
     for link in case["links"]:
+        if link["backward"]:
+            continue
         edges = [edge for edge in link["edges"] if edge[2] <= CUT]
         m, n = (np.array([edge[end] for edge in edges], dtype=np.int64) for end in (0, 1))
         evidence = np.array([CUT - edge[2] for edge in edges])
@@ -47,7 +53,8 @@ def strongest(case: dict[str, Any], through: Neuron | None = None) -> dict[str, 
             for map_, end in ((link["producer"], m), (link["consumer"], n)):
                 evidence = evidence + FORCED * ((map_ == through[0]) & (end == through[1]))
         links.append(LinkEvidence(link["producer"], link["consumer"], m, n, evidence))
-    found = strongest_path(dict(enumerate(SIZES)), links)
+    by_depth = sorted(range(len(SIZES)), key=DEPTHS.__getitem__)
+    found = strongest_path({map_: SIZES[map_] for map_ in by_depth}, links)
     path = [[step[0], step[1]] for step in found]
     if through is not None and list(through) not in path:
         path = []
