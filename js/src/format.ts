@@ -19,6 +19,12 @@ export function significant(value: number, digits = 3): string {
   return text.replace("-", MINUS);
 }
 
+/** -5 -> "10⁻⁵". */
+export function powerOfTen(exponent: number): string {
+  const digits = [...String(Math.abs(exponent))].map((digit) => SUPERSCRIPTS[Number(digit)]);
+  return `10${exponent < 0 ? "⁻" : ""}${digits.join("")}`;
+}
+
 /** A p-value from its log10, so that 1e-500 has a form: "0.15", "4 × 10⁻¹⁰". */
 export function pValue(log10: number): string {
   if (log10 === Number.NEGATIVE_INFINITY) return "0";
@@ -73,7 +79,5 @@ function power(log10: number, decimals: number, sign: number): string {
     exponent += 1;
     mantissa = (1).toFixed(decimals);
   }
-  const digits = [...String(Math.abs(exponent))].map((digit) => SUPERSCRIPTS[Number(digit)]);
-  const raised = `${exponent < 0 ? "⁻" : ""}${digits.join("")}`;
-  return `${sign < 0 ? MINUS : ""}${mantissa} × 10${raised}`;
+  return `${sign < 0 ? MINUS : ""}${mantissa} × ${powerOfTen(exponent)}`;
 }

@@ -3,6 +3,7 @@
 import { count, level as levelText, parseLevel, pValue, significant } from "../format.js";
 import type { Law, Mode, Scene } from "../scene.js";
 import { type Cut, RANGES } from "../threshold.js";
+import { survivalCurve } from "./curve.js";
 import { dropDown, fill, h, nameOf } from "./dom.js";
 import type { View } from "./view.js";
 
@@ -15,10 +16,17 @@ export const MODE_WORDS: Readonly<Record<Mode, string>> = {
 const LAW_WORDS: Readonly<Record<Law, string>> = { exact: "exact null", chi2: "χ² null" };
 
 export function footer(view: View): HTMLElement {
-  return h("div", { class: "svr-bar svr-footer" }, threshold(view), counts(view));
+  const { curve, words } = survivalCurve(view);
+  const { slider, controls } = threshold(view);
+  return h(
+    "div",
+    { class: "svr-bar svr-footer" },
+    h("div", { class: "svr-cutting" }, slider, curve),
+    h("div", { class: "svr-facing" }, controls, counts(view), words),
+  );
 }
 
-function threshold(view: View): HTMLElement {
+function threshold(view: View): { slider: HTMLElement; controls: HTMLElement } {
   const { state } = view;
   const slider = h("input", { type: "range", min: 0, step: 1, "aria-label": "threshold" });
   const field = h("input", {
@@ -88,16 +96,15 @@ function threshold(view: View): HTMLElement {
   view.listen(mode, "change", () => state.setMode(mode.value as Mode));
   view.listen(law, "change", () => state.setLaw(law.value as Law));
 
-  return h(
-    "div",
-    { class: "svr-threshold" },
-    h("span", { "aria-hidden": true }, "threshold"),
-    slider,
-    mode,
-    field,
-    law,
-    message,
-  );
+  return {
+    slider: h(
+      "div",
+      { class: "svr-threshold" },
+      h("span", { "aria-hidden": true }, "threshold"),
+      slider,
+    ),
+    controls: h("div", { class: "svr-threshold" }, mode, field, law, message),
+  };
 }
 
 function counts(view: View): HTMLElement {
