@@ -22,7 +22,7 @@ const initial: Partial<Traits> = {
   threshold_mode: (query.get("mode") ?? "fdr") as Traits["threshold_mode"],
   threshold: Number(query.get("threshold") ?? 0.05),
   panes: query.get("panes") === "none" ? [] : ["adjacency"],
-  height: Number(query.get("height") ?? 560),
+  height: Number(query.get("height") ?? 620),
   _notice: query.get("notice") ?? "",
 };
 const working = { map: "features.17", done: 7, total: 16, seconds_left: 21 };

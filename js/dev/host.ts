@@ -16,7 +16,7 @@ export const DEFAULTS: Traits = {
   selected_link: null,
   panes: ["adjacency"],
   theme: "auto",
-  height: 560,
+  height: 620,
   max_edges: 100_000,
   _scene: null,
   _status: { state: "ready" },

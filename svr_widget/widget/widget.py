@@ -73,7 +73,7 @@ class SVRWidget(anywidget.AnyWidget):
         sync=True
     )
     theme = t.Enum(("auto", "light", "dark"), "auto").tag(sync=True)
-    height = t.Int(560, min=240, max=4000, help="pixels").tag(sync=True)
+    height = t.Int(620, min=280, max=4000, help="pixels").tag(sync=True)
     max_edges = t.Int(100_000, min=0, help="most edges that travel to the page").tag(sync=True)
 
     _scene = t.Bytes(b"").tag(sync=True, echo_update=False)
