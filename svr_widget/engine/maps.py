@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from svr_widget.engine.errors import UnsupportedLayerError
+from svr_widget.engine.errors import SVRError, UnsupportedLayerError
 from svr_widget.engine.links import Layout
 from svr_widget.engine.parts import Part
 
@@ -50,8 +50,21 @@ class LinearMap:
 
     @property
     def weight(self) -> Tensor:
-        """``[out, in/groups, *kernel]``; that of a product is formed anew at each access."""
+        """``[out, in/groups, *kernel]``; that of a product is formed anew at each access.
+
+        Raises:
+            SVRError: the map was loaded from a file without weights.
+        """
+        self.check_known()
         return self.factors[0] if len(self.factors) == 1 else self.factors[0] @ self.factors[1]
+
+    def check_known(self) -> None:
+        """Raise ``SVRError`` where the entries of the weight are not known, only its shape."""
+        if any(factor.is_meta for factor in self.factors):
+            raise SVRError(
+                f"the weight of {self.name!r} is needed and was not saved; make the SVR from the "
+                "model, or save it with weights=True"
+            )
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -122,12 +122,12 @@ def _partners(
 
 
 def _form(linear: LinearMap) -> tuple[int, ...]:
-    return linear.groups, *linear.weight.shape
+    return linear.groups, *linear.shape
 
 
 def _words(linear: LinearMap) -> str:
     groups = f" in {linear.groups} groups" if linear.groups > 1 else ""
-    return "x".join(map(str, linear.weight.shape)) + groups
+    return "x".join(map(str, linear.shape)) + groups
 
 
 class _Side:

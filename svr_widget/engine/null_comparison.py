@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from svr_widget.engine.adjacency import Adjacency, sides
-from svr_widget.engine.decompose import Decomposition, Flattening, decompose
+from svr_widget.engine.adjacency import Adjacency
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.keys import LinkKey
 from svr_widget.engine.significance import Significance
+from svr_widget.engine.sources import Network
 from svr_widget.engine.spectral_graph import SpectralGraph
 from svr_widget.engine.thresholds import Threshold, cut_at
 
@@ -90,22 +91,21 @@ def _shuffled(weight: Tensor, random: torch.Generator) -> Tensor:
 
 
 def _changed(graph: SpectralGraph, key: LinkKey, change: Callable[[Tensor], Tensor]) -> Adjacency:
-    """The adjacency of a link whose weights are changed; maps that share one keep sharing it."""
-    weights: dict[str, Tensor] = {}
+    """The adjacency of a link whose weights are changed; maps that share one keep sharing it.
 
-    def changed(name: str, method: Flattening) -> Decomposition:
-        linear = graph.maps[name]
-        first = graph.maps[linear.tied_to] if linear.tied_to else linear
-        if first.name not in weights:
-            weights[first.name] = change(first.weight)
-        weight = weights[first.name]
-        if linear.weight.stride() != first.weight.stride():
-            weight = weight.T
-        return decompose(weight, linear.groups, method, graph.rank, seed=graph.seed)
-
-    link, (out_side, in_side) = graph.links[key], sides(graph.method)
-    producer, consumer = changed(link.producer, out_side), changed(link.consumer, in_side)
-    return Adjacency(link, producer, consumer, graph.method, null=graph.null, seed=graph.seed)
+    Of a product both matrices are changed, so that it keeps its rank.
+    """
+    maps = dict(graph.maps)
+    for name in dict.fromkeys(maps[end].tied_to or end for end in key[:2]):
+        first = maps[name]
+        maps[name] = replace(first, factors=tuple(change(factor) for factor in first.factors))
+        for other in graph.maps.values():
+            if other.tied_to == name:
+                (weight,) = maps[name].factors
+                turned = other.factors[0].stride() != first.factors[0].stride()
+                maps[other.name] = replace(other, factors=(weight.T if turned else weight,))
+    network = Network(graph.title, maps, tuple(graph.links.values()))
+    return type(graph)(network, **graph.settings).adjacency(key)
 
 
 def _untrained(graph: SpectralGraph, initial: object, key: LinkKey) -> SpectralGraph:
@@ -114,11 +114,11 @@ def _untrained(graph: SpectralGraph, initial: object, key: LinkKey) -> SpectralG
     else:
         if isinstance(initial, Mapping) and graph.model is not None:
             initial = _loaded(graph.model, initial)
-        before = type(graph)(initial, method=graph.method, rank=graph.rank, seed=graph.seed)
+        before = type(graph)(initial, **graph.settings)
     if key not in before.links:
         raise SVRError(f"initial: {before.title} has no link {key!r}")
     for name in key[:2]:
-        mine, theirs = (tuple(of.maps[name].weight.shape) for of in (graph, before))
+        mine, theirs = (of.maps[name].shape for of in (graph, before))
         if mine != theirs:
             raise SVRError(f"initial: map {name!r} is {theirs}, here {mine}")
     return before

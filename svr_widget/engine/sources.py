@@ -62,13 +62,15 @@ def read_network(
     exclude: Globs = None,
     attention: AttentionView = "products",
 ) -> Network:
-    """The network behind whatever ``SVR`` was given.
+    """The network behind whatever ``SVR`` was given; a ``Network`` is one already.
 
     Raises:
         TypeError: a source of another kind, or example inputs for bare weights.
         SVRError: the source cannot be used; the message names the culprit.
     """
     given = None if links is None else tuple(links)
+    if isinstance(source, Network):
+        return source
     if isinstance(source, nn.Module):
         return _of_model(source, example_inputs, given, include, exclude, attention)
     if example_inputs is not None:

@@ -9,7 +9,7 @@ import inspect
 import threading
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import ParamSpec, Self, TypeVar, get_args
+from typing import Any, ParamSpec, Self, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,6 +105,16 @@ class SpectralGraph:
         self._significance: dict[Kind, Significance[TestKey]] = {}
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """The keywords that make the same graph of the same ``Network``."""
+        return {"method": self.method, "null": self.null, "rank": self.rank, "seed": self.seed}
+
+    @property
+    def decomposed(self) -> Mapping[tuple[str, Flattening], Decomposition]:
+        """The decompositions that there are so far, by map and flattening."""
+        return MappingProxyType(self._decompositions)
+
+    @property
     def maps(self) -> Mapping[str, LinearMap]:
         """The linear maps by name, in order of execution."""
         return self._maps
@@ -182,11 +192,12 @@ class SpectralGraph:
         """By way of what is known already where that is the same matrix."""
         if linear.tied_to is not None:
             first = self.decomposition(linear.tied_to, method)
-            same = linear.weight.stride() == self._maps[linear.tied_to].weight.stride()
+            same = linear.factors[0].stride() == self._maps[linear.tied_to].factors[0].stride()
             return first if same else first.transposed()
         other = self._decompositions.get((linear.name, "svr" if method == "cosvr" else "cosvr"))
         if other is not None and linear.positions == 1:
             return other.flattened_as(method)
+        linear.check_known()
         if linear.product_of is not None:
             left, right = linear.factors
             return decompose_product(left, right, method, self.rank, seed=self.seed)

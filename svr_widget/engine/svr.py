@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal, Unpack, overload
+from os import PathLike
+from typing import Any, Literal, Self, Unpack, overload
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from svr_widget.engine.near_kernels import GAP, SHARE
 from svr_widget.engine.null_comparison import null_comparison
 from svr_widget.engine.nulls import Kind
 from svr_widget.engine.path_metric import path_metric
+from svr_widget.engine.saved import load, save
 from svr_widget.engine.similarity import Reference, similarity
 from svr_widget.engine.spectral_graph import SpectralGraph
 from svr_widget.engine.super_feature import super_feature
@@ -351,3 +353,34 @@ class SVR(SpectralGraph):
             TypeError: the inputs are of another kind.
         """
         return similarity(self, inputs, reference, maps, neurons, method)
+
+    # Files and exports.
+
+    def save(self, path: str | PathLike[str], *, weights: bool = False) -> None:
+        """Write maps, links, decompositions and settings to one safetensors file.
+
+        What is not decomposed yet is now. A file that is there already is replaced when the new one
+        is complete.
+
+        Args:
+            path: of the file, ``"vgg16.safetensors"`` for instance.
+            weights: write the weights as well, for what needs them: other methods, null
+                comparisons.
+        """
+        save(self, path, weights=weights)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Self:
+        """What ``save`` wrote: the same neurons, edges and tests to the last bit.
+
+        ``model`` is None, so what runs the model is refused; so is what needs the weights, unless
+        they were saved.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            SVRError: it is damaged, of a newer version, or not written by ``save``.
+        """
+        saved = load(path)
+        svr = cls(saved.network, **saved.settings)
+        svr._decompositions |= saved.decompositions
+        return svr

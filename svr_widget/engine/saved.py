@@ -1,0 +1,150 @@
+"""A graph in one safetensors file: its tensors, and all else as JSON in the header.
+
+No pickle is read or written. The header holds the version of the format, the record, and check
+sums of the record and of every tensor.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from svr_widget.engine.decompose import Decomposition, Flattening
+from svr_widget.engine.errors import SVRError
+from svr_widget.engine.links import Link
+from svr_widget.engine.maps import LinearMap
+from svr_widget.engine.records import Writer, read
+from svr_widget.engine.sources import Network
+from svr_widget.engine.spectral_graph import SpectralGraph
+
+FORMAT = "svr_widget"
+VERSION = 1
+_WEIGHTS = frozenset({"factors"})
+
+
+class Saved(NamedTuple):
+    """What a file holds.
+
+    Attributes:
+        network: maps and links; the weights are ``meta`` tensors where they were not saved.
+        settings: as ``SpectralGraph.settings`` has them.
+        decompositions: by map and flattening.
+    """
+
+    network: Network
+    settings: dict[str, Any]
+    decompositions: dict[tuple[str, Flattening], Decomposition]
+
+
+def save(graph: SpectralGraph, path: str | os.PathLike[str], *, weights: bool = False) -> None:
+    """Write a graph; see ``SVR.save``."""
+    for column in graph.columns.values():
+        graph.decomposition(*column)
+    writer = Writer()
+    record = {
+        "title": graph.title,
+        "notes": list(graph.notes),
+        "settings": graph.settings,
+        "maps": [
+            writer(linear, f"map.{place}", shapes_only=frozenset() if weights else _WEIGHTS)
+            for place, linear in enumerate(graph.maps.values())
+        ],
+        "links": [writer(link, f"link.{place}") for place, link in enumerate(graph.links.values())],
+        "decompositions": [
+            [name, flattening, writer(neurons, f"neurons.{place}")]
+            for place, ((name, flattening), neurons) in enumerate(graph.decomposed.items())
+        ],
+    }
+    record["sums"] = {name: _sum(tensor) for name, tensor in writer.tensors.items()}
+    text = json.dumps(record)
+    metadata = {
+        "format": FORMAT,
+        "version": str(VERSION),
+        "svr": text,
+        "sum": str(zlib.crc32(text.encode())),
+    }
+    _write(Path(path), writer.tensors, metadata)
+
+
+def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write beside the path first, so that whatever happens no half of a file stands there."""
+    unfinished = path.with_name(f".{path.name}.{uuid4().hex}")
+    unfinished.touch()
+    mode = unfinished.stat().st_mode  # as the process makes files; save_file's are private
+    try:
+        save_file(tensors, unfinished, metadata)
+        unfinished.chmod(mode)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def load(path: str | os.PathLike[str]) -> Saved:
+    """Read what ``save`` wrote; see ``SVR.load``."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            record = _record(path, file.metadata() or {})
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise SVRError(f"{path} is damaged, or no safetensors file: {error}") from error
+    for name, expected in record["sums"].items():
+        if name not in tensors:
+            raise SVRError(f"{path} is damaged: it lacks the tensor {name!r}")
+        if _sum(tensors[name]) != expected:
+            raise SVRError(f"{path} is damaged: the tensor {name!r} is not what was saved")
+    try:
+        return _saved(record, tensors)
+    except (KeyError, TypeError, ValueError) as error:
+        raise SVRError(f"{path} is damaged: {error!r}") from error
+
+
+def _saved(record: dict[str, Any], tensors: dict[str, Tensor]) -> Saved:
+    def known(json: Any) -> Any:
+        return read(json, tensors.__getitem__)
+
+    maps: list[LinearMap] = [known(each) for each in record["maps"]]
+    links: list[Link] = [known(each) for each in record["links"]]
+    return Saved(
+        Network(
+            title=record["title"],
+            maps={linear.name: linear for linear in maps},
+            links=tuple(links),
+            notes=tuple(record["notes"]),
+        ),
+        record["settings"],
+        {(name, side): known(each) for name, side, each in record["decompositions"]},
+    )
+
+
+def _record(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
+    if metadata.get("format") != FORMAT:
+        raise SVRError(f"{path} was not written by SVR.save; weights go to SVR itself")
+    version = metadata.get("version", "")
+    if not version.isdecimal():
+        raise SVRError(f"{path} is damaged: its version is {version!r}")
+    if int(version) > VERSION:
+        raise SVRError(
+            f"{path} was written by a newer svr_widget (its format is {version}, this one reads up "
+            f"to {VERSION}); upgrade svr_widget to read it"
+        )
+    text = metadata.get("svr", "")
+    if str(zlib.crc32(text.encode())) != metadata.get("sum"):
+        raise SVRError(f"{path} is damaged: its header is not what was saved")
+    record: dict[str, Any] = json.loads(text)
+    return record
+
+
+def _sum(tensor: Tensor) -> int:
+    return zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data)
