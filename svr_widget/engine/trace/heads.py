@@ -105,7 +105,7 @@ def read_heads(
 def _scores(attended: Attended) -> tuple[Pairing, bool]:
     scope = attended.scope
     if not attended.aligned:
-        raise _refusal(scope, "what it puts out mixes its heads")
+        raise _refusal(scope, "its heads could not be told apart in what it puts out")
     if len(attended.scored) > 1:
         raise _refusal(scope, f"its weights add up {len(attended.scored)} products of maps")
     (scored,) = attended.scored
@@ -174,21 +174,21 @@ def _outputs(reading: Reading, attended: Attended, notes: Notes) -> Iterable[Str
     for stream in reading.streams:
         if stream.attended is not attended:
             continue
-        here = stream.label != labels.NONE
-        beside = [s for s in reading.streams if s.attended is None]
-        if any(bool((here & (other.label != labels.NONE)).any()) for other in beside):
-            continue  # the heads write into a stream that others write into as well
         before = [carrier.through for carrier in attended.values]
         if len(before) > 1 or before[0] or stream.through != (attended.entry,):
             steps = dict.fromkeys((*(step for steps in before for step in steps), *stream.through))
             steps.pop(attended.entry, None)
-            between = ", ".join(steps) or "more than one way"
+            between = ", ".join(steps) or "a sum"
             notes.add(
                 f"no product of {reading.use.name!r} and {stream.source.name!r}, which are shown "
-                f"as they are: {between} lies between them beside the attention"
+                f"as they are: {between} stands between them beside the attention"
             )
             continue
-        yield stream
+        here = stream.label != labels.NONE
+        beside = [other.label != labels.NONE for other in reading.streams if not other.attended]
+        # A stream that others write into as well has a basis of its own.
+        if not any(bool((here & there).any()) for there in beside):
+            yield stream
 
 
 def _output(attended: Attended, reading: Reading, stream: Stream) -> Pairing:
