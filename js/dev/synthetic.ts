@@ -23,6 +23,7 @@ export interface LinkPlan {
   producer: number;
   consumer: number;
   backward?: boolean;
+  side?: "q" | "k";
   through?: string[];
   /** Shared channels: an entry's mean under chance is 1 / channels. */
   channels: number;
@@ -88,6 +89,7 @@ export function sceneBytes(model: string, maps: MapPlan[], links: LinkPlan[]): U
       consumer: link.consumer,
       through: link.through ?? ["ReLU"],
       backward: link.backward ?? false,
+      side: link.side ?? null,
       start: offset,
       sent: sent[index].length,
       tests,

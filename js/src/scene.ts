@@ -36,6 +36,8 @@ export interface Link {
   readonly consumer: number;
   readonly through: readonly string[];
   readonly backward: boolean;
+  /** Into a head's product of queries and keys: which of the two reads. */
+  readonly side: "q" | "k" | null;
   /** Its edges are `start` to `start + sent`, by descending weight. */
   readonly start: number;
   readonly sent: number;
@@ -189,6 +191,10 @@ function checkMaps({ maps, singularValue }: Scene): void {
   }
   if (start !== singularValue.length) throw new SceneError("the maps do not share out the neurons");
 }
+
+/** What the end of a link is called whose consumer is called `name`, as `svr.links` calls it. */
+export const entered = (name: string, { side }: Link): string =>
+  side === null ? name : `${name}.${side}`;
 
 function checkLinks({ maps, links, edgeM, edgeN, edgeWeight }: Scene): void {
   for (const link of links) {

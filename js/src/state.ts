@@ -7,7 +7,7 @@ import type { Host, PaneName, PublicTraits, Status, Traits } from "./host.js";
 import { type Camera, WHOLE } from "./layout.js";
 import { type Lit, litBy, maskOf } from "./lit.js";
 import type { Neuron } from "./picking.js";
-import { type Law, type Method, type Mode, readScene, type Scene } from "./scene.js";
+import { entered, type Law, type Method, type Mode, readScene, type Scene } from "./scene.js";
 import { type Cut, convert, cutAtLevel } from "./threshold.js";
 
 export type Hover =
@@ -109,7 +109,7 @@ export function createState(host: Host, abort: AbortSignal) {
     const [producer, consumer] = traits.selected_link.value ?? [];
     const name = (map: number) => scene.value?.maps[map].map;
     const found = links.findIndex(
-      (at) => name(at.producer) === producer && name(at.consumer) === consumer,
+      (at) => name(at.producer) === producer && entered(name(at.consumer) ?? "", at) === consumer,
     );
     return found >= 0 ? found : links.length > 0 ? 0 : null;
   });
@@ -181,7 +181,7 @@ export function createState(host: Host, abort: AbortSignal) {
       const at = scene.value?.links[index];
       if (!at || !scene.value) return;
       const { maps } = scene.value;
-      change({ selected_link: [maps[at.producer].map, maps[at.consumer].map] });
+      change({ selected_link: [maps[at.producer].map, entered(maps[at.consumer].map, at)] });
     },
     select(neurons: readonly Neuron[]) {
       const maps = scene.value?.maps ?? [];

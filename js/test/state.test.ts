@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { devHost } from "../dev/host.js";
 import { mlp } from "../dev/networks.js";
+import { sceneBytes } from "../dev/synthetic.js";
 import { anywidgetHost } from "../src/host.js";
 import { createRequests } from "../src/requests.js";
 import { createState } from "../src/state.js";
@@ -80,6 +81,28 @@ describe("state", () => {
     expect(state.link.value).toBe(0);
     state.chooseLink(2);
     expect(host.traits.selected_link).toEqual(["fc3", "fc4"]);
+  });
+
+  it("tells the query side of an attention head from its key side", () => {
+    const { host, state } = started();
+    const plan = { neurons: 3, value: (k: number) => 3 - k, intensity: () => 1 };
+    const maps = [
+      { ...plan, name: "wte", kind: "embedding", depth: 0 },
+      { ...plan, name: "attn[QK.0]", kind: "attention", depth: 1 },
+    ];
+    const edges = [{ m: 0, n: 0, weight: 0.5 }];
+    const links = (["q", "k"] as const).map((side) => ({
+      producer: 0,
+      consumer: 1,
+      side,
+      channels: 9,
+      edges,
+    }));
+    host.push("_scene", sceneBytes("gpt", maps, links));
+    host.push("selected_link", ["wte", "attn[QK.0].k"]);
+    expect(state.link.value).toBe(1);
+    state.chooseLink(0);
+    expect(host.traits.selected_link).toEqual(["wte", "attn[QK.0].q"]);
   });
 
   it("shows a scene that cannot be read as a fault, and recovers", async () => {

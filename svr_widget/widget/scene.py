@@ -170,6 +170,7 @@ def _describe_links(
                 "consumer": order[consumer],
                 "through": link.through,
                 "backward": link.backward,
+                "side": link.side,
                 "start": start,
                 "sent": len(sent.m),
                 "tests": len(tests.weights),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -11,14 +13,29 @@ from svr_widget import SVR
 from svr_widget.engine.significance import MODES
 from svr_widget.widget.codec import decode
 from svr_widget.widget.scene import LAWS, encode_scene
+from tests.engine.zoo import attention
 
 
-@pytest.fixture(scope="module")
-def svr() -> SVR:
-    torch.manual_seed(3)
+def convolutional() -> SVR:
     layers = [nn.Conv2d(3, 12, 3), nn.ReLU(), nn.Conv2d(12, 10, 3), nn.ReLU(), nn.Flatten()]
     model = nn.Sequential(*layers, nn.Linear(10 * 4 * 4, 8))
     return SVR(model, torch.zeros(1, 3, 8, 8))
+
+
+def attentive() -> SVR:
+    return SVR(attention.ViT(), torch.zeros(1, 3, 8, 8), exclude="positions")
+
+
+@pytest.fixture(scope="module", params=[convolutional, attentive])
+def svr(request: pytest.FixtureRequest) -> SVR:
+    torch.manual_seed(3)
+    made = request.param()
+    assert isinstance(made, SVR)
+    return made
+
+
+def _entered(names: list[str], link: dict[str, Any]) -> str:
+    return names[link["consumer"]] + (f".{link['side']}" if link["side"] else "")
 
 
 def test_every_entry_fits_into_a_large_budget(svr: SVR) -> None:
@@ -32,7 +49,7 @@ def test_every_entry_fits_into_a_large_budget(svr: SVR) -> None:
         assert np.array_equal(weight, dense[n, m])
         assert len(set(zip(m.tolist(), n.tolist(), strict=True))) == dense.size
         names = list(svr.maps)
-        assert (names[link["producer"]], names[link["consumer"]]) == key
+        assert (names[link["producer"]], _entered(names, link)) == key
         assert meta["links"][index]["strongest"]["weight"] == pytest.approx(dense.max())
 
 
@@ -49,7 +66,7 @@ def test_log10_p_is_the_engines(svr: SVR) -> None:
                 edge = (
                     names[link["producer"]],
                     int(arrays["edge_m"][i]),
-                    names[link["consumer"]],
+                    _entered(names, link),
                     int(arrays["edge_n"][i]),
                 )
                 assert arrays[f"log10_p_{law}"][i] == expected[edge]

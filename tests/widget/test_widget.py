@@ -15,6 +15,7 @@ from torch import nn
 
 from svr_widget import SVR, SVRWidget
 from svr_widget.engine.errors import NoMapsError, SVRError, ThresholdError
+from tests.engine.zoo import attention
 from tests.widget.gate import Gate
 
 
@@ -42,6 +43,14 @@ def test_a_mode_that_changes_keeps_the_cut() -> None:
         widget.threshold_mode = mode
         assert len(widget.edges()) == count
     assert widget.threshold == pytest.approx(1e-3)
+
+
+def test_the_sides_of_an_attention_head_are_links_of_their_own() -> None:
+    widget = SVRWidget(attention.ViT(), torch.zeros(1, 3, 8, 8), exclude="positions")
+    widget.selected_link = ["patches", "blocks.0.attention[QK.1].k"]
+    widget.selected = [("blocks.0.attention[QK.1]", 3)]
+    with pytest.raises(traitlets.TraitError, match="has neurons 0 to 3, not 4"):
+        widget.selected = [("blocks.0.attention[QK.1]", 4)]
 
 
 def test_the_page_sets_mode_and_level_together(svr: SVR) -> None:

@@ -9,7 +9,7 @@ import {
   shapeOf,
 } from "../adjacency.js";
 import { count, significant } from "../format.js";
-import type { Scene } from "../scene.js";
+import { entered, type Scene } from "../scene.js";
 import { fill, h, nameOf } from "./dom.js";
 import { matrix } from "./matrix.js";
 import type { View } from "./view.js";
@@ -116,12 +116,14 @@ function heading(view: View): HTMLElement {
   view.watch(() => {
     const scene = state.scene.value;
     if (!scene) return;
-    const name = (map: number) => `\u2068${scene.maps[map].name}\u2069`;
+    const isolated = (name: string) => `\u2068${name}\u2069`;
     fill(
       choice,
-      ...scene.links.map(({ producer, consumer }, index) =>
-        h("option", { value: index }, `${name(producer)} → ${name(consumer)}`),
-      ),
+      ...scene.links.map((link, index) => {
+        const from = isolated(scene.maps[link.producer].name);
+        const to = isolated(entered(scene.maps[link.consumer].name, link));
+        return h("option", { value: index }, `${from} → ${to}`);
+      }),
     );
     choice.value = String(state.link.peek() ?? "");
   });

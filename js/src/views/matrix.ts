@@ -3,7 +3,7 @@
 import { type ReadonlySignal, signal } from "@preact/signals-core";
 import { type Adjacency, cellOf, entriesOf, hasBlock } from "../adjacency.js";
 import { css, type Palette } from "../paint.js";
-import type { Scene } from "../scene.js";
+import { entered, type Scene } from "../scene.js";
 import type { Hover } from "../state.js";
 import { fill, h, nameOf } from "./dom.js";
 import { endsOf, select } from "./pointer.js";
@@ -63,13 +63,11 @@ export function matrix(view: View, shown: ReadonlySignal<Adjacency | null>): HTM
     const scene = state.scene.value;
     const adjacency = shown.value;
     if (!scene || !adjacency) return;
-    const { producer, consumer } = scene.links[adjacency.link];
-    fill(across, nameOf(scene.maps[producer].name), " →");
-    fill(down, "← ", nameOf(scene.maps[consumer].name));
-    canvas.setAttribute(
-      "aria-label",
-      `adjacency of ${scene.maps[producer].name} and ${scene.maps[consumer].name}`,
-    );
+    const link = scene.links[adjacency.link];
+    const [from, to] = [scene.maps[link.producer].name, scene.maps[link.consumer].name];
+    fill(across, nameOf(from), " →");
+    fill(down, "← ", nameOf(entered(to, link)));
+    canvas.setAttribute("aria-label", `adjacency of ${from} and ${entered(to, link)}`);
   });
   const look = (event: MouseEvent) => {
     const scene = state.scene.peek();

@@ -89,7 +89,7 @@ function aboutNeuron(scene: Scene, cut: Cut, neuron: Neuron, edges: readonly Edg
 }
 
 function aboutEdge(scene: Scene, cut: Cut, hover: Extract<Hover, { kind: "edge" }>): Child[] {
-  const { producer, consumer, through, backward } = scene.links[hover.link];
+  const { producer, consumer, through, backward, side } = scene.links[hover.link];
   const log10p = hover.edge === null ? null : scene.log10p[cut.law][hover.edge];
   return [
     h(
@@ -107,6 +107,7 @@ function aboutEdge(scene: Scene, cut: Cut, hover: Extract<Hover, { kind: "edge" 
       hover.edge === null && h("span", { class: "svr-soft" }, "not among the edges sent"),
     ),
     through.length > 0 && h("div", { class: "svr-soft" }, `through ${through.join(", ")}`),
+    side && h("div", { class: "svr-soft" }, `read by its ${side === "q" ? "queries" : "keys"}`),
     backward && h("div", { class: "svr-soft" }, "runs against the flow of data"),
   ];
 }
