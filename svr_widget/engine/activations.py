@@ -108,7 +108,8 @@ class Filters:
         """Choose maps and neurons as ``SVR.spectral_activations`` does.
 
         Raises:
-            SVRError: there is no model, or no such map, neuron or method.
+            SVRError: there is no model, or no such map, neuron or method, or norms are folded into
+                a chosen map: its neurons then are not those of the layer that is run.
         """
         if graph.model is None:
             raise SVRError(
@@ -121,6 +122,12 @@ class Filters:
         self._graph = graph
         self.named = maps is not None or isinstance(neurons, Mapping)
         names = _names(graph, maps, neurons)
+        folded = [repr(name) for name in names if graph.maps[name].folded]
+        if folded:
+            raise SVRError(
+                f"norms are folded into {', '.join(folded)}, whose neurons then are not those of "
+                "the layers that are run; activations need an SVR with norm='ignore'"
+            )
         self._chosen = {
             name: _neurons(graph.maps[name], _of_map(neurons, name), self.method, graph.rank)
             for name in names

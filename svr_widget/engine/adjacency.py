@@ -217,7 +217,10 @@ class Adjacency:
             v = V if len(places) == V.shape[2] else V[..., places]
             sent = self._sent[shared] - g * U.shape[0]
             read = self._read[shared] - h * V.shape[0]
-            yield Block(places, columns, take(u, sent), take(v, read))
+            u = take(u, sent)
+            if self.link.signs is not None:
+                u = u * self.link.signs[shared, None, None].to(u.dtype)
+            yield Block(places, columns, u, take(v, read))
 
     @cached_property
     def _meetings(self) -> list[tuple[int, int, Tensor]]:
@@ -243,9 +246,27 @@ class Adjacency:
 
     def _law(self, s: int) -> NullLaw:
         (p, y), (q, z) = self._U.shape[:2], self._V.shape[:2]
-        if y > 1 or (z == 1 and s == q == self._V_length):
-            return NullLaw(shared=(s, q), kernel=(y, p * y), kind=self.null)
-        return NullLaw(shared=(s, p), kernel=(z, self._V_length), kind=self.null)
+        length, reach = self._V_length, 1.0
+        if self._single_channels_into_hyperplane:
+            reach -= 1 / q
+        else:
+            s -= any(self._confined)
+        p, q, length = p - self._confined[0], q - self._confined[1], length - z * self._confined[1]
+        if y > 1 or (z == 1 and s == q == length):
+            return NullLaw(shared=(s, q), kernel=(y, p * y), kind=self.null, reach=reach)
+        return NullLaw(shared=(s, p), kernel=(z, length), kind=self.null, reach=reach)
+
+    @property
+    def _confined(self) -> tuple[bool, bool]:
+        """Whether the vectors of the producer, of the consumer lie in a hyperplane of channels.
+
+        ``normalisation.fold`` sees to it that this is one hyperplane, and that all channels travel.
+        """
+        return self.producer.confined[0], self.consumer.confined[1]
+
+    @property
+    def _single_channels_into_hyperplane(self) -> bool:
+        return self._confined[1] and self.producer.group_count > 1
 
     @property
     def law(self) -> NullLaw:
@@ -364,17 +385,23 @@ class Adjacency:
 
     @cached_property
     def _internal_dimensions(self) -> structure.InternalDimensions:
-        return structure.internal_dimensions(
-            self.dense().double().numpy(), self.mean(), self.random_frames(), seed=self.seed
-        )
+        dense, frames = self.dense().double().numpy(), self.random_frames()
+        found = structure.internal_dimensions(dense, self.mean(), frames, seed=self.seed)
+        if frames is None:
+            found = found._replace(method="not known where a layer norm reads a depthwise map")
+        return found
 
-    def random_frames(self) -> RandomFrames:
-        """What the link is under chance, for the law of its internal dimensions."""
-        (p, y), q = self._U.shape[:2], self._V.shape[0]
+    def random_frames(self) -> RandomFrames | None:
+        """What the link is under chance, for the law of its internal dimensions, where known."""
+        if self._single_channels_into_hyperplane:
+            return None
+        (p, y), (q, z) = self._U.shape[:2], self._V.shape[:2]
+        sent, read = self._sent // p, self._read // q
+        length = self._V_length - z * self._confined[1]
         return RandomFrames(
-            self.link.shared,
-            _frame(p * y, y, self.producer, self._sent // p),
-            _frame(self._V_length, self._V.shape[1], self.consumer, self._read // q),
+            self.link.shared - any(self._confined),
+            _frame((p - self._confined[0]) * y, y, self.producer, sent),
+            _frame(length, z, self.consumer, read),
         )
 
 

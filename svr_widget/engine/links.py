@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor
+
+OUTSIDE = ""
+"""What the network's input is called as a producer, and its output as a consumer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +29,55 @@ class Layout:
     kernel: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Norm:
+    """What a norm, or another product with stored factors, does to channels; equal by value.
+
+    Attributes:
+        name: as in ``Link.through``.
+        factors: as they are stored, one for each channel of the norm.
+        centred: how many channels' mean is subtracted first (layer norm); 0 for none.
+        plain: it is no norm, only such a product.
+    """
+
+    name: str
+    factors: tuple[float, ...]
+    centred: int = 0
+    plain: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """What happens to channels on a link, as far as it keeps factors from moving along the link.
+
+    Attributes:
+        kind: ``"scale"``: each channel times a stored factor. ``"channelwise"``: each times
+            something not stored, attention between positions included. ``"homogeneous"``: a
+            function of each channel with ``f(a x) = a f(x)`` for every ``a > 0``, as ReLU and max
+            pooling are. ``"nonlinear"``: any other. ``"unfoldable"``: a norm that is no factor.
+        name: what does it, for ``"scale"`` and ``"unfoldable"``.
+        norm: whose factors, for ``"scale"``.
+        factors: float64, by channel of the producer, NaN for channels that did not pass.
+        why: for ``"unfoldable"``, the reason as part of a sentence.
+    """
+
+    kind: Literal["scale", "channelwise", "homogeneous", "nonlinear", "unfoldable"]
+    name: str = ""
+    norm: Norm | None = None
+    factors: Tensor | None = None
+    why: str = ""
+
+    def same(self, other: Step) -> bool:
+        """Whether both do the same to the same channels."""
+        if (self.kind, self.name, self.norm) != (other.kind, other.name, other.norm):
+            return False
+        if self.factors is None or other.factors is None:
+            return self.factors is other.factors
+        return self.factors.shape == other.factors.shape and torch.equal(
+            self.factors.nan_to_num(torch.inf), other.factors.nan_to_num(torch.inf)
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Link:
     """Producer map -> consumer map with no linear map between them (paper, section 2.2).
@@ -41,6 +94,10 @@ class Link:
         side: into the product of a query and a key map, the one of them that reads the channels:
             ``"q"`` or ``"k"``. The ``U`` of its neurons reads the query's position, their ``V``
             the key's.
+        steps: what ``through`` does to a channel, in order, as ``normalisation.fold`` needs it;
+            empty in an ``SVR``.
+        signs: float64 ``[s]`` of 1 and -1, what is left on the link of norms that were folded into
+            the weights; None for 1 everywhere.
     """
 
     producer: str
@@ -50,6 +107,8 @@ class Link:
     through: tuple[str, ...] = ()
     backward: bool = False
     side: Literal["q", "k"] | None = None
+    steps: tuple[Step, ...] = ()
+    signs: Tensor | None = None
 
     @property
     def shared(self) -> int:

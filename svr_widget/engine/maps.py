@@ -35,6 +35,10 @@ class LinearMap:
         product_of: the names of the two matrices that a product is of, those of a head: the output
             and the value map (OV), or the query and the key map (QK).
         remark: what has to be said about the map, such as rotary positions.
+        norms: what was folded into the weight, as ``Link.through`` names it.
+        normals: float64 vectors over the output and the input channels that the weight is
+            orthogonal to because a layer norm is folded into it; None for none. Its output or
+            input representations have a dimension less then.
     """
 
     name: str
@@ -47,6 +51,13 @@ class LinearMap:
     output_layout: Layout | None = None
     product_of: tuple[str, str] | None = None
     remark: str = ""
+    norms: tuple[str, ...] = ()
+    normals: tuple[Tensor | None, Tensor | None] = (None, None)
+
+    @property
+    def folded(self) -> bool:
+        """Whether the weight differs from the layer's by norms."""
+        return bool(self.norms) or any(normal is not None for normal in self.normals)
 
     @property
     def weight(self) -> Tensor:
@@ -99,6 +110,8 @@ class LinearMap:
     def neurons(self, method: str = "svr") -> int:
         """The number of spectral neurons, null ones included; at most ``d`` for a product."""
         out_side, in_side = self.out_channels // self.groups, self.shape[1]
+        out_side -= self.normals[0] is not None
+        in_side -= self.normals[1] is not None
         if method == "cosvr":
             out_side *= self.positions
         else:

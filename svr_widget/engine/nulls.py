@@ -38,11 +38,16 @@ class NullLaw:
 
     Laws are hashable and equal by value; what is costly to build is built once in a process.
 
+    Where a layer norm confines vectors to a hyperplane of their channels, its dimension counts in
+    place of that of the whole space, and a producer whose vectors are single channels reaches it
+    only in part: entries are then at most ``reach``.
+
     Attributes:
         shared: ``(s, p)``.
         kernel: ``(z, d)``.
         kind: ``"exact"``, or ``"chi2"`` for the paper's large-``c`` approximation
             ``mean / z * chi2(z)`` (theorems 2.1 and 4.1).
+        reach: the largest entry there can be.
 
     Raises:
         ValueError: not ``1 <= s <= p``, ``1 <= z <= d``, or an unknown kind.
@@ -51,6 +56,7 @@ class NullLaw:
     shared: tuple[int, int]
     kernel: tuple[int, int]
     kind: Kind = "exact"
+    reach: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("shared", "kernel"):
@@ -62,20 +68,20 @@ class NullLaw:
 
     @property
     def mean(self) -> float:
-        """Expected entry, ``s/p * z/d`` (``s / (p q)`` where ``d = z q``)."""
-        return self.shared[0] / self.shared[1] * (self.kernel[0] / self.kernel[1])
+        """Expected entry, ``s/p * z/d`` (``s / (p q)`` where ``d = z q``) times ``reach``."""
+        return self.reach * (self.shared[0] / self.shared[1]) * (self.kernel[0] / self.kernel[1])
 
     @property
     def constant(self) -> bool:
-        """Whether every entry is 1 whatever the vectors are: it then tells nothing, and p = 1."""
+        """Whether every entry is ``reach`` whatever the vectors are, which tells nothing: p = 1."""
         return self.shared[0] == self.shared[1] and self.kernel[0] == self.kernel[1]
 
     def logsf(self, a: ArrayLike) -> Floats:
         """Natural log of the p-value ``P(A >= a)`` of each entry, in float64.
 
-        Entries at or below 0 give 0; entries at or above 1 (rounding takes them there) give the
-        finite value of the largest double below 1. Relative error below 1e-9 for one factor,
-        1e-8 for two, down to p = 1e-300 and beyond.
+        Entries at or below 0 give 0; entries at or above ``reach`` (rounding takes them there) give
+        the finite value of the largest double below 1 in its place. Relative error below 1e-9 for
+        one factor, 1e-8 for two, down to p = 1e-300 and beyond.
 
         Args:
             a: entries, of any shape.
@@ -87,7 +93,7 @@ class NullLaw:
         if self.kind == "chi2":
             log_p = log_gamma_sf(self.kernel[0] / 2, np.maximum(flat, 0.0) / self._scale)
         else:
-            x = np.clip(flat, 0.0, LARGEST)
+            x = np.clip(flat / self.reach, 0.0, LARGEST)
             factor = self._factor
             if isinstance(factor, ProductLaw):
                 log_p = factor.logsf(special.logit(x))
@@ -129,7 +135,7 @@ class NullLaw:
     def _entry(self, coordinate: Floats) -> Floats:
         if self.kind == "chi2":
             return np.exp(coordinate)
-        return np.where(coordinate == np.inf, np.inf, special.expit(coordinate))
+        return np.where(coordinate == np.inf, np.inf, self.reach * special.expit(coordinate))
 
     def _log_at(self, coordinate: Floats) -> Floats:
         """``logsf`` at ``_entry(coordinate)``, with the digits of ``1 - entry`` kept."""

@@ -62,7 +62,9 @@ class Product:
         Raises:
             UnsupportedLayerError: one of them has a kernel or groups.
         """
-        left, right = (_matrix(maps[name], self.name) for name in self.maps)
+        outer, inner = (maps[name] for name in self.maps)
+        left, right = _matrix(outer, self.name), _matrix(inner, self.name)
+        out_normal = outer.normals[0 if self.kind == "OV" else 1]
         left = left[:, self.channels[0]] if self.kind == "OV" else left[self.channels[0]].T
         factors = left.contiguous(), right[self.channels[1]]
         return LinearMap(
@@ -72,6 +74,8 @@ class Product:
             depth=depth,
             product_of=self.maps,
             remark=self.remark,
+            norms=tuple(dict.fromkeys((*inner.norms, *outer.norms))),
+            normals=(out_normal, inner.normals[1]),
         )
 
 

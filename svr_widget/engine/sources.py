@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from svr_widget.engine.errors import (
     NoMapsError,
+    SVRError,
     TraceError,
     UnsupportedLayerError,
     WidthMismatchError,
@@ -21,6 +22,7 @@ from svr_widget.engine.errors import (
 from svr_widget.engine.finding import Globs, Selection, find_parts, unwrap
 from svr_widget.engine.links import Layout, Link
 from svr_widget.engine.maps import LinearMap, linear_map, map_of
+from svr_widget.engine.normalisation import Normalisation, fold
 from svr_widget.engine.parts import Part
 from svr_widget.engine.products import AttentionView, Product, plan_products
 from svr_widget.engine.trace import depths, directed, links_from_pairs, trace
@@ -61,6 +63,7 @@ def read_network(
     include: Globs = None,
     exclude: Globs = None,
     attention: AttentionView = "products",
+    norm: Normalisation = "ignore",
 ) -> Network:
     """The network behind whatever ``SVR`` was given; a ``Network`` is one already.
 
@@ -71,8 +74,13 @@ def read_network(
     given = None if links is None else tuple(links)
     if isinstance(source, Network):
         return source
+    if norm == "fold" and (given is not None or not isinstance(source, nn.Module)):
+        raise SVRError(
+            "norm='fold' reads the norms off a model as it is traced: give the nn.Module itself, "
+            "without links=, or use norm='ignore'"
+        )
     if isinstance(source, nn.Module):
-        return _of_model(source, example_inputs, given, include, exclude, attention)
+        return _of_model(source, example_inputs, given, include, exclude, attention, norm)
     if example_inputs is not None:
         raise TypeError("example_inputs belong to an nn.Module; bare weights are not run")
     if isinstance(source, Mapping):
@@ -94,10 +102,12 @@ def _of_model(
     include: Globs,
     exclude: Globs,
     attention: AttentionView,
+    norm: Normalisation,
 ) -> Network:
     model = unwrap(model)
     parts = find_parts(model, include, exclude)
     outputs: Mapping[str, Layout] = {}
+    ends: tuple[Link, ...] = ()
     notes: tuple[str, ...] = ()
     order = tuple(parts)
     attentions: Sequence[Attention] = ()
@@ -105,7 +115,7 @@ def _of_model(
     if links is None:
         traced = trace(model, parts, example_inputs, heads=attention == "products")
         found, notes = traced.links, traced.notes
-        inputs, outputs = traced.input_layouts, traced.output_layouts
+        inputs, outputs, ends = traced.input_layouts, traced.output_layouts, traced.ends
         order = tuple(dict.fromkeys((*traced.order, *order)))
         attentions, rank = traced.attentions, traced.rank
     else:
@@ -114,6 +124,9 @@ def _of_model(
         found = (*made, *(link for link in links if isinstance(link, Link)))
     _check_names(found, order)
     whole = {name: linear_map(parts[name], inputs.get(name), outputs.get(name)) for name in order}
+    if norm == "fold":
+        whole, found = fold(whole, found, ends)
+    found = tuple(replace(link, steps=()) for link in found)  # of no more use, and large
     products: Mapping[str, Product] = {}
     if attentions:
         plan = plan_products(whole, rank, found, attentions)
@@ -133,7 +146,7 @@ def _tied(maps: Mapping[str, LinearMap], parts: Mapping[str, Part]) -> dict[str,
     first_use: dict[object, LinearMap] = {}
     for name, linear in maps.items():
         part = parts[name]
-        if part.held is None or linear.kernel:
+        if part.held is None or linear.kernel or linear.folded:
             continue
         rows = part.rows if part.outputs < part.total else None
         first = first_use.setdefault((id(part.held), rows), linear)

@@ -29,6 +29,7 @@ from svr_widget.engine.finding import Globs
 from svr_widget.engine.keys import LinkKey, TestKey, keyed
 from svr_widget.engine.links import Link
 from svr_widget.engine.maps import LinearMap
+from svr_widget.engine.normalisation import Normalisation
 from svr_widget.engine.nulls import Kind
 from svr_widget.engine.products import AttentionView
 from svr_widget.engine.significance import Significance
@@ -71,6 +72,7 @@ class SpectralGraph:
         example_inputs: object = None,
         *,
         method: Method = "svr",
+        norm: Normalisation = "ignore",
         null: Kind = "exact",
         attention: AttentionView = "products",
         links: Links | None = None,
@@ -81,14 +83,16 @@ class SpectralGraph:
         seed: int = 0,
     ) -> None:
         check_method(method, get_args(Method))
+        check_option("norm", norm, get_args(Normalisation))
         check_option("null", null, get_args(Kind))
         check_option("attention", attention, get_args(AttentionView))
         if rank is not None and (not isinstance(rank, int) or rank < 1):
             raise SVRError(f"rank must be an integer of at least 1, or None for all, got {rank!r}")
-        network = read_network(source, example_inputs, links, include, exclude, attention)
+        network = read_network(source, example_inputs, links, include, exclude, attention, norm)
         self.title, self.notes = network.title, network.notes
         self.model, self.parts = network.model, network.parts
         self.method: Method = method
+        self.norm: Normalisation = norm
         self.null: Kind = null
         self.rank, self.seed = rank, seed
         self._maps = MappingProxyType(dict(network.maps))
@@ -107,7 +111,13 @@ class SpectralGraph:
     @property
     def settings(self) -> dict[str, Any]:
         """The keywords that make the same graph of the same ``Network``."""
-        return {"method": self.method, "null": self.null, "rank": self.rank, "seed": self.seed}
+        return {
+            "method": self.method,
+            "norm": self.norm,
+            "null": self.null,
+            "rank": self.rank,
+            "seed": self.seed,
+        }
 
     @property
     def decomposed(self) -> Mapping[tuple[str, Flattening], Decomposition]:
@@ -200,8 +210,17 @@ class SpectralGraph:
         linear.check_known()
         if linear.product_of is not None:
             left, right = linear.factors
-            return decompose_product(left, right, method, self.rank, seed=self.seed)
-        return decompose(linear.weight, linear.groups, method, self.rank, seed=self.seed)
+            return decompose_product(
+                left, right, method, self.rank, normals=linear.normals, seed=self.seed
+            )
+        return decompose(
+            linear.weight,
+            linear.groups,
+            method,
+            self.rank,
+            normals=linear.normals,
+            seed=self.seed,
+        )
 
     def adjacency(self, link: LinkKey, method: Method | None = None) -> Adjacency:
         """The weighted adjacency of a link (sections 2.2, 4.2 and 5.2.1).

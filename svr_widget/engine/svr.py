@@ -44,6 +44,8 @@ class SVR(SpectralGraph):
             positional or a mapping of keyword arguments; usually found without.
         method: ``"svr"``, ``"cosvr"`` (section 4.4), or ``"cross"``, the producers' SVR neurons
             joined to the consumers' co-SVR neurons (section 5.2.1; see ``columns``).
+        norm: ``"ignore"`` norms, as the paper does, or ``"fold"`` them into the weights that they
+            touch; see ``svr_widget.engine.normalisation``.
         null: law of an edge's weight under chance: ``"exact"`` or the paper's ``"chi2"``.
         attention: ``"products"`` shows each head of a traced model's attention as ``W_O W_V`` (OV)
             and ``W_Q^T W_K`` (QK), which no rotation of the head's basis moves; ``"plain"`` the
@@ -60,7 +62,7 @@ class SVR(SpectralGraph):
     Attributes:
         title: what the network is called.
         notes: what tracing found worth saying, such as the example input that it tried.
-        method, null, rank, seed: as given.
+        method, norm, null, rank, seed: as given.
         model: the model inside its wrappers, to run data through; None for bare weights.
 
     Raises:

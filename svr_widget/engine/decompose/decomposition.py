@@ -12,10 +12,12 @@ from torch import Tensor
 
 from svr_widget.engine.decompose.certificate import Certificate, certify
 from svr_widget.engine.decompose.drivers import Array, Factors, factorise
+from svr_widget.engine.decompose.hyperplane import inside, outside
 from svr_widget.engine.decompose.product import factorise_product
 from svr_widget.engine.errors import SVRError, check_option
 
 Flattening = Literal["svr", "cosvr"]
+Normals = tuple[Tensor | None, Tensor | None]
 
 # Two singular values closer than this many roundings (one of the weights' own precision relative to
 # the value, plus the driver's error in it) leave their vectors free to rotate into one another.
@@ -41,6 +43,8 @@ class Decomposition:
         method: ``"svr"`` or ``"cosvr"``.
         rank: how many neurons the map has; more than ``len(S)`` where it was truncated.
         energy: the sum of squares of all ``rank`` singular values.
+        confined: whether the columns of U and those of V lie in a hyperplane of their channels,
+            because a layer norm is folded into the weight.
     """
 
     U: Tensor
@@ -54,6 +58,7 @@ class Decomposition:
     method: Flattening
     rank: int
     energy: float
+    confined: tuple[bool, bool] = (False, False)
 
     def flattened_as(self, method: Flattening) -> Decomposition:
         """The same neurons under the other method; only for maps with one kernel position.
@@ -79,7 +84,8 @@ class Decomposition:
             orthogonality_u=self.certificate.orthogonality_v,
             orthogonality_v=self.certificate.orthogonality_u,
         )
-        return replace(self, U=self.V * signs, V=self.U * signs, certificate=certificate)
+        U, V, confined = self.V * signs, self.U * signs, self.confined[::-1]
+        return replace(self, U=U, V=V, certificate=certificate, confined=confined)
 
     @property
     def driver(self) -> str:
@@ -101,6 +107,7 @@ def decompose(
     method: Flattening = "svr",
     rank: int | None = None,
     *,
+    normals: Normals = (None, None),
     exact_certificate: bool = False,
     seed: int = 0,
 ) -> Decomposition:
@@ -113,6 +120,8 @@ def decompose(
         method: ``"svr"`` flattens to ``[out, in * z]`` (section 4.2), ``"cosvr"`` to
             ``[out * z, in]`` (section 4.4).
         rank: keep the first ``rank`` neurons of the full decomposition.
+        normals: vectors over the output and the input channels that the weight is orthogonal to,
+            for a weight of one group; there are no neurons for these directions.
         exact_certificate: form the certificate's norms in full instead of by random probes.
         seed: seeds the probes.
 
@@ -120,6 +129,12 @@ def decompose(
         SVRError: an unknown method, or a rank below 1.
     """
     _check_options(method, rank)
+    if normals != (None, None):
+        inner = _inside(weight, normals)
+        reduced = decompose(
+            inner, groups, method, rank, exact_certificate=exact_certificate, seed=seed
+        )
+        return _outside(reduced, normals)
     kernel = tuple(weight.shape[2:])
     stack = _flatten(weight, groups, method)
     factors = factorise(stack)
@@ -137,6 +152,7 @@ def decompose_product(
     method: Flattening = "svr",
     rank: int | None = None,
     *,
+    normals: Normals = (None, None),
     exact_certificate: bool = False,
     seed: int = 0,
 ) -> Decomposition:
@@ -146,6 +162,13 @@ def decompose_product(
     both flattenings are the same matrix.
     """
     _check_options(method, rank)
+    if normals != (None, None):
+        left = _inside(left, (normals[0], None))
+        right = _inside(right, (None, normals[1]))
+        reduced = decompose_product(
+            left, right, method, rank, exact_certificate=exact_certificate, seed=seed
+        )
+        return _outside(reduced, normals)
     stacks = _flatten(left, 1, "svr"), _flatten(right, 1, "svr")
     factors = factorise_product(*stacks)
     _fix_signs(factors)
@@ -195,6 +218,25 @@ def _neurons(
         rank=len(merged),
         energy=float(np.sum(factors.S**2)),
     )
+
+
+def _inside(weight: Tensor, normals: Normals) -> Tensor:
+    out_normal, in_normal = normals
+    if out_normal is not None:
+        weight = inside(weight, out_normal)
+    if in_normal is not None:
+        weight = inside(weight.transpose(0, 1), in_normal).transpose(0, 1)
+    return weight
+
+
+def _outside(reduced: Decomposition, normals: Normals) -> Decomposition:
+    U, V = (
+        vectors if normal is None else outside(vectors, normal)
+        for vectors, normal in zip((reduced.U, reduced.V), normals, strict=True)
+    )
+    signs = torch.from_numpy(_signs(U.flatten(end_dim=-2).numpy()[None])[0])
+    confined = (normals[0] is not None, normals[1] is not None)
+    return replace(reduced, U=U * signs, V=V * signs, confined=confined)
 
 
 def check_method(method: str, known: tuple[str, ...]) -> None:

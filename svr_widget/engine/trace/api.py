@@ -33,6 +33,8 @@ class Trace:
         rank: the maps' places in that order; those that one operator applies together share one.
         attentions: the heads of attention, where they were asked for; ``links`` are then without
             those from values to the maps that read them head by head.
+        ends: the ways between a map and the network's input or output; the other end of each is
+            called ``OUTSIDE``.
         notes: which example input was used, which maps were not reached, and every dependency
             that is no link because it keeps no channel identity.
     """
@@ -45,6 +47,7 @@ class Trace:
     notes: tuple[str, ...]
     rank: Mapping[str, int]
     attentions: tuple[Attention, ...] = ()
+    ends: tuple[Link, ...] = ()
 
 
 def trace(
@@ -139,6 +142,7 @@ def _result(interpreter: Interpreter, example: Example, method: str, notes: Sequ
         interpreter.notes.all(),
         interpreter.rank,
         attentions,
+        interpreter.ends(),
     )
 
 

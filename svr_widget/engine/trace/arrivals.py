@@ -13,6 +13,7 @@ from svr_widget.engine.trace import labels
 from svr_widget.engine.trace.attention import Attended
 from svr_widget.engine.trace.flow import ATTENTION, Carrier, Flow, Reason, Source, same_layout
 from svr_widget.engine.trace.order import directed
+from svr_widget.engine.trace.steps import Steps, by_channel, joined
 from svr_widget.engine.trace.unflatten import coarse, distinct_rows, rows
 
 
@@ -37,6 +38,7 @@ class Stream:
         layout: the producer's unflattened output, where ``label`` counts its channels.
         attended: the attention that the channels came out of, where its heads are told apart.
         heads: int64 ``[features]``, the head of it in each feature, or ``labels.NONE``.
+        steps: what that did to each channel; ``Step.factors`` are by output feature.
     """
 
     source: Source
@@ -45,6 +47,7 @@ class Stream:
     layout: Layout | None
     attended: Attended | None = None
     heads: Tensor | None = None
+    steps: Steps = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +145,8 @@ def _per_feature(carrier: Carrier, others: Sequence[int], linear_like: bool) -> 
     )
 
     def stream(table: Tensor, layout: Layout | None) -> Stream:
-        return Stream(carrier.source, table.expand(size).clone(), carrier.through, layout)
+        label = table.expand(size).clone()
+        return Stream(carrier.source, label, carrier.through, layout, steps=carrier.steps)
 
     one = labels.collapse(carrier.label, others)
     if one is not None:
@@ -262,13 +266,14 @@ def assemble(readings: Sequence[Reading], rank: Mapping[str, int], notes: Notes)
                     producer,
                     consumer,
                     stream.through,
+                    steps=by_channel(stream.steps, graph.output_layouts.get(stream.source.name)),
                 )
                 pairs = (*producer.tolist(), *consumer.shape, *consumer.flatten().tolist())
                 key = (link.producer, link.consumer, pairs)
                 known = found.get(key)
                 if known is not None:
                     through = tuple(dict.fromkeys(known.through + link.through))
-                    link = replace(known, through=through)
+                    link = replace(known, through=through, steps=joined(known.steps, link.steps))
                 found[key] = link
     links = sorted(found.values(), key=lambda link: (rank[link.consumer], rank[link.producer]))
     graph.links = list(directed(links, rank))

@@ -21,6 +21,7 @@ from svr_widget.engine.trace.flow import (
     mint,
 )
 from svr_widget.engine.trace.pointwise import unite
+from svr_widget.engine.trace.steps import CHANNELWISE
 
 
 def side(call: Call, flow: Flow, contracted: int, kept: int | None, out: int | None) -> Flow:
@@ -112,7 +113,8 @@ def _named(call: Call, part: Flow, other: Flow, contracted: int) -> Flow:
         if call.attentions is not None and other.scores is not None and part.carriers:
             attended = call.attentions.attend(call, part.carriers, other.scores, contracted, entry)
             part = replace(part, carriers=tuple(attended))
-        return replace(part, carriers=tuple(c.passing(entry) for c in part.carriers))
+        held = tuple(c.passing(entry, steps=CHANNELWISE) for c in part.carriers)
+        return replace(part, carriers=held)
     if not other.weights:
         return part
     own = call.reason(f"{call.name} over channels")
@@ -166,7 +168,7 @@ def attention(call: Call) -> Flow | list[Flow]:
         scores = call.attentions.score(call, query, key, (*call.shape[:-1], key.shape[-2]))
         if scores is not None:
             carriers = call.attentions.attend(call, carriers, scores, -1, entry)
-    held = tuple(carrier.passing(entry) for carrier in carriers)
+    held = tuple(carrier.passing(entry, steps=CHANNELWISE) for carrier in carriers)
     place = mint(call.shape, Flow(call.shape, held).channel_dims()) if held else None
     result = Flow(call.shape, held, drop_known(mixed, held) | kept_mixed, place)
     rest = [Flow(shape) for shape in call.shapes[1:]]

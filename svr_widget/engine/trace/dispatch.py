@@ -39,6 +39,9 @@ class Applies(Protocol):
     def scope(self, stack: list[tuple[str, str]]) -> Scope:
         """The scope of an operator from its module stack."""
 
+    def leave(self, results: list[Flow]) -> None:
+        """Take note of what the network returns."""
+
 
 class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base is untyped
     """Hands every operator that runs to the interpreter."""
@@ -227,7 +230,9 @@ def run(
         if isinstance(leaf, Tensor):
             mode.attach(leaf, Flow(tuple(leaf.shape), data=True, value=leaf.detach))
     with torch.no_grad(), following(model, mode), mode, Whole(mode):
-        model(*args, **kwargs)
+        results = model(*args, **kwargs)
+    tensors = [leaf for leaf in tree_leaves(results) if isinstance(leaf, Tensor)]
+    interpreter.leave([mode.flow_of(tensor) for tensor in tensors])
     strangers = [
         f"{where!r} reads a tensor that no operator made: if it was computed from a map's output "
         "outside of PyTorch, links are missing"

@@ -86,7 +86,8 @@ class Walk:
                 flows[node] = self._given(node, next(given, None))
             else:
                 flows[node] = self._state(node, spec.target or "")
-        self._walk(self.program.graph_module, flows)
+        results = self._walk(self.program.graph_module, flows)
+        self.interpreter.leave(tree_leaves(results))
 
     def _given(self, node: fx.Node, value: Any) -> Any:
         shape = as_shape(node.meta.get("val"))

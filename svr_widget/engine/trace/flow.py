@@ -11,6 +11,7 @@ from torch import Tensor
 
 from svr_widget.engine.links import Layout
 from svr_widget.engine.trace import labels
+from svr_widget.engine.trace.steps import Steps, appended, joined
 
 if TYPE_CHECKING:
     from svr_widget.engine.trace.attention import Attended, Scored
@@ -57,6 +58,7 @@ class Carrier:
             that instead of output features.
         attended: the attention that it came out of as values; ``label`` then tells the heads
             apart, see ``Attended.channels``.
+        steps: what that did to each channel; ``Step.factors`` are by output feature.
     """
 
     source: Source
@@ -64,14 +66,24 @@ class Carrier:
     through: tuple[str, ...] = ()
     layout: Layout | None = None
     attended: Attended | None = None
+    steps: Steps = ()
 
-    def passing(self, *entries: str) -> Carrier:
-        """The same channels after ``entries``, immediate repetitions left out."""
+    def passing(self, *entries: str, steps: Steps = ()) -> Carrier:
+        """The same channels after ``entries``, immediate repetitions left out, and ``steps``."""
         through = self.through
         for entry in entries:
             if not through or through[-1] != entry:
                 through = (*through, entry)
-        return self if through == self.through else replace(self, through=through)
+        if through == self.through and not steps:
+            return self
+        return replace(self, through=through, steps=appended(self.steps, steps))
+
+    def joined(self, other: Carrier) -> Carrier:
+        """These channels, having come this way and the other's."""
+        through = self.through
+        if through != other.through:
+            through = tuple(dict.fromkeys(through + other.through))
+        return replace(self, through=through, steps=joined(self.steps, other.steps))
 
     def same_channels(self, other: Carrier) -> bool:
         """Whether both put the same channels of the same source into the same elements."""
@@ -141,6 +153,7 @@ class Flow:
         index: of a weight, which row and column of which parameter each element is: carriers
             whose source is ``(parameter, dimension)``.
         scores: the queries and keys that it is a product of, while attention is followed.
+        inlet: the channels of the model's input right behind a norm, from no map's source.
     """
 
     shape: tuple[int, ...]
@@ -152,6 +165,7 @@ class Flow:
     value: Callable[[], Tensor] | None = None
     index: tuple[Carrier, ...] = ()
     scores: Scores | None = None
+    inlet: Carrier | None = None
 
     @property
     def traced(self) -> bool:
@@ -184,9 +198,7 @@ def merged(carriers: Iterable[Carrier]) -> tuple[Carrier, ...]:
     for carrier in carriers:
         for at, other in enumerate(kept):
             if carrier.same_channels(other):
-                if carrier.through != other.through:
-                    both = tuple(dict.fromkeys(other.through + carrier.through))
-                    kept[at] = replace(other, through=both)
+                kept[at] = other.joined(carrier)
                 break
         else:
             kept.append(carrier)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from svr_widget.engine.errors import SVRError
+from svr_widget.engine.links import OUTSIDE, Link
 from svr_widget.engine.parts import Part
 from svr_widget.engine.trace import labels, recurrent
 from svr_widget.engine.trace.arrivals import Arrival, Graph, Notes, assemble, read
@@ -40,6 +41,8 @@ class Interpreter:
         self.notes = Notes()
         self.attentions = Attentions() if heads else None
         self.arrivals: list[Arrival] = []
+        self.outlets: list[Carrier] = []
+        self.inlets: list[tuple[str, Carrier]] = []
         self._uses: dict[str, int] = {}
         self.rank: dict[str, int] = {}
         self._scopes: dict[tuple[tuple[str, str], ...], Scope] = {}
@@ -116,6 +119,11 @@ class Interpreter:
             number = self._uses.get(name, 0)
             self._uses[name] = number + 1
             source = Source(name, number)
+            inlet = use.read.inlet
+            if use.read_dim is not None and inlet is not None:
+                lies = labels.varying_dims(inlet.label)
+                if lies == {use.read_dim % len(use.read.shape)}:
+                    self.inlets.append((name, inlet))
             if use.read_dim is not None:
                 matrix = self.parts[name].kind.application == "matrix"
                 self.arrivals.append(Arrival(source, use.read, use.read_dim, matrix))
@@ -153,6 +161,23 @@ class Interpreter:
         holds_maps = any(n == module or n.startswith(f"{module}.") for n in self.parts)
         library = kind.startswith("torch.")
         return Scope(module, name, path, not holds_maps and not library, library)
+
+    def leave(self, results: Iterable[Any]) -> None:
+        """Take note of what the network returns."""
+        for flow in results:
+            if isinstance(flow, Flow):
+                self.outlets += flow.carriers
+
+    def ends(self) -> tuple[Link, ...]:
+        """The ways between maps and the outside, see ``normalisation.fold``."""
+        ways = [(OUTSIDE, name, carrier) for name, carrier in self.inlets]
+        ways += [(carrier.source.name, OUTSIDE, carrier) for carrier in self.outlets]
+        found = []
+        for producer, consumer, carrier in ways:
+            channels = labels.present(carrier.label)
+            link = Link(producer, consumer, channels, channels, carrier.through)
+            found.append(replace(link, steps=carrier.steps))
+        return tuple(found)
 
     def graph(self) -> tuple[Graph, tuple[Attention, ...]]:
         """The links and layouts of everything seen, and its attention where that is read by heads.

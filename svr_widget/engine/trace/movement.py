@@ -119,8 +119,7 @@ def concatenation(call: Call) -> Flow:
                 elsewhere = dim not in labels.varying_dims(carrier.label)
                 joins = _alike(first, carrier) if elsewhere else continues(first, carrier, parts)
                 if slot not in taken and joins:
-                    through = tuple(dict.fromkeys(first.through + carrier.through))
-                    held[slot] = (replace(first, through=through), parts)
+                    held[slot] = (first.joined(carrier), parts)
                     parts[at] = carrier.label
                     taken.add(slot)
                     break

@@ -11,6 +11,7 @@ from torch import Tensor
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.trace import labels
 from svr_widget.engine.trace.call import Call
+from svr_widget.engine.trace.factors import normalised_input
 from svr_widget.engine.trace.flow import Carrier, Flow, Source
 from svr_widget.engine.trace.rules import keeps_elements, rule_for
 
@@ -26,7 +27,8 @@ def prepared(call: Call) -> list[Flow]:
     """The results of an operator that reads no map's output."""
     flows = list(call.flows())
     if any(flow.data for flow in flows):
-        return [Flow(shape, data=True) for shape in call.shapes]
+        inlet = normalised_input(call)
+        return [Flow(shape, data=True, inlet=inlet) for shape in call.shapes]
     weights = frozenset[str]().union(*(flow.weights for flow in flows))
     indices = _indices(call) if any(flow.index for flow in flows) else [()] * len(call.shapes)
     return [

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from svr_widget.engine.trace import labels
 from svr_widget.engine.trace.call import Call, Rule, Shape
+from svr_widget.engine.trace.factors import norm_operation, normalised, of_operands
 from svr_widget.engine.trace.flow import (
     ATTENTION,
     Carrier,
@@ -17,6 +18,7 @@ from svr_widget.engine.trace.flow import (
     merged,
     mint,
 )
+from svr_widget.engine.trace.steps import NONLINEAR, Steps, steps_of
 
 PRODUCTS = frozenset({"mul", "div", "true_divide", "addcmul", "addcdiv", "multiply", "divide"})
 
@@ -81,25 +83,43 @@ def joint_place(flows: Sequence[Flow], shape: Shape) -> Place | None:
     return Place(labels.canonical(ids), None)
 
 
-def unite(call: Call, flows: Sequence[Flow], product: bool = False, entry: str = "") -> Flow:
-    """The flow of ``f(*flows)``, elementwise; a product of different branches is marked."""
+def unite(
+    call: Call,
+    flows: Sequence[Flow],
+    product: bool = False,
+    entry: str = "",
+    steps: Steps = (),
+) -> Flow:
+    """The flow of ``f(*flows)``, elementwise; a product of different branches is marked.
+
+    Args:
+        call: the operator.
+        flows: what it combines.
+        product: it multiplies them.
+        entry: its name in ``Link.through``, where it has one.
+        steps: what it does to a channel besides.
+    """
     shape = call.shape
     wide = [widened(flow, shape) for flow in flows if flow.traced]
     holding = [flow for flow in wide if flow.carriers]
-    carriers: list[Carrier] = [carrier for flow in holding for carrier in flow.carriers]
+    carriers: list[Carrier] = [
+        carrier.passing(steps=of_operands(call, carrier, flows, product))
+        for flow in holding
+        for carrier in flow.carriers
+    ]
     mixed = {item for flow in wide for item in flow.mixed}
     if len(holding) > 1 and product and not _same_branches(holding):
         carriers = [carrier.passing(call.entry("mul")) for carrier in carriers]
     # A tensor combined with a number computed over its own channels is a normalisation: the
     # channels keep their identity, the statistic is a step on their way.
-    steps: dict[object, list[str]] = {}
+    statistics: dict[object, list[str]] = {}
     for source, reason in sorted(mixed):
         if reason.weighs:
             step = "attention" if reason.operation == ATTENTION else reason.operation
-            steps.setdefault(source, []).append(call.entry(step))
-    carriers = [carrier.passing(*steps.get(carrier.source, ())) for carrier in carriers]
-    if entry:
-        carriers = [carrier.passing(entry) for carrier in carriers]
+            statistics.setdefault(source, []).append(call.entry(step))
+    carriers = [carrier.passing(*statistics.get(carrier.source, ())) for carrier in carriers]
+    if entry or steps:
+        carriers = [carrier.passing(*filter(None, [entry]), steps=steps) for carrier in carriers]
     kept = merged(carriers)
     place = joint_place(holding, shape) if holding else None
     return Flow(shape, kept, drop_known(mixed, kept), place, scores=_scores(wide))
@@ -131,7 +151,11 @@ def pointwise(call: Call) -> Flow | list[Flow]:
     if call.name == "copy":
         flows = [call.flow("src")]
     entry = "" if call.name in SILENT else call.entry()
-    flow = unite(call, flows, product=call.name in PRODUCTS, entry=entry)
+    product = call.name in PRODUCTS
+    steps = () if product else steps_of(call.name)
+    if call.name in ("max", "min"):  # of two tensors here, not along a dimension
+        steps = NONLINEAR
+    flow = unite(call, flows, product=product, entry=entry, steps=steps)
     # Further results (a dropout mask) have the same shape and no channels of their own.
     return [flow, *(Flow(shape) for shape in call.shapes[1:])] if len(call.shapes) > 1 else flow
 
@@ -144,15 +168,11 @@ def with_relu(call: Call) -> Flow:
 def normalisation(call: Call) -> Flow | list[Flow]:
     """Norm layers: channels pass; statistics and affine parameters carry nothing."""
     flow = call.flow("input" if call.get("input") is not None else "x")
-    result = unite(call, [flow], entry=call.entry(_norm_name(call.name)))
+    operation = norm_operation(call.name) or call.name
+    result = unite(call, [flow], entry=call.entry(operation))
+    carriers = [c.passing(steps=normalised(call, c, operation)) for c in result.carriers]
+    result = replace(result, carriers=tuple(carriers))
     return [result, *(Flow(shape) for shape in call.shapes[1:])] if len(call.shapes) > 1 else result
-
-
-def _norm_name(name: str) -> str:
-    for plain in ("batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm"):
-        if plain in name:
-            return plain
-    return name
 
 
 def glu(call: Call) -> Flow:
@@ -170,7 +190,8 @@ def glu(call: Call) -> Flow:
             labels.canonical(flow.place.ids.narrow(dim, at * size, size)), flow.place.grid
         )
         halves.append(Flow(call.shape, carriers, flow.mixed, place))
-    gate = replace(halves[1], carriers=tuple(c.passing("sigmoid") for c in halves[1].carriers))
+    gates = [c.passing("sigmoid", steps=NONLINEAR) for c in halves[1].carriers]
+    gate = replace(halves[1], carriers=tuple(gates))
     return unite(call, [halves[0], gate], product=True)
 
 

@@ -21,6 +21,7 @@ from svr_widget.engine.trace.flow import (
     mint,
 )
 from svr_widget.engine.trace.movement import settled
+from svr_widget.engine.trace.steps import NONLINEAR, steps_of
 from svr_widget.engine.trace.unflatten import coarse
 
 
@@ -40,7 +41,8 @@ def reduction(call: Call) -> Flow | list[Flow]:
         if whole is None or one is None:
             mixed.add(lost(carrier, reason))
             continue
-        kept.append(replace(whole, label=_reduced(one, call.shape)).passing(call.entry()))
+        pooled = replace(whole, label=_reduced(one, call.shape))
+        kept.append(pooled.passing(call.entry(), steps=steps_of(call.name)))
     place = flow.place
     if place is not None:
         smallest = labels.core(place.ids).amin(dims, keepdim=True)
@@ -68,7 +70,8 @@ def resampling(dims_of: int) -> Rule:
             if whole is None or one is None:
                 mixed.add(lost(carrier, call.reason(f"{call.name} over channels")))
                 continue
-            kept.append(replace(whole, label=one.expand(call.shape)).passing(call.entry()))
+            pooled = replace(whole, label=one.expand(call.shape))
+            kept.append(pooled.passing(call.entry(), steps=steps_of(call.name)))
         place = None
         if kept:
             place = mint(call.shape, Flow(call.shape, tuple(kept)).channel_dims())
@@ -86,7 +89,8 @@ def softmax(call: Call) -> Flow:
     mixed = {(source, call.reason(ATTENTION)) for source, _ in flow.mixed}
     for carrier in flow.carriers:
         if labels.collapse(carrier.label, dims) is None:
-            kept.append(carrier.passing(call.entry(call.name.removeprefix("_"))))
+            entry = call.entry(call.name.removeprefix("_"))
+            kept.append(carrier.passing(entry, steps=NONLINEAR))
         else:
             mixed.add(lost(carrier, call.reason(ATTENTION)))
     place = flow.place if kept else None
@@ -102,7 +106,8 @@ def scan(call: Call) -> Flow | list[Flow]:
     for carrier in kept:
         label = labels.collapse(carrier.label, dims)
         if label is not None:
-            reshaped.append(replace(carrier, label=label.expand(call.shape)).passing(call.entry()))
+            scanned = replace(carrier, label=label.expand(call.shape))
+            reshaped.append(scanned.passing(call.entry(), steps=steps_of(call.name)))
     place = mint(call.shape, Flow(call.shape, tuple(reshaped)).channel_dims()) if reshaped else None
     result = Flow(call.shape, tuple(reshaped), flow.mixed | mixed, place)
     return [result] * len(call.shapes) if len(call.shapes) > 1 else result

@@ -13,6 +13,7 @@ from svr_widget.engine.trace import labels
 from svr_widget.engine.trace.call import Call, Rule
 from svr_widget.engine.trace.flow import Carrier, Flow, drop_known, lost, merged, mint
 from svr_widget.engine.trace.movement import continues, known, moved, settled
+from svr_widget.engine.trace.steps import steps_of
 
 
 def selection(call: Call) -> Flow:
@@ -83,9 +84,8 @@ def scattered(call: Call) -> Flow:
         if match is not None:
             remaining.remove(match)
         new = match.label if match is not None else blank(written)
-        through = carrier.through + (match.through if match is not None else ())
-        label = write(carrier.label, new)
-        carriers.append(replace(carrier, label=label, through=tuple(dict.fromkeys(through))))
+        way = carrier if match is None else carrier.joined(match)
+        carriers.append(replace(way, label=write(carrier.label, new)))
     carriers += [replace(c, label=write(blank(target), c.label)) for c in remaining]
     carriers = [c for c in carriers if bool((labels.core(c.label) != labels.NONE).any())]
     held = merged(carriers)
@@ -107,7 +107,8 @@ def gathered_sum(call: Call) -> Flow:
             one = labels.collapse(carrier.label, dims)
             if one is not None:
                 carriers.append(replace(carrier, label=one.expand(call.shape)))
-    held = merged(carrier.passing(call.entry()) for carrier in carriers)
+    steps = steps_of(call.name)
+    held = merged(carrier.passing(call.entry(), steps=steps) for carrier in carriers)
     place = mint(call.shape, Flow(call.shape, held).channel_dims()) if held else None
     return Flow(call.shape, held, frozenset(mixed), place)
 
