@@ -3,13 +3,15 @@
 import type { Traits } from "../src/host.js";
 import { mount } from "../src/views/widget.js";
 import { devHost } from "./host.js";
-import { mlp, nothing, residual, vgg } from "./networks.js";
+import { deep, mlp, nothing, residual, vgg } from "./networks.js";
 
 const SCENES: Record<string, () => Uint8Array> = {
   trained: () => mlp(true),
   untrained: () => mlp(false),
   vgg: () => vgg(),
   residual,
+  deep60: () => deep(60),
+  deep300: () => deep(300),
   nothing,
 };
 

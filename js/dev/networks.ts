@@ -183,3 +183,27 @@ export function nothing(): Uint8Array {
     { producer: 1, consumer: 2, channels: 30, edges: edges(2) },
   ]);
 }
+
+/** Many maps, with side branches every fourth depth: what does not fit into one view. */
+export function deep(depths: number): Uint8Array {
+  const random = randomFrom(31);
+  const depth = Array.from({ length: depths }, (_, at) => (at % 4 === 3 ? [at, at] : [at])).flat();
+  const maps: MapPlan[] = depth.map((at, index) => ({
+    name: `blocks.${Math.floor(at / 4)}.${["conv1", "conv2", "conv3", "attn"][at % 4]}`,
+    kind: depth[index - 1] === at ? "attention" : at === depths - 1 ? "linear" : "convolution",
+    neurons: 48,
+    depth: at,
+    value: (k) => 0.1 + (1.2 + 0.6 * Math.sin(at / 5)) * Math.exp(-k / 13),
+    intensity: (k) => Math.exp(-k / 11),
+  }));
+  const links: LinkPlan[] = [];
+  maps.forEach((from, producer) => {
+    maps.forEach((to, consumer) => {
+      const gap = to.depth - from.depth;
+      if (gap !== 1 && !(gap === 4 && from.depth % 4 === 0)) return;
+      const edges = blockEdges(random, sizes(maps, producer, consumer), 48, [6, 6], 0.12);
+      links.push({ producer, consumer, channels: 48, edges, sent: 120 });
+    });
+  });
+  return sceneBytes(`deep, ${depths} layers`, maps, links);
+}

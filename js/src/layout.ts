@@ -24,6 +24,10 @@ export interface Camera {
 }
 
 export const WHOLE: Camera = { zoom: 1, x: 0, y: 0 };
+
+/** A camera apart from any size: the zoom, and which share of the picture stands in the middle. */
+export type View = readonly [zoom: number, x: number, y: number];
+
 export const MAX_ZOOM = 200;
 
 export type Shape = "line" | "arc" | "loop";
@@ -47,7 +51,12 @@ export interface Layout {
   readonly title: string;
   /** Half the room of a column: the least distance between two neighbours, halved. */
   readonly reach: number;
+  /** From the first to the last column at zoom 1; wider than the plot where they are many. */
+  readonly plotWidth: number;
 }
+
+/** Columns are never closer than this; where they do not all fit, a part of them is seen. */
+export const LEAST_COLUMN = 24;
 
 /** Parallel branches stand this far apart, where maps of successive depths stand 1 apart. */
 const BRANCH_GAP = 0.5;
@@ -58,11 +67,16 @@ export function layOut(
   size: Size,
   margins: Margins,
   camera: Camera = WHOLE,
+  leastColumn = LEAST_COLUMN,
 ): Layout {
-  const width = Math.max(1, size.width - margins.left - margins.right);
   const height = Math.max(1, size.height - margins.top - margins.bottom);
   const columns = columnPositions(scene);
   const widest = Math.max(...columns, 0);
+  const width = Math.max(
+    1,
+    size.width - margins.left - margins.right,
+    (leastColumn * widest) / narrowest(columns),
+  );
   const toX = (column: number) => {
     const plain = margins.left + (widest > 0 ? (width * column) / widest : width / 2);
     return plain * camera.zoom + camera.x;
@@ -91,8 +105,44 @@ export function layOut(
     ticks: vertical.ticks(bounds, height).map(({ share, label }) => ({ y: toY(share), label })),
     title: vertical.title,
     reach: Math.min(width * camera.zoom, ...gaps) / 2,
+    plotWidth: width,
   };
 }
+
+/** The least distance between two of the columns' places. */
+function narrowest(places: readonly number[]): number {
+  const sorted = [...places].sort((a, b) => a - b);
+  const gaps = sorted.slice(1).map((place, index) => place - sorted[index]);
+  return Math.min(1, ...gaps.filter((gap) => gap > 0));
+}
+
+/** Which part of the picture a camera shows. */
+export function viewOf({ size, margins, camera, plotWidth }: Layout): View {
+  const height = size.height - margins.top - margins.bottom;
+  const [x, y] = middleOf(size, margins);
+  return [
+    camera.zoom,
+    ((x - camera.x) / camera.zoom - margins.left) / plotWidth,
+    ((y - camera.y) / camera.zoom - margins.top) / height,
+  ];
+}
+
+/** The camera that shows a part of the picture; the inverse of `viewOf`. */
+export function cameraOf({ size, margins, plotWidth }: Layout, [zoom, across, down]: View): Camera {
+  const height = size.height - margins.top - margins.bottom;
+  const [x, y] = middleOf(size, margins);
+  return {
+    zoom,
+    x: x - (margins.left + across * plotWidth) * zoom,
+    y: y - (margins.top + down * height) * zoom,
+  };
+}
+
+/** The middle of the plot on the screen. */
+const middleOf = (size: Size, margins: Margins) => [
+  (margins.left + size.width - margins.right) / 2,
+  (margins.top + size.height - margins.bottom) / 2,
+];
 
 /** The columns' places: 1 from depth to depth, less between the parallel branches of one depth. */
 export function columnPositions(scene: Scene): number[] {

@@ -10,6 +10,7 @@ import { highlights } from "./highlights.js";
 import { followKeyboard } from "./keyboard.js";
 import { edgeLayer, pixelLayer } from "./layer.js";
 import { legend } from "./legend.js";
+import { overview } from "./overview.js";
 import { followPointer } from "./pointer.js";
 import { progress } from "./progress.js";
 import { selected } from "./selected.js";
@@ -46,7 +47,7 @@ export function graph(view: View): Drawn & { readonly element: HTMLElement } {
     canvas.classList.toggle("svr-dimmed", view.state.lit.value !== null);
   });
   return {
-    element: h("div", { class: "svr-graph" }, legend(view), stage.element),
+    element: h("div", { class: "svr-graph" }, legend(view), stage.element, overview(view, stage)),
     picture() {
       const [scene, layout] = [view.state.scene.peek(), stage.layout.peek()];
       const [cut, palette] = [view.state.cut.peek(), view.palette.peek()];

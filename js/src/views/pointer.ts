@@ -84,14 +84,17 @@ export function zoomBy(view: View, stage: Stage, factor: number, x: number, y: n
 }
 
 /** Moves the camera, but never so far that the picture is lost from sight. */
-function moveCamera(view: View, stage: Stage, { zoom, x, y }: Camera): void {
-  const size = stage.layout.peek()?.size;
-  if (!size) return;
-  const hold = (offset: number, length: number) =>
-    zoom === 1
-      ? Math.max(-length * 0.6, Math.min(length * 0.6, offset))
-      : Math.max(length * (0.4 - zoom), Math.min(length * 0.6, offset));
-  view.state.camera.value = { zoom, x: hold(x, size.width), y: hold(y, size.height) };
+export function moveCamera(view: View, stage: Stage, { zoom, x, y }: Camera): void {
+  const layout = stage.layout.peek();
+  if (!layout) return;
+  const { size, margins, plotWidth } = layout;
+  const hold = (offset: number, length: number, content: number) =>
+    Math.max(0.4 * length - content * zoom, Math.min(0.6 * length, offset));
+  view.state.camera.value = {
+    zoom,
+    x: hold(x, size.width, margins.left + plotWidth + margins.right),
+    y: hold(y, size.height, size.height),
+  };
 }
 
 function pick(view: View, stage: Stage, x: number, y: number): Hover | null {
