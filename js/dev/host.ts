@@ -18,6 +18,7 @@ export const DEFAULTS: Traits = {
   theme: "auto",
   height: 620,
   max_edges: 100_000,
+  camera: null,
   _scene: null,
   _status: { state: "ready" },
   _notice: "",

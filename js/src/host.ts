@@ -3,6 +3,7 @@
 
 import type { AnyModel } from "@anywidget/types";
 import type { Bytes } from "./codec.js";
+import type { CameraTrait } from "./layout.js";
 import type { Law, Method, Mode, YScale } from "./scene.js";
 
 export type Theme = "auto" | "light" | "dark";
@@ -18,6 +19,8 @@ export interface PublicTraits {
   selected: [string, number][];
   selected_link: [string, string] | null;
   panes: readonly PaneName[];
+  /** Null is the whole graph, or the first columns of a deep one. */
+  camera: CameraTrait | null;
   theme: Theme;
   height: number;
   max_edges: number;

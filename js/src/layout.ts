@@ -25,8 +25,8 @@ export interface Camera {
 
 export const WHOLE: Camera = { zoom: 1, x: 0, y: 0 };
 
-/** A camera apart from any size: the zoom, and which share of the picture stands in the middle. */
-export type View = readonly [zoom: number, x: number, y: number];
+/** A camera apart from any size: the zoom, and which shares of the picture lie in the middle. */
+export type CameraTrait = readonly [zoom: number, x: number, y: number];
 
 export const MAX_ZOOM = 200;
 
@@ -55,7 +55,10 @@ export interface Layout {
   readonly plotWidth: number;
 }
 
-/** Columns are never closer than this; where they do not all fit, a part of them is seen. */
+/**
+ * From depth to depth columns are never closer than this, and parallel ones than two thirds of it;
+ * where they do not all fit, a part of them is seen.
+ */
 export const LEAST_COLUMN = 24;
 
 /** Parallel branches stand this far apart, where maps of successive depths stand 1 apart. */
@@ -72,11 +75,7 @@ export function layOut(
   const height = Math.max(1, size.height - margins.top - margins.bottom);
   const columns = columnPositions(scene);
   const widest = Math.max(...columns, 0);
-  const width = Math.max(
-    1,
-    size.width - margins.left - margins.right,
-    (leastColumn * widest) / narrowest(columns),
-  );
+  const width = plotWidthOf(columns, size, margins, leastColumn);
   const toX = (column: number) => {
     const plain = margins.left + (widest > 0 ? (width * column) / widest : width / 2);
     return plain * camera.zoom + camera.x;
@@ -109,15 +108,23 @@ export function layOut(
   };
 }
 
-/** The least distance between two of the columns' places. */
-function narrowest(places: readonly number[]): number {
+/** From the first to the last of the columns at these places, at zoom 1. */
+export function plotWidthOf(
+  places: readonly number[],
+  size: Size,
+  margins: Margins,
+  leastColumn = LEAST_COLUMN,
+): number {
   const sorted = [...places].sort((a, b) => a - b);
   const gaps = sorted.slice(1).map((place, index) => place - sorted[index]);
-  return Math.min(1, ...gaps.filter((gap) => gap > 0));
+  const narrowest = Math.min(1, ...gaps.filter((gap) => gap > 0));
+  const room = size.width - margins.left - margins.right;
+  const widest = sorted.at(-1) ?? 0;
+  return Math.max(1, room, widest * leastColumn * Math.max(1, 2 / 3 / narrowest));
 }
 
 /** Which part of the picture a camera shows. */
-export function viewOf({ size, margins, camera, plotWidth }: Layout): View {
+export function traitOf({ size, margins, camera, plotWidth }: Layout): CameraTrait {
   const height = size.height - margins.top - margins.bottom;
   const [x, y] = middleOf(size, margins);
   return [
@@ -127,8 +134,11 @@ export function viewOf({ size, margins, camera, plotWidth }: Layout): View {
   ];
 }
 
-/** The camera that shows a part of the picture; the inverse of `viewOf`. */
-export function cameraOf({ size, margins, plotWidth }: Layout, [zoom, across, down]: View): Camera {
+/** The camera that shows a part of the picture; the inverse of `traitOf`. */
+export function cameraOf(
+  { size, margins, plotWidth }: Pick<Layout, "size" | "margins" | "plotWidth">,
+  [zoom, across, down]: CameraTrait,
+): Camera {
   const height = size.height - margins.top - margins.bottom;
   const [x, y] = middleOf(size, margins);
   return {

@@ -4,7 +4,7 @@
 
 import { batch, computed, type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
 import type { Host, PaneName, PublicTraits, Status, Traits } from "./host.js";
-import { type Camera, WHOLE } from "./layout.js";
+import type { CameraTrait } from "./layout.js";
 import { type Lit, litBy, maskOf } from "./lit.js";
 import type { Neuron } from "./picking.js";
 import { entered, type Law, type Method, type Mode, readScene, type Scene } from "./scene.js";
@@ -44,6 +44,7 @@ export function createState(host: Host, abort: AbortSignal) {
     selected: trait("selected"),
     selected_link: trait("selected_link"),
     panes: trait("panes"),
+    camera: trait("camera"),
     theme: trait("theme"),
     height: trait("height"),
   };
@@ -52,7 +53,6 @@ export function createState(host: Host, abort: AbortSignal) {
   const bytes = trait("_scene");
   const fault = signal<Error | null>(null);
   const hover = signal<Hover | null>(null);
-  const camera = signal<Camera>(WHOLE);
 
   const scene = computed<Scene | null>(() => {
     try {
@@ -146,7 +146,6 @@ export function createState(host: Host, abort: AbortSignal) {
     notice,
     fault,
     hover,
-    camera,
     scene,
     law,
     cut,
@@ -170,8 +169,9 @@ export function createState(host: Host, abort: AbortSignal) {
     },
     setMethod: (method: Method) => change({ method }),
     resetCamera: () => {
-      camera.value = WHOLE;
+      if (traits.camera.peek() !== null) change({ camera: null });
     },
+    moveCamera: (camera: CameraTrait) => change({ camera }),
     setYScale: (scale: PublicTraits["y_scale"]) => change({ y_scale: scale }),
     togglePane(pane: PaneName) {
       const open = traits.panes.value;

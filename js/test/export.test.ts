@@ -21,6 +21,7 @@ describe("viewAsPython", () => {
         'widget.selected = [("conv\\"1\'\\n", 3)]',
         'widget.selected_link = ["a", "b"]',
         "widget.panes = []",
+        "widget.camera = None",
         "",
       ].join("\n"),
     );

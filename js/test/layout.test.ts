@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { mlp, residual, vgg } from "../dev/networks.js";
+import { deep, mlp, residual, vgg } from "../dev/networks.js";
 import { shorten, thinLabels } from "../src/labels.js";
-import { columnPositions, layOut, WHOLE } from "../src/layout.js";
+import { cameraOf, columnPositions, layOut, traitOf, WHOLE } from "../src/layout.js";
 import { createPath, tracePath } from "../src/paths.js";
 import { placeTip } from "../src/placement.js";
 import { readScene, type Scene, Y_SCALES } from "../src/scene.js";
@@ -159,4 +159,42 @@ describe("tooltips", () => {
     );
     expect(tip.x + 150 <= 300 || tip.y >= 150).toBe(true);
   });
+});
+
+describe("deep networks", () => {
+  const many = readScene(deep(60)) as Scene;
+
+  it("keep their columns apart, and wider than the plot", () => {
+    const layout = layOut(many, "linear", SIZE, MARGINS);
+    const x = [...layout.x].sort((a, b) => a - b);
+    const gaps = x.slice(1).map((at, index) => at - x[index]);
+    expect(Math.min(...gaps)).toBeGreaterThanOrEqual(16 - 1e-9);
+    expect(layout.plotWidth).toBeGreaterThan(SIZE.width);
+    expect(x[0]).toBe(MARGINS.left);
+    expect(x.at(-1)).toBeCloseTo(MARGINS.left + layout.plotWidth);
+  });
+
+  it("fit into a small picture that need not keep them apart", () => {
+    const { x } = layOut(many, "linear", { width: 300, height: 44 }, MARGINS, WHOLE, 0);
+    expect(Math.max(...x)).toBeCloseTo(300 - MARGINS.right);
+  });
+});
+
+describe("the camera as a trait", () => {
+  it("says which shares of the picture lie in the middle", () => {
+    const layout = layOut(chain, "linear", SIZE, MARGINS);
+    expect(traitOf(layout)).toEqual([1, 0.5, 0.5]);
+    const camera = cameraOf(layout, [4, 1, 0]);
+    const zoomed = layOut(chain, "linear", SIZE, MARGINS, camera);
+    expect(zoomed.x.at(-1)).toBeCloseTo((MARGINS.left + SIZE.width - MARGINS.right) / 2);
+  });
+
+  it.each([[[1, 0.3, 0.5]], [[7.5, 0.01, 0.9]]] as [number, number, number][][])(
+    "comes back from pixels as it was: %s",
+    (trait) => {
+      const layout = layOut(chain, "linear", SIZE, MARGINS);
+      const back = traitOf({ ...layout, camera: cameraOf(layout, trait) });
+      for (const [index, value] of back.entries()) expect(value).toBeCloseTo(trait[index], 12);
+    },
+  );
 });

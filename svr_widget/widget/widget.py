@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError
@@ -72,6 +73,13 @@ class SVRWidget(anywidget.AnyWidget):
     panes = t.List(t.Enum(("adjacency",)), ["adjacency"], help="side panes that are open").tag(
         sync=True
     )
+    camera: t.List[float] = t.List(
+        t.Float(),
+        None,
+        allow_none=True,
+        help="[zoom, x, y]: the zoom, and which shares of the picture lie in the middle, from the "
+        "left and from the top; None is the whole graph, or the first columns of a deep one",
+    ).tag(sync=True)
     theme = t.Enum(("auto", "light", "dark"), "auto").tag(sync=True)
     height = t.Int(620, min=280, max=4000, help="pixels").tag(sync=True)
     max_edges = t.Int(100_000, min=0, help="most edges that travel to the page").tag(sync=True)
@@ -294,6 +302,18 @@ class SVRWidget(anywidget.AnyWidget):
                 asked = " -> ".join(map(str, wanted))
                 raise SVRError(f"no link {asked!r}{nearest_name(asked, arrows)}")
             return None if wanted is None else list(wanted)
+
+    @t.validate("camera")
+    def _check_camera(self, proposal: dict[str, Any]) -> list[float] | None:
+        camera: list[float] | None = proposal["value"]
+        with self._noticing():
+            if camera is not None and (
+                len(camera) != 3 or not 1 <= camera[0] <= 200 or not all(map(math.isfinite, camera))
+            ):
+                raise SVRError(
+                    f"camera is [zoom, x, y] with 1 <= zoom <= 200, or None, not {camera}"
+                )
+        return camera
 
     @contextmanager
     def _noticing(self) -> Iterator[None]:

@@ -211,3 +211,13 @@ def test_the_budget_bounds_what_travels(svr: SVR) -> None:
     whole = len(widget._scene)
     widget.max_edges = 10
     assert len(widget._scene) < whole
+
+
+@pytest.mark.parametrize("camera", [[0.5, 0, 0], [1, 0.5], [2, float("nan"), 0]])
+def test_a_camera_that_shows_nothing_is_refused(camera: list[float]) -> None:
+    widget = SVRWidget(chain(6, 5, 4))
+    widget.camera = [2, 0.25, 0.5]
+    with pytest.raises(traitlets.TraitError, match="camera is"):
+        widget.camera = camera
+    assert widget.camera == [2, 0.25, 0.5]
+    widget.camera = None

@@ -9,6 +9,7 @@ export const VIEW_TRAITS = [
   "selected",
   "selected_link",
   "panes",
+  "camera",
 ] as const satisfies readonly (keyof PublicTraits)[];
 
 export function viewAsPython(host: Pick<Host, "get">): string {

@@ -1,7 +1,6 @@
 // The picture itself: edges and neurons on one canvas, what is lit on another above it.
 
 import { signal } from "@preact/signals-core";
-import { WHOLE } from "../layout.js";
 import { FAINTEST, paintNeurons } from "../paint.js";
 import { axes } from "./axes.js";
 import { h } from "./dom.js";
@@ -77,8 +76,9 @@ function forgetWithScene(view: View): void {
   view.watch(() => {
     const next = view.state.scene.value;
     if (next === scene) return;
+    // The first scene is shown as Python asked for it.
+    if (scene) view.state.resetCamera();
     scene = next;
     view.state.hover.value = null;
-    view.state.camera.value = WHOLE;
   });
 }

@@ -1,6 +1,6 @@
 // The pointer over the graph: hover, select, choose a link, pan and zoom.
 
-import { type Camera, MAX_ZOOM } from "../layout.js";
+import { type Camera, MAX_ZOOM, traitOf, WHOLE } from "../layout.js";
 import { type Edge, type Neuron, pickEdge, pickLink, pickNeuron } from "../picking.js";
 import type { Scene } from "../scene.js";
 import { joined } from "../selection.js";
@@ -46,7 +46,7 @@ export function followPointer(view: View, stage: Stage, canvas: HTMLCanvasElemen
   });
   view.listen(canvas, "pointerdown", (event) => {
     if (event.button === 0)
-      press = { ...place(event), camera: state.camera.peek(), dragged: false };
+      press = { ...place(event), camera: stage.layout.peek()?.camera ?? WHOLE, dragged: false };
   });
   view.listen(canvas, "pointerup", (event) => {
     const pressed = press;
@@ -77,7 +77,7 @@ export function followPointer(view: View, stage: Stage, canvas: HTMLCanvasElemen
 }
 
 export function zoomBy(view: View, stage: Stage, factor: number, x: number, y: number): void {
-  const { zoom, x: left, y: top } = view.state.camera.peek();
+  const { zoom, x: left, y: top } = stage.layout.peek()?.camera ?? WHOLE;
   const next = Math.min(MAX_ZOOM, Math.max(1, zoom * factor));
   const by = next / zoom;
   moveCamera(view, stage, { zoom: next, x: x - (x - left) * by, y: y - (y - top) * by });
@@ -90,11 +90,12 @@ export function moveCamera(view: View, stage: Stage, { zoom, x, y }: Camera): vo
   const { size, margins, plotWidth } = layout;
   const hold = (offset: number, length: number, content: number) =>
     Math.max(0.4 * length - content * zoom, Math.min(0.6 * length, offset));
-  view.state.camera.value = {
+  const camera = {
     zoom,
     x: hold(x, size.width, margins.left + plotWidth + margins.right),
     y: hold(y, size.height, size.height),
   };
+  view.state.moveCamera(traitOf({ ...layout, camera }));
 }
 
 function pick(view: View, stage: Stage, x: number, y: number): Hover | null {

@@ -1,7 +1,15 @@
 // The plot's size and the layout that follows from it, shared by all that is drawn there.
 
 import { computed, type ReadonlySignal, signal } from "@preact/signals-core";
-import { type Layout, layOut, type Margins } from "../layout.js";
+import {
+  cameraOf,
+  columnPositions,
+  type Layout,
+  layOut,
+  type Margins,
+  plotWidthOf,
+  WHOLE,
+} from "../layout.js";
 import { h } from "./dom.js";
 import type { View } from "./view.js";
 
@@ -49,8 +57,11 @@ export function createStage(view: View): Stage {
     const scene = view.state.scene.value;
     const { width, height } = size.value;
     if (!scene || width < 40 || height < 40) return null;
-    const { y_scale, camera } = view.state;
-    return layOut(scene, y_scale.value, size.value, marginsFor(width), camera.value);
+    const margins = marginsFor(width);
+    const { value: camera } = view.state.camera;
+    const plotWidth = plotWidthOf(columnPositions(scene), size.value, margins);
+    const at = camera ? cameraOf({ size: size.value, margins, plotWidth }, camera) : WHOLE;
+    return layOut(scene, view.state.y_scale.value, size.value, margins, at);
   });
   return { element, layout, ratio, appearances };
 }

@@ -31,8 +31,7 @@ export function toolbar(view: View, ...tools: readonly HTMLElement[]): HTMLEleme
     yScale.value = state.y_scale.value;
   });
   view.watch(() => {
-    const { zoom, x, y } = state.camera.value;
-    reset.hidden = zoom === 1 && x === 0 && y === 0;
+    reset.hidden = state.camera.value === null;
   });
   view.listen(yScale, "change", () => state.setYScale(yScale.value as YScale));
   view.listen(reset, "click", () => state.resetCamera());

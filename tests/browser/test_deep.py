@@ -1,0 +1,94 @@
+"""A deep network: columns that stay apart, an overview to move along, labels that never overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from playwright.sync_api import Browser, Page
+
+from svr_widget import SVRWidget
+
+DRAWN = '[data-svr="graph"][data-painted="true"]'
+DEPTH = 90
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    generator = torch.Generator().manual_seed(3)
+    weights = {f"blocks.{i}.conv": torch.randn(12, 12, generator=generator) for i in range(DEPTH)}
+    path = tmp_path_factory.mktemp("deep") / "page.html"
+    SVRWidget(weights, p=0.01, panes=[]).to_html(path)
+    return path
+
+
+@pytest.fixture
+def page(exported: Path, browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 900, "height": 700})
+    opened = context.new_page()
+    problems: list[str] = []
+    opened.on("pageerror", lambda error: problems.append(str(error)))
+    opened.goto(exported.as_uri())
+    opened.wait_for_selector(DRAWN)
+    yield opened
+    context.close()
+    assert problems == []
+
+
+def labels(page: Page) -> list[tuple[int, float, float]]:
+    """Map, left and right of every column's label, from left to right."""
+    found = page.evaluate(
+        """() => [...document.querySelectorAll(".svr-columns [data-map]")].map((label) => {
+             const box = label.getBoundingClientRect();
+             return [Number(label.dataset.map), box.left, box.right]; })"""
+    )
+    return sorted((tuple(item) for item in found), key=lambda item: item[1])
+
+
+def test_labels_are_the_first_columns_and_apart(page: Page) -> None:
+    shown = labels(page)
+    assert len(shown) >= 5
+    assert shown[0][0] == 0
+    assert shown[-1][0] < DEPTH / 2
+    for (_, _, right), (_, left, _) in pairwise(shown):
+        assert left >= right
+
+
+def test_the_window_moves_by_keyboard_to_the_last_column_and_back(page: Page) -> None:
+    window = page.get_by_role("scrollbar", name="part of the network")
+    assert window.get_attribute("aria-valuenow") == "0"
+    window.focus()
+    page.keyboard.press("End")
+    page.wait_for_selector(DRAWN)
+    assert labels(page)[-1][0] == DEPTH - 1
+    assert window.get_attribute("aria-valuenow") == "100"
+    assert str(window.get_attribute("aria-valuetext")).endswith(f"blocks.{DEPTH - 1}.conv")
+    page.keyboard.press("Home")
+    page.wait_for_selector(DRAWN)
+    assert labels(page)[0][0] == 0
+
+
+def test_the_window_is_dragged_with_the_pointer(page: Page) -> None:
+    box = page.get_by_role("scrollbar", name="part of the network").bounding_box()
+    assert box
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 200, y, steps=4)
+    page.mouse.up()
+    moved = page.get_by_role("scrollbar", name="part of the network").bounding_box()
+    assert moved
+    assert moved["x"] == pytest.approx(box["x"] + 200, abs=3)
+    page.wait_for_selector(DRAWN)
+    assert labels(page)[0][0] > 10
+
+
+def test_a_column_reached_by_keyboard_comes_into_view(page: Page) -> None:
+    page.locator('[data-svr="graph"]').focus()
+    for _ in range(DEPTH):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_selector(DRAWN)
+    assert any(name == DEPTH - 1 for name, _, _ in labels(page))
