@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import operator
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, get_args
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
 from torch.utils.data import Dataset
 
 from svr_widget.engine.decompose import Flattening, check_method
 from svr_widget.engine.errors import SVRError, nearest_name
 from svr_widget.engine.maps import LinearMap
-from svr_widget.engine.parts import Part
-from svr_widget.engine.reading import of_batch, placed_example, read_along
+from svr_widget.engine.part_reading import Read, UnreadableError, reading_of
+from svr_widget.engine.reading import Receive, of_batch, placed_example, read_along
 from svr_widget.engine.spectral_filter import SpectralFilter, position_dims
 from svr_widget.engine.spectral_graph import SpectralGraph
 from svr_widget.engine.trace.example import Example
@@ -26,12 +25,6 @@ Chosen = int | slice | Iterable[int]
 Neurons = Chosen | Mapping[str, Chosen]
 Maps = str | Iterable[str]
 Activations = dict[str, Tensor]
-
-UNREACHED = (
-    "not called as a module by this input (unused, one "
-    "of several maps of a module, a quantised or wrapped layer, or its weight is used by "
-    "another module), so what it reads is not known"
-)
 
 
 def spectral_activations(
@@ -43,6 +36,7 @@ def spectral_activations(
 ) -> Activations | Iterator[Activations]:
     """``SVR.spectral_activations``."""
     filters = Filters(graph, maps, neurons, method)
+    filters.refuse(filters.unreadable)
     if is_one_batch(inputs):
         return _activations(filters, placed_example(filters.model, inputs))
     return (_activations(filters, example) for example in examples_of(filters.model, inputs))
@@ -54,10 +48,16 @@ def _activations(filters: Filters, example: Example) -> Activations:
     def receive(name: str, call: int, arguments: tuple[Any, ...]) -> None:
         found[called(name, call)] = filters[name](*arguments)
 
-    read_along(filters.model, filters.modules, example, receive)
-    if missing := filters.check_reached(found):
-        warnings.warn(f"{', '.join(map(repr, missing))}: {UNREACHED}", stacklevel=3)
+    missing = filters.run(example, receive)
+    filters.refuse(missing)
+    if missing:
+        warnings.warn(f"left out: {listed(missing)}", stacklevel=3)
     return found
+
+
+def listed(reasons: Mapping[str, str]) -> str:
+    """Maps with what is said of them, in one line."""
+    return "; ".join(f"{name!r}: {reason}" for name, reason in reasons.items())
 
 
 def called(name: str, call: int) -> str:
@@ -94,8 +94,9 @@ class Filters:
 
     Attributes:
         model: what data is run through.
-        modules: the modules that apply the chosen maps, by map.
-        named: the caller asked for these maps by name, so that none is left out in silence.
+        names: the chosen maps.
+        named: the caller asked for these maps by name.
+        unreadable: those whose input nothing tells, with the reason.
     """
 
     def __init__(
@@ -121,7 +122,7 @@ class Filters:
         check_method(self.method, get_args(Flattening))
         self._graph = graph
         self.named = maps is not None or isinstance(neurons, Mapping)
-        names = _names(graph, maps, neurons)
+        self.names = names = _names(graph, maps, neurons)
         folded = [repr(name) for name in names if graph.maps[name].folded]
         if folded:
             raise SVRError(
@@ -132,8 +133,14 @@ class Filters:
             name: _neurons(graph.maps[name], _of_map(neurons, name), self.method, graph.rank)
             for name in names
         }
-        parts = {name: graph.parts[graph.maps[name].reader] for name in names}
-        self.modules = {name: part.module for name, part in parts.items() if _is_called(part)}
+        self._parts = {name: graph.parts[graph.maps[name].reader] for name in names}
+        self._readings: dict[str, tuple[nn.Module, Read]] = {}
+        self.unreadable: dict[str, str] = {}
+        for name, part in self._parts.items():
+            try:
+                self._readings[name] = reading_of(part, graph.model)
+            except UnreadableError as error:
+                self.unreadable[name] = str(error)
         self._made: dict[str, SpectralFilter] = {}
 
     def __getitem__(self, name: str) -> SpectralFilter:
@@ -141,7 +148,7 @@ class Filters:
         if name not in self._made:
             self._made[name] = SpectralFilter(
                 self._graph.maps[name],
-                self.modules[name],
+                self._parts[name],
                 self._graph.decomposition(name, self.method),
                 self._chosen[name],
             )
@@ -153,27 +160,20 @@ class Filters:
 
     def position_dims(self, name: str, read: Tensor) -> int:
         """How many dimensions a map's activations have besides batch and neurons."""
-        linear, module = self._graph.maps[name], self.modules[name]
-        return position_dims(linear, module, read.dim(), self.method)
+        return position_dims(self._graph.maps[name], self._parts[name], read.dim(), self.method)
 
-    def unreached(self, reached: Collection[str]) -> list[str]:
-        """The chosen maps that a forward pass did not call."""
-        return [name for name in self._chosen if name not in reached]
+    def run(self, example: Example, receive: Receive) -> dict[str, str]:
+        """One forward pass; what the chosen maps read goes to ``receive``.
 
-    def check_reached(self, reached: Collection[str]) -> list[str]:
-        """``unreached``, refused where these maps were asked for by name."""
-        missing = self.unreached(reached)
+        Returns:
+            The maps of which nothing could be read, with the reason.
+        """
+        return self.unreadable | read_along(self.model, self._readings, example, receive)
+
+    def refuse(self, missing: Mapping[str, str]) -> None:
+        """Raise ``SVRError`` where maps are missing that were asked for by name."""
         if missing and self.named:
-            raise SVRError(f"{', '.join(map(repr, missing))}: {UNREACHED}")
-        return missing
-
-
-def _is_called(part: Part) -> bool:
-    """Whether the map reads what its module is called with, in a way that the module tells."""
-    application = part.kind.application
-    geometry = nn.Module if application == "matrix" else _ConvNd
-    geometry = nn.Embedding if application == "lookup" else geometry
-    return not part.suffix and bool(part.tensors) and isinstance(part.module, geometry)
+            raise SVRError(f"what these maps read is not known: {listed(missing)}")
 
 
 def _names(graph: SpectralGraph, maps: Maps | None, neurons: Neurons | None) -> list[str]:

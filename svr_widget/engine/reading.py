@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,52 +12,76 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
+from svr_widget.engine.part_reading import ModuleCall, Read, UnreadableError
 from svr_widget.engine.trace.example import Example, given_example
 from svr_widget.engine.untouched import untouched
 
 Receive = Callable[[str, int, tuple[Any, ...]], None]
-"""Called as ``receive(map, call, arguments)``; ``call`` counts a module's calls from 0."""
+"""Called as ``receive(map, call, what it reads)``; ``call`` counts a map's calls from 0."""
+
+UNREACHED = "its module is not called (this input does not reach it, or other code uses its weight)"
 
 
 def read_along(
-    model: nn.Module, modules: Mapping[str, nn.Module], example: Example, receive: Receive
-) -> None:
-    """One forward pass that hands over what each module is called with, as it is called.
+    model: nn.Module,
+    readings: Mapping[str, tuple[nn.Module, Read]],
+    example: Example,
+    receive: Receive,
+) -> dict[str, str]:
+    """One forward pass that hands over what each map reads, as it reads it.
 
     The model is in evaluation mode and comes back untouched. What is handed over may change in
     place afterwards: use it at once.
+
+    Args:
+        model: the model.
+        readings: for each map the module to watch and what the map reads of its calls.
+        example: what the model is called with.
+        receive: takes what is read.
+
+    Returns:
+        The maps of which nothing could be read, with the reason.
     """
-    with untouched(model), _hooked(modules, receive):
+    watch = _Watch(readings, receive)
+    with untouched(model), watch.hooked():
         model(*example.args, **example.kwargs)
+    unreached = {name: UNREACHED for name in readings if not watch.calls[name]}
+    return unreached | watch.unreadable
 
 
-@contextmanager
-def _hooked(modules: Mapping[str, nn.Module], receive: Receive) -> Iterator[None]:
-    calls = dict.fromkeys(modules, 0)
+class _Watch:
+    """Hooks on the modules that are watched, one for all maps of a module."""
 
-    def hook_of(name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            call, calls[name] = calls[name], calls[name] + 1
-            receive(name, call, bound(module, args, kwargs))
+    def __init__(self, readings: Mapping[str, tuple[nn.Module, Read]], receive: Receive) -> None:
+        self.calls = dict.fromkeys(readings, 0)
+        self.unreadable: dict[str, str] = {}
+        self._receive = receive
+        self._maps: dict[nn.Module, dict[str, Read]] = {}
+        for name, (module, read) in readings.items():
+            self._maps.setdefault(module, {})[name] = read
 
-        return hook
+    @contextmanager
+    def hooked(self) -> Iterator[None]:
+        handles = [
+            module.register_forward_pre_hook(self._hook, with_kwargs=True) for module in self._maps
+        ]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
 
-    handles = [
-        module.register_forward_pre_hook(hook_of(name), with_kwargs=True)
-        for name, module in modules.items()
-    ]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def bound(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What a module is called with, keywords brought to their places; defaults are left out."""
-    if not kwargs:
-        return tuple(args)
-    return inspect.signature(module.forward).bind(*args, **kwargs).args
+    def _hook(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        call = ModuleCall(module, args, kwargs)
+        for name, read in self._maps[module].items():
+            number = self.calls[name]
+            self.calls[name] += 1
+            try:
+                what = read(call)
+            except UnreadableError as error:
+                self.unreadable[name] = str(error)
+            else:
+                self._receive(name, number, what)
 
 
 def placed_example(model: nn.Module, given: Any) -> Example:

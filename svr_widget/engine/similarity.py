@@ -12,17 +12,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from svr_widget.engine.activations import (
-    UNREACHED,
     Filters,
     Maps,
     Neurons,
     called,
     examples_of,
     is_one_batch,
+    listed,
 )
 from svr_widget.engine.decompose import Flattening
 from svr_widget.engine.errors import SVRError, nearest_name
-from svr_widget.engine.reading import placed_example, read_along
+from svr_widget.engine.reading import placed_example
 from svr_widget.engine.spectral_graph import SpectralGraph
 from svr_widget.engine.trace.example import Example
 
@@ -47,8 +47,9 @@ def similarity(
             'reference must be "sobel" or a function of (inputs, size), not '
             f"{reference!r}{nearest_name(str(reference), ['sobel'])}"
         )
-    comparison = _Comparison(Filters(graph, maps, neurons, method), reference)
-    model = comparison.filters.model
+    filters = Filters(graph, maps, neurons, method)
+    filters.refuse(filters.unreadable)
+    comparison, model = _Comparison(filters, reference), filters.model
     one = is_one_batch(inputs)
     for example in [placed_example(model, inputs)] if one else examples_of(model, inputs):
         comparison.add(example)
@@ -145,10 +146,8 @@ class _Comparison:
     def add(self, example: Example) -> None:
         """Run one batch."""
         references: dict[tuple[int, int], Tensor] = {}
-        reached: set[str] = set()
 
         def receive(name: str, call: int, arguments: tuple[Any, ...]) -> None:
-            reached.add(name)
             if self.filters.position_dims(name, arguments[0]) != 2:
                 self._leave_out(name, "its activations are no two-dimensional images")
                 return
@@ -165,9 +164,9 @@ class _Comparison:
                 return
             self._moments.setdefault((name, call), Moments()).add(cosines(images, references[size]))
 
-        read_along(self.filters.model, self.filters.modules, example, receive)
-        for name in self.filters.check_reached(reached):
-            self._left_out[name] = UNREACHED
+        missing = self.filters.run(example, receive)
+        self.filters.refuse(missing)
+        self._left_out |= missing
 
     def _leave_out(self, name: str, reason: str) -> None:
         if self.filters.named:
@@ -187,9 +186,9 @@ class _Comparison:
     def table(self) -> pd.DataFrame:
         """A row a neuron; ``attrs["left_out"]`` says what was left out and why."""
         if not self._moments:
-            reasons = "; ".join(f"{name!r}: {why}" for name, why in self._left_out.items())
-            raise SVRError(f"no map has spectral images to compare ({reasons or 'no batch'})")
-        order = list(self.filters.modules)
+            reasons = listed(self._left_out) or "no batch"
+            raise SVRError(f"no map has spectral images to compare ({reasons})")
+        order = self.filters.names
         frames = [
             pd.DataFrame(
                 {

@@ -12,10 +12,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from svr_widget.engine.decompose import Decomposition
 from svr_widget.engine.maps import LinearMap
+from svr_widget.engine.parts import Part
 
 CONVOLVE: tuple[Callable[..., Tensor], ...] = (
     functional.conv1d,
@@ -43,23 +43,26 @@ class SpectralFilter:
     """
 
     def __init__(
-        self, linear: LinearMap, module: nn.Module, neurons: Decomposition, chosen: Tensor
+        self, linear: LinearMap, part: Part, neurons: Decomposition, chosen: Tensor
     ) -> None:
         """Prepare the filters.
 
         Args:
             linear: the map.
-            module: the module that applies it, for its geometry.
+            part: where the model keeps it, or the map that reads what it reads.
             neurons: the map's neurons, by either method.
             chosen: int64 ``[M]``, which of them.
         """
-        if isinstance(module, _ConvNd):
-            self._filters, self._apply = _convolution(module, neurons, chosen)
-        elif isinstance(module, nn.Embedding):
-            table = neurons.V[..., chosen].reshape(linear.in_channels, -1)
-            self._filters, self._apply = table, _look_up
-        else:
+        module = part.module
+        if part.kind.application == "matrix":
             self._filters, self._apply = _matrix(linear, neurons, chosen)
+        elif part.kind.application == "lookup":
+            table = neurons.V[..., chosen].reshape(linear.in_channels, -1)
+            bag = isinstance(module, nn.EmbeddingBag)
+            self._filters, self._apply = table, _bag(module) if bag else _look_up
+        else:
+            transposed = part.kind.application == "transposed convolution"
+            self._filters, self._apply = _convolution(module, transposed, neurons, chosen)
         self._placed = self._filters
 
     def __call__(self, x: Tensor, *rest: Any) -> Tensor:
@@ -73,6 +76,7 @@ class SpectralFilter:
         Returns:
             On the device of ``x``; float64 where ``x`` is, else float32.
         """
+        x = x.dequantize() if x.is_quantized else x
         dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
         if self._placed.device != x.device or self._placed.dtype != dtype:
             self._placed = self._filters.to(x.device, dtype)
@@ -82,12 +86,15 @@ class SpectralFilter:
             return self._apply(x, self._placed, *rest)
 
 
-def position_dims(linear: LinearMap, module: nn.Module, read_dims: int, method: str) -> int:
+def position_dims(linear: LinearMap, part: Part, read_dims: int, method: str) -> int:
     """How many dimensions the positions of ``Y`` have, given those of what the module reads."""
-    if isinstance(module, _ConvNd):
-        return len(linear.kernel)
-    if isinstance(module, nn.Embedding):
+    if isinstance(part.module, nn.EmbeddingBag):
+        return 0
+    if part.kind.application == "lookup":
         return read_dims - 1
+    if part.kind.application != "matrix":
+        module: Any = part.module
+        return len(module.kernel_size)
     kept = linear.input_layout if method == "cosvr" else linear.output_layout
     return max(read_dims - 2, 0) + (len(kept.kernel) if kept else 0)
 
@@ -95,6 +102,23 @@ def position_dims(linear: LinearMap, module: nn.Module, read_dims: int, method: 
 def _look_up(x: Tensor, filters: Tensor, *_: Any) -> Tensor:
     """Tokens stand for one-hot vectors, so that ``V^T x`` is a row of ``V``."""
     return functional.embedding(x, filters).movedim(-1, 1)
+
+
+def _bag(module: Any) -> _Apply:
+    """Sums or means of such rows, as the module takes them."""
+
+    def apply(x: Tensor, filters: Tensor, offsets: Any = None, weights: Any = None) -> Tensor:
+        return functional.embedding_bag(
+            x,
+            filters,
+            offsets,
+            mode=module.mode,
+            per_sample_weights=None if weights is None else weights.to(filters),
+            include_last_offset=module.include_last_offset,
+            padding_idx=module.padding_idx,
+        )
+
+    return apply
 
 
 def _matrix(linear: LinearMap, neurons: Decomposition, chosen: Tensor) -> tuple[Tensor, _Apply]:
@@ -120,7 +144,9 @@ def _matrix(linear: LinearMap, neurons: Decomposition, chosen: Tensor) -> tuple[
     return filters, apply
 
 
-def _convolution(module: _ConvNd, neurons: Decomposition, chosen: Tensor) -> tuple[Tensor, _Apply]:
+def _convolution(
+    module: Any, transposed: bool, neurons: Decomposition, chosen: Tensor
+) -> tuple[Tensor, _Apply]:
     """The module's own convolution with ``V`` for a weight, over the groups that are chosen."""
     V, groups = neurons.V[..., chosen], neurons.groups[chosen]
     dims = len(module.kernel_size)
@@ -134,46 +160,55 @@ def _convolution(module: _ConvNd, neurons: Decomposition, chosen: Tensor) -> tup
     most = int(count.max())
     filters = V.new_zeros(len(present), most, *V.shape[:-1])
     filters[member, place] = V.movedim(-1, 0)
-    transposed = isinstance(module, _ConvTransposeNd) and neurons.method == "svr"
-    if transposed:
+    if transposed and neurons.method == "svr":
         filters = filters.transpose(1, 2)
     slots = member * most + place
     in_order = torch.equal(slots, torch.arange(len(present) * most))
-    convolve = _geometry(module, neurons.method, dims)
+    convolve: Callable[..., Tensor] = _convolve_transposed if transposed else _convolve
+    if neurons.method == "cosvr":
+        convolve = _each_position
 
     def apply(x: Tensor, filters: Tensor, *rest: Any) -> Tensor:
         x = x if x.dim() > 1 + dims else x.unsqueeze(0)
         if len(present) < neurons.group_count:
             x = x.reshape(len(x), neurons.group_count, -1, *x.shape[2:])
             x = x[:, present.to(x.device)].flatten(1, 2)
-        y = convolve(x, filters, len(present), *rest)
+        y = convolve(module, x, filters, len(present), *rest)
         return y if in_order else y[:, slots.to(y.device)]
 
     return filters.flatten(0, 1), apply
 
 
-def _geometry(module: Any, method: str, dims: int) -> Callable[..., Tensor]:
-    """``(x, filters, groups)`` to the convolution with the module's stride, padding, dilation."""
+def _each_position(module: Any, x: Tensor, filters: Tensor, groups: int, *_: Any) -> Tensor:
+    return CONVOLVE[len(module.kernel_size) - 1](x, filters, groups=groups)
 
-    def each_position(x: Tensor, filters: Tensor, groups: int, *_: Any) -> Tensor:
-        return CONVOLVE[dims - 1](x, filters, groups=groups)
 
-    def convolved(x: Tensor, filters: Tensor, groups: int, *_: Any) -> Tensor:
-        padding: Any = module.padding
-        if module.padding_mode != "zeros":
-            margins = module._reversed_padding_repeated_twice
-            x, padding = functional.pad(x, margins, mode=module.padding_mode), 0
-        return CONVOLVE[dims - 1](x, filters, None, module.stride, padding, module.dilation, groups)
+def _convolve(module: Any, x: Tensor, filters: Tensor, groups: int, *_: Any) -> Tensor:
+    padding: Any = module.padding
+    if module.padding_mode != "zeros":
+        # Modules of torch.ao have no such attribute, and no padding="same" either.
+        margins = getattr(module, "_reversed_padding_repeated_twice", None)
+        margins = margins or [n for n in reversed(padding) for _ in range(2)]
+        x, padding = functional.pad(x, margins, mode=module.padding_mode), 0
+    convolve = CONVOLVE[len(module.kernel_size) - 1]
+    return convolve(x, filters, None, module.stride, padding, module.dilation, groups)
 
-    def transposed(x: Tensor, filters: Tensor, groups: int, size: Any = None) -> Tensor:
-        wanted = None if size is None else list(size)[-dims:]
+
+def _convolve_transposed(
+    module: Any, x: Tensor, filters: Tensor, groups: int, size: Any = None
+) -> Tensor:
+    dims, margins = len(module.kernel_size), module.output_padding
+    if size is not None:
         margins = module._output_padding(
-            x, wanted, module.stride, module.padding, module.kernel_size, dims, module.dilation
+            x,
+            list(size)[-dims:],
+            module.stride,
+            module.padding,
+            module.kernel_size,
+            dims,
+            module.dilation,
         )
-        return CONVOLVE_TRANSPOSED[dims - 1](
-            x, filters, None, module.stride, module.padding, margins, groups, module.dilation
-        )
-
-    if method == "cosvr":
-        return each_position
-    return transposed if isinstance(module, _ConvTransposeNd) else convolved
+    convolve = CONVOLVE_TRANSPOSED[dims - 1]
+    return convolve(
+        x, filters, None, module.stride, module.padding, margins, groups, module.dilation
+    )

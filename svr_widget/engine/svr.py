@@ -309,12 +309,16 @@ class SVR(SpectralGraph):
             The second call of a map in one forward pass is named ``"name (call 2)"``, and so on.
             For an iterable of batches an iterator of such dictionaries, which holds one at a time.
 
-            A map that the input does not reach, or whose module is not called as such, is left
-            out with a warning.
+            Sequences of attention and recurrent layers count with their batch first. A gate reads
+            at each step the input or the state that the step starts from.
+
+            Maps of which what they read is not known are left out with a warning that says why:
+            the input does not reach them, other code uses their weight, a recurrent layer reads a
+            ``PackedSequence``, or it is the projection inside an LSTM.
 
         Raises:
-            SVRError: the SVR is of bare weights; there is no such map or neuron; or a map asked
-                for by name is not called.
+            SVRError: the SVR is of bare weights; there is no such map or neuron; or what a map that
+                was asked for by name reads is not known.
             TypeError: the inputs are of another kind.
         """
         return activations.spectral_activations(self, inputs, maps, neurons, method)

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from svr_widget.engine import SVR
-from svr_widget.engine.activations import UNREACHED, Filters, called
+from svr_widget.engine.activations import Filters, called
 from svr_widget.engine.errors import SVRError
-from svr_widget.engine.reading import placed_example, read_along
+from svr_widget.engine.reading import placed_example
 from svr_widget.engine.similarity import cosines, sobel
 from svr_widget.engine.trace.example import Example
 from svr_widget.widget.inputs import ShownInputs, pooled
@@ -85,10 +85,8 @@ def spectral_images(
     edges = _Edges(example) if cosine else None
     maps: dict[str, MapImages] = {}
     left_out: dict[str, str] = {}
-    reached: set[str] = set()
 
     def receive(name: str, call: int, arguments: tuple[Any, ...]) -> None:
-        reached.add(name)
         if filters.position_dims(name, arguments[0]) > 2:
             left_out[name] = "its activations have more than two dimensions of positions"
             return
@@ -98,8 +96,7 @@ def spectral_images(
             return
         maps[called(name, call)] = _shown(y, filters.neurons(name), most, edges)
 
-    read_along(filters.model, filters.modules, example, receive)
-    left_out |= dict.fromkeys(filters.unreached(reached), UNREACHED)
+    left_out |= filters.run(example, receive)
     return SpectralImages(maps, left_out)
 
 

@@ -18,7 +18,7 @@ from torch.ao.quantization import (
 from torch.nn import functional
 
 from svr_widget.engine import SVR
-from svr_widget.engine.errors import SVRError, UnsupportedLayerError
+from svr_widget.engine.errors import UnsupportedLayerError
 from svr_widget.engine.finding import find_parts
 from svr_widget.engine.maps import linear_map
 from svr_widget.engine.parts import parts_of
@@ -100,8 +100,9 @@ def test_a_network_quantised_dynamically_has_the_links_of_the_plain_one():
     assert svr.links["0", "2"].through == ("relu",)
     assert traced_pairs(trace(model, maps_of(model))) == traced_pairs(trace(plain, maps_of(plain)))
     torch.testing.assert_close(svr.maps["2"].weight, plain[2].weight.detach(), rtol=0, atol=0.01)
-    with pytest.raises(SVRError, match=r"'0': not called as a module.*quantised"):
-        svr.spectral_activations(torch.randn(2, 4), "0")
+    inputs = torch.randn(2, 4)
+    y = svr.spectral_activations(inputs)["0"]
+    torch.testing.assert_close(y, inputs @ svr["0"].V)
 
 
 def passed(found):
@@ -141,7 +142,31 @@ def test_a_network_quantised_statically_has_the_links_of_the_plain_one():
     assert traced_pairs(found) == traced_pairs(wanted)
     assert passed(found) == passed(wanted)
     assert found.input_layouts["head"].kernel == (2, 2)
-    assert SVR(model, inputs).maps["grouped"].groups == 2
+    svr = SVR(model, inputs)
+    assert svr.maps["grouped"].groups == 2
+    assert_what_is_read_is_filtered(svr, inputs)
+
+
+def assert_what_is_read_is_filtered(svr, inputs):
+    """``U diag(S) Y`` is the layer in floating point on what its codes stand for."""
+    read = {}
+    for name in ("stem", "one", "head"):
+        module = svr.model.get_submodule(name)
+        module.register_forward_pre_hook(
+            lambda _, args, name=name: read.update({name: numbers(args[0]).float()})
+        )
+    found = svr.spectral_activations(inputs)
+    for name, x in read.items():
+        module, neurons, linear = svr.model.get_submodule(name), svr[name], svr.maps[name]
+        if name == "head":
+            weight = torch.empty(3, 32).scatter_(
+                1, linear.input_layout.index.flatten().expand(3, -1), linear.weight.flatten(1)
+            )
+            wanted = functional.linear(x, weight)
+        else:
+            wanted = functional.conv2d(x, linear.weight, None, module.stride, module.padding)
+        y = torch.einsum("om,m,bm...->bo...", neurons.U.double(), neurons.S, found[name].double())
+        torch.testing.assert_close(y.float(), wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_a_packed_layer_left_out_is_named():
