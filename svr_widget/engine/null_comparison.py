@@ -96,7 +96,8 @@ def _changed(graph: SpectralGraph, key: LinkKey, change: Callable[[Tensor], Tens
     Of a product both matrices are changed, so that it keeps its rank.
     """
     maps = dict(graph.maps)
-    for name in dict.fromkeys(maps[end].tied_to or end for end in key[:2]):
+    link = graph.links[key]
+    for name in dict.fromkeys(maps[end].tied_to or end for end in (link.producer, link.consumer)):
         first = maps[name]
         maps[name] = replace(first, factors=tuple(change(factor) for factor in first.factors))
         for other in graph.maps.values():
@@ -117,7 +118,7 @@ def _untrained(graph: SpectralGraph, initial: object, key: LinkKey) -> SpectralG
         before = type(graph)(initial, **graph.settings)
     if key not in before.links:
         raise SVRError(f"initial: {before.title} has no link {key!r}")
-    for name in key[:2]:
+    for name in (graph.links[key].producer, graph.links[key].consumer):
         mine, theirs = (of.maps[name].shape for of in (graph, before))
         if mine != theirs:
             raise SVRError(f"initial: map {name!r} is {theirs}, here {mine}")

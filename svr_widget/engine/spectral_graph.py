@@ -94,6 +94,7 @@ class SpectralGraph:
         self.method: Method = method
         self.norm: Normalisation = norm
         self.null: Kind = null
+        self.attention: AttentionView = attention
         self.rank, self.seed = rank, seed
         self._maps = MappingProxyType(dict(network.maps))
         self._links = MappingProxyType(keyed(network.links))
@@ -115,6 +116,7 @@ class SpectralGraph:
             "method": self.method,
             "norm": self.norm,
             "null": self.null,
+            "attention": self.attention,
             "rank": self.rank,
             "seed": self.seed,
         }

@@ -62,7 +62,7 @@ class SVR(SpectralGraph):
     Attributes:
         title: what the network is called.
         notes: what tracing found worth saying, such as the example input that it tried.
-        method, norm, null, rank, seed: as given.
+        method, norm, null, attention, rank, seed: as given.
         model: the model inside its wrappers, to run data through; None for bare weights.
 
     Raises:

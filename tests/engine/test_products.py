@@ -459,3 +459,29 @@ class TestDecomposingAProduct:
 def test_attention_is_one_of_two_views():
     with pytest.raises(SVRError, match=r"attention must be one of .*; did you mean 'plain'"):
         SVR([torch.eye(2)], attention="plane")
+
+
+def test_a_link_into_the_queries_is_compared_with_shuffled_weights():
+    model, image = TestAHeadsBasis.build()
+    for view, consumer in (("products", "[QK.0].q"), ("plain", ".qkv")):
+        svr = SVR(model, image, exclude="positions", attention=view)
+        key = ("patches", f"blocks.0.attention{consumer}")
+        table = svr.null_comparison(key, draws=1, initial=svr)
+        rows = table.set_index("weights")[["m", "n", "weight"]]
+        assert rows.loc["initial"].equals(rows.loc["trained"])
+        assert not rows.loc["shuffled"].equals(rows.loc["trained"])
+        assert rows.loc["trained", "weight"] == svr.adjacency(key).dense().max()
+
+
+def test_a_saved_graph_keeps_its_products(tmp_path):
+    model, image = TestAHeadsBasis.build()
+    svr = SVR(model, image, exclude="positions")
+    svr.save(tmp_path / "heads.safetensors", weights=True)
+    loaded = SVR.load(tmp_path / "heads.safetensors")
+    assert (list(loaded.links), loaded.attention) == (list(svr.links), "products")
+    for name, linear in attention_maps(svr).items():
+        again = loaded.maps[name]
+        assert (again.product_of, again.kind) == (linear.product_of, "attention")
+        assert torch.equal(again.weight, linear.weight)
+    for key in svr.links:
+        assert torch.equal(loaded.adjacency(key).dense(), svr.adjacency(key).dense())
