@@ -113,6 +113,8 @@ def _named(call: Call, part: Flow, other: Flow, contracted: int) -> Flow:
         if call.attentions is not None and other.scores is not None and part.carriers:
             attended = call.attentions.attend(call, part.carriers, other.scores, contracted, entry)
             part = replace(part, carriers=tuple(attended))
+            # Heads that share their values were positions until now.
+            part = replace(part, place=mint(call.shape, part.channel_dims()))
         held = tuple(c.passing(entry, steps=CHANNELWISE) for c in part.carriers)
         return replace(part, carriers=held)
     if not other.weights:

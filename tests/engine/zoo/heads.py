@@ -275,6 +275,7 @@ ATTENTIONS = {
     "one key head": lambda: Separate(HEADS),
     "explicit": Explicit,
     "explicit, grouped": lambda: Explicit(2),
+    "explicit, one key head": lambda: Explicit(HEADS),
     "interleaved groups": lambda: Interleaved(2),
     "merged batch": MergedBatch,
     "einsum": Einsum,
