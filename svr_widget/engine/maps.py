@@ -130,6 +130,7 @@ def linear_map(
     input_layout: Layout | None = None,
     output_layout: Layout | None = None,
     depth: int = 0,
+    computed: Tensor | None = None,
 ) -> LinearMap:
     """A part's effective weight in canonical form; its module is not modified.
 
@@ -140,13 +141,14 @@ def linear_map(
         output_layout: for one whose output is unflattened: it becomes a transposed convolution
             ``[channels, in, *kernel]``.
         depth: column of the map in the link graph.
+        computed: what the model was seen to compute with instead of the whole parameter.
 
     Raises:
         UnsupportedLayerError: no weight that could be read (meta device, lazy, not floating
             point), or both layouts at once.
         NonFiniteWeightsError: NaN or infinite entries.
     """
-    weight, noun = part.weight(), part.kind.noun
+    weight, noun = part.weight(computed), part.kind.noun
     return map_of(part.name, noun, weight, part.groups, input_layout, output_layout, depth)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
+from svr_widget.engine import adapters
 from svr_widget.engine.errors import UnsupportedLayerError
 from svr_widget.engine.weights import (
     WeightReader,
@@ -73,6 +74,7 @@ class Part:
         suffix: what the map's name adds to the module's: ``"in_proj[q]"``; empty for an only map.
         reader: from the map's name, the module and the parameter's name to the effective weight.
         absorbed: names of the module's further tensors that the effective weight accounts for.
+        refusal: why the effective weight is not known, where it is not.
     """
 
     module: nn.Module
@@ -86,6 +88,7 @@ class Part:
     suffix: str = ""
     reader: WeightReader = field(default=effective_weight, repr=False)
     absorbed: frozenset[str] = frozenset()
+    refusal: str = ""
 
     @property
     def name(self) -> str:
@@ -109,19 +112,29 @@ class Part:
 
     def check(self) -> None:
         """Raise ``UnsupportedLayerError`` where the weight cannot be read, before any work."""
+        if self.refusal:
+            raise UnsupportedLayerError(
+                f"{self.name!r} ({type(self.module).__name__}) {self.refusal}, or leave the layer "
+                f"out with exclude={self.name!r}"
+            )
         for name, tensor in self.module.named_parameters(remove_duplicate=False):
             if name in self.tensors:
                 check_readable(self.name, tensor)
 
-    def weight(self) -> Tensor:
+    def weight(self, computed: Tensor | None = None) -> Tensor:
         """The effective weight ``[out, in/groups, *kernel]``, float64 where it is, else float32.
+
+        Args:
+            computed: what the model was seen to compute with instead of the whole parameter.
 
         Raises:
             UnsupportedLayerError: there is no weight that could be read.
             NonFiniteWeightsError: NaN or infinite entries.
         """
         with torch.no_grad():
-            weight = self.reader(self.name, self.module, self.parameter)
+            weight = computed
+            if weight is None:
+                weight = self.reader(self.name, self.module, self.parameter)
             if self.outputs < self.total:
                 weight = weight.narrow(int(self.kind.transposed), self.rows.start, self.outputs)
             weight = self.kind.canonical(floating(self.name, weight), self.groups)
@@ -274,7 +287,25 @@ def _is_transformers_conv1d(module: nn.Module) -> bool:
     )
 
 
+def _adapted(module: nn.Module, path: str) -> Iterator[Part]:
+    """A layer and the low-rank matrices that an adapter adds to its weight, as one map."""
+    base = module.get_submodule("base_layer")
+    found = parts_of(base)
+    part = found[0] if len(found) == 1 else Part(base, "", "weight", LINEAR, 0, range(0), 0)
+    yield replace(
+        part,
+        module=module,
+        path=path,
+        parameter=f"base_layer.{part.parameter}",
+        suffix="",
+        reader=adapters.adapted_weight,
+        absorbed=adapters.low_rank_matrices(module),
+        refusal=adapters.refusal(module, len(found) == 1 and part.groups == 1),
+    )
+
+
 LAYERS = (
+    Layer(adapters.is_adapted, _adapted),
     Layer(_is(nn.Linear), _linear),
     Layer(_is(nn.Conv1d, nn.Conv2d, nn.Conv3d, _ConvTransposeNd), _convolution),
     Layer(_is(nn.Embedding, nn.EmbeddingBag), _embedding),

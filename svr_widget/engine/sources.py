@@ -112,18 +112,24 @@ def _of_model(
     order = tuple(parts)
     attentions: Sequence[Attention] = ()
     rank: Mapping[str, int] = {}
+    computed: Mapping[str, Tensor] = {}
     if links is None:
         traced = trace(model, parts, example_inputs, heads=attention == "products")
         found, notes = traced.links, traced.notes
         inputs, outputs, ends = traced.input_layouts, traced.output_layouts, traced.ends
         order = tuple(dict.fromkeys((*traced.order, *order)))
-        attentions, rank = traced.attentions, traced.rank
+        attentions, rank, computed = traced.attentions, traced.rank, traced.computed
     else:
         pairs = [link for link in links if not isinstance(link, Link)]
         made, inputs = links_from_pairs(pairs, parts)
         found = (*made, *(link for link in links if isinstance(link, Link)))
     _check_names(found, order)
-    whole = {name: linear_map(parts[name], inputs.get(name), outputs.get(name)) for name in order}
+    whole = {
+        name: linear_map(
+            parts[name], inputs.get(name), outputs.get(name), computed=computed.get(name)
+        )
+        for name in order
+    }
     if norm == "fold":
         whole, found = fold(whole, found, ends)
     found = tuple(replace(link, steps=()) for link in found)  # of no more use, and large

@@ -47,12 +47,14 @@ def packed_weight(_: str, module: nn.Module, parameter: str) -> Tensor:
 
 def tensors_behind(module: nn.Module, parameter: str) -> frozenset[str]:
     """The names in a module of the tensors that a parameter is, or is computed from."""
+    path, _, name = parameter.rpartition(".")
+    inside = f"{path}." if path else ""
     own = {parameter, *(f"{parameter}_{part}" for part in ("orig", "mask", "g", "v", "u"))}
+    computed = f"{inside}parametrizations.{name}."
     named = itertools.chain(
         module.named_parameters(remove_duplicate=False),
         module.named_buffers(remove_duplicate=False),
     )
-    computed = f"parametrizations.{parameter}."
     return frozenset(name for name, _ in named if name in own or name.startswith(computed))
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from svr_widget.engine.errors import NoMapsError, SVRError, TraceError
 from svr_widget.engine.links import Layout, Link
@@ -35,6 +36,8 @@ class Trace:
             those from values to the maps that read them head by head.
         ends: the ways between a map and the network's input or output; the other end of each is
             called ``OUTSIDE``.
+        computed: weights that modules compute as they run, as their parameters are kept, where
+            that is not what the parameters tell.
         notes: which example input was used, which maps were not reached, and every dependency
             that is no link because it keeps no channel identity.
     """
@@ -48,6 +51,7 @@ class Trace:
     rank: Mapping[str, int]
     attentions: tuple[Attention, ...] = ()
     ends: tuple[Link, ...] = ()
+    computed: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def trace(
@@ -133,6 +137,7 @@ def _result(interpreter: Interpreter, example: Example, method: str, notes: Sequ
     for name in interpreter.parts:
         if name not in interpreter.order:
             interpreter.notes.add(f"map {name!r} is not used by this input")
+    computed = _computed_weights(interpreter)
     return Trace(
         tuple(graph.links),
         interpreter.order,
@@ -143,7 +148,21 @@ def _result(interpreter: Interpreter, example: Example, method: str, notes: Sequ
         interpreter.rank,
         attentions,
         interpreter.ends(),
+        computed,
     )
+
+
+def _computed_weights(interpreter: Interpreter) -> dict[str, Tensor]:
+    """The weights that the model computes as it runs, where its parameters do not tell them."""
+    found: dict[str, Tensor] = {}
+    for name, value in interpreter.computed.items():
+        part = interpreter.parts[name]
+        if not torch.allclose(part.weight(value), part.weight(), rtol=1e-5):
+            found[name] = value.clone()
+            interpreter.notes.add(
+                f"map {name!r} is what {part.path!r} computes from its {part.parameter} as it runs"
+            )
+    return found
 
 
 def _failure(model: nn.Module, failures: Mapping[Example, Exception]) -> str:

@@ -138,8 +138,7 @@ def _from_first_map(
     elif first.kind.application == "lookup":
         yield (torch.arange(8) % first.inputs).unsqueeze(0).to(device)
     else:
-        assert isinstance(first.module, nn.modules.conv._ConvNd)
-        dims = len(first.module.kernel_size)
+        dims = first.weight().ndim - 2
         fitting = fitting_size(model, lambda size: floats(1, first.inputs, *[size] * dims), extra)
         for size in [fitting] if fitting else SIZES:
             yield floats(1, first.inputs, *[size] * dims)

@@ -154,6 +154,7 @@ class Flow:
             whose source is ``(parameter, dimension)``.
         scores: the queries and keys that it is a product of, while attention is followed.
         inlet: the channels of the model's input right behind a norm, from no map's source.
+        computed: of a weight, more than views and casts stand between it and its parameters.
     """
 
     shape: tuple[int, ...]
@@ -166,6 +167,7 @@ class Flow:
     index: tuple[Carrier, ...] = ()
     scores: Scores | None = None
     inlet: Carrier | None = None
+    computed: bool = False
 
     @property
     def traced(self) -> bool:

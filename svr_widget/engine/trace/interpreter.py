@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.links import OUTSIDE, Link
@@ -45,6 +45,7 @@ class Interpreter:
         self.inlets: list[tuple[str, Carrier]] = []
         self._uses: dict[str, int] = {}
         self.rank: dict[str, int] = {}
+        self.computed: dict[str, Tensor] = {}
         self._scopes: dict[tuple[tuple[str, str], ...], Scope] = {}
 
     @property
@@ -124,6 +125,8 @@ class Interpreter:
                 lies = labels.varying_dims(inlet.label)
                 if lies == {use.read_dim % len(use.read.shape)}:
                     self.inlets.append((name, inlet))
+            if use.computed is not None and not use.computed.is_meta:
+                self.computed.setdefault(name, use.computed)
             if use.read_dim is not None:
                 matrix = self.parts[name].kind.application == "matrix"
                 self.arrivals.append(Arrival(source, use.read, use.read_dim, matrix))
@@ -140,7 +143,8 @@ class Interpreter:
             names = ", ".join(sorted(use.weights))
             reason = call.reason(f"{call.name} with a part of {names} (no map)", weighs=False)
             mixed = use.read.mixed | {(source, reason) for source in use.read.sources}
-        made = Flow(call.shape, tuple(carriers), mixed, place=mint(call.shape, [dim]))
+        place = mint(call.shape, [dim]) if carriers else None
+        made = Flow(call.shape, tuple(carriers), mixed, place, data=not carriers)
         return [made, *(Flow(shape) for shape in call.shapes[1:])]
 
     def scope(self, stack: Sequence[tuple[str, str]]) -> Scope:

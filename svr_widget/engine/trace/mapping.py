@@ -28,9 +28,11 @@ class Use(NamedTuple):
         read_dim: the dimension of its channels, counted from the end; ``None`` for tokens.
         write_dim: the dimension of the output channels, counted from the end.
         written: for each map, int64 ``[outputs]``: which of its output channels each feature of
-            the result is, or ``labels.NONE``.
+            the result is, or ``labels.NONE``. Empty for a matrix that is a part of some map's
+            effective weight: its result is in that map's already.
         weights: the parameters and buffers that their weight comes from.
         through: what the operator does to the result.
+        computed: the weight as the parameter is kept, where the model computes it from that.
     """
 
     read: Flow
@@ -39,10 +41,13 @@ class Use(NamedTuple):
     written: Mapping[str, Tensor]
     weights: frozenset[str] = frozenset()
     through: tuple[str, ...] = ()
+    computed: Tensor | None = None
 
     @property
     def complete(self) -> bool:
-        """Whether every feature of the result is some map's."""
+        """Whether every feature of the result is some map's, or accounted for by one."""
+        if not self.written:
+            return True
         table = torch.stack(list(self.written.values()))
         return bool((table != labels.NONE).any(dim=0).all())
 
@@ -147,11 +152,16 @@ def recognise(call: Call, owners: Owners) -> Use | None:
     weight = _weight(call)
     if weight is None:
         return None
+    if weight.flow.weights <= owners.absorbed:
+        return Use(Flow(()), None, -1, {})
     homes = _homes(call, weight.flow, owners)
     if homes and _application(call) == "matrix" and len(weight.flow.shape) != 2:
         shape = "x".join(map(str, weight.flow.shape))
         words = ", ".join(home.words for home in homes)
         raise call.refusal(f"it uses the weight of {words} in the shape {shape}")
+    if weight.flow.computed and len(homes) > 1:
+        words = ", ".join(home.words for home in homes)
+        raise call.refusal(f"its weight is computed from several: {words}")
     written: dict[str, Tensor] = {}
     for home, trusted in homes.items():
         rows = _rows(call, weight, home, owners, trusted)
@@ -163,17 +173,26 @@ def recognise(call: Call, owners: Owners) -> Use | None:
                 written[part.name] = torch.where(mine, rows - part.rows.start, labels.NONE)
     if not written:
         return None
-    names = weight.flow.weights
+    names, value = weight.flow.weights, _computed(weight, next(iter(homes)).like)
     if call.name in LOOKUPS:
-        return Use(call.flow("indices"), None, -1, written, names)
+        return Use(call.flow("indices"), None, -1, written, names, computed=value)
     if call.name in CONVOLUTIONS:
         dim = 1 - len(weight.flow.shape)
-        return Use(call.flow("input"), dim, dim, written, names)
+        return Use(call.flow("input"), dim, dim, written, names, computed=value)
     left, right = factors(call)
     if weight.flow is right:
-        return Use(left, -1, -1, written, names)
+        return Use(left, -1, -1, written, names, computed=value)
     dim = -2 if len(right.shape) > 1 else -1
-    return Use(right, dim, dim, written, names)
+    return Use(right, dim, dim, written, names, computed=value)
+
+
+def _computed(weight: _Weight, part: Part) -> Tensor | None:
+    """The value of a weight that the model computes, as the part's parameter is kept."""
+    if not weight.flow.computed or weight.flow.value is None:
+        return None
+    value = weight.flow.value()
+    swapped = (weight.outputs % value.ndim > weight.inputs % value.ndim) != part.kind.transposed
+    return value.transpose(0, 1) if swapped else value
 
 
 def _weight(call: Call) -> _Weight | None:

@@ -13,7 +13,7 @@ from svr_widget.engine.trace import labels
 from svr_widget.engine.trace.call import Call
 from svr_widget.engine.trace.factors import normalised_input
 from svr_widget.engine.trace.flow import Carrier, Flow, Source
-from svr_widget.engine.trace.rules import keeps_elements, rule_for
+from svr_widget.engine.trace.rules import keeps_elements, keeps_values, rule_for
 
 
 def parameter(name: str, shape: tuple[int, ...], value: Callable[[], Tensor]) -> Flow:
@@ -31,8 +31,9 @@ def prepared(call: Call) -> list[Flow]:
         return [Flow(shape, data=True, inlet=inlet) for shape in call.shapes]
     weights = frozenset[str]().union(*(flow.weights for flow in flows))
     indices = _indices(call) if any(flow.index for flow in flows) else [()] * len(call.shapes)
+    computed = not keeps_values(call) or any(flow.computed for flow in flows)
     return [
-        Flow(shape, weights=weights, index=index)
+        Flow(shape, weights=weights, index=index, computed=computed)
         for shape, index in zip(call.shapes, indices, strict=True)
     ]
 

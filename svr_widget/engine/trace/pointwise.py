@@ -22,6 +22,13 @@ from svr_widget.engine.trace.steps import NONLINEAR, Steps, steps_of
 
 PRODUCTS = frozenset({"mul", "div", "true_divide", "addcmul", "addcdiv", "multiply", "divide"})
 
+COPIES = frozenset(
+    {
+        *("clone", "copy", "_to_copy", "to", "contiguous", "detach", "alias", "lift_fresh"),
+        *("lift_fresh_copy", "detach_copy", "dropout", "native_dropout"),
+    }
+)
+
 # Steps without a name of their own in ``Link.through``: affine arithmetic, copies and casts.
 SILENT = PRODUCTS | {
     *("add", "sub", "rsub", "neg", "subtract", "clone", "copy", "_to_copy", "to", "contiguous"),

@@ -36,5 +36,10 @@ def rule_for(call: Call) -> Rule | None:
 
 def keeps_elements(call: Call) -> bool:
     """Whether the operator only moves, copies, scales or joins elements: it sums over none."""
-    kept = (pointwise.pointwise, movement.movement, movement.reshape, movement.concatenation)
-    return rule_for(call) in (*kept, movement.same_as, movement.padding, selection.selection)
+    return keeps_values(call) or rule_for(call) is pointwise.pointwise
+
+
+def keeps_values(call: Call) -> bool:
+    """Whether the operator only moves, copies or joins elements."""
+    kept = (movement.movement, movement.reshape, movement.concatenation, movement.same_as)
+    return call.name in pointwise.COPIES or rule_for(call) in (*kept, selection.selection)
