@@ -66,7 +66,7 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
     def flow_of(self, tensor: Tensor) -> Flow:
         """What ``tensor`` holds; a constant where nothing was said."""
         known: Flow | None = self._flows.get(tensor)
-        return known or Flow(tuple(tensor.shape), value=tensor.detach)
+        return known or Flow(tuple(tensor.shape), value=None if tensor.is_meta else tensor.detach)
 
     def __torch_dispatch__(
         self,
@@ -124,7 +124,7 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
         if flow.traced:
             return flow
         value = tensor.detach()
-        return replace(flow, value=lambda: value)
+        return replace(flow, value=None if tensor.is_meta else lambda: value)
 
     def _check_origin(self, call: Call, arguments: Any) -> None:
         for tensor in tree_leaves(arguments):

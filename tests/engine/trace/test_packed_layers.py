@@ -206,7 +206,7 @@ def test_what_stands_on_the_links_of_a_gate() -> None:
     found = trace(model := MODELS["LSTM"](), maps_of(model), torch.zeros(3, 1, 3))
     links = {(link.producer, link.consumer): link for link in found.links}
     assert links["layer.ih[o]", "b"].through == ("sigmoid", "mul")
-    assert links["layer.ih[g]", "b"].through == ("tanh", "mul")
+    assert links["layer.ih[g]", "b"].through == ("tanh", "mul", "tanh", "mul")
     assert not links["layer.ih[g]", "b"].backward
     assert links["a", "layer.ih[f]"].through == ()
     assert not links["layer.ih[f]", "layer.hh[i]"].backward
