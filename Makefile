@@ -43,6 +43,7 @@ package-tests: $(READY) frontend
 
 bench: $(READY) frontend chromium
 	$(BIN)/python -m tests.benchmarks.engine
+	$(BIN)/python -m tests.benchmarks.similarity
 	$(BIN)/python -m tests.benchmarks.browser
 
 format: $(READY)
