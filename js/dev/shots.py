@@ -6,6 +6,7 @@ Run `npm run dev` first, then `python dev/shots.py FOLDER [NAME...]`.
 from __future__ import annotations
 
 import http.server
+import math
 import sys
 import threading
 from functools import partial
@@ -43,6 +44,15 @@ SHOTS = {
     "deep-60": ("scene=deep60", 1100, 1, ""),
     "deep-300-dark": ("scene=deep300&theme=dark&panes=none", 1100, 1, ""),
     "deep-300-600": ("scene=deep300", 600, 1, ""),
+    "box-light-1100": ("scene=vgg&theme=light", 1100, 1, "box"),
+    "lasso-dark-1100": ("scene=vgg&theme=dark", 1100, 1, "lasso"),
+    "drawing-light-600": ("scene=vgg&theme=light", 600, 1, "drawing"),
+    "search-light-1100": ("scene=residual&theme=light", 1100, 1, "search"),
+    "search-dark-600": ("scene=residual&theme=dark", 600, 1, "search"),
+    "filter-light-1600": ("scene=vgg&theme=light", 1600, 1, "filter"),
+    "help-light-1100": ("scene=vgg&theme=light", 1100, 1, "help"),
+    "help-dark-600": ("scene=vgg&theme=dark", 600, 1, "help"),
+    "link-curve-dark": ("scene=residual&theme=dark&mode=p&threshold=0.01", 1100, 1, "link"),
     "nothing": ("scene=nothing", 1100, 1, ""),
     "nothing-600-dark": ("scene=nothing&theme=dark", 600, 1, ""),
     "computing": ("scene=computing", 1100, 1, ""),
@@ -87,6 +97,35 @@ def act(page: Page, action: str) -> None:
         matrix = page.locator(".svr-matrix").bounding_box()
         if matrix:
             page.mouse.move(matrix["x"] + 40, matrix["y"] + 30)
+    elif action in ("box", "drawing") and box:
+        page.keyboard.down("Shift")
+        page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.3)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + box["height"] * 0.6, steps=5)
+        if action == "box":
+            page.mouse.up()
+            page.keyboard.up("Shift")
+            page.mouse.move(0, 0)
+    elif action == "lasso" and box:
+        page.get_by_role("button", name="lasso").click()
+        for step in range(24):
+            turn = 2 * math.pi * step / 24
+            x = box["x"] + box["width"] * (0.6 + 0.2 * math.cos(turn))
+            page.mouse.move(x, box["y"] + box["height"] * (0.3 + 0.2 * math.sin(turn)))
+            if step == 0:
+                page.mouse.down()
+        page.mouse.up()
+    elif action in ("search", "filter"):
+        graph.press("/")
+        page.keyboard.type("conv1 3" if action == "search" else "features.2")
+        if action == "filter":
+            page.keyboard.press("ArrowUp")
+            page.keyboard.press("Enter")
+    elif action == "help":
+        graph.press("?")
+    elif action == "link" and box:
+        page.mouse.click(box["x"] + box["width"] * 0.33, box["y"] + box["height"] * 0.99)
+        page.get_by_role("button", name="next link").click()
     elif action == "typed":
         page.get_by_label("significance level").fill("7")
         page.keyboard.press("Enter")

@@ -8,6 +8,7 @@ import type { CameraTrait } from "./layout.js";
 import { type Lit, litBy, maskOf } from "./lit.js";
 import type { Neuron } from "./picking.js";
 import { entered, type Law, type Method, type Mode, readScene, type Scene } from "./scene.js";
+import { search } from "./search.js";
 import { type Cut, convert, cutAtLevel } from "./threshold.js";
 
 export type Hover =
@@ -22,6 +23,14 @@ export type Hover =
       readonly edge: number | null;
       readonly from: Pane;
     };
+
+/** Columns are to stand out by their names: those that match the words, or the one of that name. */
+export interface Filter {
+  readonly words: string;
+  readonly exactly: boolean;
+  /** False while it is still being typed. */
+  readonly kept: boolean;
+}
 
 export type Pane = "graph" | "adjacency" | "keyboard";
 
@@ -47,12 +56,15 @@ export function createState(host: Host, abort: AbortSignal) {
     camera: trait("camera"),
     theme: trait("theme"),
     height: trait("height"),
+    max_edges: trait("max_edges"),
   };
   const status: ReadonlySignal<Status> = trait("_status");
   const notice = trait("_notice");
   const bytes = trait("_scene");
   const fault = signal<Error | null>(null);
   const hover = signal<Hover | null>(null);
+  const filter = signal<Filter | null>(null);
+  const lasso = signal(false);
 
   const scene = computed<Scene | null>(() => {
     try {
@@ -90,6 +102,15 @@ export function createState(host: Host, abort: AbortSignal) {
       }
     }
     return neurons;
+  });
+
+  /** The maps that stay bright; null where none is to stand out. */
+  const bright = computed<ReadonlySet<number> | null>(() => {
+    const { value } = scene;
+    if (!value || !filter.value) return null;
+    const { words, exactly } = filter.value;
+    if (!exactly) return new Set(search(value, words).maps);
+    return new Set(mapByName.value.has(words) ? [mapByName.value.get(words) as number] : []);
   });
 
   /** 1 at each selected neuron, and what lights up for them; null where nothing is selected. */
@@ -146,6 +167,9 @@ export function createState(host: Host, abort: AbortSignal) {
     notice,
     fault,
     hover,
+    filter,
+    bright,
+    lasso,
     scene,
     law,
     cut,
@@ -167,6 +191,8 @@ export function createState(host: Host, abort: AbortSignal) {
       origin = { from: now, mode, level };
       change({ threshold_mode: mode, threshold: level });
     },
+    apply: change,
+    setBudget: (edges: number) => change({ max_edges: edges }),
     setMethod: (method: Method) => change({ method }),
     resetCamera: () => {
       if (traits.camera.peek() !== null) change({ camera: null });

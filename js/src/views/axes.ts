@@ -43,6 +43,7 @@ export function axes(view: View, stage: Stage): Axes {
     const layout = stage.layout.value;
     const scene = view.state.scene.value;
     if (!layout || !scene) return;
+    const bright = view.state.bright.value;
     const names = scene.maps.map(({ name }) => name);
     const frame = [AXIS_WIDTH - 4, layout.size.width - 2] as const;
     const shown = thinLabels(names, layout.x, frame, measure);
@@ -53,7 +54,12 @@ export function axes(view: View, stage: Stage): Axes {
         const map = scene.maps[index];
         return h(
           "div",
-          { style: `left:${center}px`, title: describe(map), "data-map": index },
+          {
+            class: bright && !bright.has(index) && "svr-dim",
+            style: `left:${center}px`,
+            title: describe(map),
+            "data-map": index,
+          },
           nameOf(text),
           h("small", {}, neuronsOf(map, shown.length === names.length)),
         );

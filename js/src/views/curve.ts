@@ -18,6 +18,7 @@ const MARGINS = { top: 4, right: 8, bottom: 16, left: 32 };
 /** Fewer entries than this are none. */
 const LEAST = 0.5;
 const TICKS = 3;
+const APART = 40;
 
 interface Frame {
   readonly curve: Survival;
@@ -183,13 +184,13 @@ function axisTicks(curve: Survival, x: Frame["x"]): SVGElement[] {
   const end = SIZE.width - MARGINS.right;
   const title = ofP ? "p by chance" : "weight";
   const y = SIZE.height - 4;
-  const room = end - 6.5 * title.length - 12;
-  const words = values
-    .map((value) => ({
-      at: x(value),
-      text: ofP ? powerOfTen(-value) : significant(10 ** value, 1),
-    }))
-    .filter(({ at }) => at < room);
+  const room = end - 6.5 * title.length - 24;
+  const words: { at: number; text: string }[] = [];
+  for (const value of values.sort((a, b) => b - a)) {
+    const at = x(value);
+    if (at > room || at - (words.at(-1)?.at ?? Number.NEGATIVE_INFINITY) < APART) continue;
+    words.push({ at, text: ofP ? powerOfTen(-value) : significant(10 ** value, 1) });
+  }
   return [
     ...words.map(({ at, text }) => s("text", { x: at, y, "text-anchor": "middle" }, text)),
     s("text", { x: end, y, "text-anchor": "end" }, title),

@@ -51,6 +51,11 @@ export function dropDown(label: string, options: readonly (readonly [string, str
   );
 }
 
+/** An id that no other view of the widget has. */
+export function uniqueId(prefix: string): string {
+  return `${prefix}-${Math.random().toString(36).slice(2)}`;
+}
+
 function nodes(children: readonly Child[]): (Node | string)[] {
   return children
     .filter((child) => child !== null && child !== undefined && child !== false)

@@ -117,7 +117,7 @@ function counts(view: View): HTMLElement {
   const strongest = h("span", { class: "svr-strongest" });
   const line = h(
     "div",
-    { class: "svr-counts", role: "status" },
+    { class: "svr-counts" },
     h(
       "span",
       {},

@@ -1,14 +1,17 @@
 // The picture itself: edges and neurons on one canvas, what is lit on another above it.
 
-import { signal } from "@preact/signals-core";
+import { type ReadonlySignal, signal } from "@preact/signals-core";
 import { FAINTEST, paintNeurons } from "../paint.js";
+import type { Neuron } from "../picking.js";
 import { axes } from "./axes.js";
+import { keepBright } from "./bright.js";
 import { h } from "./dom.js";
 import type { Drawn } from "./exports.js";
-import { highlights } from "./highlights.js";
-import { followKeyboard } from "./keyboard.js";
+import { type Hovered, highlights } from "./highlights.js";
+import { type Action, followKeys, forgetOnBlur, goTo, graphActions } from "./keyboard.js";
 import { edgeLayer, pixelLayer } from "./layer.js";
 import { legend } from "./legend.js";
+import { outline } from "./outline.js";
 import { overview } from "./overview.js";
 import { followPointer } from "./pointer.js";
 import { progress } from "./progress.js";
@@ -17,8 +20,18 @@ import { AXIS_WIDTH, createStage, type Stage } from "./stage.js";
 import { tooltip } from "./tooltip.js";
 import type { View } from "./view.js";
 
-/** The picture, and what an export needs of it. */
-export function graph(view: View): Drawn & { readonly element: HTMLElement } {
+export interface Graph {
+  readonly element: HTMLElement;
+  /** What the pointer or the keyboard is at, with the edges that light up for it. */
+  readonly hovered: ReadonlySignal<Hovered>;
+  /** What each key does while the graph has the focus. */
+  readonly actions: readonly Action[];
+  /** Gives the graph the focus, with the keyboard at a neuron. */
+  goTo(neuron: Neuron): void;
+}
+
+/** The picture, what the tools need of it, and what an export does. */
+export function graph(view: View): Drawn & Graph {
   const stage = createStage(view);
   const canvas = h("canvas", {
     class: "svr-picture",
@@ -29,24 +42,37 @@ export function graph(view: View): Drawn & { readonly element: HTMLElement } {
   });
   const { grid, frame, measure } = axes(view, stage);
   const lit = highlights(view, stage);
+  const drawn = outline();
+  const chosen = selected(view, stage);
   stage.element.append(
     grid,
     canvas,
-    selected(view, stage),
+    chosen,
     lit.canvas,
     frame,
+    drawn.element,
     tooltip(view, stage, lit),
     progress(view),
   );
   paint(view, stage, canvas);
-  followPointer(view, stage, canvas);
-  followKeyboard(view, stage, canvas);
+  followPointer(view, stage, canvas, drawn);
+  const actions = graphActions(view, stage);
+  followKeys(view, canvas, actions);
+  forgetOnBlur(view, canvas);
+  keepBright(view, stage, canvas, chosen);
   forgetWithScene(view);
   view.watch(() => {
-    canvas.classList.toggle("svr-dimmed", view.state.lit.value !== null);
+    canvas.classList.toggle("svr-dimmed", view.state.selectedMask.value !== null);
+    canvas.classList.toggle("svr-lassoing", view.state.lasso.value);
   });
   return {
     element: h("div", { class: "svr-graph" }, legend(view), stage.element, overview(view, stage)),
+    hovered: lit.hovered,
+    actions,
+    goTo(neuron) {
+      canvas.focus();
+      goTo(view, stage, neuron);
+    },
     picture() {
       const [scene, layout] = [view.state.scene.peek(), stage.layout.peek()];
       const [cut, palette] = [view.state.cut.peek(), view.palette.peek()];

@@ -1,10 +1,12 @@
-// The pointer over the graph: hover, select, choose a link, pan and zoom.
+// The pointer over the graph: hover, select one or many, choose a link, pan and zoom.
 
 import { type Camera, MAX_ZOOM, traitOf, WHOLE } from "../layout.js";
 import { type Edge, type Neuron, pickEdge, pickLink, pickNeuron } from "../picking.js";
+import type { Point } from "../placement.js";
 import type { Scene } from "../scene.js";
-import { joined } from "../selection.js";
+import { joined, neuronsWithin, rectangle } from "../selection.js";
 import type { Hover } from "../state.js";
+import type { Outline } from "./outline.js";
 import type { Stage } from "./stage.js";
 import { oncePerFrame, type View } from "./view.js";
 
@@ -13,10 +15,25 @@ const EDGE_DISTANCE = 4;
 /** A press that moves less than this is a click. */
 const DRAG = 4;
 
-export function followPointer(view: View, stage: Stage, canvas: HTMLCanvasElement): void {
+/** What a press that is dragged does. */
+type Gesture =
+  | { readonly kind: "pan"; readonly camera: Camera }
+  | { readonly kind: "box" | "lasso"; readonly line: Point[] };
+
+interface Press extends Point {
+  readonly gesture: Gesture;
+  dragged: boolean;
+}
+
+export function followPointer(
+  view: View,
+  stage: Stage,
+  canvas: HTMLCanvasElement,
+  { draw }: Outline,
+): void {
   const { state } = view;
   let at = { x: 0, y: 0 };
-  let press: { x: number; y: number; camera: Camera; dragged: boolean } | null = null;
+  let press: Press | null = null;
 
   const place = (event: MouseEvent) => {
     const { left, top } = canvas.getBoundingClientRect();
@@ -25,40 +42,59 @@ export function followPointer(view: View, stage: Stage, canvas: HTMLCanvasElemen
   const look = oncePerFrame(view, () => {
     if (!press?.dragged) state.hover.value = pick(view, stage, at.x, at.y);
   });
+  const release = () => {
+    press = null;
+    draw([]);
+    canvas.classList.remove("svr-dragging");
+  };
+  const drag = ({ x, y, gesture }: Press) => {
+    if (gesture.kind === "pan") {
+      const { camera } = gesture;
+      moveCamera(view, stage, { ...camera, x: camera.x + at.x - x, y: camera.y + at.y - y });
+    } else draw(lineOf(gesture, { x, y }, at));
+  };
 
   view.listen(canvas, "pointermove", (event) => {
     at = place(event);
-    if (press) {
-      const dx = at.x - press.x;
-      const dy = at.y - press.y;
-      if (!press.dragged && Math.hypot(dx, dy) < DRAG) return;
-      if (!press.dragged) canvas.setPointerCapture(event.pointerId);
+    if (!press) return look();
+    if (press.gesture.kind === "lasso") press.gesture.line.push(at);
+    if (!press.dragged) {
+      if (Math.hypot(at.x - press.x, at.y - press.y) < DRAG) return;
+      canvas.setPointerCapture(event.pointerId);
       press.dragged = true;
-      canvas.classList.add("svr-dragging");
+      canvas.classList.toggle("svr-dragging", press.gesture.kind === "pan");
       state.hover.value = null;
-      moveCamera(view, stage, { ...press.camera, x: press.camera.x + dx, y: press.camera.y + dy });
-      return;
     }
-    look();
+    drag(press);
   });
   view.listen(canvas, "pointerleave", () => {
     if (!press) state.hover.value = null;
   });
   view.listen(canvas, "pointerdown", (event) => {
-    if (event.button === 0)
-      press = { ...place(event), camera: stage.layout.peek()?.camera ?? WHOLE, dragged: false };
+    if (event.button !== 0) return;
+    at = place(event);
+    press = { ...at, gesture: gestureOf(view, stage, event, at), dragged: false };
   });
   view.listen(canvas, "pointerup", (event) => {
     const pressed = press;
-    press = null;
-    canvas.classList.remove("svr-dragging");
-    if (!pressed || pressed.dragged) return;
+    release();
+    if (!pressed) return;
     at = place(event);
-    click(view, stage, pick(view, stage, at.x, at.y), at.x, event.shiftKey);
+    const { gesture } = pressed;
+    if (!pressed.dragged) {
+      click(view, stage, pick(view, stage, at.x, at.y), at.x, event.shiftKey);
+    } else if (gesture.kind !== "pan") {
+      // Shift alone begins a box, so it takes another key to add to what is selected.
+      const add = event.ctrlKey || event.metaKey || event.altKey;
+      const line = lineOf(gesture, pressed, at);
+      selectWithin(view, stage, line, add || (event.shiftKey && gesture.kind === "lasso"));
+    }
   });
-  view.listen(canvas, "pointercancel", () => {
-    press = null;
-    canvas.classList.remove("svr-dragging");
+  view.listen(canvas, "pointercancel", release);
+  view.listen(canvas, "keydown", (event) => {
+    if (event.key !== "Escape" || !press?.dragged) return;
+    event.stopImmediatePropagation();
+    release();
   });
   view.listen(canvas, "dblclick", () => state.resetCamera());
   view.listen(
@@ -74,6 +110,24 @@ export function followPointer(view: View, stage: Stage, canvas: HTMLCanvasElemen
     },
     { passive: false },
   );
+}
+
+function gestureOf({ state }: View, stage: Stage, event: PointerEvent, at: Point): Gesture {
+  if (state.lasso.peek()) return { kind: "lasso", line: [at] };
+  if (event.shiftKey) return { kind: "box", line: [] };
+  return { kind: "pan", camera: stage.layout.peek()?.camera ?? WHOLE };
+}
+
+function lineOf(gesture: Exclude<Gesture, { kind: "pan" }>, from: Point, to: Point): Point[] {
+  return gesture.kind === "box" ? rectangle(from, to) : gesture.line;
+}
+
+function selectWithin({ state }: View, stage: Stage, line: readonly Point[], add: boolean): void {
+  const scene = state.scene.peek();
+  const layout = stage.layout.peek();
+  if (!scene || !layout) return;
+  const found = neuronsWithin(scene, layout, line);
+  state.select(joined(state.selectedNeurons.peek(), found, add ? "add" : "replace"));
 }
 
 export function zoomBy(view: View, stage: Stage, factor: number, x: number, y: number): void {

@@ -1,50 +1,146 @@
 // The line of tools above the picture.
 
 import { count } from "../format.js";
-import { Y_SCALES, type YScale } from "../scene.js";
+import { METHODS, type Method, Y_SCALES, type YScale } from "../scene.js";
+import type { Visits } from "../visits.js";
 import { dropDown, fill, h, nameOf } from "./dom.js";
+import { iconButton } from "./icons.js";
+import { filterChip } from "./search.js";
 import type { View } from "./view.js";
 
-export function toolbar(view: View, ...tools: readonly HTMLElement[]): HTMLElement {
-  const { state } = view;
-  const title = h("div", { class: "svr-title" });
-  const yScale = dropDown(
-    "y scale",
-    Y_SCALES.map((scale) => [scale, scale] as const),
-  );
-  const reset = h("button", { type: "button", class: "svr-tool" }, "Whole graph");
+const METHOD_WORDS: Readonly<Record<Method, readonly [string, string]>> = {
+  svr: ["SVR", "kernel positions belong to what a map reads (paper, section 4.2)"],
+  cosvr: ["co-SVR", "kernel positions belong to what a map emits (paper, section 4.4)"],
+  cross: [
+    "cross",
+    "what a map emits by the SVR, joined to what the next reads by the co-SVR (5.2.1)",
+  ],
+};
+const BUDGETS = [1_000, 10_000, 100_000, 1_000_000];
 
-  view.watch(() => {
-    const scene = state.scene.value;
-    if (!scene) return fill(title);
-    const shown = scene.singularValue.length;
-    const all = scene.maps.reduce((total, map) => total + map.rank, 0);
-    const neurons = all > shown ? `${count(shown)} of ${count(all)}` : count(shown);
-    const words = `${plural(scene.maps.length, "map")} · ${neurons} neurons`;
-    fill(
-      title,
-      nameOf(scene.model, { class: "svr-name svr-model", title: scene.model }),
-      h("span", { class: "svr-soft" }, words),
-    );
-  });
-  view.watch(() => {
-    yScale.value = state.y_scale.value;
-  });
-  view.watch(() => {
-    reset.hidden = state.camera.value === null;
-  });
-  view.listen(yScale, "change", () => state.setYScale(yScale.value as YScale));
-  view.listen(reset, "click", () => state.resetCamera());
-
+/** `field` is the search; `tools` are those of others, and stand at the end. */
+export function toolbar(
+  view: View,
+  visits: Visits,
+  field: HTMLElement,
+  ...tools: readonly HTMLElement[]
+): HTMLElement {
   return h(
     "div",
     { class: "svr-bar svr-toolbar" },
-    title,
+    title(view),
     h("span", { class: "svr-grow" }),
-    reset,
-    h("label", { class: "svr-field" }, h("span", { "aria-hidden": true }, "y"), yScale),
+    filterChip(view),
+    field,
+    steps(view, visits),
+    method(view),
+    yScale(view),
+    budget(view),
+    lasso(view),
     ...tools,
   );
+}
+
+function title({ state, watch }: View): HTMLElement {
+  const element = h("div", { class: "svr-title" });
+  watch(() => {
+    const scene = state.scene.value;
+    if (!scene) return fill(element);
+    const shown = scene.singularValue.length;
+    const all = scene.maps.reduce((total, map) => total + map.rank, 0);
+    const neurons = all > shown ? `${count(shown)} of ${count(all)}` : count(shown);
+    const maps = new Set(scene.maps.map(({ map }) => map)).size;
+    fill(
+      element,
+      nameOf(scene.model, { class: "svr-name svr-model", title: scene.model }),
+      h("span", { class: "svr-soft" }, `${plural(maps, "map")} · ${neurons} neurons`),
+    );
+  });
+  return element;
+}
+
+/** Back, forward, and the whole graph where not all of it is seen. */
+function steps(view: View, visits: Visits): HTMLElement {
+  const { state } = view;
+  const back = iconButton(view, "back", "back", "Alt ←", () => visits.go(-1));
+  const forward = iconButton(view, "forward", "forward", "Alt →", () => visits.go(1));
+  const whole = iconButton(view, "whole", "whole graph", "0", () => state.resetCamera());
+  view.watch(() => {
+    back.disabled = !visits.canGoBack.value;
+    forward.disabled = !visits.canGoForward.value;
+  });
+  view.watch(() => {
+    whole.disabled = state.camera.value === null;
+  });
+  return h(
+    "div",
+    { class: "svr-group", role: "group", "aria-label": "views" },
+    back,
+    forward,
+    whole,
+  );
+}
+
+function method(view: View): HTMLElement {
+  const { state } = view;
+  const buttons = METHODS.map((name) => {
+    const [words, tip] = METHOD_WORDS[name];
+    const button = h("button", { type: "button", class: "svr-toggle", title: tip }, words);
+    view.listen(button, "click", () => state.setMethod(name));
+    view.watch(() => {
+      button.setAttribute("aria-pressed", String(state.method.value === name));
+      button.disabled = !state.scene.value;
+    });
+    return button;
+  });
+  return h("div", { class: "svr-group", role: "group", "aria-label": "method" }, ...buttons);
+}
+
+function yScale(view: View): HTMLElement {
+  const { state } = view;
+  const choice = dropDown(
+    "y scale",
+    Y_SCALES.map((scale) => [scale, scale] as const),
+  );
+  view.watch(() => {
+    choice.value = state.y_scale.value;
+  });
+  view.listen(choice, "change", () => state.setYScale(choice.value as YScale));
+  return labelled("y", choice);
+}
+
+/** How many edges may travel: more are drawn, at the cost of a longer way. */
+function budget(view: View): HTMLElement {
+  const { state } = view;
+  const choice = dropDown("edge budget", []);
+  view.watch(() => {
+    const now = state.max_edges.value;
+    const offered = [...new Set([...BUDGETS, now])].sort((a, b) => a - b);
+    fill(choice, ...offered.map((edges) => h("option", { value: edges }, short(edges))));
+    choice.value = String(now);
+    choice.disabled = !state.scene.value;
+    choice.title = `at most ${count(now)} edges travel to the page, those with the smallest p`;
+  });
+  view.listen(choice, "change", () => state.setBudget(Number(choice.value)));
+  return labelled("edges ≤", choice);
+}
+
+function lasso(view: View): HTMLElement {
+  const { state } = view;
+  const button = iconButton(view, "lasso", "lasso", "Esc puts it away", () => {
+    state.lasso.value = !state.lasso.peek();
+  });
+  view.watch(() => button.setAttribute("aria-pressed", String(state.lasso.value)));
+  return button;
+}
+
+const labelled = (words: string, control: HTMLElement) =>
+  h("label", { class: "svr-field" }, h("span", { "aria-hidden": true }, words), control);
+
+/** 100000 -> "100 k". */
+function short(value: number): string {
+  if (value >= 1e6 && value % 1e5 === 0) return `${value / 1e6} M`;
+  return value >= 1e3 && value % 1e2 === 0 ? `${value / 1e3} k` : count(value);
 }
 
 const plural = (number: number, noun: string) =>

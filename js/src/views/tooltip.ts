@@ -16,7 +16,12 @@ const STRONGEST_SHOWN = 4;
 
 export function tooltip(view: View, stage: Stage, { hovered }: Highlights): HTMLElement {
   const { state } = view;
-  const tip = h("div", { class: "svr-tip", "data-svr": "tooltip", role: "status", hidden: true });
+  const tip = h("div", {
+    class: "svr-tip",
+    "data-svr": "tooltip",
+    "aria-hidden": true,
+    hidden: true,
+  });
   view.watch(() => {
     const scene = state.scene.value;
     const cut = state.cut.value;

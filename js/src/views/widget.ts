@@ -6,13 +6,18 @@ import type { Palette } from "../paint.js";
 import { createRequests } from "../requests.js";
 import { createState } from "../state.js";
 import { isDark, onHostTheme, readPalette } from "../theme.js";
+import { createVisits } from "../visits.js";
 import { h } from "./dom.js";
 import { exportMenu } from "./exports.js";
 import { footer } from "./footer.js";
 import { fullScreenButton } from "./fullscreen.js";
 import { graph } from "./graph.js";
+import { help } from "./help.js";
+import { followKeys, widgetActions } from "./keyboard.js";
+import { live } from "./live.js";
 import { notices } from "./notices.js";
 import { panes, paneToggles } from "./panes.js";
+import { searchField } from "./search.js";
 import { toolbar } from "./toolbar.js";
 import { createView, type View } from "./view.js";
 
@@ -45,11 +50,33 @@ function build(root: HTMLElement, host: Host, abort: AbortSignal): void {
   });
   root.setAttribute("role", "group");
   const drawn = graph(view);
+  const visits = createVisits(state, abort);
+  const search = searchField(view, drawn.goTo);
+  const guide = help(view, () => ({
+    "Keys on the graph": drawn.actions,
+    "Keys anywhere": anywhere,
+  }));
+  const anywhere = widgetActions(view, visits, search.focus, guide.open);
+  followKeys(view, root, anywhere);
   root.append(
-    toolbar(view, paneToggles(view), exportMenu(view, drawn), fullScreenButton(view, root)),
+    toolbar(
+      view,
+      visits,
+      search.element,
+      paneToggles(view),
+      h(
+        "div",
+        { class: "svr-group" },
+        exportMenu(view, drawn),
+        fullScreenButton(view, root),
+        guide.button,
+      ),
+    ),
     notices(view),
     h("div", { class: "svr-body" }, drawn.element, panes(view)),
     footer(view),
+    live(view, () => drawn.hovered.value),
+    guide.dialog,
   );
   // Keys that mean something here mean something else to a notebook.
   for (const type of ["keydown", "keyup", "keypress"] as const) {
