@@ -40,7 +40,7 @@ export function searchField(view: View, goTo: (neuron: Neuron) => void): Search 
     "aria-label": "search maps and neurons",
     "aria-autocomplete": "list",
     "aria-controls": listId,
-    "aria-expanded": false,
+    "aria-expanded": "false",
     autocomplete: "off",
     spellcheck: "false",
     title: 'a map or a neuron: "conv1", "conv1 3" (/)',
