@@ -6,6 +6,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 from torch.nn import functional
 
@@ -13,6 +15,7 @@ from svr_widget.engine.adjacency import Adjacency
 from svr_widget.engine.decompose import decompose
 from svr_widget.engine.errors import SVRError, WidthMismatchError
 from svr_widget.engine.links import Link
+from tests.engine.dense import whole
 
 
 def gaussian(*shape, seed=0, dtype=torch.float32):
@@ -37,21 +40,12 @@ def between(first, second, link=None, method="svr", groups=(1, 1), **options):
     return Adjacency(link, producer, consumer, method, **options)
 
 
-def whole(vectors, side):
-    """Representations with their groups' zeros written out: float64 ``[channels, z, M]``."""
-    length, count = vectors.shape[0], vectors.shape[-1]
-    full = np.zeros((length * side.group_count, math.prod(vectors.shape[1:-1]), count))
-    for m in range(count):
-        start = int(side.groups[m]) * length
-        full[start : start + length, :, m] = vectors[..., m].double().reshape(length, -1)
-    return full
-
-
 def filters_by_sums(adjacency):
     """sum_k u[k, y, m] v[k, z, n] entry by entry: ``[n, m, y * z]``."""
-    U = whole(adjacency.producer.U, adjacency.producer)
-    V = whole(adjacency.consumer.V, adjacency.consumer)
-    sent, read = adjacency.link.producer_channels, adjacency.link.consumer_channels
+    U = whole(adjacency.producer.U, adjacency.producer).numpy()
+    V = whole(adjacency.consumer.V, adjacency.consumer).numpy()
+    sent = adjacency.link.producer_channels.numpy()
+    read = adjacency.link.consumer_channels.numpy()
     shared_U = U[sent]
     shared_V = V[read] if read.ndim == 1 else V[read, 0]
     n_count, m_count = adjacency.shape
@@ -155,17 +149,70 @@ class TestEntries:
         assert dense.dtype == torch.float64
         np.testing.assert_allclose(dense, rotation.T**2, rtol=0, atol=1e-12)
 
+    @pytest.mark.parametrize("groups", [(1, 1), (2, 3), (6, 1), (1, 6)])
     @pytest.mark.parametrize("kernel", [(), (3,), (2, 3)])
-    def test_cosvr_is_the_svr_of_the_reversed_network(self, kernel):
-        first, second = gaussian(6, 3, *kernel, seed=9), gaussian(4, 6, *kernel, seed=10)
-        axes = tuple(range(2, 2 + len(kernel)))
-        forward = between(first, second, method="cosvr")
-        backward = between(second.transpose(0, 1).flip(axes), first.transpose(0, 1).flip(axes))
+    def test_cosvr_is_the_svr_of_the_reversed_network(self, kernel, groups):
+        first = gaussian(6, 12 // groups[0], *kernel, seed=9)
+        second = gaussian(12, 6 // groups[1], *kernel, seed=10)
+
+        def turned(weight, count):
+            by_group = weight.unflatten(0, (count, -1)).transpose(1, 2).flatten(0, 1)
+            return by_group.flip(tuple(range(2, weight.ndim)))
+
+        forward = between(first, second, method="cosvr", groups=groups)
+        turned_round = turned(second, groups[1]), turned(first, groups[0])
+        backward = between(*turned_round, groups=groups[::-1])
         torch.testing.assert_close(forward.dense(), backward.dense().T)
 
     def test_half_of_the_kernel_in_float64_makes_all_of_it(self):
         adjacency = between(gaussian(3, 4), gaussian(5, 3, 2, dtype=torch.float64))
         assert adjacency.dense().dtype == torch.float64
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    st.tuples(*[st.integers(1, 5)] * 3),
+    st.tuples(*[st.sampled_from([(), (1,), (3,), (2, 2)])] * 2),
+    st.integers(0, 4),
+    st.tuples(*[st.sampled_from([torch.float32, torch.float64])] * 2),
+    st.sampled_from([None, 1, 3]),
+    st.sampled_from(["svr", "cosvr", "cross"]),
+    st.integers(0, 2**32 - 1),
+)
+def test_any_link(widths, kernels, flaws, dtypes, rank, method, seed):
+    """Shapes, ranks, precisions, zero and duplicate rows, one-neuron maps: sums and tests."""
+    random = np.random.default_rng(seed)
+    inputs, channels, outputs = widths
+    weights = [
+        random.standard_normal((channels, inputs, *kernels[0])),
+        random.standard_normal((outputs, channels, *kernels[1])),
+    ]
+    for _ in range(flaws):
+        weight = weights[random.integers(2)]
+        row = random.integers(len(weight))
+        weight[row] = random.choice([0.0, 1e-13, 1.0]) * weight[random.integers(len(weight))]
+        weight[:, random.integers(weight.shape[1])] *= random.choice([0.0, 1.0])
+    first, second = (torch.from_numpy(w).to(d) for w, d in zip(weights, dtypes, strict=True))
+    sides = {"svr": ("svr", "svr"), "cosvr": ("cosvr", "cosvr"), "cross": ("svr", "cosvr")}[method]
+    producer = decompose(first, method=sides[0], rank=rank)
+    consumer = decompose(second, method=sides[1], rank=rank)
+    adjacency = Adjacency(link_of(every(channels)), producer, consumer, method)
+    dense = adjacency.dense().double().numpy()
+    by_sums = (filters_by_sums(adjacency) ** 2).sum(axis=2)
+    both_double = dtypes[0] == dtypes[1] == torch.float64
+    np.testing.assert_allclose(dense, by_sums, rtol=0, atol=1e-12 if both_double else 2e-6)
+    assert dense.max() <= 1 + 1e-5
+    tested = adjacency.parts() == 0
+    alive = np.outer(~consumer.null.numpy(), ~producer.null.numpy())
+    np.testing.assert_array_equal(tested, alive)
+    (tests,) = adjacency.tests()
+    np.testing.assert_array_equal(tests.weights, np.sort(adjacency.dense().numpy()[alive]))
+    log_p = adjacency.logsf(dense)
+    assert np.isfinite(log_p).all()
+    assert (log_p <= 0).all()
+    edges = adjacency.edges(p=0.3)
+    expected = np.argwhere(alive & (log_p <= math.log(0.3)))
+    assert sorted(zip(edges.n, edges.m, strict=True)) == sorted(map(tuple, expected))
 
 
 def sample(name, method, seed):

@@ -419,6 +419,21 @@ class TestInvariances:
         Q = torch.linalg.qr(gaussian(8, 8, dtype=torch.float64))[0]
         self.assert_same([first, second, third], [first, Q @ second, third @ Q.T])
 
+    @pytest.mark.parametrize("method", ["svr", "cosvr", "cross"])
+    def test_convolutions(self, method):
+        shapes = (6, 3, 3, 3), (5, 6, 3, 2), (4, 5, 2, 2)
+        weights = [gaussian(*shape, seed=n, dtype=torch.float64) for n, shape in enumerate(shapes)]
+        first, second, third = weights
+        order = torch.randperm(6, generator=torch.Generator().manual_seed(1))
+        Q = torch.linalg.qr(gaussian(5, 5, dtype=torch.float64))[0]
+        turned = torch.einsum("ij,jkyx->ikyx", Q, second[:, order])
+        last = 1e-12 * torch.einsum("kiyx,ji->kjyx", third, Q)
+        for one, other in zip(
+            self.dense(weights, method), self.dense([7 * first[order], turned, last], method),
+            strict=True,
+        ):  # fmt: skip
+            torch.testing.assert_close(one, other, rtol=0, atol=1e-9)
+
     def test_truncation_is_a_corner_of_the_whole(self):
         weights = chain(*self.widths)
         cut = SVR(weights, rank=3)
