@@ -7,6 +7,7 @@ some of which read what they compute inside: that is computed again, exactly.
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -119,7 +120,10 @@ class Recurrence:
         kernel: Any = getattr(torch, module.mode.lower())
         start = states if module.mode == "LSTM" else states[0]
         options = (module.bias, 1, 0.0, False, module.bidirectional, True)
-        output: Tensor = kernel(self.read(layer), start, weights, *options)[0]
+        with warnings.catch_warnings():
+            # cuDNN would like the weights of all layers in one piece of memory; so they are there.
+            warnings.filterwarnings("ignore", "RNN module weights are not part of single")
+            output: Tensor = kernel(self.read(layer), start, weights, *options)[0]
         return output
 
 
@@ -141,7 +145,7 @@ def reading_of(part: Part, model: nn.Module) -> tuple[nn.Module, Read]:
         return module, _state if part.parameter == "weight_hh" else lambda call: (call["input"],)
     if part.suffix:
         raise UnreadableError("it is one of several maps of its module")
-    if isinstance(module, nn.EmbeddingBag) and module.mode == "max":
+    if isinstance(part.holder, nn.EmbeddingBag) and part.holder.mode == "max":
         raise UnreadableError("the largest of several rows is no linear map of the tokens")
     return module, lambda call: call.in_place
 

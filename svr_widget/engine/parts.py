@@ -14,6 +14,7 @@ from svr_widget.engine import adapters
 from svr_widget.engine.errors import UnsupportedLayerError
 from svr_widget.engine.weights import (
     WeightReader,
+    bounded_rows,
     check_readable,
     effective_weight,
     floating,
@@ -106,6 +107,11 @@ class Part:
         return tensors_behind(self.module, self.parameter)
 
     @property
+    def holder(self) -> nn.Module:
+        """The module that holds the parameter: the layer inside, where an adapter wraps it."""
+        return self.module.get_submodule(self.parameter.rpartition(".")[0])
+
+    @property
     def held(self) -> Tensor | None:
         """The parameter itself, ``None`` where it is computed or packed."""
         return dict(self.module.named_parameters(remove_duplicate=False)).get(self.parameter)
@@ -188,7 +194,9 @@ def _convolution(module: nn.Module, path: str) -> Iterator[Part]:
 def _embedding(module: nn.Module, path: str) -> Iterator[Part]:
     assert isinstance(module, nn.Embedding | nn.EmbeddingBag)
     rows = range(module.embedding_dim)
-    yield Part(module, path, "weight", EMBEDDING, module.num_embeddings, rows, len(rows))
+    reader: WeightReader = effective_weight if module.max_norm is None else bounded_rows
+    inputs = module.num_embeddings
+    yield Part(module, path, "weight", EMBEDDING, inputs, rows, len(rows), reader=reader)
 
 
 def _attention(module: nn.Module, path: str) -> Iterator[Part]:

@@ -53,7 +53,7 @@ class SpectralFilter:
             neurons: the map's neurons, by either method.
             chosen: int64 ``[M]``, which of them.
         """
-        module = part.module
+        module = part.holder
         if part.kind.application == "matrix":
             self._filters, self._apply = _matrix(linear, neurons, chosen)
         elif part.kind.application == "lookup":
@@ -88,12 +88,12 @@ class SpectralFilter:
 
 def position_dims(linear: LinearMap, part: Part, read_dims: int, method: str) -> int:
     """How many dimensions the positions of ``Y`` have, given those of what the module reads."""
-    if isinstance(part.module, nn.EmbeddingBag):
+    if isinstance(part.holder, nn.EmbeddingBag):
         return 0
     if part.kind.application == "lookup":
         return read_dims - 1
     if part.kind.application != "matrix":
-        module: Any = part.module
+        module: Any = part.holder
         return len(module.kernel_size)
     kept = linear.input_layout if method == "cosvr" else linear.output_layout
     return max(read_dims - 2, 0) + (len(kept.kernel) if kept else 0)

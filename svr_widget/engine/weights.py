@@ -38,6 +38,17 @@ def effective_weight(name: str, module: nn.Module, parameter: str = "weight") ->
     return weight
 
 
+def bounded_rows(name: str, module: nn.Module, parameter: str) -> Tensor:
+    """The rows of an embedding as it rescales each that is longer than its ``max_norm``."""
+    assert isinstance(module, nn.Embedding | nn.EmbeddingBag)
+    assert module.max_norm is not None
+    weight = effective_weight(name, module, parameter)
+    longest, order = module.max_norm, module.norm_type
+    lengths = torch.linalg.vector_norm(weight, order, dim=1, keepdim=True)
+    # The small number is PyTorch's own (embedding_renorm_).
+    return torch.where(lengths > longest, weight * (longest / (lengths + 1e-7)), weight)
+
+
 def packed_weight(_: str, module: nn.Module, parameter: str) -> Tensor:
     """The weight of a quantised layer of ``torch.ao``, which packs it."""
     weight = getattr(module, parameter)()

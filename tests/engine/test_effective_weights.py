@@ -90,6 +90,10 @@ class TestAdapters:
         svr, x = SVR(nn.Sequential(layer)), torch.randn(2, 3, 5, 5)
         y = functional.conv2d(x, svr.maps["0"].weight, layer.base_layer.bias, padding=1)
         torch.testing.assert_close(y, layer.eval()(x), rtol=1e-4, atol=1e-5)
+        read = svr.spectral_activations(x)["0"]
+        found = torch.einsum("om,m,bm...->bo...", svr["0"].U, svr["0"].S.float(), read)
+        found = found + layer.base_layer.bias[:, None, None]
+        torch.testing.assert_close(found, layer(x), rtol=1e-4, atol=1e-5)
         layer = Adapted(Conv1D(4, 4))
         svr = SVR(nn.Sequential(layer))
         torch.testing.assert_close(svr.maps["0"].weight, matrix_of(layer, 4))
@@ -187,6 +191,18 @@ class TestParametrisations:
         assert torch.equal(
             svr.maps["attention.in_proj[k]"].weight, attention.in_proj_weight[4:8].detach()
         )
+
+
+@pytest.mark.parametrize("order", [1.0, 2.0, float("inf")])
+@pytest.mark.parametrize("kind", [nn.Embedding, nn.EmbeddingBag])
+def test_rows_that_an_embedding_bounds(kind, order):
+    torch.manual_seed(0)
+    model = nn.Sequential(kind(9, 4, max_norm=1.5, norm_type=order))
+    weight = SVR(model, torch.arange(9).reshape(-1, 1)).maps["0"].weight
+    assert not torch.equal(weight.T, model[0].weight)
+    with torch.no_grad():
+        wanted = model(torch.arange(9).reshape(-1, 1))  # writes to the model's weight
+    torch.testing.assert_close(weight.T, wanted.reshape(9, 4))
 
 
 class Encoded(nn.Module):
