@@ -12,6 +12,7 @@ from torch import Tensor
 from svr_widget.engine.trace import labels
 from svr_widget.engine.trace.call import Call, Scope
 from svr_widget.engine.trace.flow import Carrier, Flow, Scores, Source
+from svr_widget.engine.trace.steps import Steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,11 +24,13 @@ class Factor:
         channels: int64 ``[heads, d]``, the producer's channel at each place of each head, or
             ``labels.NONE``; None where it depends on the position in the sequence.
         through: what the channels passed before.
+        steps: what that did to each channel.
     """
 
     source: Source
     channels: Tensor | None
     through: tuple[str, ...]
+    steps: Steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +117,7 @@ class Attentions:
         first, head = _distinct(every)
         left, right = (
             tuple(
-                Factor(c.source, None if table is None else table[first], c.through)
+                Factor(c.source, None if table is None else table[first], c.through, c.steps)
                 for c, table in zip(side, group, strict=True)
             )
             for side, group in zip(sides, tables, strict=True)

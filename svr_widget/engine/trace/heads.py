@@ -18,7 +18,7 @@ from svr_widget.engine.trace import labels
 from svr_widget.engine.trace.arrivals import Notes, Reading, Stream
 from svr_widget.engine.trace.attention import Attended, Attentions, Factor
 from svr_widget.engine.trace.call import Scope
-from svr_widget.engine.trace.flow import ATTENTION
+from svr_widget.engine.trace.flow import ATTENTION, Carrier
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +134,7 @@ def _channels(factors: Sequence[Factor], noun: str, scope: Scope) -> tuple[str, 
         names = {factor.source.name for factor in factors}
         raise _refusal(scope, f"its {noun} come from more than one use of a map ({_listed(names)})")
     name = factors[0].source.name
-    steps = dict.fromkeys(step for factor in factors for step in factor.through)
+    steps = _between(factors)
     if steps:
         raise _refusal(
             scope, f"{', '.join(steps)} stands between the map {name!r} and the {noun} it makes"
@@ -174,10 +174,8 @@ def _outputs(reading: Reading, attended: Attended, notes: Notes) -> Iterable[Str
     for stream in reading.streams:
         if stream.attended is not attended:
             continue
-        before = [carrier.through for carrier in attended.values]
-        if len(before) > 1 or before[0] or stream.through != (attended.entry,):
-            steps = dict.fromkeys((*(step for steps in before for step in steps), *stream.through))
-            steps.pop(attended.entry, None)
+        steps = _between((*attended.values, stream), attended.entry)
+        if len(attended.values) > 1 or steps:
             between = ", ".join(steps) or "a sum"
             notes.add(
                 f"no product of {reading.use.name!r} and {stream.source.name!r}, which are shown "
@@ -203,6 +201,22 @@ def _output(attended: Attended, reading: Reading, stream: Stream) -> Pairing:
         features = (stream.heads == head).nonzero().flatten()
         pairs.append((features, stream.label[features]))
     return Pairing(reading.use.name, stream.source.name, tuple(pairs))
+
+
+def _between(carried: Iterable[Carrier | Factor | Stream], but: str = "") -> list[str]:
+    """What channels pass that treats them unlike, or is no linear map; ``but`` does not count."""
+    names: dict[str, None] = {}
+    for each in carried:
+        names |= dict.fromkeys(each.through)
+        names |= {step.name: None for step in each.steps if _differs(step.factors)}
+    names.pop(but, None)
+    return list(names)
+
+
+def _differs(factors: Tensor | None) -> bool:
+    """Whether channels have different factors; NaN is none."""
+    known = torch.empty(0) if factors is None else factors[~factors.isnan()]
+    return bool((known != known[:1]).any())
 
 
 # Words.

@@ -63,6 +63,14 @@ class NormalisedQueries(Varied):
         return F.normalize(self.query(x), dim=-1)
 
 
+class ScaledQueries(Varied):
+    def add(self) -> None:
+        self.scale = nn.Parameter(torch.linspace(1, 2, 8))
+
+    def queries(self, x: Tensor) -> Tensor:
+        return self.query(x) * self.scale
+
+
 class CurvedKeys(Varied):
     def keys(self, x: Tensor) -> Tensor:
         return F.elu(self.key(x))
@@ -165,6 +173,7 @@ class StraightOn(Varied):
 
 REFUSED = [
     (NormalisedQueries, "stands between the map 'query' and the queries it makes"),
+    (ScaledQueries, "product with scale stands between the map 'query' and the queries"),
     (CurvedKeys, "elu stands between the map 'key' and the keys it makes"),
     (TwoQueryMaps, r"its queries come from more than one use of a map \('extra', 'query'\)"),
     (KeysPutTogether, r"its keys come from more than one use of a map \('extra', 'key'\)"),
@@ -216,6 +225,14 @@ class CurvedValues(Varied):
         return torch.relu(self.value(x))
 
 
+class ScaledOutput(Varied):
+    def add(self) -> None:
+        self.scale = nn.Parameter(torch.linspace(1, 2, 8))
+
+    def read(self, y: Tensor, x: Tensor) -> Tensor:
+        return self.out(y * self.scale)
+
+
 class NormalisedOutput(Varied):
     def add(self) -> None:
         self.norm = nn.LayerNorm(8)
@@ -243,6 +260,7 @@ class SummedValues(Varied):
     ("kind", "said"),
     [
         (Gated, "mul stands between them"),
+        (ScaledOutput, "product with scale stands between them"),
         (CurvedValues, "relu stands between them"),
         (NormalisedOutput, r"layer_norm \(norm\) stands between them"),
         (WrittenAsItIs, ""),
