@@ -3,7 +3,7 @@
 import type { Traits } from "../src/host.js";
 import { mount } from "../src/views/widget.js";
 import { devHost } from "./host.js";
-import { deep, mlp, nothing, residual, vgg } from "./networks.js";
+import { deep, mlp, nothing, residual, vgg, wide } from "./networks.js";
 
 const SCENES: Record<string, () => Uint8Array> = {
   trained: () => mlp(true),
@@ -13,6 +13,7 @@ const SCENES: Record<string, () => Uint8Array> = {
   deep60: () => deep(60),
   deep300: () => deep(300),
   nothing,
+  wide,
 };
 
 const query = new URLSearchParams(location.search);
@@ -23,7 +24,7 @@ const initial: Partial<Traits> = {
   y_scale: (query.get("y") ?? "linear") as Traits["y_scale"],
   threshold_mode: (query.get("mode") ?? "fdr") as Traits["threshold_mode"],
   threshold: Number(query.get("threshold") ?? 0.05),
-  panes: query.get("panes") === "none" ? [] : ["adjacency"],
+  panes: (query.get("panes") ?? "adjacency").split(",").filter((pane) => pane !== "none") as never,
   height: Number(query.get("height") ?? 620),
   _notice: query.get("notice") ?? "",
 };

@@ -1,10 +1,8 @@
 // A host without Jupyter: traits in an object, Python's answers made up from the scene.
 
-import { adjacencyOfSentEdges, shapeOf } from "../src/adjacency.js";
-import { type Bytes, encode } from "../src/codec.js";
+import type { Bytes } from "../src/codec.js";
 import type { Host, MessageListener, Traits } from "../src/host.js";
-import { readScene } from "../src/scene.js";
-import { normal, randomFrom } from "./random.js";
+import { answerOf, type Question } from "./answers.js";
 
 export const DEFAULTS: Traits = {
   method: "svr",
@@ -27,6 +25,8 @@ export const DEFAULTS: Traits = {
 export interface DevHost extends Host {
   readonly traits: Traits;
   push<K extends keyof Traits>(name: K, value: Traits[K]): void;
+  /** A message from Python. */
+  receive(message: object, buffers?: Bytes[]): void;
   /** How many listeners are registered. */
   readonly listening: number;
   readonly saves: number;
@@ -52,10 +52,14 @@ export function devHost(initial: Partial<Traits>, answers = true): DevHost {
     traits[name] = value;
     for (const listener of listenersOf(name)) listener();
   };
+  const receive = (message: object, buffers: Bytes[] = []) => {
+    for (const listener of messages) listener(message, buffers);
+  };
   return {
     traits,
     push,
     sent,
+    receive,
     get listening() {
       return [...listeners.values()].reduce((n, set) => n + set.size, messages.size);
     },
@@ -69,37 +73,14 @@ export function devHost(initial: Partial<Traits>, answers = true): DevHost {
     },
     send: (message) => {
       sent.push(message);
-      const question = message as { kind: string; id: number; link: number; max: number[] };
-      if (!answers || question.kind !== "adjacency") return;
+      const question = message as Question;
+      if (!answers) return;
       setTimeout(() => {
-        const reply = { kind: "adjacency", id: question.id };
-        const buffers = [new DataView(adjacencyBytes(traits._scene, question))];
-        for (const listener of messages) listener(reply, buffers);
+        const { reply, buffers } = answerOf(traits._scene, question);
+        receive(reply, buffers);
       }, 20);
     },
     on: (name, listener, signal) => register(listenersOf(name), listener, signal),
     onMessage: (listener, signal) => register(messages, listener, signal),
   };
-}
-
-function adjacencyBytes(bytes: Bytes | null, { link, max }: { link: number; max: number[] }) {
-  const scene = readScene(bytes);
-  if (!scene) throw new Error("there is no scene");
-  const sent = adjacencyOfSentEdges(scene, link, Math.max(...max));
-  const [rows, columns] = sent.cells;
-  const random = randomFrom(link + 77);
-  const { mean } = scene.links[link];
-  const values = sent.values.map((value) => value || Math.min(0.5, mean * normal(random) ** 2));
-  const shape = shapeOf(scene, scene.links[link]);
-  const structured = scene.links[link].strongest?.weight ?? 0;
-  const internal = {
-    d_out: Math.max(1, Math.round(shape[0] * 0.24)),
-    d_in: Math.max(1, Math.round(shape[1] * 0.22)),
-    deviation: 3.2,
-    p_value: structured > 0.4 ? 0.0005 : 0.42,
-  };
-  const meta = { link, rows: [0, shape[0]], cols: [0, shape[1]], shape, internal };
-  const tensor = { shape: [rows, columns], data: values };
-  const largest = values.reduce((most, value) => Math.max(most, value), 0);
-  return encode({ ...meta, max: largest }, new Map([["adjacency", tensor]])).buffer as ArrayBuffer;
 }

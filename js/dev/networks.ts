@@ -207,3 +207,23 @@ export function deep(depths: number): Uint8Array {
   });
   return sceneBytes(`deep, ${depths} layers`, maps, links);
 }
+
+/** Two maps of 4,096 neurons each, whose adjacency has 16.8 million entries. */
+export function wide(): Uint8Array {
+  const random = randomFrom(4);
+  const neurons = 4096;
+  const maps: MapPlan[] = [0, 1].map((depth) => ({
+    name: `classifier.${3 * depth}`,
+    kind: "linear",
+    neurons,
+    depth,
+    value: (k) => 0.01 + 6 * (1 - k / neurons) ** 6,
+    intensity: (k) => Math.exp(-k / 400),
+  }));
+  const edges = Array.from({ length: 30_000 }, () => {
+    const m = Math.floor(Math.abs(normal(random)) * 500) % neurons;
+    const n = Math.max(0, Math.min(neurons - 1, Math.round(m + normal(random) * 60)));
+    return { m, n, weight: Math.min(0.9, 0.01 - 0.02 * Math.log(1 - random())) };
+  });
+  return sceneBytes("wide", maps, [{ producer: 0, consumer: 1, channels: neurons, edges }]);
+}

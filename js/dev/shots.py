@@ -64,6 +64,9 @@ SHOTS = {
         1,
         "typed",
     ),
+    "matrix-wide": ("scene=wide", 1100, 1, "matrix-zoom"),
+    "matrix-mask-dark": ("scene=vgg&theme=dark", 1100, 1, "matrix-mask"),
+    "matrix-output": ("scene=vgg", 700, 1, "matrix-output"),
     "no-kernel": ("scene=trained&kernel=none", 1100, 1, "patience"),
 }
 
@@ -125,7 +128,16 @@ def act(page: Page, action: str) -> None:
         graph.press("?")
     elif action == "link" and box:
         page.mouse.click(box["x"] + box["width"] * 0.33, box["y"] + box["height"] * 0.99)
-        page.get_by_role("button", name="next link").click()
+        page.get_by_label("producer").select_option("1")
+    elif action == "matrix-zoom":
+        page.locator(".svr-matrix").focus()
+        for key in ["ArrowRight"] * 3 + ["ArrowDown"] * 3 + ["+"] * 17:
+            page.keyboard.press(key)
+        page.wait_for_timeout(500)
+    elif action == "matrix-mask":
+        page.get_by_role("button", name="mask").click()
+    elif action == "matrix-output":
+        page.get_by_role("button", name="|U|", exact=True).click()
     elif action == "typed":
         page.get_by_label("significance level").fill("7")
         page.keyboard.press("Enter")

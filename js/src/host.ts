@@ -50,7 +50,7 @@ export interface Host {
   set<K extends keyof PublicTraits>(name: K, value: PublicTraits[K]): void;
   /** Sends what `set` changed. */
   save(): void;
-  send(message: object): void;
+  send(message: object, buffers?: ArrayBuffer[]): void;
   /** Calls `listener` after each change of the trait, until the signal is aborted. */
   on(name: keyof Traits, listener: () => void, signal: AbortSignal): void;
   onMessage(listener: MessageListener, signal: AbortSignal): void;
@@ -68,7 +68,7 @@ export function anywidgetHost(model: AnyModel<Traits>): Host {
     get: (name) => model.get(name),
     set: (name, value) => model.set(name, value as Traits[typeof name]),
     save: () => model.save_changes(),
-    send: (message) => model.send(message),
+    send: (message, buffers) => model.send(message, undefined, buffers),
     on: (name, listener, signal) => listen(`change:${name}`, () => listener(), signal),
     onMessage: (listener, signal) => listen("msg:custom", listener, signal),
   };

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { residual } from "../dev/networks.js";
-import { internalWords } from "../src/adjacency.js";
 import { layOut } from "../src/layout.js";
+import { internalWords } from "../src/matrices.js";
 import { createEdgePainter } from "../src/paint.js";
 import { createAccumulator, depthAt } from "../src/raster.js";
 import { readScene, type Scene } from "../src/scene.js";

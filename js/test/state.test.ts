@@ -121,13 +121,37 @@ describe("state", () => {
 describe("requests", () => {
   it("match answers to questions, also when errors", async () => {
     const host = devHost({ _scene: bytes });
-    const ask = createRequests(host, new AbortController().signal);
-    const question = { kind: "adjacency", link: 1, rows: [0, 40], cols: [0, 40], max: [40, 40] };
-    const answers = Promise.all([ask(question), ask({ ...question, link: 2 })]);
+    const { ask } = createRequests(host, new AbortController().signal);
+    const question = { kind: "matrix", link: 1, matrix: "adjacency" };
+    const answers = Promise.allSettled([
+      ask(question),
+      ask({ ...question, kind: "tea" }),
+      ask({ ...question, link: 2 }),
+    ]);
     await vi.advanceTimersByTimeAsync(100);
-    const ids = (await answers).map(({ message }) => message.id);
-    expect(ids).toEqual(host.sent.map((sent) => (sent as { id: number }).id));
-    expect(ids[0]).not.toBe(ids[1]);
+    const [one, tea, two] = await answers;
+    const ids = [one, two].map((a) => a.status === "fulfilled" && a.value.message.id);
+    const asked = host.sent.map((sent) => (sent as { id: number }).id);
+    expect(ids).toEqual([asked[0], asked[2]]);
+    expect(new Set(asked).size).toBe(3);
+    expect(tea.status === "rejected" && tea.reason.message).toContain("no answer to tea");
+  });
+
+  it("notice that nobody answers, and that somebody does again", async () => {
+    const host = devHost({ _scene: bytes }, false);
+    const { ask, silent } = createRequests(host, new AbortController().signal);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(silent.value).toBe(false);
+    const answer = ask({ kind: "matrix" });
+    await vi.advanceTimersByTimeAsync(3000);
+    expect(silent.value).toBe(false);
+    await vi.advanceTimersByTimeAsync(3000);
+    expect(silent.value).toBe(true);
+    host.receive({ kind: "matrix", id: (host.sent[0] as { id: number }).id });
+    await answer;
+    expect(silent.value).toBe(false);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(silent.value).toBe(false);
   });
 });
 

@@ -279,23 +279,23 @@ class Adjacency:
             raise SVRError(f"{self.name} has {len(self.laws)} laws, not one: see laws and parts()")
         return self.laws[0]
 
-    def parts(self) -> NDArray[np.int16]:
+    def parts(self, rows: slice = _ALL, cols: slice = _ALL) -> NDArray[np.int16]:
         """int16 ``[n, m]``: which of ``laws`` each entry follows; -1 for entries that are no test.
 
         No tests are structural zeros (groups that share no channel) and null neurons.
         """
-        parts = self._parts_of_groups()
-        parts[self.consumer.null.numpy()] = -1
-        parts[:, self.producer.null.numpy()] = -1
+        parts = self._parts_of_groups(rows, cols)
+        parts[self.consumer.null.numpy()[rows]] = -1
+        parts[:, self.producer.null.numpy()[cols]] = -1
         return parts
 
-    def _parts_of_groups(self) -> NDArray[np.int16]:
+    def _parts_of_groups(self, rows: slice = _ALL, cols: slice = _ALL) -> NDArray[np.int16]:
         index = {law: part for part, law in enumerate(self.laws)}
         table = np.full((self.consumer.group_count, self.producer.group_count), -1, np.int16)
         for g, h, shared in self._meetings:
             table[h, g] = index[self._law(len(shared))]
-        rows, columns = self.consumer.groups.numpy(), self.producer.groups.numpy()
-        return np.asarray(table[rows[:, None], columns])
+        row_groups, column_groups = self.consumer.groups.numpy(), self.producer.groups.numpy()
+        return np.asarray(table[row_groups[rows, None], column_groups[cols]])
 
     def mean(self) -> float | NDArray[np.float64]:
         """The expected entry under chance; a matrix ``[n, m]`` where entries differ in it."""

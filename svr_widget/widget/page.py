@@ -48,10 +48,6 @@ _POLICY = (
 )
 
 
-# Cells a side of a matrix that the page carries for every link.
-_CELLS = 256
-
-
 class Answer(NamedTuple):
     """What the page answers to every question that says at least ``question``."""
 
@@ -64,10 +60,10 @@ def page_of(svr: SVR, state: Mapping[str, Any]) -> str:
     """The page that shows a widget's state: the graph, and every link's matrix in coarse."""
     answers = []
     for place, _ in enumerate(scene_links(svr)):
-        question = {"kind": "adjacency", "link": place}
-        asked = {**question, "max": [_CELLS, _CELLS], "bytes": True}
-        message, buffers = answer(svr, asked)
-        answers.append(Answer(question, message, buffers))
+        for kind in ("matrix", "tile", "internal"):
+            question = {"kind": kind, "link": place, "matrix": "adjacency"}
+            message, buffers = answer(svr, {**question, "coarse": True})
+            answers.append(Answer(question, message, buffers))
     return page(f"Singular value representation of {svr.title}", state, answers)
 
 

@@ -61,7 +61,14 @@ def test_the_page_draws_offline_and_its_threshold_is_alive(page: Page) -> None:
 
 
 def test_the_page_shows_a_matrix_with_its_internal_dimensions(page: Page) -> None:
-    page.get_by_text("internal", exact=False).first.wait_for()
+    pane = page.locator('[data-pane="adjacency"]')
+    pane.get_by_text("internal 4 × 4, p < 0.001").wait_for()
+    canvas = pane.locator("canvas")
+    page.wait_for_selector('[data-pane="adjacency"] canvas[data-painted="true"]')
+    canvas.press("ArrowRight")
+    pane.get_by_text("0 · 0 → 2 · 0: 1.00").wait_for()
+    pane.get_by_role("button", name="|U|", exact=True).click()
+    pane.get_by_text("works without Python").wait_for()
 
 
 def test_the_menu_saves_the_picture(page: Page) -> None:

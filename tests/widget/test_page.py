@@ -46,24 +46,34 @@ def test_a_page_holds_the_graph_the_view_and_every_matrix(svr: SVR, tmp_path: Pa
     assert "_esm" not in traits
     assert meta["binary"] == ["_scene"]
     assert arrays["_scene"].tobytes() == encode_scene(svr, widget.max_edges)
-    assert [answer["question"]["link"] for answer in meta["answers"]] == [0, 1]
+    asked = [(answer["question"]["link"], answer["question"]["kind"]) for answer in meta["answers"]]
+    assert asked == [(link, kind) for link in (0, 1) for kind in ("matrix", "tile", "internal")]
 
 
 def test_matrices_are_pooled_and_right_to_a_256th(svr: SVR, tmp_path: Path) -> None:
     SVRWidget(svr).to_html(tmp_path / "page.html")
     meta, arrays = contents((tmp_path / "page.html").read_text("utf-8"))
-    for answer, link in zip(meta["answers"], svr.links, strict=True):
-        (name,) = answer["buffers"]
-        about, cells = decode(arrays[name].tobytes())
+    answers = {(a["question"]["link"], a["question"]["kind"]): a for a in meta["answers"]}
+    for place, link in enumerate(svr.links):
+        about, tile = (
+            decode(arrays[answers[place, kind]["buffers"][0]].tobytes())
+            for kind in ("matrix", "tile")
+        )
         dense = svr.adjacency(link).dense().numpy().astype(np.float64)
-        assert about["shape"] == list(dense.shape)
-        assert cells["adjacency"].dtype == np.uint8
-        root = cells["adjacency"] / 255
-        if dense.shape == root.shape:
-            assert np.abs(root - np.sqrt(dense / dense.max())).max() <= 0.5 / 255 + 1e-6
-        else:
-            assert max(root.shape) == 256
-        assert root.max() == 1
+        assert about[0]["shape"] == list(dense.shape)
+        cells = tile[1]["values"]
+        assert cells.dtype == np.uint8
+        assert max(cells.shape) <= 256
+        step = 2 if 300 in dense.shape else 1
+        assert about[0]["steps"] == [step if n == 300 else 1 for n in dense.shape]
+        for row in range(cells.shape[0]):
+            for column in range(cells.shape[1]):
+                down, across = about[0]["steps"]
+                rows = slice(row * down, (row + 1) * down)
+                columns = slice(column * across, (column + 1) * across)
+                root = np.sqrt(dense[rows, columns].max() / dense.max())
+                assert abs(cells[row, column] / 255 - root) <= 0.5 / 255 + 1e-6
+        assert cells.max() == 255
 
 
 def test_no_name_ends_the_element_that_it_stands_in(svr: SVR) -> None:

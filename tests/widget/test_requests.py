@@ -1,16 +1,13 @@
-"""Answers to what the front end asks, against brute force."""
+"""Who answers what the front end asks, and what is said where nobody can."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from svr_widget import SVR
 from svr_widget.widget.codec import decode
-from svr_widget.widget.requests import answer, max_pool
+from svr_widget.widget.requests import answer
 
 
 @pytest.fixture(scope="module")
@@ -19,46 +16,29 @@ def svr() -> SVR:
     return SVR({"a": torch.randn(30, 20), "b": torch.randn(25, 30), "c": torch.randn(9, 25)})
 
 
-def test_a_whole_matrix(svr: SVR) -> None:
-    question = {"kind": "adjacency", "id": 7, "link": 0, "max": [100, 100]}
+def test_an_answer_carries_the_questions_id(svr: SVR) -> None:
+    question = {"kind": "matrix", "id": 7, "link": 0, "matrix": "adjacency"}
     reply, (buffer,) = answer(svr, question)
-    assert reply == {"kind": "adjacency", "id": 7}
-    meta, arrays = decode(buffer)
-    dense = svr.adjacency(("a", "b")).dense().numpy()
-    assert np.array_equal(arrays["adjacency"], dense)
-    assert meta["shape"] == list(dense.shape)
-    assert meta["max"] == pytest.approx(dense.max())
-    found = svr.internal_dimensions(("a", "b"))
-    assert (meta["internal"]["d_out"], meta["internal"]["d_in"]) == (found.d_out, found.d_in)
+    assert reply == {"kind": "matrix", "id": 7}
+    assert decode(buffer)[0]["shape"] == [25, 20]
 
 
-def test_a_part_of_a_matrix(svr: SVR) -> None:
-    question = {"kind": "adjacency", "id": 1, "link": 1, "rows": [2, 7], "cols": [3, 23]}
-    _, (buffer,) = answer(svr, {**question, "max": [5, 4]})
-    dense = svr.adjacency(("b", "c")).dense().numpy()[2:7, 3:23]
-    assert np.array_equal(decode(buffer)[1]["adjacency"], dense.reshape(5, 4, 5).max(axis=2))
-
-
-@given(st.integers(1, 60), st.integers(1, 60), st.integers(0, 2**32 - 1))
-def test_max_pool_by_brute_force(entries: int, cells: int, seed: int) -> None:
-    matrix = np.random.default_rng(seed).random((entries, 3))
-    pooled = max_pool(matrix, (cells, 3))
-    count = min(entries, cells)
-    assert pooled.shape == (count, 3)
-    # Entry e belongs to cell floor(e * cells / entries), as in js/src/adjacency.ts.
-    cell = [e * count // entries for e in range(entries)]
-    for c in range(count):
-        mine = [e for e in range(entries) if cell[e] == c]
-        assert np.array_equal(pooled[c], matrix[mine].max(axis=0))
+ABOUT = {"id": 3, "link": 0, "matrix": "adjacency"}
+TILE = {**ABOUT, "kind": "tile", "tile": [0, 0], "steps": [1, 1], "law": "exact"}
 
 
 @pytest.mark.parametrize(
     ("question", "message"),
     [
         ({"kind": "tea", "id": 3}, "'tea'"),
-        ({"kind": "adjacency", "id": 3, "link": 99, "max": [9, 9]}, "IndexError"),
-        ({"kind": "adjacency", "id": 3, "link": 0, "rows": [0, 999], "max": [9, 9]}, "999"),
-        ({"kind": "adjacency", "id": 3}, "KeyError"),
+        ({**ABOUT, "kind": "matrix", "link": 99}, "no link 99, only 2"),
+        ({**ABOUT, "kind": "matrix", "link": -1}, "no link -1"),
+        ({**ABOUT, "kind": "matrix", "matrix": "tea"}, "no matrix 'tea'"),
+        ({**ABOUT, "kind": "internal", "matrix": "output"}, "no internal dimensions"),
+        ({**TILE, "tile": [1, 0]}, "outside of 25"),
+        ({**TILE, "tile": [0, -1]}, "outside of 20"),
+        ({**TILE, "steps": [0, 1]}, "begin at 1"),
+        ({**ABOUT, "kind": "tile"}, "KeyError"),
     ],
 )
 def test_what_cannot_be_answered_is_said(

@@ -1,141 +1,162 @@
-// The pane of one link's adjacency matrix: consumer's neurons down, producer's across.
+// The pane of one link's matrices: consumer's neurons down, producer's across.
 
-import { signal } from "@preact/signals-core";
-import {
-  type Adjacency,
-  adjacencyOfSentEdges,
-  internalWords,
-  readAdjacency,
-  shapeOf,
-} from "../adjacency.js";
-import { count, significant } from "../format.js";
-import { entered, type Scene } from "../scene.js";
-import { fill, h, nameOf } from "./dom.js";
+import { computed, signal } from "@preact/signals-core";
+import { type Facts, internalWords, MATRICES, type Which } from "../matrices.js";
+import { hoverOf, marksOf, neuronsOf, type Target } from "../pointed.js";
+import { entered } from "../scene.js";
+import { ALL, type Frame, type Pair } from "../tiles.js";
+import { describeTarget } from "./captions.js";
+import type { Marks } from "./cells.js";
+import { fill, h, nameOf, segmented } from "./dom.js";
+import { followEntries, type Spot } from "./entries.js";
+import { linkChoice } from "./links.js";
 import { matrix } from "./matrix.js";
-import type { View } from "./view.js";
+import { matrixData } from "./matrixData.js";
+import { select } from "./pointer.js";
+import { oncePerFrame, type View } from "./view.js";
 
-/** Cells a side: as many as the pane has device pixels. */
-const MOST_CELLS = 560;
-const KEPT = 32;
-/** After so long without an answer the pane says that it waits, and shows what it has. */
-const PATIENCE = 4000;
+const WORDS: Readonly<Record<Which, readonly [string, string]>> = {
+  adjacency: ["Adjacency", "Weights of the edges of this link"],
+  cross: ["|ṼᵀU|", "How the producer's SVR neurons feed the consumer's co-SVR neurons (Fig 7)"],
+  output: ["|U|", "The producer's output representations, a channel a row (Fig 8)"],
+};
 const NO_ANSWER = "Python does not answer: only the edges that were sent are shown.";
+const STILL = "Python does not answer yet.";
 
 export function adjacencyPane(view: View) {
   const { state } = view;
-  const shown = signal<Adjacency | null>(null);
-  const trouble = signal("");
-  const cache = new Map<number, Adjacency>();
-  const caption = h("div", { class: "svr-caption", "data-svr": "internal" });
-  const cell = h("div", { class: "svr-caption svr-soft svr-cell", "data-svr": "cell" });
-  const message = h("div", { class: "svr-caption svr-soft", role: "status" });
+  const which = signal<Which>("adjacency");
+  const masking = signal(false);
+  const frame = signal<Frame>(ALL);
+  const target = signal<Target | null>(null);
+  const data = matrixData(view, which);
+  const { shown, internal, news } = data;
 
-  let waiting: ReturnType<typeof setTimeout> | undefined;
-  view.signal.addEventListener("abort", () => clearTimeout(waiting), { once: true });
-  let scene: Scene | null = null;
-  let asked: number | null = null;
-  view.watch(() => {
-    const link = state.link.value;
-    if (state.scene.value !== scene) {
-      scene = state.scene.value;
-      cache.clear();
-      asked = null;
-    }
-    if (!scene || link === null || !state.panes.value.includes("adjacency")) return;
-    if (asked === link) return;
-    asked = link;
-    trouble.value = "";
-    const known = cache.get(link);
-    shown.value = known ?? null;
-    if (!known) request(scene, link);
-  });
-
-  function request(from: Scene, link: number): void {
-    const [rows, columns] = shapeOf(from, from.links[link]);
-    const current = () => state.scene.peek() === from && asked === link && !view.signal.aborted;
-    const standIn = view.guard((words: string) => {
-      if (!current() || shown.peek()?.complete) return;
-      shown.value = adjacencyOfSentEdges(from, link, MOST_CELLS);
-      trouble.value = words;
-    });
-    clearTimeout(waiting);
-    waiting = setTimeout(() => standIn(NO_ANSWER), PATIENCE);
-    const question = {
-      kind: "adjacency",
-      link,
-      rows: [0, rows],
-      cols: [0, columns],
-      max: [Math.min(rows, MOST_CELLS), Math.min(columns, MOST_CELLS)],
-    };
-    view
-      .ask(question)
-      .then(({ buffers }) => {
-        const adjacency = readAdjacency(buffers[0]);
-        if (state.scene.peek() !== from) return;
-        cache.set(link, adjacency);
-        if (cache.size > KEPT) cache.delete(cache.keys().next().value as number);
-        if (!current()) return;
-        clearTimeout(waiting);
-        trouble.value = "";
-        shown.value = adjacency;
-      })
-      .catch((error: Error) => standIn(error.message));
-  }
-
-  view.watch(() => {
-    const adjacency = shown.value;
-    const internal = adjacency?.internal;
-    fill(caption, internal ? internalWords(internal) : "");
-    message.textContent = trouble.value || (adjacency ? "" : "Asking Python …");
-  });
-  view.watch(() => {
-    const hover = state.hover.value;
-    const at = state.scene.value;
-    const adjacency = shown.value;
-    if (!at || !adjacency) return fill(cell);
-    const { producer, consumer } = at.links[adjacency.link];
-    const end = (map: number, k: number) => [nameOf(at.maps[map].name), ` · ${count(k)}`];
-    if (hover?.kind === "edge" && hover.link === adjacency.link) {
-      const weight = `: ${significant(hover.weight, 2)}`;
-      fill(cell, ...end(producer, hover.m), " → ", ...end(consumer, hover.n), weight);
-    } else fill(cell, `largest entry ${significant(adjacency.max, 2)}`);
-  });
-
-  return { head: heading(view), body: h("div", {}, matrix(view, shown), caption, cell, message) };
-}
-
-function heading(view: View): HTMLElement {
-  const { state } = view;
-  const choice = h("select", { "aria-label": "link" });
-  const previous = h(
-    "button",
-    { type: "button", class: "svr-tool", "aria-label": "previous link" },
-    "‹",
+  const mask = computed(() => (masking.value ? (state.cut.value?.log10p ?? null) : null));
+  const marks = computed<Marks>(() =>
+    marksOf(state.scene.value, shown.value?.facts ?? null, {
+      target: target.value,
+      hover: state.hover.value,
+      selected: state.selectedNeurons.value,
+    }),
   );
-  const next = h("button", { type: "button", class: "svr-tool", "aria-label": "next link" }, "›");
+  const picture = matrix(view, { shown, internal, frame, mask, marks, news });
+
+  let of: Facts | null = null;
+  view.watch(() => {
+    const facts = shown.value?.facts ?? null;
+    const same = of && facts && of.link === facts.link && of.which === facts.which;
+    if (!same) frame.value = ALL;
+    if (of !== facts) spot = target.value = null;
+    of = facts;
+  });
+
+  const hover = (spot: Spot | null) => {
+    const scene = state.scene.peek();
+    const at = shown.peek();
+    if (!scene || !at || !spot) {
+      target.value = null;
+      state.hover.value = null;
+      return;
+    }
+    const { row, column } = spot;
+    const cell = row !== null && column !== null ? at.tiles.cellOf(row, column) : null;
+    target.value = { cell, row: cell ? null : row, column: cell ? null : column };
+    state.hover.value = hoverOf(scene, at.facts, target.value);
+  };
+  let spot: Spot | null = null;
+  const hoverSoon = oncePerFrame(view, () => hover(spot));
+  // What lies under the pointer may be known more finely by now.
+  view.watch(() => {
+    news.value;
+    frame.value;
+    if (spot) hoverSoon();
+  });
+  followEntries(view, picture, frame, {
+    shown: () => shown.peek(),
+    step({ row, column }): Pair {
+      const cell = shown.peek()?.tiles.cellOf(row ?? 0, column ?? 0);
+      return cell ? [cell.rows[1] - cell.rows[0], cell.columns[1] - cell.columns[0]] : [1, 1];
+    },
+    hover(at) {
+      spot = at;
+      hoverSoon();
+    },
+    select(there, add) {
+      hover(there);
+      const scene = state.scene.peek();
+      const at = shown.peek();
+      if (!scene || !at || !target.peek()) return;
+      const neurons = neuronsOf(scene, at.facts, target.peek() as Target);
+      if (neurons.length > 0) select(view, neurons, add);
+    },
+  });
+
+  const head = linkChoice(view);
+  const choice = segmented(
+    "matrix",
+    MATRICES.map((name) => [name, ...WORDS[name]] as const),
+    (name) => (which.value = name),
+  );
+  const dim = h("button", { type: "button", class: "svr-toggle" }, "mask");
+  dim.title = "Dim the entries that are not significant at the threshold";
+  const whole = h("button", { type: "button", class: "svr-tool" }, "whole");
+  view.listen(dim, "click", () => (masking.value = !masking.peek()));
+  view.listen(whole, "click", () => (frame.value = ALL));
+  view.watch(() => {
+    choice.show(which.value);
+    dim.setAttribute("aria-pressed", String(masking.value));
+    dim.hidden = which.value === "output";
+    whole.hidden = frame.value.zoom === 1;
+  });
+
+  const across = h("div", { class: "svr-matrix-across" });
+  const down = h("div", { class: "svr-matrix-down" });
+  const block = h("div", { "data-svr": "internal" });
+  const words = h("div", { class: "svr-soft", "data-svr": "cell", role: "status" });
+  const message = h("div", { class: "svr-soft", role: "status" });
   view.watch(() => {
     const scene = state.scene.value;
-    if (!scene) return;
-    const isolated = (name: string) => `\u2068${name}\u2069`;
-    fill(
-      choice,
-      ...scene.links.map((link, index) => {
-        const from = isolated(scene.maps[link.producer].name);
-        const to = isolated(entered(scene.maps[link.consumer].name, link));
-        return h("option", { value: index }, `${from} → ${to}`);
-      }),
-    );
-    choice.value = String(state.link.peek() ?? "");
+    const facts = shown.value?.facts;
+    if (!scene || !facts) return fill(across, "\u00a0");
+    const link = scene.links[facts.link];
+    const from = scene.maps[link.producer].name;
+    const to = entered(scene.maps[link.consumer].name, link);
+    fill(across, nameOf(from, { title: from }), " →");
+    if (facts.which === "output") fill(down, "channels");
+    else fill(down, "← ", nameOf(to, { title: to }));
+    const [rows, columns] = facts.shape;
+    const name = `${WORDS[facts.which][0]} of ${from} and ${to}, ${rows} by ${columns}`;
+    picture.canvas.setAttribute("aria-label", name);
   });
   view.watch(() => {
-    const link = state.link.value;
-    const last = (state.scene.value?.links.length ?? 0) - 1;
-    choice.value = String(link ?? "");
-    previous.disabled = link === null || link <= 0;
-    next.disabled = link === null || link >= last;
+    down.style.height = `${picture.box.value.top + picture.box.value.height}px`;
   });
-  view.listen(choice, "change", () => state.chooseLink(Number(choice.value)));
-  view.listen(previous, "click", () => state.chooseLink((state.link.peek() ?? 0) - 1));
-  view.listen(next, "click", () => state.chooseLink((state.link.peek() ?? 0) + 1));
-  return h("div", { class: "svr-choice" }, choice, previous, next);
+  view.watch(() => fill(block, internal.value ? internalWords(internal.value) : ""));
+  view.watch(() => {
+    const scene = state.scene.value;
+    const facts = shown.value?.facts;
+    if (!scene || !facts) return fill(words);
+    fill(words, ...describeTarget(scene, facts, target.value, state.hover.value, frame.value));
+  });
+  view.watch(() => {
+    const waits = view.silent.value ? STILL : shown.value ? "" : "Asking Python …";
+    const stale = shown.value?.facts.complete === false ? NO_ANSWER : "";
+    message.textContent = data.trouble.value || stale || waits;
+  });
+  const body = h(
+    "div",
+    { class: "svr-adjacency" },
+    h(
+      "div",
+      { class: "svr-pane-tools" },
+      choice.element,
+      h("span", { class: "svr-grow" }),
+      whole,
+      dim,
+    ),
+    h("div", { class: "svr-matrix-frame" }, across, down, picture.element),
+    h("div", { class: "svr-captions" }, block, words, message),
+  );
+  return { head, body };
 }

@@ -56,6 +56,27 @@ export function uniqueId(prefix: string): string {
   return `${prefix}-${Math.random().toString(36).slice(2)}`;
 }
 
+/** A few choices side by side, one of which is in force. */
+export function segmented<T extends string>(
+  label: string,
+  options: readonly (readonly [value: T, words: string, explained: string])[],
+  choose: (value: T) => void,
+): { readonly element: HTMLElement; show(value: T): void } {
+  const buttons = options.map(([value, words, title]) => {
+    const button = h("button", { type: "button", title, "data-value": value }, words);
+    button.addEventListener("click", () => choose(value));
+    return button;
+  });
+  return {
+    element: h("div", { class: "svr-segments", role: "group", "aria-label": label }, ...buttons),
+    show(value) {
+      for (const button of buttons) {
+        button.setAttribute("aria-pressed", String(button.dataset.value === value));
+      }
+    },
+  };
+}
+
 function nodes(children: readonly Child[]): (Node | string)[] {
   return children
     .filter((child) => child !== null && child !== undefined && child !== false)

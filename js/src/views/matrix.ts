@@ -1,177 +1,163 @@
-// A matrix as image pixels, one a cell, with the internal dimensions as a cross over it.
+// A matrix on a canvas: its tiles as pixels, one a cell; singular values along the margins; the
+// internal dimensions as a cross; what is hovered and selected.
 
-import { type ReadonlySignal, signal } from "@preact/signals-core";
-import { type Adjacency, cellOf, entriesOf, hasBlock } from "../adjacency.js";
-import { css, type Palette } from "../paint.js";
-import { entered, type Scene } from "../scene.js";
-import type { Hover } from "../state.js";
-import { fill, h, nameOf } from "./dom.js";
-import { endsOf, select } from "./pointer.js";
+import { type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
+import type { Facts, InternalDimensions } from "../matrices.js";
+import type { Palette } from "../paint.js";
+import { type Frame, type Pair, placesFor, type Tile, type Tiles } from "../tiles.js";
+import { develop, drawCells, drawCross, drawMarks, type Marks, placement } from "./cells.js";
+import { h } from "./dom.js";
+import { drawMargins } from "./margins.js";
 import { oncePerFrame, type View } from "./view.js";
 
-const TALLEST = 300;
-const FLATTEST = 96;
-/** Small entries are most of a matrix: this exponent keeps them apart. */
-const TONE = 0.5;
+/** Everything that the picture of a matrix depends on. */
+export interface Shown {
+  readonly facts: Facts;
+  readonly tiles: Tiles;
+}
 
-export function matrix(view: View, shown: ReadonlySignal<Adjacency | null>): HTMLElement {
-  const { state } = view;
-  const canvas = h("canvas", { class: "svr-matrix", role: "img" });
-  const across = h("div", { class: "svr-matrix-across" });
-  const down = h("div", { class: "svr-matrix-down" });
-  const frame = h("div", { class: "svr-matrix-frame" }, across, down, canvas);
+export interface MatrixView {
+  readonly element: HTMLElement;
+  readonly canvas: HTMLCanvasElement;
+  /** Where the entries themselves are, in CSS pixels of the canvas. */
+  readonly box: ReadonlySignal<Box>;
+}
+
+export interface Box {
+  readonly left: number;
+  readonly top: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+export interface MatrixInput {
+  readonly shown: ReadonlySignal<Shown | null>;
+  readonly internal: ReadonlySignal<InternalDimensions | null>;
+  readonly frame: Signal<Frame>;
+  /** Entries with a larger p-value are dimmed; null where none are. */
+  readonly mask: ReadonlySignal<number | null>;
+  readonly marks: ReadonlySignal<Marks>;
+  /** Changes when a tile has come. */
+  readonly news: ReadonlySignal<number>;
+}
+
+const MARGIN = 26;
+/** A matrix is never shown flatter or taller than this. */
+const FLATTEST = 2.5;
+const NARROWEST = 96;
+const NOTHING: Box = { left: 0, top: 0, width: 0, height: 0 };
+
+export function matrix(view: View, input: MatrixInput): MatrixView {
+  const canvas = h("canvas", { class: "svr-matrix", tabindex: 0, role: "application" });
+  const holder = h("div", { class: "svr-matrix-holder" }, canvas);
   const context = canvas.getContext("2d");
   if (!context) throw new Error("this browser gives no 2D canvas");
-  const width = signal(0);
-  const resizes = new ResizeObserver(view.guard(() => (width.value = canvas.clientWidth)));
-  resizes.observe(canvas);
+  const room = signal<Pair>([0, 0]);
+  const resizes = new ResizeObserver(
+    view.guard(() => (room.value = [holder.clientWidth, holder.clientHeight])),
+  );
+  resizes.observe(holder);
   view.signal.addEventListener("abort", () => resizes.disconnect(), { once: true });
 
-  let image: { of: Adjacency; palette: Palette; canvas: HTMLCanvasElement } | null = null;
+  const box = signal<Box>(NOTHING);
+  view.watch(() => {
+    const facts = input.shown.value?.facts;
+    box.value = facts ? boxWithin(room.value, facts) : NOTHING;
+    const { left, top, width, height } = box.value;
+    canvas.style.width = `${left + width}px`;
+    canvas.style.height = `${top + height}px`;
+  });
+
+  const developed = new WeakMap<Tile, { of: readonly unknown[]; image: HTMLCanvasElement }>();
+  const imageOf = (tile: Tile, max: number, palette: Palette, mask: number | null) => {
+    const of = [palette, mask];
+    const known = developed.get(tile);
+    if (known && of.every((part, index) => part === known.of[index])) return known.image;
+    const image = develop(tile, max, palette, mask, known?.image);
+    developed.set(tile, { of, image });
+    return image;
+  };
   const draw = oncePerFrame(view, () => {
-    const adjacency = shown.peek();
+    const shown = input.shown.peek();
     const palette = view.palette.peek();
-    const scene = state.scene.peek();
     const ratio = window.devicePixelRatio || 1;
-    const sizes = [Math.round(width.peek() * ratio), Math.round(canvas.clientHeight * ratio)];
+    const { left, top, width, height } = box.peek();
+    const sizes = [Math.round((left + width) * ratio), Math.round((top + height) * ratio)];
     if (canvas.width !== sizes[0]) canvas.width = sizes[0];
     if (canvas.height !== sizes[1]) canvas.height = sizes[1];
     context.clearRect(0, 0, canvas.width, canvas.height);
-    if (!adjacency || !palette || !scene || canvas.width === 0) return;
-    if (image?.of !== adjacency || image.palette !== palette) {
-      image = { of: adjacency, palette, canvas: develop(adjacency, palette) };
+    if (!shown || !palette || width <= 0 || height <= 0) return;
+    const origin: Pair = [Math.round(left * ratio), Math.round(top * ratio)];
+    const size: Pair = [canvas.width - origin[0], canvas.height - origin[1]];
+    const { facts, tiles } = shown;
+    const frame = input.frame.peek();
+    const wanted = placesFor(facts.shape, [size[1], size[0]], frame, facts.steps);
+    tiles.want(wanted);
+    const place = placement(facts, frame, size);
+    context.save();
+    context.translate(...origin);
+    context.beginPath();
+    context.rect(0, 0, ...size);
+    context.clip();
+    for (const { extent, tile } of tiles.cached()) {
+      const [x0, y0, x1, y1] = place.rectangle(extent);
+      if (x1 <= 0 || y1 <= 0 || x0 >= size[0] || y0 >= size[1]) continue;
+      // Cells smaller than a pixel are blended: none may fall between the pixels.
+      context.imageSmoothingEnabled = tile.cells[0] > y1 - y0 || tile.cells[1] > x1 - x0;
+      const image = imageOf(tile, facts.max, palette, input.mask.peek());
+      context.drawImage(image, x0, y0, x1 - x0, y1 - y0);
     }
-    context.imageSmoothingEnabled = false;
-    context.drawImage(image.canvas, 0, 0, canvas.width, canvas.height);
-    context.lineWidth = Math.max(1, Math.round(ratio));
-    context.strokeStyle = css(palette.accent);
-    drawCross(context, adjacency);
-    drawHover(context, scene, adjacency, state.hover.peek(), palette);
+    const line = Math.max(1, Math.round(ratio));
+    context.lineWidth = line;
+    drawCells(context, shown, place, palette, ratio, input.mask.peek());
+    drawCross(context, input.internal.peek(), place, palette, line);
+    const marks = input.marks.peek();
+    drawMarks(context, marks, place, palette, ratio);
+    context.restore();
+    drawMargins(context, facts, place, origin, marks, palette, ratio, MARGIN);
+    canvas.dataset.painted = String(tiles.settled());
   });
   view.watch(() => {
-    const adjacency = shown.value;
-    if (adjacency && width.value > 0) {
-      const [rows, columns] = adjacency.shape;
-      const tall = (width.value * rows) / columns;
-      canvas.style.height = `${Math.round(Math.max(FLATTEST, Math.min(TALLEST, tall)))}px`;
+    for (const cause of [input.shown, input.internal, input.frame, input.mask, input.news, box]) {
+      cause.value;
     }
-    state.hover.value;
+    input.marks.value;
     view.palette.value;
+    canvas.dataset.painted = "false";
     draw();
   });
-  view.watch(() => {
-    const scene = state.scene.value;
-    const adjacency = shown.value;
-    if (!scene || !adjacency) return;
-    const link = scene.links[adjacency.link];
-    const [from, to] = [scene.maps[link.producer].name, scene.maps[link.consumer].name];
-    fill(across, nameOf(from), " →");
-    fill(down, "← ", nameOf(entered(to, link)));
-    canvas.setAttribute("aria-label", `adjacency of ${from} and ${entered(to, link)}`);
-  });
-  const look = (event: MouseEvent) => {
-    const scene = state.scene.peek();
-    const adjacency = shown.peek();
-    if (!scene || !adjacency) return;
-    const { left, top, width: wide, height: tall } = canvas.getBoundingClientRect();
-    const x = (event.clientX - left) / wide;
-    const y = (event.clientY - top) / tall;
-    state.hover.value = hoverAt(scene, adjacency, x, y);
+  return { element: holder, canvas, box };
+}
+
+/** The entries' box in the room there is: about as flat as the matrix is. */
+function boxWithin([wide, tall]: Pair, { shape, rows }: Facts): Box {
+  const left = rows ? MARGIN : 0;
+  const top = MARGIN;
+  const most = Math.max(0, tall - top);
+  let width = Math.max(0, wide - left);
+  const flat = Math.min(FLATTEST, Math.max(1 / FLATTEST, shape[1] / shape[0]));
+  let height = width / flat;
+  if (height > most) {
+    height = most;
+    width = Math.min(width, Math.max(NARROWEST, height * flat));
+  }
+  return { left, top, width: Math.round(width), height: Math.round(height) };
+}
+
+/** The entry under a point of the canvas; null for a coordinate in its margin. */
+export function entryAt(
+  { left, top, width, height }: Box,
+  { zoom, x, y }: Frame,
+  shape: Pair,
+  px: number,
+  py: number,
+): { row: number | null; column: number | null } {
+  const index = (share: number, from: number, entries: number) =>
+    share < 0 || share >= 1
+      ? null
+      : Math.min(entries - 1, Math.floor((from + share / zoom) * entries));
+  return {
+    row: index((py - top) / height, y, shape[0]),
+    column: index((px - left) / width, x, shape[1]),
   };
-  view.listen(canvas, "pointermove", look);
-  view.listen(canvas, "click", (event) => {
-    look(event);
-    const hover = state.hover.peek();
-    const scene = state.scene.peek();
-    if (hover?.kind === "edge" && scene) select(view, endsOf(scene, hover), event.shiftKey);
-  });
-  view.listen(canvas, "pointerleave", () => {
-    state.hover.value = null;
-  });
-  return frame;
-}
-
-/** What the pointer is at, as shares of the matrix; of pooled entries the strongest edge sent. */
-export function hoverAt(scene: Scene, adjacency: Adjacency, x: number, y: number): Hover | null {
-  const { shape, cells, values, link } = adjacency;
-  const row = Math.min(cells[0] - 1, Math.max(0, Math.floor(y * cells[0])));
-  const column = Math.min(cells[1] - 1, Math.max(0, Math.floor(x * cells[1])));
-  const [n0, n1] = entriesOf(row, shape[0], cells[0]);
-  const [m0, m1] = entriesOf(column, shape[1], cells[1]);
-  const { start, sent } = scene.links[link];
-  const from = { kind: "edge", link, from: "adjacency" } as const;
-  for (let edge = start; edge < start + sent; edge++) {
-    const m = scene.edgeM[edge];
-    const n = scene.edgeN[edge];
-    if (m >= m0 && m < m1 && n >= n0 && n < n1) {
-      return { ...from, m, n, edge, weight: scene.edgeWeight[edge] };
-    }
-  }
-  if (!adjacency.complete) return null;
-  return { ...from, m: m0, n: n0, edge: null, weight: values[row * cells[1] + column] };
-}
-
-function develop({ cells, values, max }: Adjacency, palette: Palette): HTMLCanvasElement {
-  const [rows, columns] = cells;
-  const canvas = document.createElement("canvas");
-  canvas.width = columns;
-  canvas.height = rows;
-  const context = canvas.getContext("2d") as CanvasRenderingContext2D;
-  const image = context.createImageData(columns, rows);
-  const { paper, ink } = palette;
-  for (let at = 0; at < values.length; at++) {
-    const tone = max > 0 ? Math.min(1, values[at] / max) ** TONE : 0;
-    for (let channel = 0; channel < 3; channel++) {
-      image.data[4 * at + channel] = paper[channel] + (ink[channel] - paper[channel]) * tone;
-    }
-    image.data[4 * at + 3] = 255;
-  }
-  context.putImageData(image, 0, 0);
-  return canvas;
-}
-
-function drawCross(context: CanvasRenderingContext2D, { internal, shape }: Adjacency): void {
-  if (!internal || !hasBlock(internal)) return;
-  const { width, height } = context.canvas;
-  const x = Math.round((internal.d_in / shape[1]) * width);
-  const y = Math.round((internal.d_out / shape[0]) * height);
-  context.beginPath();
-  context.moveTo(x + 0.5, 0);
-  context.lineTo(x + 0.5, height);
-  context.moveTo(0, y + 0.5);
-  context.lineTo(width, y + 0.5);
-  context.stroke();
-}
-
-/** Marks the row or the column of the neuron that the pointer is over, or the cell of an edge. */
-function drawHover(
-  context: CanvasRenderingContext2D,
-  scene: Scene,
-  { link, shape, cells }: Adjacency,
-  hover: Hover | null,
-  palette: Palette,
-): void {
-  if (!hover) return;
-  const { producer, consumer } = scene.links[link];
-  const { width, height } = context.canvas;
-  const mark = (n: number | null, m: number | null) => {
-    const y = n === null ? 0 : (cellOf(n, shape[0], cells[0]) / cells[0]) * height;
-    const x = m === null ? 0 : (cellOf(m, shape[1], cells[1]) / cells[1]) * width;
-    const tall = n === null ? height : Math.max(3, height / cells[0]);
-    const wide = m === null ? width : Math.max(3, width / cells[1]);
-    context.fillStyle = css(palette.accent, 0.22);
-    context.fillRect(x, y, wide, tall);
-    context.strokeRect(
-      Math.round(x) + 0.5,
-      Math.round(y) + 0.5,
-      Math.round(wide),
-      Math.round(tall),
-    );
-  };
-  if (hover.kind === "edge") {
-    if (hover.link === link) mark(hover.n, hover.m);
-    return;
-  }
-  if (hover.neuron.map === consumer) mark(hover.neuron.k, null);
-  if (hover.neuron.map === producer) mark(null, hover.neuron.k);
 }

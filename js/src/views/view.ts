@@ -4,12 +4,14 @@
 import { effect, type ReadonlySignal } from "@preact/signals-core";
 import type { Host } from "../host.js";
 import type { Palette } from "../paint.js";
-import type { Ask } from "../requests.js";
+import type { Ask, Requests } from "../requests.js";
 import type { State } from "../state.js";
 
 export interface View {
   readonly state: State;
   readonly ask: Ask;
+  /** True while Python leaves questions without an answer. */
+  readonly silent: ReadonlySignal<boolean>;
   readonly signal: AbortSignal;
   readonly palette: ReadonlySignal<Palette | null>;
   /** The traits as they are in this view. */
@@ -31,7 +33,7 @@ export interface View {
 export function createView(
   state: State,
   host: Host,
-  ask: Ask,
+  requests: Requests,
   signal: AbortSignal,
   palette: ReadonlySignal<Palette | null>,
 ): View {
@@ -48,7 +50,7 @@ export function createView(
   };
   return {
     state,
-    ask,
+    ...requests,
     signal,
     palette,
     trait: host,

@@ -1,0 +1,122 @@
+// Python's answers, made up from the scene: chance where no edge was sent, structure where one was.
+
+import { type Bytes, encode, type Tensor } from "../src/codec.js";
+import { factsOfSentEdges } from "../src/matrices.js";
+import { readScene, type Scene } from "../src/scene.js";
+import { extentOf, type Pair, type Place } from "../src/tiles.js";
+import { log10pOf } from "./synthetic.js";
+
+export type Question = { kind: string; id: number; [name: string]: unknown };
+
+type Made = [meta: object, arrays: Record<string, Tensor>];
+
+const ANSWERS: Readonly<Record<string, (scene: Scene, question: Question) => Made>> = {
+  matrix: (scene, { link, matrix }) => {
+    const { shape, rows, columns, max } = factsOfSentEdges(scene, Number(link));
+    const vector = (data: Float64Array): Tensor => ({ shape: [data.length], data: data.slice() });
+    const meta = {
+      max: matrix === "adjacency" ? Math.max(max, 0.2) : 0.9,
+      columns_shown: true,
+      steps: null,
+    };
+    if (matrix === "output") {
+      const channels = scene.maps[scene.links[Number(link)].producer].out;
+      const of = { shape: [channels, shape[1]], rows_shown: false };
+      return [{ ...meta, ...of }, { columns: vector(columns) }];
+    }
+    const of = { shape, rows_shown: matrix === "adjacency" };
+    return [
+      { ...meta, ...of },
+      { columns: vector(columns), rows: vector(rows as Float64Array) },
+    ];
+  },
+  tile: (scene, { link, matrix, steps, tile }) => {
+    const index = Number(link);
+    const { producer, consumer } = scene.links[index];
+    const columns = scene.maps[producer].neurons;
+    const shape: Pair = [
+      matrix === "output" ? scene.maps[producer].out : scene.maps[consumer].neurons,
+      columns,
+    ];
+    return madeTile(scene, index, String(matrix), shape, {
+      steps: steps as Pair,
+      at: tile as Pair,
+    });
+  },
+  internal: (scene, { link }) => {
+    const { shape } = factsOfSentEdges(scene, Number(link));
+    const structured = scene.links[Number(link)].strongest?.weight ?? 0;
+    const internal = {
+      d_out: Math.max(1, Math.round(shape[0] * 0.24)),
+      d_in: Math.max(1, Math.round(shape[1] * 0.22)),
+      deviation: 3.2,
+      p_value: structured > 0.4 ? 0.0005 : 0.42,
+    };
+    return [internal, {}];
+  },
+};
+
+export function answerOf(
+  bytes: Bytes | null,
+  question: Question,
+): { reply: object; buffers: Bytes[] } {
+  const reply = { kind: question.kind, id: question.id };
+  try {
+    const scene = readScene(bytes);
+    if (!scene) throw new Error("there is no scene");
+    const answer = ANSWERS[question.kind];
+    if (!answer) throw new Error(`there is no answer to ${question.kind}`);
+    const [meta, arrays] = answer(scene, question);
+    const container = encode(meta, new Map(Object.entries(arrays)));
+    return { reply, buffers: [new DataView(container.buffer)] };
+  } catch (error) {
+    return { reply: { ...reply, kind: "error", message: String(error) }, buffers: [] };
+  }
+}
+
+function madeTile(scene: Scene, link: number, matrix: string, shape: Pair, place: Place): Made {
+  const { rows, columns } = extentOf(place, shape);
+  const [down, across] = place.steps;
+  const cells = [
+    Math.ceil((rows[1] - rows[0]) / down),
+    Math.ceil((columns[1] - columns[0]) / across),
+  ];
+  const values = new Float32Array(cells[0] * cells[1]);
+  const { mean, start, sent } = scene.links[link];
+  const put = (n: number, m: number, value: number) => {
+    const at = Math.floor((n - rows[0]) / down) * cells[1] + Math.floor((m - columns[0]) / across);
+    values[at] = Math.max(values[at], value);
+  };
+  for (let n = rows[0]; n < rows[1]; n++) {
+    for (let m = columns[0]; m < columns[1]; m++) {
+      const chance = Math.min(0.5, mean * chanceAt(n, m) ** 2);
+      put(n, m, matrix === "adjacency" ? chance : Math.sqrt(chance));
+    }
+  }
+  for (let edge = start; edge < start + sent && matrix !== "output"; edge++) {
+    const [n, m] = [scene.edgeN[edge], scene.edgeM[edge]];
+    if (n < rows[0] || n >= rows[1] || m < columns[0] || m >= columns[1]) continue;
+    const weight = scene.edgeWeight[edge];
+    put(n, m, matrix === "adjacency" ? weight : Math.sqrt(weight));
+  }
+  const log10p = values.map((value) =>
+    log10pOf(matrix === "adjacency" ? value : value * value, 1 / mean),
+  );
+  const tensor = (data: Float32Array): Tensor => ({ shape: cells, data: data.slice() });
+  return [
+    {},
+    matrix === "output"
+      ? { values: tensor(values) }
+      : { values: tensor(values), log10_p: tensor(log10p) },
+  ];
+}
+
+/** About normal, always the same at the same place. */
+function chanceAt(n: number, m: number): number {
+  let mixed = Math.imul(n + 1, 0x9e3779b1) ^ Math.imul(m + 1, 0x85ebca6b);
+  mixed = Math.imul(mixed ^ (mixed >>> 15), 0x2c1b3c6d);
+  mixed = Math.imul(mixed ^ (mixed >>> 12), 0x297a2d39);
+  mixed ^= mixed >>> 15;
+  const sum = (mixed & 255) + ((mixed >>> 8) & 255) + ((mixed >>> 16) & 255) + (mixed >>> 24);
+  return (sum - 510) / 148;
+}

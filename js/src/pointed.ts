@@ -1,0 +1,80 @@
+// What is pointed at in a matrix and in the graph, each in the other's terms. Pure.
+
+import { edgeOf, type Facts } from "./matrices.js";
+import type { Neuron } from "./picking.js";
+import type { Scene } from "./scene.js";
+import type { Hover } from "./state.js";
+import { type Cell, isSingle, type Pair } from "./tiles.js";
+import type { Marks } from "./views/cells.js";
+
+/** A cell, or a whole row or column. */
+export interface Target {
+  readonly cell: Cell | null;
+  readonly row: number | null;
+  readonly column: number | null;
+}
+
+/** What lights up in the graph; null for cells whose edge was not sent, and for channels. */
+export function hoverOf(scene: Scene, facts: Facts, target: Target): Hover | null {
+  const { cell } = target;
+  if (cell && facts.which === "adjacency") {
+    const edge = edgeOf(scene, facts.link, cell);
+    const from = { kind: "edge", from: "adjacency" } as const;
+    if (edge) return { ...from, ...edge, weight: scene.edgeWeight[edge.edge] };
+    if (!isSingle(cell) || !facts.complete) return null;
+    const [n, m] = [cell.rows[0], cell.columns[0]];
+    return { ...from, link: facts.link, m, n, weight: cell.value, edge: null };
+  }
+  const [neuron] = neuronsOf(scene, facts, target);
+  return neuron ? { kind: "neuron", neuron, from: "adjacency" } : null;
+}
+
+/** The graph's neurons that a click there selects. */
+export function neuronsOf(scene: Scene, facts: Facts, { cell, row, column }: Target): Neuron[] {
+  const { producer, consumer } = scene.links[facts.link];
+  if (cell && facts.which === "adjacency") {
+    const edge = edgeOf(scene, facts.link, cell);
+    if (!edge && !isSingle(cell)) return [];
+    return [
+      { map: producer, k: edge?.m ?? cell.columns[0] },
+      { map: consumer, k: edge?.n ?? cell.rows[0] },
+    ];
+  }
+  const single = (range: Pair | undefined) =>
+    range && range[1] - range[0] === 1 ? range[0] : null;
+  const m = column ?? single(cell?.columns);
+  const n = row ?? single(cell?.rows);
+  const found: Neuron[] = [];
+  if (m !== null && facts.columnsShown) found.push({ map: producer, k: m });
+  if (n !== null && facts.rowsShown) found.push({ map: consumer, k: n });
+  return found;
+}
+
+/** What is marked in the matrix: what is pointed at there, else in the graph; and the selection. */
+export function marksOf(
+  scene: Scene | null,
+  facts: Facts | null,
+  at: { target: Target | null; hover: Hover | null; selected: readonly Neuron[] },
+): Marks {
+  if (!scene || !facts) {
+    return { cell: null, row: null, column: null, rows: new Set(), columns: new Set() };
+  }
+  const { producer, consumer } = scene.links[facts.link];
+  const of = (map: number, shown: boolean) => (neuron: Neuron) => shown && neuron.map === map;
+  const isRow = of(consumer, facts.rowsShown);
+  const isColumn = of(producer, facts.columnsShown);
+  const rows = new Set(at.selected.filter(isRow).map(({ k }) => k));
+  const columns = new Set(at.selected.filter(isColumn).map(({ k }) => k));
+  if (at.target) return { ...at.target, rows, columns };
+  const { hover } = at;
+  if (hover?.kind === "neuron") {
+    const row = isRow(hover.neuron) ? hover.neuron.k : null;
+    const column = isColumn(hover.neuron) ? hover.neuron.k : null;
+    return { cell: null, row, column, rows, columns };
+  }
+  const here = hover && facts.which === "adjacency" && hover.link === facts.link;
+  const cell = here
+    ? { rows: [hover.n, hover.n + 1] as const, columns: [hover.m, hover.m + 1] as const }
+    : null;
+  return { cell, row: null, column: null, rows, columns };
+}
