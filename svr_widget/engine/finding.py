@@ -155,6 +155,11 @@ def _check_own_weights(path: str, module: nn.Module, layer: Layer, parts: Sequen
 
 def _check_not_a_map(name: str, module: nn.Module, selection: Selection) -> None:
     layer = f"{name or 'the model'!s} ({type(module).__name__})"
+    if isinstance(module, torch.jit.ScriptModule):
+        raise UnsupportedLayerError(
+            f"{layer} is compiled to TorchScript, which does not tell its layers; give the model "
+            "as it was before it was scripted or traced"
+        )
     for own, parameter in module.named_parameters(recurse=False):
         qualified = _join(name, own)
         if selection(qualified) and (is_lazy(parameter) or _extent(parameter) >= 2):

@@ -87,11 +87,11 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
 
     def whole(self, func: OpOverload[..., Any], args: tuple[Any, ...]) -> Any:
         """Run an operator that PyTorch would dissolve, and interpret it as it is."""
-        call = Call(func, tuple(map(self._seen, args)), {}, (), self.scope)
-        self._check_origin(call, args)
-        if self.valueless is not None:
-            args = tree_map_only(Tensor, self._without_values, args)
         with _disable_current_modes():
+            call = Call(func, tuple(map(self._seen, args)), {}, (), self.scope)
+            self._check_origin(call, args)
+            if self.valueless is not None:
+                args = tree_map_only(Tensor, self._without_values, args)
             return self._interpreted(call, func(*args), args)
 
     def _interpreted(self, call: Call, results: Any, args: tuple[Any, ...]) -> Any:

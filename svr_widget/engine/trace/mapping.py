@@ -100,10 +100,11 @@ class Owners:
         holders: dict[int, list[Home]] = {}
         absorbed: set[int] = set()
         for home in (home for homes in of_module.values() for home in homes):
+            tensors, accounted = home.like.tensors, home.like.absorbed
             for name, tensor in named_tensors(home.like.module):
-                if name in home.like.tensors:
+                if name in tensors:
                     holders.setdefault(id(tensor), []).append(home)
-                elif name in home.like.absorbed:
+                elif name in accounted:
                     absorbed.add(id(tensor))
         aliases = list(named_tensors(model))
         return cls(

@@ -201,6 +201,14 @@ def test_indices_known_and_unknown() -> None:
     assert any("score -> c" in note for note in found.notes)
 
 
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+def test_bags_of_tokens(mode: str) -> None:
+    model = nn.Sequential(nn.EmbeddingBag(9, 4, mode=mode), nn.ReLU(), nn.Linear(4, 2))
+    link = only_link(traced(model), "0", "2")
+    assert link.producer_channels.tolist() == [0, 1, 2, 3]
+    assert link.through == ("relu",)
+
+
 def test_graph_messages() -> None:
     class Messages(nn.Module):
         def __init__(self) -> None:

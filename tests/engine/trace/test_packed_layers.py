@@ -151,6 +151,8 @@ def test_against_the_layer_written_out(name: str) -> None:
     explicit = unpacked(model)
     for mine, theirs in zip(model(inputs), explicit(inputs), strict=True):
         torch.testing.assert_close(mine, theirs)
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)  # as after a step of training
     found, parts = trace(model, maps_of(model), (inputs,)), maps_of(explicit)
     assert found.method == "torch dispatch"
     assert set(found.order) == set(parts)
