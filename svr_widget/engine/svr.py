@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
 from typing import Any, Literal, Self, Unpack, overload
 
+import networkx as nx
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from svr_widget.engine.decompose import Flattening
 from svr_widget.engine.keys import LinkKey
 from svr_widget.engine.matching import Matching, match
 from svr_widget.engine.near_kernels import GAP, SHARE
+from svr_widget.engine.networks import to_networkx
 from svr_widget.engine.null_comparison import null_comparison
 from svr_widget.engine.nulls import Kind
 from svr_widget.engine.path_metric import path_metric
@@ -361,6 +363,23 @@ class SVR(SpectralGraph):
         return similarity(self, inputs, reference, maps, neurons, method)
 
     # Files and exports.
+
+    def to_networkx(self, **threshold: Unpack[Threshold]) -> nx.DiGraph[tuple[str, int]]:
+        """All neurons and the significant edges as a networkx graph.
+
+        Args:
+            **threshold: as in ``edges``; ``fdr=0.05`` by default.
+
+        Returns:
+            A ``DiGraph``, or a ``MultiDiGraph`` where several links join the same two maps. Nodes
+            are ``(map, k)`` with map, k, singular_value, intensity, kind, depth, null; edges have
+            weight, log10_p, link (``"conv1 -> conv2"``). All values are plain ones, which every
+            writer of networkx takes.
+
+        Raises:
+            ThresholdError: the level is out of range, or more than one is given.
+        """
+        return to_networkx(self, threshold)
 
     def save(self, path: str | PathLike[str], *, weights: bool = False) -> None:
         """Write maps, links, decompositions and settings to one safetensors file.
