@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
-from typing import Any, Literal, Self, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
 
 import networkx as nx
 import numpy as np
@@ -27,6 +27,9 @@ from svr_widget.engine.similarity import Reference, similarity
 from svr_widget.engine.spectral_graph import SpectralGraph
 from svr_widget.engine.super_feature import super_feature
 from svr_widget.engine.thresholds import Threshold
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class SVR(SpectralGraph):
@@ -380,6 +383,44 @@ class SVR(SpectralGraph):
             ThresholdError: the level is out of range, or more than one is given.
         """
         return to_networkx(self, threshold)
+
+    def plot(
+        self,
+        what: Literal["graph", "adjacency", "cross", "output", "survival"] = "graph",
+        of: LinkKey | str | None = None,
+        **options: Any,
+    ) -> Figure:
+        """A picture for print, drawn with matplotlib outside pyplot.
+
+        ``plot()`` is the graph (Figures 2 and 5a), ``plot("adjacency", link)`` the matrix of a link
+        with its internal dimensions (Fig 3), ``plot("cross", link)`` the matrix ``|V~^T U|`` of a
+        link (Fig 7), ``plot("output", map)`` the ``|U|`` of a map (Fig 8), both with rules between
+        their near-kernels, and ``plot("survival", link)`` the survival function of a link's entries
+        beside the exact law and the paper's (Fig 10).
+
+        Args:
+            what: the picture.
+            of: the link, a key of ``links``, or the map that it shows.
+            **options: for every picture ``ax`` (a matplotlib ``Axes`` to draw into), ``theme``
+                (``"light"``, ``"dark"`` or a ``svr_widget.plot.Theme``), ``size`` of a new figure
+                in inches, ``title``. For the graph and the survival function the threshold, as in
+                ``edges``; for the graph ``y_scale`` (``"linear"``, ``"log"``, ``"relative"``,
+                ``"rank"``) and ``max_edges``, the most to draw (20,000; where there are more, the
+                picture says so); for ``"adjacency"`` and ``"output"`` ``method``; for ``"cross"``
+                and ``"output"`` ``ratio``, as in ``near_kernels``; for ``"output"`` ``sort``, to
+                order the channels by block.
+
+        Returns:
+            The figure, which notebooks show; ``savefig`` writes it, to a PDF for instance.
+
+        Raises:
+            KeyError: there is no such link or map.
+            SVRError: an unknown picture, theme or scale, or the threshold is out of range.
+            TypeError: an unknown option.
+        """
+        from svr_widget.plot import draw
+
+        return draw(self, what, of, options)
 
     def save(self, path: str | PathLike[str], *, weights: bool = False) -> None:
         """Write maps, links, decompositions and settings to one safetensors file.

@@ -1,0 +1,50 @@
+"""Pictures for print, with matplotlib: what ``SVR.plot`` draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, get_args
+
+from matplotlib.figure import Figure
+
+from svr_widget.engine.errors import SVRError, nearest_name
+from svr_widget.engine.spectral_graph import SpectralGraph
+from svr_widget.plot.graph import graph
+from svr_widget.plot.matrices import adjacency, cross, output
+from svr_widget.plot.survival import survival
+from svr_widget.plot.themes import DARK, LIGHT, Theme
+
+__all__ = [
+    "DARK",
+    "LIGHT",
+    "Plot",
+    "Theme",
+    "adjacency",
+    "cross",
+    "draw",
+    "graph",
+    "output",
+    "survival",
+]
+
+Plot = Literal["graph", "adjacency", "cross", "output", "survival"]
+
+_PLOTS: dict[Plot, Callable[..., Figure]] = {
+    "graph": graph,
+    "adjacency": adjacency,
+    "cross": cross,
+    "output": output,
+    "survival": survival,
+}
+
+
+def draw(svr: SpectralGraph, what: Plot, of: Any, options: dict[str, Any]) -> Figure:
+    """One of the pictures; see ``SVR.plot``."""
+    known = get_args(Plot)
+    if what not in known:
+        names = ", ".join(map(repr, known))
+        raise SVRError(f"plot: {what!r} is none of {names}{nearest_name(str(what), known)}")
+    if (of is None) != (what == "graph"):
+        wanted = {"graph": "nothing", "output": "the name of a map"}.get(what, "a key of links")
+        raise SVRError(f"plot({what!r}) is a picture of {wanted}, got {of!r}")
+    return _PLOTS[what](svr, *(() if of is None else (of,)), **options)

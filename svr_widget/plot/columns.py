@@ -1,0 +1,127 @@
+"""Where the graph's columns stand and how high its neurons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from svr_widget.engine.errors import SVRError, nearest_name
+from svr_widget.engine.spectral_graph import SpectralGraph
+
+Floats = NDArray[np.float64]
+YScale = Literal["linear", "log", "relative", "rank"]
+
+_BRANCH_GAP = 0.5
+"""Parallel branches stand this far apart, where maps of successive depths stand 1 apart."""
+
+
+def places(graph: SpectralGraph) -> dict[str, float]:
+    """The place of each column: by depth, parallel branches side by side."""
+    depth = {name: graph.maps[column.map].depth for name, column in graph.columns.items()}
+    found: dict[str, float] = {}
+    place, before = 0.0, None
+    for name in sorted(graph.columns, key=lambda name: depth[name]):
+        if before is not None:
+            place += _BRANCH_GAP if depth[name] == before else 1.0
+        found[name], before = place, depth[name]
+    return found
+
+
+@dataclass(frozen=True)
+class Heights:
+    """How high the neurons of each column stand.
+
+    Attributes:
+        y: by column, in the units of the axis.
+        label: what the axis shows.
+        limits: its lower and upper end.
+        logarithmic: whether it is a logarithmic one.
+    """
+
+    y: dict[str, Floats]
+    label: str
+    limits: tuple[float, float]
+    logarithmic: bool = False
+
+    def share(self, y: Floats) -> Floats:
+        """The share of the axis below each height."""
+        low, high = self._scaled(np.array(self.limits))
+        return np.asarray((self._scaled(y) - low) / (high - low))
+
+    def at(self, share: Floats) -> Floats:
+        """The height below which there is this share of the axis: the inverse of ``share``."""
+        low, high = self._scaled(np.array(self.limits))
+        height = low + share * (high - low)
+        return np.asarray(np.exp(height) if self.logarithmic else height)
+
+    def _scaled(self, y: Floats) -> Floats:
+        return np.asarray(np.log(y) if self.logarithmic else y)
+
+
+def heights(graph: SpectralGraph, scale: YScale) -> Heights:
+    """Heights by singular value, on one of the widget's four axes.
+
+    Raises:
+        SVRError: an unknown scale.
+    """
+    if scale not in (known := get_args(YScale)):
+        names = ", ".join(map(repr, known))
+        raise SVRError(f"y_scale must be one of {names}, got {scale!r}{nearest_name(scale, known)}")
+    return _SCALES[scale](graph)
+
+
+def _values(graph: SpectralGraph) -> dict[str, Floats]:
+    return {name: graph[name].S.numpy() for name in graph.columns}
+
+
+def _linear(graph: SpectralGraph) -> Heights:
+    values = _values(graph)
+    largest = max((float(S.max(initial=0.0)) for S in values.values()), default=0.0) or 1.0
+    return Heights(values, "singular value", (-0.015 * largest, 1.04 * largest))
+
+
+def _relative(graph: SpectralGraph) -> Heights:
+    values = {name: S / (float(S.max(initial=0.0)) or 1.0) for name, S in _values(graph).items()}
+    return Heights(values, "singular value, relative to its map's largest", (-0.015, 1.04))
+
+
+def _rank(graph: SpectralGraph) -> Heights:
+    values = {
+        name: 1 - np.arange(len(S)) / max(len(S) - 1, 1) for name, S in _values(graph).items()
+    }
+    return Heights(values, "rank in its map", (-0.02, 1.04))
+
+
+def _log(graph: SpectralGraph) -> Heights:
+    """What is zero but for rounding lies at the bottom: its logarithm would mean nothing."""
+    values = _values(graph)
+    live = [S[~graph[name].null.numpy()] for name, S in values.items()]
+    every = np.concatenate(live)
+    every = every[every > 0]
+    if not every.size:
+        return _linear(graph)
+    largest = float(every.max())
+    smallest = min(float(every.min()), largest / 2)
+    room = (largest / smallest) ** 0.04
+    floor = smallest / room
+    return Heights(
+        {
+            name: np.where(graph[name].null.numpy() | (floor > S), floor, np.maximum(S, floor))
+            for name, S in values.items()
+        },
+        "singular value, logarithmic",
+        (floor / room**0.25, largest * room),
+        logarithmic=True,
+    )
+
+
+_SCALES: dict[YScale, Callable[[SpectralGraph], Heights]] = {
+    "linear": _linear,
+    "log": _log,
+    "relative": _relative,
+    "rank": _rank,
+}

@@ -1,0 +1,165 @@
+"""The course and the ink of the edges in the printed graph."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgb
+from numpy.typing import NDArray
+
+from svr_widget.engine.keys import LinkKey, TestKey
+from svr_widget.engine.significance import Cut
+from svr_widget.engine.spectral_graph import SpectralGraph
+from svr_widget.engine.tables import edges_of
+from svr_widget.engine.thresholds import Threshold, cut_of
+from svr_widget.plot.columns import Heights
+from svr_widget.plot.themes import Theme
+
+Floats = NDArray[np.float64]
+Shape = Literal["line", "arc", "loop"]
+
+FAINTEST, STRONGEST = 0.14, 0.96
+"""Opacity of the weakest and of the strongest edge where they stand alone."""
+
+_LEAST_FULL_WEIGHT = 0.5  # a network without strong edges looks paler than one that has them
+_CROWD, _LEAST_SHARE = 0.22, 0.05
+_THIN, _HEAVY = 0.45, 1.1  # widths in points
+_PIECES = 20
+MANY = 2_000
+"""From this many on the edges are pixels in a PDF or SVG, so that its size stays small."""
+
+
+class DrawnEdges(NamedTuple):
+    """Which edges are drawn.
+
+    Attributes:
+        links: for each link its edges: m, n, weight, by decreasing weight.
+        drawn: their number.
+        cut: what is significant.
+    """
+
+    links: dict[LinkKey, tuple[NDArray[np.int64], NDArray[np.int64], Floats]]
+    drawn: int
+    cut: Cut[TestKey]
+
+
+def chosen(graph: SpectralGraph, threshold: Threshold, most: int) -> DrawnEdges:
+    """The significant edges; if they are more than ``most``, those with the smallest p-values."""
+    tests, cut = cut_of(graph, threshold)
+    found = {key: edges_of(graph, key, tests, cut.weight) for key in graph.links}
+    every = np.concatenate([np.empty(0), *(log10_p for _, log10_p in found.values())])
+    last = np.sort(every)[most - 1] if 0 < most < every.size else np.inf
+    links = {}
+    for key, (edges, log10_p) in found.items():
+        kept = log10_p <= last
+        links[key] = edges.m[kept], edges.n[kept], edges.weight[kept].astype(np.float64)
+    return DrawnEdges(links, sum(len(m) for m, _, _ in links.values()), cut)
+
+
+def collection(
+    graph: SpectralGraph,
+    edges: DrawnEdges,
+    places: dict[str, float],
+    heights: Heights,
+    theme: Theme,
+    tall: float,
+) -> LineCollection:
+    """All edges as one collection, strong ones on top.
+
+    Args:
+        graph: whose edges they are.
+        edges: which.
+        places: of the columns.
+        heights: of the neurons.
+        theme: the ink.
+        tall: the height of the axes in points, for the room that a crowd has.
+    """
+    largest = max((float(w.max(initial=0.0)) for _, _, w in edges.links.values()), default=0.0)
+    full = max(largest, _LEAST_FULL_WEIGHT)
+    depth = _depth_ranks(graph)
+    segments: list[Floats] = []
+    opacity, width, dashed = [np.empty(0)], [np.empty(0)], [np.empty(0, bool)]
+    for key, (m, n, weight) in edges.links.items():
+        if not len(m):
+            continue
+        producer, consumer = graph.ends(key)
+        next_to = depth[consumer] - depth[producer] == 1
+        shape: Shape = "loop" if producer == consumer else "line" if next_to else "arc"
+        backward = graph.links[key].backward
+        ends = heights.share(heights.y[producer][m]), heights.share(heights.y[consumer][n])
+        x = places[producer], places[consumer]
+        courses = _courses(x, ends, shape, down=backward)
+        courses[..., 1] = heights.at(courses[..., 1])
+        segments.extend(courses)
+        alone = FAINTEST + (STRONGEST - FAINTEST) * np.minimum(1, weight / full) ** 0.8
+        opacity.append(_thinned(alone, tall * _band(ends)))
+        width.append(_THIN + (_HEAVY - _THIN) * np.minimum(1, weight / full))
+        dashed.append(np.full(len(m), backward))
+    order = np.argsort(np.concatenate(opacity), kind="stable")
+    colours = np.empty((len(order), 4))
+    colours[:, :3] = to_rgb(theme.ink)
+    colours[:, 3] = np.concatenate(opacity)[order]
+    dashes = np.concatenate(dashed)[order]
+    lines = LineCollection(
+        [segments[edge] for edge in order],
+        colors=colours,
+        linewidths=np.concatenate(width)[order],
+        linestyles=[(0, (3, 2)) if dash else "solid" for dash in dashes]
+        if any(dashes)
+        else "solid",
+        capstyle="round",
+        rasterized=len(order) > MANY,
+        zorder=2,
+    )
+    lines.set_in_layout(False)  # inside the axes whatever it holds, and slow to measure
+    return lines
+
+
+def _depth_ranks(graph: SpectralGraph) -> dict[str, int]:
+    """Each column's depth, counted among the depths that occur."""
+    depth = {name: graph.maps[column.map].depth for name, column in graph.columns.items()}
+    ranks = {each: rank for rank, each in enumerate(sorted(set(depth.values())))}
+    return {name: ranks[each] for name, each in depth.items()}
+
+
+def _thinned(alone: Floats, band: float) -> Floats:
+    """Opacities in a crowd, strong edges first: the deeper it is already, the less is added.
+
+    The depth of ink then grows as a logarithm, so that a crowd of weak edges stays grey and the
+    strong ones stand out of it; as in the widget.
+    """
+    depth = -np.log1p(-alone)
+    before = (np.cumsum(depth) - depth) / max(band, 24.0)
+    return np.asarray(-np.expm1(-depth * np.maximum(_LEAST_SHARE, _CROWD / (_CROWD + before))))
+
+
+def _band(ends: tuple[Floats, Floats]) -> float:
+    """The share of the height that the middles of the edges spread over."""
+    return float(np.sqrt(12 * np.var((ends[0] + ends[1]) / 2)))
+
+
+def _courses(
+    x: tuple[float, float], ends: tuple[Floats, Floats], shape: Shape, *, down: bool
+) -> Floats:
+    """Polylines ``[k, points, 2]`` from one column to another, heights as shares of the axis."""
+    (x0, x1), (y0, y1) = x, ends
+    if shape == "line":
+        corners = [np.full_like(y0, x0), np.full_like(y0, x1)]
+        return np.stack([np.stack(corners, 1), np.stack([y0, y1], 1)], axis=2)
+    if shape == "loop":
+        bulge = 0.45
+        spread = np.where(np.abs(y1 - y0) < 0.04, 0.03, 0.0)
+        xs = np.array([x0, x0 + bulge, x0 + bulge, x0])
+        ys = np.stack([y0, y0 + spread, y1 - spread, y1], axis=1)
+    else:
+        # Over the columns between, or below them where it runs backward.
+        wanted = min(0.22, 0.05 + 0.03 * abs(x1 - x0))
+        room = np.minimum(y0, y1) if down else 1 - np.maximum(y0, y1)
+        lift = np.maximum(0.02, np.minimum(wanted, room / 0.75)) * (-1 if down else 1)
+        xs = x0 + (x1 - x0) * np.array([0, 1 / 3, 2 / 3, 1])
+        ys = np.stack([y0, y0 + (y1 - y0) / 3 + lift, y1 - (y1 - y0) / 3 + lift, y1], axis=1)
+    t = np.linspace(0, 1, _PIECES + 1)
+    bezier = np.stack([(1 - t) ** 3, 3 * (1 - t) ** 2 * t, 3 * (1 - t) * t**2, t**3])
+    return np.stack([np.broadcast_to(xs @ bezier, (len(y0), len(t))), ys @ bezier], axis=2)

@@ -1,0 +1,177 @@
+"""The graph of spectral neurons, as in Figures 2, 5a, 12 and 13 of the paper."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Unpack
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.text import Text
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
+
+from svr_widget.engine.errors import SVRError
+from svr_widget.engine.spectral_graph import SpectralGraph
+from svr_widget.engine.thresholds import Threshold
+from svr_widget.plot import edges
+from svr_widget.plot.canvas import axes_on, figure_of
+from svr_widget.plot.columns import Heights, YScale, heights, places
+from svr_widget.plot.themes import LARGE, MEDIUM, RULE, SMALL, Theme, theme_of
+from svr_widget.plot.words import level_of
+
+MOST_EDGES = 20_000
+_DOT, _NULL_DOT = 9.0, 3.0  # areas in square points
+
+
+def graph(
+    svr: SpectralGraph,
+    *,
+    ax: Axes | None = None,
+    theme: str | Theme = "light",
+    size: tuple[float, float] = (7.2, 4.2),
+    y_scale: YScale = "linear",
+    max_edges: int = MOST_EDGES,
+    title: str | None = None,
+    **threshold: Unpack[Threshold],
+) -> Figure:
+    """Columns are maps, heights singular values, lines significant edges (see ``SVR.plot``)."""
+    if max_edges < 1:
+        raise SVRError(f"max_edges = {max_edges}: at least one edge")
+    theme, up, across = theme_of(theme), heights(svr, y_scale), places(svr)
+    found = edges.chosen(svr, threshold, max_edges)
+    axes = axes_on(ax, theme, size)
+    _axis(axes, up, theme)
+    tall = axes.get_window_extent().height * 72 / figure_of(axes).dpi
+    axes.add_collection(edges.collection(svr, found, across, up, theme, tall), autolim=False)
+    _neurons(svr, axes, across, up, theme)
+    widest = max(across.values(), default=0.0)
+    axes.set_xlim(-0.35, widest + 0.35)
+    axes.set_ylim(*up.limits)
+    _names(axes, across, theme)
+    axes.set_title(
+        svr.title if title is None else title,
+        loc="left",
+        fontweight="bold",
+        pad=18,
+        **theme.text(LARGE),
+    )
+    axes.set_title(_counts(found), loc="right", pad=18, **theme.text(SMALL, soft=True))
+    _legend(svr, axes, theme)
+    return figure_of(axes)
+
+
+def _axis(axes: Axes, up: Heights, theme: Theme) -> None:
+    if up.logarithmic:
+        axes.set_yscale("log")
+        theme.dress(axes)  # a new scale brings its own ticks
+    elif up.label == "rank in its map":
+        axes.yaxis.set_major_locator(FixedLocator([0, 0.5, 1]))
+        axes.yaxis.set_major_formatter(
+            FuncFormatter(lambda y, _: {0: "last", 1: "first"}.get(y, ""))
+        )
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axes.set_ylabel(up.label, labelpad=6, **theme.text(MEDIUM, soft=True))
+    axes.grid(axis="y", color=theme.rule, linewidth=RULE, zorder=0)
+    axes.set_axisbelow(True)
+
+
+def _neurons(
+    svr: SpectralGraph, axes: Axes, across: dict[str, float], up: Heights, theme: Theme
+) -> None:
+    """Weak ones first, so that large singular values lie on top."""
+    x, y, colours, areas = [], [], [], []
+    for name, column in svr.columns.items():
+        null = svr[name].null.numpy()
+        x.append(np.full(len(null), across[name]))
+        y.append(up.y[name])
+        colours.append(theme.shades(svr.maps[column.map].kind, svr.intensity(name)))
+        areas.append(np.where(null, _NULL_DOT, _DOT))
+    places = np.concatenate(x)
+    dots = axes.scatter(
+        places[::-1],
+        np.concatenate(y)[::-1],
+        s=np.concatenate(areas)[::-1],
+        c=np.concatenate(colours)[::-1],
+        linewidths=0,
+        zorder=3,
+        rasterized=len(places) > edges.MANY,
+    )
+    dots.set_in_layout(False)
+
+
+def _names(axes: Axes, across: dict[str, float], theme: Theme) -> None:
+    """The maps beneath their columns; turned where they would run into one another."""
+    names = list(across)
+    axes.set_xticks(list(across.values()), names)
+    labels = axes.get_xticklabels()
+    for label in labels:
+        label.set(**theme.text(SMALL))
+    if not _fit(axes, labels, list(across.values())):
+        for label in labels:
+            label.set(rotation=45, ha="right", va="top", rotation_mode="anchor")
+
+
+def _fit(axes: Axes, labels: list[Text], at: list[float]) -> bool:
+    """Whether the labels stand side by side with room between them."""
+    figure = figure_of(axes)
+    widths = [label.get_window_extent().width for label in labels]
+    x = axes.transData.transform([(place, 0.0) for place in at])[:, 0]
+    order = np.argsort(x)
+    room = np.diff(x[order])
+    needed = [(widths[a] + widths[b]) / 2 for a, b in pairwise(order)]
+    return bool((np.array(needed) + 4 * figure.dpi / 72 <= room).all())
+
+
+def _counts(found: edges.DrawnEdges) -> str:
+    cut = found.cut
+    drawn = f"{found.drawn:,}"
+    if found.drawn < cut.significant:
+        drawn += f" strongest of {cut.significant:,}"
+    expected = f"{cut.expected:,.0f}" if cut.expected >= 10 else f"{cut.expected:.2g}"
+    noun = "edge" if found.drawn == 1 else "edges"
+    return f"{drawn} {noun} at {level_of(cut)} · {expected} expected by chance"
+
+
+def _legend(svr: SpectralGraph, axes: Axes, theme: Theme) -> None:
+    """The kinds that occur, above the columns."""
+    kinds = dict.fromkeys(svr.maps[column.map].kind for column in svr.columns.values())
+    dots = [
+        Line2D(
+            [],
+            [],
+            marker="o",
+            linestyle="",
+            markersize=3.6,
+            markeredgewidth=0,
+            color=theme.hue(kind),
+            label=kind,
+        )
+        for kind in kinds
+    ]
+    near = Line2D(
+        [],
+        [],
+        marker="o",
+        linestyle="",
+        markersize=3.6,
+        markeredgewidth=0,
+        color=theme.neutral,
+        label="near its random baseline",
+    )
+    axes.legend(
+        handles=[*dots, near],
+        loc="lower left",
+        bbox_to_anchor=(0, 1.0),
+        ncols=len(dots) + 1,
+        frameon=False,
+        borderpad=0,
+        borderaxespad=0.4,
+        handlelength=0.7,
+        handletextpad=0.4,
+        columnspacing=1.2,
+        prop={"family": theme.text()["fontfamily"], "size": SMALL},
+        labelcolor=theme.soft,
+    )
