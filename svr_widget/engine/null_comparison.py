@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from svr_widget.engine.adjacency import Adjacency
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.keys import LinkKey
+from svr_widget.engine.maps import LinearMap
 from svr_widget.engine.significance import Significance
 from svr_widget.engine.sources import Network
 from svr_widget.engine.spectral_graph import SpectralGraph
@@ -93,13 +94,14 @@ def _shuffled(weight: Tensor, random: torch.Generator) -> Tensor:
 def _changed(graph: SpectralGraph, key: LinkKey, change: Callable[[Tensor], Tensor]) -> Adjacency:
     """The adjacency of a link whose weights are changed; maps that share one keep sharing it.
 
-    Of a product both matrices are changed, so that it keeps its rank.
+    Of a product both matrices are changed, so that it keeps its rank. What a folded layer norm
+    takes away from the weights is taken away from the changed ones.
     """
     maps = dict(graph.maps)
     link = graph.links[key]
     for name in dict.fromkeys(maps[end].tied_to or end for end in (link.producer, link.consumer)):
         first = maps[name]
-        maps[name] = replace(first, factors=tuple(change(factor) for factor in first.factors))
+        maps[name] = _centred_as(first, tuple(change(factor) for factor in first.factors))
         for other in graph.maps.values():
             if other.tied_to == name:
                 (weight,) = maps[name].factors
@@ -107,6 +109,19 @@ def _changed(graph: SpectralGraph, key: LinkKey, change: Callable[[Tensor], Tens
                 maps[other.name] = replace(other, factors=(weight.T if turned else weight,))
     network = Network(graph.title, maps, tuple(graph.links.values()))
     return type(graph)(network, **graph.settings).adjacency(key)
+
+
+def _centred_as(linear: LinearMap, factors: tuple[Tensor, ...]) -> LinearMap:
+    """A map with other factors, orthogonal to the same normals over its channels."""
+    for place, dim, normal in zip((0, -1), (0, 1), linear.normals, strict=True):
+        if normal is not None:
+            across = factors[place].double().movedim(dim, 0).flatten(1)
+            unit = normal.double() / normal.double().norm()
+            across = across - torch.outer(unit, unit @ across)
+            moved = factors[place].movedim(dim, 0)
+            within = across.reshape(moved.shape).movedim(0, dim).to(moved.dtype).contiguous()
+            factors = (within, *factors[1:]) if place == 0 else (*factors[:-1], within)
+    return replace(linear, factors=factors)
 
 
 def _untrained(graph: SpectralGraph, initial: object, key: LinkKey) -> SpectralGraph:

@@ -9,6 +9,7 @@ from torch import nn
 
 from svr_widget.engine import SVR
 from svr_widget.engine.errors import SVRError, ThresholdError
+from tests.engine.zoo import language
 
 COLUMNS = ["weights", "draw", "m", "n", "weight", "log10_p", "significant", "expected"]
 COLUMNS += ["d_out", "d_in", "deviation", "p_value"]
@@ -140,6 +141,38 @@ def test_maps_that_share_a_weight_share_the_shuffled_one():
     svr = SVR(Tied(), torch.zeros(1, 3, dtype=torch.long))
     frame = svr.null_comparison(("embedding", "head"), draws=3)
     np.testing.assert_allclose(frame["weight"], 1, atol=1e-5)
+
+
+class Normed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inlet, self.norm = nn.Linear(20, 30), nn.LayerNorm(30)
+        self.outlet = nn.Linear(30, 25)
+
+    def forward(self, x):
+        return self.outlet(self.norm(self.inlet(x)))
+
+
+def test_folded_layer_norms_stay_folded():
+    """Shuffled weights have entries of chance in the 29 dimensions that the norm leaves."""
+    torch.manual_seed(0)
+    svr = SVR(Normed(), norm="fold")
+    assert any(normal is not None for normal in svr.maps["inlet"].normals)
+    frame = svr.null_comparison(("inlet", "outlet"), draws=30).set_index("weights")
+    p = 10 ** frame.loc["shuffled", "log10_p"] * 20 * 25
+    assert 0.05 < (p < 0.5).mean() < 0.75
+    assert p.min() > 1e-3
+
+
+def test_products_of_heads():
+    torch.manual_seed(0)
+    model, *inputs = language.gpt2()
+    svr = SVR(model, *inputs)
+    link = next(key for key in svr.links if "[OV" in key[0])
+    frame = svr.null_comparison(link, draws=2)
+    dense = svr.adjacency(link).dense()
+    assert frame["weight"].iloc[0] == pytest.approx(float(dense.max()))
+    assert (frame["d_in"] <= dense.shape[1]).all()
 
 
 def test_refusals():

@@ -36,6 +36,18 @@ def mixed():
     return [gaussian(9, 4, 3, 3), gaussian(7, 9 * 4, dtype=torch.float64), gaussian(5, 7)]
 
 
+class Normed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inlet, self.norm = nn.Linear(6, 8), nn.LayerNorm(8)
+        self.outlet = nn.Linear(8, 5)
+        with torch.no_grad():
+            self.norm.weight.copy_(gaussian(8))
+
+    def forward(self, x):
+        return self.outlet(self.norm(self.inlet(x)))
+
+
 GRAPHS = {
     "a chain that flattens, of two precisions": lambda: SVR(mixed(), seed=3),
     "channels last": lambda: SVR(*of_zoo(lambda: chains.LeNet(True), (1, 1, 20, 20))),
@@ -46,6 +58,7 @@ GRAPHS = {
     "recurrent": lambda: SVR(*of_zoo(chains.Recurrent, (2, 4, 3))),
     "parallel and backward links": parallel,
     "truncated": lambda: SVR(mixed(), rank=3),
+    "folded norms": lambda: SVR(Normed(), norm="fold"),
     "co-SVR": lambda: SVR(mixed(), method="cosvr"),
     "cross": lambda: SVR([gaussian(6, 4, 3, 3), gaussian(5, 6, 3, 3)], method="cross"),
     "null neurons and a zero map": lambda: SVR([torch.zeros(4, 3), torch.ones(5, 4)]),
