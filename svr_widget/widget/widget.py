@@ -10,9 +10,10 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import anywidget
+import ipywidgets
 import pandas as pd
 import traitlets as t
 
@@ -26,6 +27,9 @@ from svr_widget.widget.computation import Computation, Progress, Report
 from svr_widget.widget.files import write_whole
 from svr_widget.widget.page import page_of
 from svr_widget.widget.scene import LAWS, encode_scene
+
+if TYPE_CHECKING:
+    from svr_widget.widget.charts import Charts
 
 AT_ONCE_SECONDS = 3.0
 DEFAULT_LEVELS = {"fdr": 0.05, "p": 1e-3, "sigma": 4.0, "bonferroni": 0.05}
@@ -68,7 +72,7 @@ class SVRWidget(anywidget.AnyWidget):
     )
     selected: t.List[Any] = t.List(help="spectral neurons, as (map name, k)").tag(sync=True)
     selected_link: t.List[Any] = t.List(
-        None, allow_none=True, help="(producer, consumer) in the adjacency pane"
+        default_value=None, allow_none=True, help="(producer, consumer) in the adjacency pane"
     ).tag(sync=True)
     panes = t.List(t.Enum(("adjacency",)), ["adjacency"], help="side panes that are open").tag(
         sync=True
@@ -181,6 +185,24 @@ class SVRWidget(anywidget.AnyWidget):
     def neurons(self) -> pd.DataFrame:
         """The spectral neurons on screen (``SVR.neurons``)."""
         return self.svr.neurons()
+
+    def charts(self) -> Charts:
+        """Bqplot figures of what is shown, linked with the widget both ways.
+
+        The spectrum of a map with the edge that noise would have (brushing it selects neurons),
+        the survival function of a link's entries against the laws of chance (paper, Figures 10
+        and 11), and the internal dimensions of the links (3.2; a click chooses the link). Waits
+        for a computation that is under way. Figures need Jupyter: elsewhere the widget stands
+        alone.
+        """
+        from svr_widget.widget.charts import Charts  # bqplot is slow to import
+
+        return Charts(self)
+
+    def dashboard(self) -> ipywidgets.GridBox:
+        """The widget and its charts side by side."""
+        shape = {"grid_template_columns": "minmax(0, 5fr) minmax(0, 2fr)", "grid_gap": "16px"}
+        return ipywidgets.GridBox([self, self.charts()], layout=shape)
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write the widget as a page that works without a kernel and without a network.

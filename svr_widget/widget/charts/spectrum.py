@@ -1,0 +1,108 @@
+"""The singular values of one map, with the edge of noise; brushing selects neurons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import bqplot as bq
+import numpy as np
+
+from svr_widget.engine import SVR
+from svr_widget.engine.marchenko_pastur import marchenko_pastur_edges
+from svr_widget.widget.charts.style import ACCENT, GREY, PALE, axis, colour_of, figure
+
+
+class Spectrum:
+    """Singular values over their rank (2.2); the line is where noise of that size would end.
+
+    Args:
+        choose: called with the neurons that the brush covers, and with none when it is cleared.
+
+    Attributes:
+        figure: the ``bqplot.Figure``.
+        map: name of the map that is shown.
+    """
+
+    def __init__(self, choose: Callable[[list[tuple[str, int]]], None]) -> None:
+        self.map = ""
+        self._choose = choose
+        x, y = bq.LinearScale(), bq.LinearScale(min=0.0)
+        self._hues = bq.ColorScale(min=0.0, max=1.0, colors=[GREY, ACCENT])
+        scales = {"x": x, "y": y}
+        self._values = bq.Scatter(
+            x=[],
+            y=[],
+            color=[],
+            scales={**scales, "color": self._hues},
+            default_size=18,
+            stroke_width=0,
+            marker="circle",
+        )
+        self._edge = bq.Lines(
+            x=[],
+            y=[],
+            scales=scales,
+            colors=[GREY],
+            line_style="dashed",
+            stroke_width=1.5,
+            labels=["upper edge of noise (Marchenko-Pastur)"],
+            display_legend=False,
+        )
+        self._brush = bq.interacts.BrushIntervalSelector(
+            scale=x, marks=[self._values], color=ACCENT
+        )
+        self.figure = figure(
+            "",
+            [self._edge, self._values],
+            [axis(x, "rank k"), axis(y, "singular value", vertical=True)],
+            legend_location="top-right",
+            interaction=self._brush,
+        )
+        self._brush.observe(self._brushed, "selected")
+
+    def show(self, svr: SVR, name: str) -> None:
+        """Show the map of this name."""
+        if name == self.map:
+            return
+        neurons, linear = svr[name], svr.maps[svr.columns[name].map]
+        self.map = name
+        self._hues.colors = [colour_of(linear.kind), ACCENT]
+        with self._values.hold_sync():
+            self._values.x = np.arange(len(neurons))
+            self._values.y = neurons.S.numpy()
+            self._values.color = np.zeros(len(neurons))
+        noise = linear.product_of is None and neurons.energy > 0
+        with self._edge.hold_sync():
+            edge = marchenko_pastur_edges(neurons)[1] if noise else np.nan
+            self._edge.x = [0, max(len(neurons) - 1, 1)] if noise else []
+            self._edge.y = [edge, edge] if noise else []
+            self._edge.display_legend = noise
+        self.figure.title = f"{name}: spectrum"
+
+    def forget(self) -> None:
+        """Show anew whatever is shown next."""
+        self.map = ""
+
+    def mark(self, chosen: list[int]) -> None:
+        """Mark the neurons of the map that are selected."""
+        marked = np.zeros(len(self._values.x))
+        marked[chosen] = 1.0
+        with self._values.hold_sync():
+            self._values.color = marked
+            self._values.opacities = [1.0 if k else PALE for k in marked] if chosen else [1.0]
+
+    def close(self) -> None:
+        """Let go of the widget and close the models."""
+        self._brush.unobserve(self._brushed, "selected")
+        for part in (self.figure, self._values, self._edge, self._brush):
+            part.close()
+
+    def _brushed(self, change: dict[str, object]) -> None:
+        span = change["new"]
+        if span is None or not len(span):  # type: ignore[arg-type]  # bqplot gives an array
+            chosen = []
+        else:
+            low, high = sorted(float(end) for end in span)  # type: ignore[attr-defined]
+            inside = range(max(0, int(np.ceil(low))), int(np.floor(high)) + 1)
+            chosen = [(self.map, k) for k in inside if k < len(self._values.x)]
+        self._choose(chosen)

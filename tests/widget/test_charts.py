@@ -1,0 +1,138 @@
+"""bqplot figures: what they show, and the links between them and the widget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from svr_widget import SVR, SVRWidget
+from svr_widget.widget.charts import Charts
+from svr_widget.widget.charts.survival import by_chance, empirical
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # bqplot on numpy 2
+
+
+@pytest.fixture(scope="module")
+def svr() -> SVR:
+    torch.manual_seed(4)
+    return SVR({"a": torch.randn(40, 30), "b": torch.randn(35, 40), "c": torch.randn(9, 35)})
+
+
+@pytest.fixture
+def widget(svr: SVR) -> SVRWidget:
+    return SVRWidget(svr)
+
+
+@pytest.fixture
+def charts(widget: SVRWidget) -> Iterator[Charts]:
+    made = widget.charts()
+    yield made
+    made.close()
+
+
+def test_the_spectrum_is_that_of_the_map(charts: Charts, svr: SVR) -> None:
+    assert charts.spectrum.map == "a"
+    points = charts.spectrum.figure.marks[1]
+    assert np.array_equal(points.y, svr["a"].S.numpy())
+    assert charts.spectrum.figure.title == "a: spectrum"
+
+
+def test_charts_follow_the_widget(charts: Charts, widget: SVRWidget) -> None:
+    widget.selected = [("a", 1), ("b", 3), ("b", 5)]
+    assert charts.spectrum.map == "b"
+    assert np.flatnonzero(charts.spectrum.figure.marks[1].color).tolist() == [3, 5]
+    widget.selected_link = ["b", "c"]
+    assert charts.survival.link == ("b", "c")
+    widget.selected = []
+    assert not charts.spectrum.figure.marks[1].color.any()
+
+
+def test_the_widget_follows_the_charts(charts: Charts, widget: SVRWidget) -> None:
+    assert widget.selected_link is None, "making charts is no choice"
+    brush = charts.spectrum.figure.interaction
+    brush.selected = np.array([1.6, 4.2])
+    assert widget.selected == [("a", 2), ("a", 3), ("a", 4)]
+    brush.selected = None
+    assert widget.selected == []
+    charts.dimensions._clicked(None, {"data": {"index": 1}})
+    assert widget.selected_link == ["b", "c"]
+
+
+def test_internal_dimensions_are_those_of_the_links(charts: Charts, svr: SVR) -> None:
+    found = [svr.internal_dimensions(link) for link in svr.links]
+    shown = charts.dimensions
+    assert shown.d_in.y.tolist() == [one.d_in for one in found]
+    assert shown.d_out.y.tolist() == [one.d_out for one in found]
+    pale = [one.p_value >= 0.05 for one in found if one.p_value is not None]
+    for dots in (shown.d_in, shown.d_out):
+        assert [opacity < 1 for opacity in dots.opacities] == pale
+
+
+def test_the_survival_function_counts_entries(svr: SVR) -> None:
+    tests = svr.adjacency(("a", "b")).tests()
+    entries = svr.adjacency(("a", "b")).dense().numpy().ravel()
+    weights, share = empirical(tests)
+    assert share[0] == 1 / entries.size
+    assert share[-1] == 1
+    for weight, expected in zip(weights[::20], share[::20], strict=True):
+        assert (entries >= weight).mean() == pytest.approx(expected)
+
+
+def test_the_law_is_the_one_of_the_entries(svr: SVR) -> None:
+    tests = svr.adjacency(("a", "b")).tests()
+    weights, _ = empirical(tests)
+    grid, share = by_chance(tests, weights, 1e-4)
+    # One Beta law: no kernel, and all 40 channels travel.
+    assert np.allclose(share, stats.beta(0.5, 39 / 2).sf(grid), rtol=1e-9)
+    assert share.min() < 2e-4
+
+
+def test_several_laws_are_weighted_by_their_entries() -> None:
+    torch.manual_seed(0)
+    from torch import nn
+
+    # Groups of 6 and of 4 channels overlap by 4 and by 2 channels.
+    model = nn.Sequential(nn.Conv2d(3, 12, 1, groups=1), nn.Conv2d(12, 12, 1, groups=2))
+    mixed = nn.Sequential(*model, nn.Conv2d(12, 12, 1, groups=3))
+    svr = SVR(mixed, torch.randn(1, 3, 8, 8))
+    adjacency = svr.adjacency(("1", "2"))
+    tests = adjacency.tests()
+    assert len(tests) == 2
+    weights, _ = empirical(tests)
+    grid, share = by_chance(tests, weights, 1e-3)
+    sizes = [part.weights.size for part in tests]
+    brute = sum(n * np.exp(part.law.logsf(grid)) for n, part in zip(sizes, tests, strict=True))
+    assert np.allclose(share, brute / sum(sizes))
+
+
+def test_another_method_is_shown_when_it_is_there(widget: SVRWidget) -> None:
+    charts = widget.charts()
+    widget.method = "cosvr"
+    widget.wait()
+    assert charts._svr is widget.svr
+    assert charts._svr.method == "cosvr"
+    charts.close()
+
+
+def test_one_map_has_a_spectrum_and_no_links() -> None:
+    charts = SVRWidget([torch.randn(5, 6)]).charts()
+    assert len(charts.children) == 2
+    charts.close()
+
+
+def test_closed_charts_leave_the_widget_alone(widget: SVRWidget) -> None:
+    charts = widget.charts()
+    charts.close()
+    widget.selected = [("c", 0)]
+    assert charts.spectrum.map == "a"
+
+
+def test_a_dashboard_holds_both(widget: SVRWidget) -> None:
+    board = widget.dashboard()
+    assert board.children[0] is widget
+    assert isinstance(board.children[1], Charts)
+    board.children[1].close()
