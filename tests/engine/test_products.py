@@ -12,7 +12,6 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from svr_widget.engine import SVR
-from svr_widget.engine.decompose import decompose_product
 from svr_widget.engine.errors import SVRError
 from tests.engine.zoo import attention, heads, language
 
@@ -25,10 +24,6 @@ def names(module, count, kinds=KINDS):
 
 def attention_maps(svr):
     return {name: linear for name, linear in svr.maps.items() if linear.kind == "attention"}
-
-
-def gaussian(*shape, seed=0):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 class TestAgainstTheForwardPass:
@@ -391,69 +386,6 @@ def test_random_heads_meet_by_chance():
             spread = math.sqrt(level * (1 - level) / len(p))
             # Entries of one matrix depend on each other a little: rows and columns have norm 1.
             assert abs(np.mean(p <= level) - level) < 5 * spread, (len(p), level)
-
-
-class TestDecomposingAProduct:
-    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-    @pytest.mark.parametrize("shape", [(40, 6, 30), (30, 6, 40), (5, 9, 7), (7, 9, 5), (4, 1, 3)])
-    def test_the_neurons_of_the_formed_matrix(self, shape, dtype):
-        left, right = gaussian(*shape[:2]).to(dtype), gaussian(*shape[1:], seed=1).to(dtype)
-        found = decompose_product(left, right, exact_certificate=True)
-        U, S, Vh = np.linalg.svd(left.double().numpy() @ right.double().numpy())
-        count = min(shape)
-        assert (len(found), found.rank) == (count, count)
-        np.testing.assert_allclose(found.S.numpy(), S[:count], rtol=1e-12)
-        assert found.U.dtype == found.V.dtype == dtype
-        accuracy = 1e-5 if dtype == torch.float32 else 1e-12
-        np.testing.assert_allclose(
-            np.abs(found.U.T.numpy() @ U[:, :count]), np.eye(count), atol=accuracy
-        )
-        np.testing.assert_allclose(
-            np.abs(Vh[:count] @ found.V.numpy()), np.eye(count), atol=accuracy
-        )
-        signs = found.U.abs().argmax(0)
-        assert (found.U[signs, torch.arange(count)] > 0).all()
-        certificate = found.certificate
-        errors = certificate.residual, certificate.orthogonality_u, certificate.orthogonality_v
-        assert max(errors) < accuracy
-        assert certificate.driver == "thin"
-
-    def test_its_certificate_measures_the_product(self):
-        left, right = gaussian(30, 4), gaussian(4, 20, seed=1)
-        exact = decompose_product(left, right, exact_certificate=True)
-        probed = decompose_product(left, right)
-        wrong = decompose_product(left, right * torch.linspace(1, 2, 20))
-        assert exact.certificate.residual < 1e-14
-        assert probed.certificate.residual < 1e-14
-        assert not torch.allclose(wrong.S, exact.S)
-
-    def test_dependent_and_zero_factors_have_null_neurons(self):
-        left, right = gaussian(12, 4).float(), gaussian(4, 9, seed=1).float()
-        left[:, 3] = 0
-        found = decompose_product(left, right)
-        assert found.null.tolist() == [False, False, False, True]
-        assert found.S[3] < 1e-14
-        torch.testing.assert_close(found.V.T @ found.V, torch.eye(4, dtype=found.V.dtype))
-        zero = decompose_product(left * 0, right)
-        assert (zero.S == 0).all()
-        assert zero.null.all()
-
-    def test_a_product_smaller_than_the_rounding_of_its_factors_is_null(self):
-        """Two matrices whose spaces do not meet: what is left of the product is rounding."""
-        basis = torch.from_numpy(stats.ortho_group.rvs(8, random_state=0))
-        found = decompose_product(gaussian(9, 3) @ basis[:3], basis[3:6].T @ gaussian(3, 7, seed=1))
-        assert found.null.all()
-        assert found.S[0] < 1e-13
-
-    def test_both_flattenings_truncation_and_options(self):
-        left, right = gaussian(12, 5), gaussian(5, 9, seed=1)
-        whole, dual = decompose_product(left, right), decompose_product(left, right, "cosvr")
-        assert torch.equal(whole.U, dual.U)
-        assert torch.equal(whole.V, dual.V)
-        first = decompose_product(left, right, rank=2)
-        assert (len(first), first.rank, first.energy) == (2, 5, whole.energy)
-        with pytest.raises(SVRError, match="rank must be at least 1"):
-            decompose_product(left, right, rank=0)
 
 
 def test_attention_is_one_of_two_views():

@@ -114,14 +114,17 @@ def _scores(attended: Attended) -> tuple[Pairing, bool]:
         left, right = right, left
     query, queries = _channels(left, "queries", scope)
     key, keys = _channels(right, "keys", scope)
+    unlike = _refusal(
+        scope, f"what meets are not the outputs of {query!r} and {key!r}, both turned pair by pair"
+    )
     if len(queries) != len(keys):
-        raise _refusal(scope, f"positions turn the outputs of {query!r} and {key!r} unlike")
+        raise unlike
     rotated = len(queries) > 1
     heads = zip(queries.unbind(1), keys.unbind(1), strict=True)
     pairs = [_unturned(q, k) if rotated else _present(q[0], k[0]) for q, k in heads]
     paired = tuple(pair for pair in pairs if pair is not None)
     if len(paired) < len(pairs):
-        raise _refusal(scope, f"positions turn the outputs of {query!r} and {key!r} unlike")
+        raise unlike
     return Pairing(query, key, paired), rotated
 
 
@@ -153,17 +156,24 @@ def _present(queries: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
 def _unturned(queries: Tensor, keys: Tensor) -> tuple[Tensor, Tensor] | None:
     """The channels ``[ways, d]`` of one head that meet where both are turned by equal angles.
 
-    A rotation cancels there, so that each channel meets the one of the same rank; None where the
-    two sides are not turned alike.
+    A rotation cancels there, so that each channel meets the one of the same rank. None where the
+    two sides are not turned alike, or not by rotations: each mixes two channels into two places.
     """
     channels = [torch.unique(table[table != labels.NONE]) for table in (queries, keys)]
     ranks = [
         torch.where(table == labels.NONE, table, torch.searchsorted(known, table))
         for table, known in zip((queries, keys), channels, strict=True)
     ]
-    if len(channels[0]) != len(channels[1]) or not torch.equal(*ranks):
-        return None
-    return channels[0], channels[1]
+    mixed = ranks[0].sort(dim=0, descending=True).values
+    planes, places = torch.unique(mixed[:2, mixed[1] != labels.NONE], dim=1, return_counts=True)
+    two = not bool((mixed[2:] != labels.NONE).any())
+    rotations = two and bool((places == 2).all()) and _distinct(planes)
+    alike = len(channels[0]) == len(channels[1]) and torch.equal(*ranks)
+    return (channels[0], channels[1]) if alike and rotations else None
+
+
+def _distinct(channels: Tensor) -> bool:
+    return len(set(channels.flatten().tolist())) == channels.numel()
 
 
 # Values.
