@@ -96,6 +96,9 @@ class Link:
             the key's.
         steps: what ``through`` does to a channel, in order, as ``normalisation.fold`` needs it;
             empty in an ``SVR``.
+        gains: float64 ``[s]``, what stored factors on the link that are not folded into the weights
+            multiply each channel by (batch norm, layer scale); NaN where a norm stores none or has
+            several for a channel (group norm); None for 1 everywhere.
         signs: float64 ``[s]`` of 1 and -1, what is left on the link of norms that were folded into
             the weights; None for 1 everywhere.
     """
@@ -108,6 +111,7 @@ class Link:
     backward: bool = False
     side: Literal["q", "k"] | None = None
     steps: tuple[Step, ...] = ()
+    gains: Tensor | None = None
     signs: Tensor | None = None
 
     @property

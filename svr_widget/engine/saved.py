@@ -59,6 +59,7 @@ def save(graph: SpectralGraph, path: str | os.PathLike[str], *, weights: bool = 
             for place, linear in enumerate(graph.maps.values())
         ],
         "links": [writer(link, f"link.{place}") for place, link in enumerate(graph.links.values())],
+        "outlets": [writer(link, f"outlet.{place}") for place, link in enumerate(graph.outlets)],
         "decompositions": [
             [name, flattening, writer(neurons, f"neurons.{place}")]
             for place, ((name, flattening), neurons) in enumerate(graph.decomposed.items())
@@ -116,12 +117,14 @@ def _saved(record: dict[str, Any], tensors: dict[str, Tensor]) -> Saved:
 
     maps: list[LinearMap] = [known(each) for each in record["maps"]]
     links: list[Link] = [known(each) for each in record["links"]]
+    outlets: list[Link] = [known(each) for each in record["outlets"]]
     return Saved(
         Network(
             title=record["title"],
             maps={linear.name: linear for linear in maps},
             links=tuple(links),
             notes=tuple(record["notes"]),
+            outlets=tuple(outlets),
         ),
         record["settings"],
         {(name, side): known(each) for name, side, each in record["decompositions"]},

@@ -20,7 +20,8 @@ from svr_widget.engine.errors import (
     nearest_name,
 )
 from svr_widget.engine.finding import Globs, Selection, find_parts, unwrap
-from svr_widget.engine.links import Layout, Link
+from svr_widget.engine.gains import gains_of
+from svr_widget.engine.links import OUTSIDE, Layout, Link
 from svr_widget.engine.maps import LinearMap, linear_map, map_of
 from svr_widget.engine.normalisation import Normalisation, fold
 from svr_widget.engine.parts import Part
@@ -46,6 +47,8 @@ class Network:
         notes: what tracing found worth saying.
         model: the model itself, inside its wrappers; None where only weights were given.
         parts: where the model keeps each map; empty where only weights were given.
+        outlets: what leads from a map to the output of the network, as far as it was traced; the
+            consumer is called ``OUTSIDE``.
     """
 
     title: str
@@ -54,6 +57,7 @@ class Network:
     notes: tuple[str, ...] = ()
     model: nn.Module | None = None
     parts: Mapping[str, Part] = field(default_factory=dict)
+    outlets: tuple[Link, ...] = ()
 
 
 def read_network(
@@ -132,7 +136,8 @@ def _of_model(
     }
     if norm == "fold":
         whole, found = fold(whole, found, ends)
-    found = tuple(replace(link, steps=()) for link in found)  # of no more use, and large
+    found = tuple(_summed_up(link, whole) for link in found)
+    outlets = tuple(_summed_up(link, whole) for link in ends if link.consumer == OUTSIDE)
     products: Mapping[str, Product] = {}
     if attentions:
         plan = plan_products(whole, rank, found, attentions)
@@ -143,7 +148,14 @@ def _of_model(
     maps = _tied(kept, parts)
     maps |= {name: product.of(whole, depth[name]) for name, product in products.items()}
     ordered = {name: maps[name] for name in order}
-    return Network(type(model).__name__, ordered, found, notes, model, parts)
+    return Network(type(model).__name__, ordered, found, notes, model, parts, outlets)
+
+
+def _summed_up(link: Link, maps: Mapping[str, LinearMap]) -> Link:
+    """A link with the product of its steps, which are of no more use themselves, and large."""
+    ends = (maps[end] for end in (link.producer, link.consumer) if end != OUTSIDE)
+    folded = {name for linear in ends for name in linear.norms}
+    return replace(link, steps=(), gains=gains_of(link, folded))
 
 
 def _tied(maps: Mapping[str, LinearMap], parts: Mapping[str, Part]) -> dict[str, LinearMap]:

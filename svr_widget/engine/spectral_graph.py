@@ -90,7 +90,7 @@ class SpectralGraph:
             raise SVRError(f"rank must be an integer of at least 1, or None for all, got {rank!r}")
         network = read_network(source, example_inputs, links, include, exclude, attention, norm)
         self.title, self.notes = network.title, network.notes
-        self.model, self.parts = network.model, network.parts
+        self.model, self.parts, self.outlets = network.model, network.parts, network.outlets
         self.method: Method = method
         self.norm: Normalisation = norm
         self.null: Kind = null

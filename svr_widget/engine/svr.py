@@ -14,6 +14,7 @@ from torch import Tensor
 
 from svr_widget.engine import activations, tables
 from svr_widget.engine.channels import blocks_of_channels, near_kernel_table
+from svr_widget.engine.dead_channels import TOLERANCE, dead_channels
 from svr_widget.engine.decompose import Flattening
 from svr_widget.engine.keys import LinkKey
 from svr_widget.engine.matching import Matching, match
@@ -202,6 +203,29 @@ class SVR(SpectralGraph):
             SVRError: no map of the same name, an unknown one, or two of different shapes.
         """
         return match(self, other, maps, level)
+
+    def dead_channels(self, *, tolerance: float = TOLERANCE) -> pd.DataFrame:
+        """Output channels that tell the next maps nothing, from the weights alone (section 5.2.2).
+
+        The influence of a channel on a link is ``||T[k]|| |g_k| ||C[:, k]||``: its row in the map,
+        what norms with stored statistics on the link make of it, its column in the consumer. It
+        is dead where that is at most ``tolerance`` of the largest of the link, on every link, and
+        on every way out of the network. What it still emits is constant to that accuracy, and so
+        can be moved into biases.
+
+        Args:
+            tolerance: 1 lists every channel.
+
+        Returns:
+            A row for each dead channel: map, channel, ratio (its influence relative to the largest,
+            at most ``tolerance``), the same of its three factors row, norm and read, block (its
+            near-kernel, -1 for none), and why, the smallest of the three: ``"row"``, ``"norm"`` or
+            ``"read"``.
+
+        Raises:
+            SVRError: ``tolerance`` is out of range, or the weights were not saved.
+        """
+        return dead_channels(self, tolerance)
 
     def null_comparison(
         self,
