@@ -216,6 +216,24 @@ class TestFinding:
         assert list(find_parts(model, exclude="body")) == ["stem", "head"]
         assert list(find_parts(model, ["stem", "body*"], "*.1")) == ["stem", "body.0"]
 
+    def test_globs_choose_maps_of_one_module(self):
+        model = nn.ModuleDict({"attn": nn.MultiheadAttention(4, 2), "lstm": nn.LSTM(4, 3)})
+        gates = [f"lstm.{side}[{gate}]" for side in ("ih", "hh") for gate in "ifgo"]
+        assert list(find_parts(model, exclude="attn")) == gates
+        assert list(find_parts(model, include="lstm.hh")) == gates[4:]
+        assert list(find_parts(model, include="lstm.*[f]")) == ["lstm.ih[f]", "lstm.hh[f]"]
+        assert list(find_parts(model, "attn", exclude="attn.in_proj[[]q]")) == [
+            "attn.in_proj[k]",
+            "attn.in_proj[v]",
+            "attn.out_proj",
+        ]
+        assert list(find_parts(model, "attn", "attn.in_proj[q]")) == [
+            "attn.in_proj[k]",
+            "attn.in_proj[v]",
+            "attn.out_proj",
+        ]
+        assert list(find_parts(model, "attn", "attn.in_proj_weight")) == ["attn.out_proj"]
+
     def test_a_glob_that_matches_nothing_is_an_error(self):
         model = nn.ModuleDict({"head": nn.Linear(2, 2)})
         with pytest.raises(SVRError, match=r"exclude='heat' matches no name; did you mean 'head'"):

@@ -195,12 +195,17 @@ def mint(shape: Sequence[int], channel_dims: Iterable[int]) -> Place:
 
 
 def merged(carriers: Iterable[Carrier]) -> tuple[Carrier, ...]:
-    """Carriers of the same channels become one that passed what either passed."""
+    """Carriers of the same channels of one map become one that passed what either passed.
+
+    It goes by the last of their uses, so that a loop of many steps does not carry one for each.
+    """
     kept: list[Carrier] = []
     for carrier in carriers:
         for at, other in enumerate(kept):
-            if carrier.same_channels(other):
-                kept[at] = other.joined(carrier)
+            same = carrier.source.name == other.source.name
+            if same and replace(other, source=carrier.source).same_channels(carrier):
+                later = max(carrier.source, other.source)
+                kept[at] = replace(other.joined(carrier), source=later)
                 break
         else:
             kept.append(carrier)

@@ -16,7 +16,7 @@ from torch._ops import OpOverload
 
 from svr_widget.engine.trace import labels
 from svr_widget.engine.trace.call import Call
-from svr_widget.engine.trace.flow import Carrier, Flow, Source, lost, merged, mint
+from svr_widget.engine.trace.flow import Carrier, Flow, lost, merged, mint
 
 LAYERS = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 CELLS = ("lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell")
@@ -65,7 +65,8 @@ def unrolled(call: Call, apply: Callable[[Call], list[Flow]]) -> list[Flow]:
     results = []
     for flow, wanted in zip(made, call.shapes, strict=True):
         dims = (0, 1) if flow.shape == short and wanted == call.shape else (1,)
-        results.append(_spread(_last_use(_at_one_place(call, flow, *dims)), wanted))
+        settled = _at_one_place(call, flow, *dims)
+        results.append(_spread(replace(settled, carriers=merged(settled.carriers)), wanted))
     return results
 
 
@@ -94,15 +95,3 @@ def _spread(flow: Flow, shape: tuple[int, ...]) -> Flow:
     carriers = tuple(replace(carrier, label=wide(carrier.label)) for carrier in flow.carriers)
     spread = replace(flow, shape=shape, carriers=carriers, value=None)
     return replace(spread, place=mint(shape, spread.channel_dims()) if carriers else None)
-
-
-def _last_use(flow: Flow) -> Flow:
-    """The steps' uses of a map as one."""
-    last = {carrier.source.name: carrier.source.use for carrier in flow.carriers}
-    for name, use in flow.sources:
-        last[name] = max(last[name], use)
-    carriers = (
-        replace(carrier, source=Source(carrier.source.name, last[carrier.source.name]))
-        for carrier in flow.carriers
-    )
-    return replace(flow, carriers=merged(carriers))

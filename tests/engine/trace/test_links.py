@@ -129,6 +129,22 @@ def test_backward_links_and_depth() -> None:
     assert depths(found.links, found.order) == {"inlet": 0, "shared": 1, "between": 2, "outlet": 2}
 
 
+def test_a_second_use_that_closes_no_cycle_is_not_backward() -> None:
+    class Twins(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(3, 4), nn.Linear(3, 4)
+            self.shared, self.after = nn.Linear(4, 4), nn.Linear(4, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            first = self.shared(self.a(x))
+            return self.after(first * self.shared(self.b(x)))
+
+    found = traced(Twins())
+    assert not any(link.backward for link in found.links)
+    assert depths(found.links, found.order) == {"a": 0, "shared": 1, "b": 0, "after": 2}
+
+
 def test_statistics_of_hand_written_norms_are_steps() -> None:
     class Scaled(nn.Module):
         def forward(self, x: Tensor) -> Tensor:

@@ -13,6 +13,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from svr_widget.engine import SVR
 from svr_widget.engine.trace import Trace, api, depths, trace
+from svr_widget.engine.trace.dispatch import run
+from svr_widget.engine.trace.interpreter import Interpreter
 from tests.engine.trace.oracle import oracle, traced_pairs
 from tests.engine.zoo import maps_of
 from tests.engine.zoo.explicit import unpacked
@@ -225,6 +227,16 @@ def test_any_length_has_the_same_links(steps: int) -> None:
     model = MODELS["LSTM"]()
     found = trace(model, maps_of(model), torch.zeros(steps, 2, 3))
     assert described(found) == described(trace(model, maps_of(model), torch.zeros(3, 1, 3)))
+
+
+def test_a_long_loop_carries_no_more_than_a_short_one() -> None:
+    def carried(steps: int) -> int:
+        model = MODELS["LSTM cell"]()
+        interpreter = Interpreter(model, maps_of(model))
+        run(model.eval(), interpreter, (torch.zeros(steps, 3, 3),), {})
+        return max(len(arrival.flow.carriers) for arrival in interpreter.arrivals)
+
+    assert carried(12) == carried(4) == 8
 
 
 def test_sequences_of_unequal_length() -> None:

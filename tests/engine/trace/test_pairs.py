@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from svr_widget.engine.errors import TraceError, WidthMismatchError
+from svr_widget.engine.links import Link
 from svr_widget.engine.parts import parts_of
-from svr_widget.engine.trace import links_from_pairs
+from svr_widget.engine.trace import depths, links_from_pairs
 from tests.engine.zoo import chains, maps_of
 
 
@@ -32,6 +33,22 @@ def test_flattening_is_inferred_channels_first() -> None:
 def test_against_the_order_is_backward() -> None:
     links, _ = links_from_pairs([("hidden", "hidden")], maps_of(chains.Recurrent()))
     assert links[0].backward
+
+
+def test_only_cycles_run_backward() -> None:
+    parts = maps_of(chains.Reused())
+    links, _ = links_from_pairs([("between", "shared"), ("shared", "outlet")], parts)
+    assert [link.backward for link in links] == [False, False]
+    links, _ = links_from_pairs([("between", "shared"), ("shared", "between")], parts)
+    assert [link.backward for link in links] == [True, False]
+    assert depths(links, list(parts))["between"] == 1
+
+
+def test_a_cycle_without_a_way_back_is_refused() -> None:
+    channels = torch.arange(4)
+    links = [Link("a", "b", channels, channels), Link("b", "a", channels, channels)]
+    with pytest.raises(TraceError, match="is a cycle; mark one of its links with backward=True"):
+        depths(links, ["a", "b"])
 
 
 def test_widths_must_fit() -> None:
