@@ -417,3 +417,38 @@ def test_a_saved_graph_keeps_its_products(tmp_path):
         assert torch.equal(again.weight, linear.weight)
     for key in svr.links:
         assert torch.equal(loaded.adjacency(key).dense(), svr.adjacency(key).dense())
+
+
+@pytest.mark.parametrize("name", ["separate", "convolutions", "multihead"])
+def test_activations_are_what_values_and_keys_read(name):
+    torch.manual_seed(0)
+    model = heads.ATTENTIONS[name]()
+    x, y = torch.randn(2, 3, 8), torch.randn(2, 5, 8)
+    svr = SVR(model, (x, y))
+    found = svr.spectral_activations((x, y))
+    assert found.keys() == attention_maps(svr).keys()
+    for each, activations in found.items():
+        neurons = svr[each]
+        read = activations.movedim(1, -1)
+        wanted = y @ svr.maps[each].weight.T
+        torch.testing.assert_close(
+            (read * neurons.S.float()) @ neurons.U.T, wanted, atol=1e-5, rtol=0
+        )
+
+
+class Linear(nn.Module):
+    """Linear attention: keys meet values before queries meet either."""
+
+    def __init__(self):
+        super().__init__()
+        self.query, self.key, self.value, self.out = (heads.linear(8, 8) for _ in range(4))
+
+    def forward(self, x):
+        q, k = functional.elu(self.query(x)) + 1, functional.elu(self.key(x)) + 1
+        return self.out(q @ (k.transpose(1, 2) @ self.value(x)))
+
+
+def test_linear_attention_has_no_products():
+    svr = SVR(Linear(), torch.randn(1, 5, 8))
+    assert list(svr.maps) == ["query", "key", "value", "out"]
+    assert list(svr.links) == [("value", "out")]
