@@ -45,6 +45,10 @@ class Norm:
     centred: int = 0
     plain: bool = False
 
+    def __hash__(self) -> int:
+        """By name, which few share: factors are many."""
+        return hash(self.name)
+
 
 @dataclass(frozen=True, eq=False)
 class Step:

@@ -327,9 +327,10 @@ class SpectralGraph:
     def _summary(self) -> str:
         neurons = sum(self._maps[name].neurons(side) for name, side in self.columns.values())
         kept = f", first {self.rank} of each map" if self.rank else ""
+        folded = ", norms folded" if self.norm == "fold" else ""
         return (
             f"{self.title}: {len(self._maps)} maps, {neurons:,} neurons{kept}, "
-            f"{len(self._links)} links, {self.method}"
+            f"{len(self._links)} links, {self.method}{folded}"
         )
 
     def _repr_html_(self) -> str:

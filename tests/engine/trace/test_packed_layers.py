@@ -85,6 +85,18 @@ class Reading(nn.Module):
         return self.b(y), self.states(last)
 
 
+class Tagger(nn.Module):
+    """Tokens to states of both directions to tags."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.lstm = nn.Embedding(3, 3), nn.LSTM(3, 2, 2, bidirectional=True)
+        self.tag = nn.Linear(4, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.tag(self.lstm(self.embed(x.argmax(-1)))[0])
+
+
 class Handing(nn.Module):
     """The states of one recurrent layer start another."""
 
@@ -137,6 +149,7 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     ),
     "LSTM": lambda: Reading(nn.LSTM(3, 2)),
     "LSTM with projections": lambda: Reading(nn.LSTM(2, 3, proj_size=2, batch_first=True)),
+    "LSTM tagger": Tagger,
     "GRU": lambda: Reading(nn.GRU(3, 2, bias=False)),
     "LSTM to LSTM": lambda: Handing(nn.LSTM(3, 2), nn.LSTM(3, 2)),
     "GRU to RNN": lambda: Handing(nn.GRU(3, 2), nn.RNN(3, 2)),
