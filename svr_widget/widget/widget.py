@@ -27,6 +27,7 @@ from svr_widget.widget.computation import Computation, Progress, Report
 from svr_widget.widget.files import write_whole
 from svr_widget.widget.page import page_of
 from svr_widget.widget.scene import LAWS, encode_scene
+from svr_widget.widget.still import LateStill, format_of, image_file, show_bundle, still
 
 if TYPE_CHECKING:
     from svr_widget.widget.charts import Charts
@@ -92,6 +93,7 @@ class SVRWidget(anywidget.AnyWidget):
     _status = t.Dict({"state": "computing"}).tag(sync=True)
     _notice = t.Unicode("").tag(sync=True)
     _level_given = False
+    _late_stills: list[LateStill]
 
     def __init__(self, model: Any, example_inputs: Any = None, **keywords: Any) -> None:
         traits = {name: keywords.pop(name) for name in self._own_keywords() & keywords.keys()}
@@ -108,6 +110,7 @@ class SVRWidget(anywidget.AnyWidget):
         else:
             self._svr = SVR(model, example_inputs, method=method or "svr", **keywords)
         super().__init__(method=self._svr.method)
+        self._late_stills = []
         if levels:
             self.set_threshold(**levels)
         self._level_given = "threshold" in traits
@@ -218,6 +221,56 @@ class SVRWidget(anywidget.AnyWidget):
         self.wait()
         write_whole(path, self._page({}).encode())
 
+    def save_image(self, path: str | os.PathLike[str]) -> None:
+        """Write the graph as a picture for print, at the present threshold, null, scale and theme.
+
+        ``SVR.plot`` draws it: the whole graph, whatever the camera, with at most the 20,000
+        strongest edges. Theme ``"auto"`` is drawn light. Waits for a computation under way.
+
+        Args:
+            path: of the file; its suffix, ``.png`` or ``.svg``, says which format.
+
+        Raises:
+            SVRError: another suffix; nothing is drawn.
+            OSError: the file cannot be written; what stood there stays.
+        """
+        image_format = format_of(path)
+        self.wait()
+        write_whole(path, image_file(self.svr, self._look(), image_format))
+
+    def _look(self) -> dict[str, Any]:
+        """What is set here, as options of ``SVR.plot``."""
+        return {
+            self.threshold_mode: self.threshold,
+            "null": self.null,
+            "y_scale": self.y_scale,
+            "theme": "dark" if self.theme == "dark" else "light",
+        }
+
+    def _repr_mimebundle_(self, **keywords: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """The view, and a picture for where it cannot be shown, once there is one to draw."""
+        bundle: tuple[dict[str, Any], dict[str, Any]] | None
+        bundle = super()._repr_mimebundle_(**keywords)
+        if bundle is not None and self._scene:
+            bundle[0]["image/png"] = still(self._svr, self._look())
+        return bundle
+
+    def _ipython_display_(self) -> None:
+        """Show the widget; its picture follows where it is still being computed."""
+        late = not self._scene
+        if bundle := self._repr_mimebundle_():
+            show_bundle(bundle[0], metadata=bundle[1])
+        if late:
+            self._late_stills.append(LateStill())
+            if self._scene:  # it came in between
+                self._show_late_stills()
+
+    def _show_late_stills(self) -> None:
+        if self._late_stills:
+            image = still(self._svr, self._look())
+            for late in tuple(self._late_stills):
+                late.show(image)
+
     def _page(self, view: Mapping[str, Any]) -> str:
         """The page, with the traits of a view that may be ahead of this side."""
         shown = self._own_keywords() | {"_scene"}
@@ -257,9 +310,12 @@ class SVRWidget(anywidget.AnyWidget):
         svr.compute(report)
         scene = encode_scene(svr, self.max_edges)
         report("", 1, 1)  # raises where it was cancelled meanwhile
+        is_first = not self._scene
         self._svr, self._scene = svr, scene
         self.selected = [item for item in self.selected if item[1] < self._neurons_of(item[0])]
         self._status = {"state": "ready"}
+        if is_first:
+            self._show_late_stills()
 
     def _show_end(self, computation: Computation, error: BaseException | None) -> None:
         """Say what ended a computation; where there is a picture, go back to it."""
