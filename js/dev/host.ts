@@ -17,6 +17,7 @@ export const DEFAULTS: Traits = {
   height: 620,
   max_edges: 100_000,
   camera: null,
+  y_range: null,
   _scene: null,
   _status: { state: "ready" },
   _notice: "",

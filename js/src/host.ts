@@ -3,7 +3,7 @@
 
 import type { AnyModel } from "@anywidget/types";
 import type { Bytes } from "./codec.js";
-import type { CameraTrait } from "./layout.js";
+import type { CameraTrait, ValueRange } from "./layout.js";
 import type { Law, Method, Mode, YScale } from "./scene.js";
 
 export type Theme = "auto" | "light" | "dark";
@@ -21,6 +21,8 @@ export interface PublicTraits {
   panes: readonly PaneName[];
   /** Null is the whole graph, or the first columns of a deep one. */
   camera: CameraTrait | null;
+  /** Null is the graph's own. */
+  y_range: ValueRange | null;
   theme: Theme;
   height: number;
   max_edges: number;

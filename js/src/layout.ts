@@ -71,6 +71,7 @@ export function layOut(
   margins: Margins,
   camera: Camera = WHOLE,
   leastColumn = LEAST_COLUMN,
+  range: ValueRange | null = null,
 ): Layout {
   const height = Math.max(1, size.height - margins.top - margins.bottom);
   const columns = columnPositions(scene);
@@ -80,7 +81,7 @@ export function layOut(
     const plain = margins.left + (widest > 0 ? (width * column) / widest : width / 2);
     return plain * camera.zoom + camera.x;
   };
-  const vertical = verticalScale(scene, yScale);
+  const vertical = verticalScale(scene, yScale, range);
   const toY = (share: number) => (margins.top + height * (1 - share)) * camera.zoom + camera.y;
   const x = Float64Array.from(columns, toX);
   const y = new Float64Array(scene.singularValue.length);
@@ -189,9 +190,16 @@ interface VerticalScale {
   ticks(bounds: [number, number], height: number): { share: number; label: string }[];
 }
 
-function verticalScale({ singularValue, isNull }: Scene, yScale: YScale): VerticalScale {
-  let largest = 0;
-  let smallest = Number.POSITIVE_INFINITY;
+/** Singular values that the axis reaches to at least, so that two graphs can share it. */
+export type ValueRange = readonly [smallest: number, largest: number];
+
+function verticalScale(
+  { singularValue, isNull }: Scene,
+  yScale: YScale,
+  range: ValueRange | null,
+): VerticalScale {
+  let largest = range?.[1] ?? 0;
+  let smallest = range && range[0] > 0 ? range[0] : Number.POSITIVE_INFINITY;
   singularValue.forEach((value, neuron) => {
     largest = Math.max(largest, value);
     if (value > 0 && isNull[neuron] === 0) smallest = Math.min(smallest, value);

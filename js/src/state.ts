@@ -54,6 +54,7 @@ export function createState(host: Host, abort: AbortSignal) {
     selected_link: trait("selected_link"),
     panes: trait("panes"),
     camera: trait("camera"),
+    y_range: trait("y_range"),
     theme: trait("theme"),
     height: trait("height"),
     max_edges: trait("max_edges"),

@@ -180,6 +180,21 @@ describe("deep networks", () => {
   });
 });
 
+describe("a range that two graphs share", () => {
+  it.each(["linear", "log"] as const)("puts equal values at equal heights: %s", (scale) => {
+    const range = [0.001, 50] as const;
+    const at = (scene: Scene) => layOut(scene, scale, SIZE, MARGINS, WHOLE, 24, range).ticks;
+    const others = new Map(at(branches).map(({ label, y }) => [label, y]));
+    expect(others.size).toBeGreaterThan(2);
+    for (const { label, y } of at(chain)) expect(y).toBeCloseTo(others.get(label) as number);
+  });
+
+  it("never cuts off what a graph has of its own", () => {
+    const layout = layOut(chain, "linear", SIZE, MARGINS, WHOLE, 24, [1, 1.5]);
+    expect(Math.min(...layout.y)).toBeGreaterThanOrEqual(MARGINS.top);
+  });
+});
+
 describe("the camera as a trait", () => {
   it("says which shares of the picture lie in the middle", () => {
     const layout = layOut(chain, "linear", SIZE, MARGINS);

@@ -31,6 +31,7 @@ from svr_widget.widget.still import LateStill, format_of, image_file, show_bundl
 
 if TYPE_CHECKING:
     from svr_widget.widget.charts import Charts
+    from svr_widget.widget.comparison import Comparison
 
 AT_ONCE_SECONDS = 3.0
 DEFAULT_LEVELS = {"fdr": 0.05, "p": 1e-3, "sigma": 4.0, "bonferroni": 0.05}
@@ -84,6 +85,15 @@ class SVRWidget(anywidget.AnyWidget):
         allow_none=True,
         help="[zoom, x, y]: the zoom, and which shares of the picture lie in the middle, from the "
         "left and from the top; None is the whole graph, or the first columns of a deep one",
+    ).tag(sync=True)
+    y_range: t.List[float] = t.List(
+        t.Float(),
+        None,
+        allow_none=True,
+        minlen=2,
+        maxlen=2,
+        help="[smallest, largest] singular value that the vertical axis reaches to at least, for "
+        "graphs that are to share it; None is the graph's own",
     ).tag(sync=True)
     theme = t.Enum(("auto", "light", "dark"), "auto").tag(sync=True)
     height = t.Int(620, min=280, max=4000, help="pixels").tag(sync=True)
@@ -206,6 +216,23 @@ class SVRWidget(anywidget.AnyWidget):
         """The widget and its charts side by side."""
         shape = {"grid_template_columns": "minmax(0, 5fr) minmax(0, 2fr)", "grid_gap": "16px"}
         return ipywidgets.GridBox([self, self.charts()], layout=shape)
+
+    @classmethod
+    def compare(cls, a: Any, b: Any, **keywords: Any) -> Comparison:
+        """Two networks side by side on the same axes, linked (paper, Figures 2, 12 and 13).
+
+        Threshold, law, method, scale and panes are shared. Where both have maps of the same name
+        and form, their neurons are matched (``SVR.match``), and what is selected in one is
+        selected in the other.
+
+        Args:
+            a: what ``SVRWidget`` takes: a model, an ``SVR``, weights.
+            b: likewise.
+            **keywords: given to both widgets.
+        """
+        from svr_widget.widget.comparison import Comparison
+
+        return Comparison(cls(a, **keywords), cls(b, **keywords))
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write the widget as a page that works without a kernel and without a network.

@@ -5,6 +5,7 @@ import {
   cameraOf,
   columnPositions,
   type Layout,
+  LEAST_COLUMN,
   layOut,
   type Margins,
   plotWidthOf,
@@ -61,7 +62,9 @@ export function createStage(view: View): Stage {
     const { value: camera } = view.state.camera;
     const plotWidth = plotWidthOf(columnPositions(scene), size.value, margins);
     const at = camera ? cameraOf({ size: size.value, margins, plotWidth }, camera) : WHOLE;
-    return layOut(scene, view.state.y_scale.value, size.value, margins, at);
+    const { y_scale, y_range } = view.state;
+    const range = y_range.value;
+    return layOut(scene, y_scale.value, size.value, margins, at, LEAST_COLUMN, range);
   });
   return { element, layout, ratio, appearances };
 }

@@ -1,0 +1,95 @@
+"""Two networks side by side: what they share, and which neurons answer each other."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import nn
+
+from svr_widget import SVRWidget
+from svr_widget.widget.comparison import Comparison
+
+
+def network() -> nn.Sequential:
+    torch.manual_seed(6)
+    return nn.Sequential(nn.Linear(30, 24), nn.ReLU(), nn.Linear(24, 20), nn.ReLU())
+
+
+def descendant(model: nn.Sequential) -> nn.Sequential:
+    """The same network with the two first neurons of its first map in exchanged strengths."""
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        U, S, Vh = torch.linalg.svd(model[0].weight, full_matrices=False)
+        S = S[[1, 0, *range(2, len(S))]]
+        other[0].weight.copy_(U * S @ Vh)
+        other[2].weight.copy_(torch.randn(20, 24) * 0.3)
+    return other
+
+
+@pytest.fixture
+def compared() -> Iterator[Comparison]:
+    model = network()
+    made = SVRWidget.compare(model, descendant(model), p=0.1)
+    yield made
+    made.close()
+
+
+def test_they_share_threshold_scale_law_and_panes(compared: Comparison) -> None:
+    left, right = compared.left, compared.right
+    assert (right.threshold_mode, right.threshold) == ("p", 0.1)
+    left.set_threshold(fdr=0.2)
+    assert (right.threshold_mode, right.threshold) == ("fdr", 0.2)
+    right.set_threshold(sigma=3)
+    assert (left.threshold_mode, left.threshold) == ("sigma", 3)
+    right.y_scale, left.null, right.panes = "log", "chi2", []
+    assert (left.y_scale, right.null, left.panes) == ("log", "chi2", [])
+
+
+def test_both_axes_reach_as_far_as_either_graph(compared: Comparison) -> None:
+    largest = max(float(w.svr[name].S[0]) for w in (compared.left, compared.right) for name in "02")
+    assert compared.left.y_range == compared.right.y_range
+    assert compared.left.y_range[1] == largest
+
+
+def test_a_selection_selects_the_same_neurons_in_the_other(compared: Comparison) -> None:
+    compared.left.selected = [("0", 0), ("0", 5)]
+    assert compared.right.selected == [("0", 1), ("0", 5)]
+    compared.right.selected = [("0", 0)]
+    assert compared.left.selected == [("0", 1)]
+    compared.right.selected = [("2", 3)]  # a neuron of random weights has no partner
+    assert compared.left.selected == []
+    assert compared.right.selected == [("2", 3)]
+
+
+def test_what_is_the_same_is_said_in_words(compared: Comparison) -> None:
+    assert compared.matching is not None
+    assert "24 neurons matched" in compared._said.value
+    assert "20 of them new" in compared._said.value
+
+
+def test_a_change_of_method_matches_anew(compared: Comparison) -> None:
+    compared.left.method = "cosvr"
+    for widget in (compared.left, compared.right):
+        widget.wait()
+    assert compared.right.svr.method == "cosvr"
+    compared.left.selected = [("0", 1)]
+    assert compared.right.selected == [("0", 0)]
+
+
+def test_networks_without_common_maps_stand_side_by_side() -> None:
+    other = {"<b>x": torch.randn(6, 5), "y": torch.randn(4, 6)}
+    made = SVRWidget.compare(network(), other)
+    assert made.matching is None
+    assert "no neurons are matched" in made._said.value
+    made.left.selected = [("0", 0)]
+    assert made.right.selected == []
+    made.close()
+
+
+def test_closing_closes_both(compared: Comparison) -> None:
+    compared.close()
+    assert compared.left.comm is None
+    assert compared.right.comm is None
