@@ -77,6 +77,8 @@ def match(
     level: float = 0.05,
 ) -> Matching:
     """Pair the neurons of two networks; see ``SVR.match``."""
+    if not isinstance(other, SpectralGraph):
+        raise TypeError(f"match takes another SVR, not {type(other).__name__}: make one of it")
     if not 0 < level < 1:
         raise SVRError(f"level = {level!r} is out of range: 0 < level < 1")
     compared = [
@@ -159,7 +161,17 @@ class _Compared:
     def __init__(self, name: str, partner: str, mine: Decomposition, theirs: Decomposition) -> None:
         self.name, self.partner = name, partner
         self.a, self.b = a, b = _Side(mine), _Side(theirs)
-        self.lengths = a.U.shape[0], a.V.shape[0]
+        # Behind layer norms both frames lie in a hyperplane of the channels, as a rule in the same.
+        self.lengths = tuple(
+            vectors.shape[0] - (one and other) * math.prod(shape)
+            for vectors, one, other, shape in zip(
+                (a.U, a.V),
+                mine.confined,
+                theirs.confined,
+                (mine.U.shape[1:-1], mine.V.shape[1:-1]),
+                strict=True,
+            )
+        )
         together = a.groups[:, None] == b.groups
         self.tests = int(together.sum())
         out, into = together * (a.U.T @ b.U), together * (a.V.T @ b.V)

@@ -58,8 +58,8 @@ def strongest_path(
     which is barely significant adds barely anything, and no path gains by length alone.
 
     Args:
-        neurons: how many neurons each map has, in order of execution. Links that run against
-            that order are left out.
+        neurons: how many neurons each map has. Links that run against the order of the maps are
+            left out.
         links: the significant edges.
 
     Returns:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import numpy as np
@@ -40,12 +40,14 @@ class Heights:
         label: what the axis shows.
         limits: its lower and upper end.
         logarithmic: whether it is a logarithmic one.
+        ticks: what stands at which height; empty for round numbers.
     """
 
     y: dict[str, Floats]
     label: str
     limits: tuple[float, float]
     logarithmic: bool = False
+    ticks: Mapping[float, str] = field(default_factory=dict)
 
     def share(self, y: Floats) -> Floats:
         """The share of the axis below each height."""
@@ -93,7 +95,8 @@ def _rank(graph: SpectralGraph) -> Heights:
     values = {
         name: 1 - np.arange(len(S)) / max(len(S) - 1, 1) for name, S in _values(graph).items()
     }
-    return Heights(values, "rank in its map", (-0.02, 1.04))
+    ticks = {0.0: "last", 0.5: "", 1.0: "first"}
+    return Heights(values, "rank in its map", (-0.02, 1.04), ticks=ticks)
 
 
 def _log(graph: SpectralGraph) -> Heights:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.spectral_graph import SpectralGraph
@@ -66,11 +66,8 @@ def _axis(axes: Axes, up: Heights, theme: Theme) -> None:
     if up.logarithmic:
         axes.set_yscale("log")
         theme.dress(axes)  # a new scale brings its own ticks
-    elif up.label == "rank in its map":
-        axes.yaxis.set_major_locator(FixedLocator([0, 0.5, 1]))
-        axes.yaxis.set_major_formatter(
-            FuncFormatter(lambda y, _: {0: "last", 1: "first"}.get(y, ""))
-        )
+    elif up.ticks:
+        axes.set_yticks(list(up.ticks), list(up.ticks.values()))
     else:
         axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     axes.set_ylabel(up.label, labelpad=6, **theme.text(MEDIUM, soft=True))

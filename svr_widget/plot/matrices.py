@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
+from torch import Tensor
 
-from svr_widget.engine.adjacency import Method
+from svr_widget.engine.adjacency import Adjacency, Method
 from svr_widget.engine.decompose import Decomposition, Flattening
 from svr_widget.engine.keys import LinkKey
 from svr_widget.engine.near_kernels import GAP, block_masses, channel_blocks, near_kernels
@@ -45,19 +46,19 @@ def adjacency(
     """The adjacency of a link, with its internal dimensions as a cross (Fig 3)."""
     theme, shown = theme_of(theme), svr.adjacency(link, method)
     axes = axes_on(ax, theme, size)
-    entries = shown.dense().double().numpy()
-    _draw(axes, entries, theme, shown.producer, shown.consumer, svr, link)
     dimensions = shown.internal_dimensions()
+    _draw(
+        axes,
+        shown.dense(),
+        theme,
+        shown,
+        svr,
+        arrow(link) if title is None else title,
+        _words(dimensions),
+    )
     if dimensions.p_value is None or dimensions.p_value < 0.05:
         axes.axvline(dimensions.d_in - 0.5, color=theme.accent, linewidth=_LINE)
         axes.axhline(dimensions.d_out - 0.5, color=theme.accent, linewidth=_LINE)
-    titles(
-        axes,
-        theme,
-        arrow(link) if title is None else title,
-        _words(dimensions),
-        over=_MARGIN + _GAP,
-    )
     return figure_of(axes)
 
 
@@ -74,17 +75,10 @@ def cross(
     """``|V~^T U|`` of a link, its near-kernels parted by rules (Fig 7)."""
     theme, shown = theme_of(theme), svr.adjacency(link, "cross")
     axes = axes_on(ax, theme, size)
-    entries = shown.signed().abs().double().numpy()
-    _draw(axes, entries, theme, shown.producer, shown.consumer, svr, link)
+    name = arrow(link) if title is None else title
+    _draw(axes, shown.signed().abs(), theme, shown, svr, name, r"$|\tilde{V}^{\,T} U|$")
     _rules(axes, theme, columns=near_kernels(shown.producer.S, ratio))
     _rules(axes, theme, rows=near_kernels(shown.consumer.S, ratio))
-    titles(
-        axes,
-        theme,
-        arrow(link) if title is None else title,
-        r"$|\tilde{V}^{\,T} U|$",
-        over=_MARGIN + _GAP,
-    )
     return figure_of(axes)
 
 
@@ -123,22 +117,22 @@ def output(
 
 def _draw(
     axes: Axes,
-    entries: Floats,
+    entries: Tensor,
     theme: Theme,
-    producer: Decomposition,
-    consumer: Decomposition,
+    shown: Adjacency,
     svr: SpectralGraph,
-    link: LinkKey,
+    title: str,
+    says: str,
 ) -> None:
-    """A matrix of a link with the singular values along its margins."""
-    image = _image(axes, entries, theme)
-    names = link[:2]
-    axes.set_xlabel(f"neurons of {names[0]}", labelpad=4, **theme.text(MEDIUM, soft=True))
-    axes.set_ylabel(f"neurons of {names[1]}", labelpad=6, **theme.text(MEDIUM, soft=True))
-    hues = [theme.hue(svr.maps[name].kind) for name in names]
-    _spectrum(axes, producer, theme, hues[0], above=True)
-    _spectrum(axes, consumer, theme, hues[1], above=False)
+    """A matrix of a link with the singular values along its margins, and its titles."""
+    image = _image(axes, entries.double().numpy(), theme)
+    producer, consumer = svr.maps[shown.link.producer], svr.maps[shown.link.consumer]
+    axes.set_xlabel(f"neurons of {producer.name}", labelpad=4, **theme.text(MEDIUM, soft=True))
+    axes.set_ylabel(f"neurons of {consumer.name}", labelpad=6, **theme.text(MEDIUM, soft=True))
+    _spectrum(axes, shown.producer, theme, theme.hue(producer.kind), above=True)
+    _spectrum(axes, shown.consumer, theme, theme.hue(consumer.kind), above=False)
     _bar(axes, image, theme, left=1 + _MARGIN + 2 * _GAP)
+    titles(axes, theme, title, says, over=_MARGIN + _GAP)
 
 
 def _image(axes: Axes, entries: Floats, theme: Theme) -> AxesImage:

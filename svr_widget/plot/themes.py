@@ -75,9 +75,12 @@ class Theme:
         """From the paper to the ink, for matrices."""
         return LinearSegmentedColormap.from_list("svr", [self.paper, self.ink])
 
-    def text(self, size: float = MEDIUM, *, soft: bool = False) -> dict[str, Any]:
-        """Keywords of a piece of text."""
+    def text(
+        self, size: float = MEDIUM, *, soft: bool = False, math: bool = False
+    ) -> dict[str, Any]:
+        """Keywords of a piece of text; without ``math`` a dollar in a map's name is a dollar."""
         return {
+            "parse_math": math,
             "color": self.soft if soft else self.ink,
             "fontsize": size,
             "fontfamily": family(),

@@ -40,5 +40,5 @@ def titles(axes: Axes, theme: Theme, name: str, says: str, over: float = 0.0) ->
         (0, pad),
         xycoords="axes fraction",
         textcoords="offset points",
-        **theme.text(SMALL, soft=True),
+        **theme.text(SMALL, soft=True, math=True),
     )

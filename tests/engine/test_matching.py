@@ -210,6 +210,25 @@ class TestLevel:
         assert rate(hits, 0.45) < 2
         assert any(hits)
 
+    def test_behind_layer_norms_there_is_a_dimension_less(self):
+        """Sides of length 4 and 5 whose channels sum to 0: frames in 3 and 4 dimensions."""
+
+        def network(seed):
+            torch.manual_seed(seed)
+            layers = nn.Linear(6, 5), nn.LayerNorm(5), nn.Linear(5, 4), nn.LayerNorm(4)
+            model = nn.Sequential(*layers, nn.Linear(4, 3))
+            with torch.no_grad():
+                model[2].weight.normal_()
+            return SVR(model, norm="fold", rank=1)
+
+        networks = [network(seed) for seed in range(161)]
+        assert networks[0]["2"].confined == (True, True)
+        hits = [
+            not one.match(other, {"2": "2"}, level=0.3).pairs.empty
+            for one, other in itertools.pairwise(networks)
+        ]
+        assert abs(rate(hits, 0.3)) < 3.5
+
 
 class TestRefusals:
     def test_every_message(self):
@@ -223,6 +242,10 @@ class TestRefusals:
         ]:
             with pytest.raises(SVRError, match=message):
                 one.match(other, **keywords)
+
+    def test_a_model_is_no_svr(self):
+        with pytest.raises(TypeError, match="match takes another SVR, not Linear"):
+            SVR([torch.eye(3)]).match(nn.Linear(3, 3))
 
     def test_only_the_maps_that_are_named(self):
         one = SVR({"a": torch.eye(3), "b": 2 * torch.eye(3)})

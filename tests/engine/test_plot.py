@@ -286,6 +286,16 @@ class TestAnyPicture:
             svr.plot(what, of, size=(3, 2.5)).savefig(tmp_path / f"picture.{kind}")
             assert (tmp_path / f"picture.{kind}").stat().st_size > 1000
 
+    def test_names_are_no_formulas(self):
+        """A dollar in a name is drawn as it is, and breaks nothing."""
+        svr = SVR({r"$\bad$": torch.eye(4), "$b$": torch.eye(4)})
+        figure = svr.plot()
+        figure.canvas.draw()
+        labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+        assert labels == [r"$\bad$", "$b$"]
+        pixels(svr.plot("adjacency", (r"$\bad$", "$b$")))
+        pixels(svr.plot("output", r"$\bad$"))
+
     def test_notebooks_show_it(self, svr):
         assert svr.plot()._repr_png_().startswith(b"\x89PNG")
 
