@@ -67,6 +67,9 @@ SHOTS = {
     "matrix-wide": ("scene=wide", 1100, 1, "matrix-zoom"),
     "matrix-mask-dark": ("scene=vgg&theme=dark", 1100, 1, "matrix-mask"),
     "matrix-output": ("scene=vgg", 700, 1, "matrix-output"),
+    "table": ("scene=vgg&panes=table,adjacency", 1100, 1, "table"),
+    "table-residual-dark-600": ("scene=residual&theme=dark&panes=table", 600, 1, "neurons"),
+    "table-nothing": ("scene=nothing&panes=table", 1100, 1, ""),
     "no-kernel": ("scene=trained&kernel=none", 1100, 1, "patience"),
 }
 
@@ -136,6 +139,11 @@ def act(page: Page, action: str) -> None:
         page.wait_for_timeout(500)
     elif action == "matrix-mask":
         page.get_by_role("button", name="mask").click()
+    elif action == "table":
+        page.locator("[data-svr=table]").press("ArrowDown")
+    elif action == "neurons":
+        page.get_by_role("button", name="Neurons", exact=True).click()
+        page.locator("[data-svr=table]").press("End")
     elif action == "matrix-output":
         page.get_by_role("button", name="|U|", exact=True).click()
     elif action == "typed":

@@ -32,7 +32,7 @@ export interface Filter {
   readonly kept: boolean;
 }
 
-export type Pane = "graph" | "adjacency" | "keyboard";
+export type Pane = "graph" | "adjacency" | "table" | "keyboard";
 
 const SAVE_PAUSE = 120;
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 AT_ONCE_SECONDS = 3.0
 DEFAULT_LEVELS = {"fdr": 0.05, "p": 1e-3, "sigma": 4.0, "bonferroni": 0.05}
+PANES = ("adjacency", "table")
 SVR_KEYWORDS = frozenset(inspect.signature(SVR).parameters) - {"source", "example_inputs"}
 
 
@@ -76,9 +77,7 @@ class SVRWidget(anywidget.AnyWidget):
     selected_link: t.List[Any] = t.List(
         default_value=None, allow_none=True, help="(producer, consumer) in the adjacency pane"
     ).tag(sync=True)
-    panes = t.List(t.Enum(("adjacency",)), ["adjacency"], help="side panes that are open").tag(
-        sync=True
-    )
+    panes = t.List(t.Enum(PANES), ["adjacency"], help="side panes that are open").tag(sync=True)
     camera: t.List[float] = t.List(
         t.Float(),
         None,

@@ -5,6 +5,7 @@ import type { PaneName } from "../host.js";
 import { adjacencyPane } from "./adjacency.js";
 import { h } from "./dom.js";
 import { handle } from "./handle.js";
+import { tablePane } from "./table.js";
 import type { View } from "./view.js";
 
 /** What fills a pane; it is made when the pane is opened for the first time. */
@@ -17,6 +18,7 @@ interface PaneKind {
 
 const PANES: Readonly<Record<PaneName, PaneKind>> = {
   adjacency: { title: "Adjacency", content: adjacencyPane },
+  table: { title: "Table", content: tablePane },
 };
 const NAMES = Object.keys(PANES) as PaneName[];
 
