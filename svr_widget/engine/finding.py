@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 
 import torch
@@ -169,18 +169,21 @@ def _check_not_a_map(name: str, module: nn.Module, selection: Selection) -> None
                 f"layer is known; leave it out with exclude={name or qualified!r}, or exclude="
                 f"{qualified!r} if this parameter is no linear map (an additive constant)"
             )
-    codes = [
-        own
-        for own, buffer in module.named_buffers(recurse=False)
-        if "weight" in own and _extent(buffer) >= 2
-    ]
-    packed = [own for own, value in vars(module).items() if isinstance(value, torch.ScriptObject)]
-    packed += ["weight"] if callable(getattr(module, "weight", None)) else []
-    for own in (*codes, *packed):
+    for own in _packed(module):
         raise UnsupportedLayerError(
             f"{layer} packs its weight into {own!r} in a form that is not known here; load the "
             f"model without quantisation, or leave the layer out with exclude={name!r}"
         )
+
+
+def _packed(module: nn.Module) -> Iterator[str]:
+    """Where a quantised layer keeps its weight: codes in a buffer, an object, behind a method."""
+    for own, buffer in module.named_buffers(recurse=False):
+        if "weight" in own and _extent(buffer) >= 2 and not buffer.is_floating_point():
+            yield own
+    yield from (own for own, value in vars(module).items() if isinstance(value, torch.ScriptObject))
+    if callable(getattr(module, "weight", None)):
+        yield "weight"
 
 
 def _extent(parameter: Tensor) -> int:

@@ -123,8 +123,9 @@ class Part:
                 f"{self.name!r} ({type(self.module).__name__}) {self.refusal}, or leave the layer "
                 f"out with exclude={self.name!r}"
             )
+        tensors = self.tensors
         for name, tensor in self.module.named_parameters(remove_duplicate=False):
-            if name in self.tensors:
+            if name in tensors:
                 check_readable(self.name, tensor)
 
     def weight(self, computed: Tensor | None = None) -> Tensor:
