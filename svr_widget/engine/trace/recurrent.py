@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch._ops import OpOverload
 
 from svr_widget.engine.trace import labels
@@ -63,35 +62,45 @@ def unrolled(call: Call, apply: Callable[[Call], list[Flow]]) -> list[Flow]:
     shapes = (short, *((size[0], 1, size[2]) for size in call.shapes[1:]))
     made = apply(Call(overload(call.name, args), args, {}, shapes, call.scope))
     results = []
-    for flow, wanted in zip(made, call.shapes, strict=True):
-        dims = (0, 1) if flow.shape == short and wanted == call.shape else (1,)
-        settled = _at_one_place(call, flow, *dims)
+    for at, (flow, wanted) in enumerate(zip(made, call.shapes, strict=True)):
+        settled = _at_one_place(call, flow, *((1,) if at else (0, 1)))  # states come last
         results.append(_spread(replace(settled, carriers=merged(settled.carriers)), wanted))
     return results
 
 
 def _at_one_place(call: Call, flow: Flow, *dims: int) -> Flow:
     """What a flow carries along these dimensions, each of them 1 long."""
-    carriers: list[Carrier] = []
     mixed = set(flow.mixed)
-    for carrier in flow.carriers:
+
+    def settled(carrier: Carrier) -> Carrier | None:
         one = labels.collapse(carrier.label, dims)
-        if one is None:
-            mixed.add(lost(carrier, call.reason(f"{call.name} over channels")))
-        else:
-            carriers.append(replace(carrier, label=one))
-    shape = tuple(1 if dim in dims else size for dim, size in enumerate(flow.shape))
-    return replace(flow, shape=shape, carriers=tuple(carriers), mixed=frozenset(mixed), place=None)
+        return None if one is None else replace(carrier, label=one)
+
+    carriers = [settled(carrier) for carrier in flow.carriers]
+    for before, after in zip(flow.carriers, carriers, strict=True):
+        if after is None:
+            mixed.add(lost(before, call.reason(f"{call.name} over channels")))
+    return replace(
+        flow,
+        shape=tuple(1 if dim in dims else size for dim, size in enumerate(flow.shape)),
+        carriers=tuple(carrier for carrier in carriers if carrier is not None),
+        mixed=frozenset(mixed),
+        place=None,
+        value=None,
+        inlet=flow.inlet and settled(flow.inlet),
+    )
 
 
 def _spread(flow: Flow, shape: tuple[int, ...]) -> Flow:
     """A flow that is 1 long in some dimensions, everywhere in ``shape``."""
     ones = [1] * (len(shape) - 1)
 
-    def wide(label: Tensor) -> Tensor:
+    def wide(carrier: Carrier) -> Carrier:
+        label = carrier.label
         view = label.shape if len(label.shape) == len(shape) else (*ones, label.shape[-1])
-        return labels.canonical(label.reshape(view).expand(shape))
+        return replace(carrier, label=labels.canonical(label.reshape(view).expand(shape)))
 
-    carriers = tuple(replace(carrier, label=wide(carrier.label)) for carrier in flow.carriers)
-    spread = replace(flow, shape=shape, carriers=carriers, value=None)
+    carriers = tuple(map(wide, flow.carriers))
+    inlet = flow.inlet and wide(flow.inlet)
+    spread = replace(flow, shape=shape, carriers=carriers, inlet=inlet)
     return replace(spread, place=mint(shape, spread.channel_dims()) if carriers else None)

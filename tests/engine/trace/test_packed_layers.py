@@ -70,7 +70,7 @@ class Translating(Encoding):
 
 
 class Reading(nn.Module):
-    """A recurrent layer between linear maps; its last state is read as well."""
+    """A recurrent layer between linear maps; the last layer's last state is read as well."""
 
     def __init__(self, layer: nn.RNNBase) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class Reading(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         y, last = self.layer(self.a(x))
         last = last[0] if isinstance(last, tuple) else last
-        return self.b(y), self.states(last)
+        return self.b(y), self.states(last[-1])
 
 
 class Tagger(nn.Module):
@@ -144,6 +144,7 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "decoder layer": lambda: Translating(nn.TransformerDecoderLayer(4, 2, 5, batch_first=True)),
     "transformer": lambda: Translating(nn.Transformer(4, 2, 1, 1, 5, batch_first=True)),
     "RNN": lambda: Reading(nn.RNN(3, 2)),
+    "RNN, as many layers as steps": lambda: Reading(nn.RNN(2, 2, 3)),
     "RNN with ReLU, two layers both ways": lambda: Reading(
         nn.RNN(2, 2, 2, nonlinearity="relu", bidirectional=True)
     ),
@@ -257,7 +258,7 @@ def test_sequences_of_unequal_length() -> None:
         def forward(self, x: Tensor) -> tuple[Tensor, ...]:
             packed = pack_padded_sequence(self.a(x), torch.tensor([3, 1]))
             y, last = self.layer(packed)
-            return self.b(pad_packed_sequence(y)[0]), self.states(last)
+            return self.b(pad_packed_sequence(y)[0]), self.states(last[-1])
 
     model = Padded(nn.GRU(3, 2, 2))
     found = trace(model, maps_of(model), torch.zeros(3, 2, 3))
