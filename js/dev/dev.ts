@@ -2,6 +2,7 @@
 
 import type { Traits } from "../src/host.js";
 import { mount } from "../src/views/widget.js";
+import { branches, chain, recurrent, resnet, transformer, unet } from "./architectures.js";
 import { devHost } from "./host.js";
 import { deep, mlp, nothing, residual, vgg, wide } from "./networks.js";
 
@@ -9,11 +10,20 @@ const SCENES: Record<string, () => Uint8Array> = {
   trained: () => mlp(true),
   untrained: () => mlp(false),
   vgg: () => vgg(),
+  million: () => vgg(1_000_000),
   residual,
   deep60: () => deep(60),
   deep300: () => deep(300),
   nothing,
   wide,
+  resnet,
+  branches,
+  unet,
+  transformer: () => transformer(),
+  dense: () => transformer(12, 200),
+  recurrent,
+  one: () => chain(1),
+  three: () => chain(3),
 };
 
 const query = new URLSearchParams(location.search);

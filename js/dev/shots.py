@@ -44,6 +44,19 @@ SHOTS = {
     "deep-60": ("scene=deep60", 1100, 1, ""),
     "deep-300-dark": ("scene=deep300&theme=dark&panes=none", 1100, 1, ""),
     "deep-300-600": ("scene=deep300", 600, 1, ""),
+    "resnet-light-1100": ("scene=resnet&panes=none", 1100, 1, ""),
+    "resnet-dark-2000": ("scene=resnet&theme=dark", 2000, 1, "hover"),
+    "branches-light-1100": ("scene=branches&panes=none&mode=p&threshold=0.02", 1100, 1, ""),
+    "unet-light-1100-2x": ("scene=unet&panes=none", 1100, 2, ""),
+    "transformer-light-1100": ("scene=transformer&panes=none", 1100, 1, ""),
+    "transformer-dark-600": ("scene=transformer&theme=dark&panes=none", 600, 1, ""),
+    "transformer-hover": ("scene=transformer&panes=none", 2000, 1, "hover"),
+    "dense-light-1100": ("scene=dense&panes=none&mode=p&threshold=0.9", 1100, 1, ""),
+    "million-light-1100": ("scene=million&panes=none&mode=p&threshold=0.9", 1100, 1, ""),
+    "recurrent-light-1100": ("scene=recurrent&panes=none", 1100, 1, ""),
+    "recurrent-dark-600": ("scene=recurrent&panes=none&theme=dark", 600, 1, "hover"),
+    "one-map": ("scene=one&panes=none", 1100, 1, ""),
+    "three-maps": ("scene=three&panes=none", 1100, 1, ""),
     "box-light-1100": ("scene=vgg&theme=light", 1100, 1, "box"),
     "lasso-dark-1100": ("scene=vgg&theme=dark", 1100, 1, "lasso"),
     "drawing-light-600": ("scene=vgg&theme=light", 600, 1, "drawing"),
@@ -175,6 +188,7 @@ def main(folder: Path, names: list[str]) -> None:
             page.goto(f"http://127.0.0.1:{server.server_port}/index.html?{query}")
             page.locator("[data-svr=root]").wait_for()
             page.wait_for_function("() => new Promise(r => setTimeout(() => r(true), 400))")
+            page.locator("[data-svr=graph][data-painted=true]").wait_for()
             act(page, action)
             page.wait_for_function("() => new Promise(r => setTimeout(() => r(true), 200))")
             page.screenshot(path=folder / f"{name}.png", full_page=True)

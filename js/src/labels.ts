@@ -11,7 +11,7 @@ export interface Label {
 
 const GAP = 12;
 /** A name cut shorter than this says nothing; rather leave out every second one. */
-const SHORTEST = 56;
+const SHORTEST = 84;
 const LONGEST = 160;
 
 /** Labels for columns at `x`: all, or every second, third...; each within its room and the frame. */
@@ -54,13 +54,22 @@ export function thinLabels(
   return [];
 }
 
+/** Paths of more parts than this are no module's. */
+const MOST_PARTS = 24;
+/** An end of fewer signs ("0") says nothing without what stands before it. */
+const LEAST_END = 3;
+
 const segmenter = new Intl.Segmenter(undefined, { granularity: "grapheme" });
 
-/** The text, its middle replaced by an ellipsis where it is wider than `room`. */
+/**
+ * The text, shortened to `room`. Of a module's path the end tells most, then the number of the
+ * block that it stands in: "h.3…c_proj", "…downsample.0". Where all else is too wide, the middle goes.
+ */
 export function shorten(text: string, room: number, measure: Measure): string {
   if (measure(text) <= room) return text;
+  const fitting = shorterPaths(text).find((path) => measure(path) <= room);
+  if (fitting) return fitting;
   const signs = [...segmenter.segment(text)].map(({ segment }) => segment);
-  // Names of modules tell more by their ends ("layer1.0.conv2"): two thirds of what is kept.
   const cut = (kept: number) => {
     const head = Math.floor(kept / 3);
     return `${signs.slice(0, head).join("")}…${signs.slice(signs.length - (kept - head)).join("")}`;
@@ -73,4 +82,20 @@ export function shorten(text: string, room: number, measure: Measure): string {
     else high = middle;
   }
   return low === 0 ? "" : cut(low);
+}
+
+/** A path with parts left out, from the longest that keeps a number to the shortest end. */
+function shorterPaths(text: string): string[] {
+  const parts = text.split(".");
+  if (parts.length < 2 || parts.length > MOST_PARTS) return [];
+  let end = parts.length - 1;
+  while (end > 0 && parts.slice(end).join(".").length < LEAST_END) end--;
+  const tail = (from: number) => `${from > 0 ? "…" : ""}${parts.slice(from).join(".")}`;
+  const number = parts.slice(0, end).findLastIndex((part) => /^\d+$/.test(part));
+  const numbered = Array.from({ length: number + 1 }, (_, from) => {
+    const head = `${from > 0 ? "…" : ""}${parts.slice(from, number + 1).join(".")}`;
+    return `${head}${number + 1 < end ? "…" : "."}${parts.slice(end).join(".")}`;
+  });
+  const ends = Array.from({ length: end }, (_, from) => tail(from + 1));
+  return [...numbered, ...ends];
 }

@@ -179,6 +179,16 @@ function shapeOf({ producer, consumer }: Link, ranks: readonly number[]): Shape 
   return ranks[consumer] - ranks[producer] === 1 ? "line" : "arc";
 }
 
+/** Whether links bend above the data, those that skip columns, and below it, those that run back. */
+export function bends(scene: Scene): { above: boolean; below: boolean } {
+  const ranks = depthRanks(scene);
+  const arcs = scene.links.filter((link) => shapeOf(link, ranks) === "arc");
+  return {
+    above: arcs.some(({ backward }) => !backward),
+    below: arcs.some(({ backward }) => backward),
+  };
+}
+
 interface VerticalScale {
   readonly title: string;
   /** The share of the plot's height below a neuron. */

@@ -69,6 +69,42 @@ export function isDashed(scene: Scene, linkIndex: number): boolean {
   return scene.links[linkIndex].backward;
 }
 
+/** Lengths of a dash and of the gap after it, in CSS pixels. */
+export const DASH = [6, 4] as const;
+
+/** Gives the straight pieces of a path one by one, all of it or in dashes. */
+export function forStrokes(
+  { points, length }: Path,
+  dashed: boolean,
+  use: (x0: number, y0: number, x1: number, y1: number) => void,
+): void {
+  const [on, off] = DASH;
+  let phase = 0;
+  for (let at = 2; at < length; at += 2) {
+    const [x0, y0, x1, y1] = [points[at - 2], points[at - 1], points[at], points[at + 1]];
+    if (!dashed) {
+      use(x0, y0, x1, y1);
+      continue;
+    }
+    const whole = Math.hypot(x1 - x0, y1 - y0);
+    for (let done = 0; done < whole; ) {
+      const step = Math.min(whole - done, (phase < on ? on : on + off) - phase);
+      if (phase < on) {
+        const [from, to] = [done / whole, (done + step) / whole];
+        use(x0 + (x1 - x0) * from, y0 + (y1 - y0) * from, x0 + (x1 - x0) * to, y0 + (y1 - y0) * to);
+      }
+      done += step;
+      phase = phase + step < on + off - 1e-9 ? phase + step : 0;
+    }
+  }
+}
+
+/** An arc rises by a share of the plot's height that grows with its span, and never quite more. */
+const LEAST_LIFT = 12;
+const MOST_LIFT = 0.3;
+/** An arc of this span rises half as far as can be. */
+const HALF_SPAN = 240;
+
 /** How far an arc's inner control points leave the straight line; negative is up. */
 function arcLift(
   { size, margins, camera }: Layout,
@@ -78,13 +114,13 @@ function arcLift(
   y1: number,
   down: boolean,
 ): number {
-  const wanted = Math.min(
-    size.height * 0.22 * camera.zoom,
-    16 * camera.zoom + Math.abs(x1 - x0) * 0.22,
-  );
+  const span = Math.abs(x1 - x0);
+  const wanted =
+    camera.zoom *
+    (LEAST_LIFT + (size.height * MOST_LIFT * span) / (span + HALF_SPAN * camera.zoom));
   // The arc itself goes three quarters as far; it stays within the plot and a little beyond.
   if (down) {
-    const bottom = (size.height - margins.bottom) * camera.zoom + camera.y + 10;
+    const bottom = (size.height - margins.bottom / 2) * camera.zoom + camera.y;
     return Math.max(10, Math.min(wanted, (bottom - Math.max(y0, y1)) / 0.75));
   }
   const top = margins.top * camera.zoom + camera.y - margins.top + 4;

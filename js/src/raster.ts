@@ -11,11 +11,11 @@ export interface Accumulator {
   readonly height: number;
   /** Cells in a row of `depth`. */
   readonly stride: number;
-  /** Optical depth in units of 1 / 65536: integers, so that sums are exact in any order. */
+  /** Optical depth in units of 2^-18: integers, so that sums are exact in any order. */
   readonly depth: Int32Array;
 }
 
-const UNIT = 65536;
+const UNIT = 2 ** 18;
 const FRACTION = 65536;
 
 export function createAccumulator(width: number, height: number): Accumulator {

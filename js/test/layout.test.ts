@@ -41,14 +41,15 @@ describe.each(Y_SCALES)("y scale %s", (scale) => {
   it("goes down as singular values fall, and stays in the plot", () => {
     for (const scene of [chain, branches, wide]) {
       const layout = layOut(scene, scale, SIZE, MARGINS);
+      const { y } = layout;
+      expect(Math.min(...y)).toBeGreaterThanOrEqual(MARGINS.top - 1e-9);
+      expect(Math.max(...y)).toBeLessThanOrEqual(SIZE.height - MARGINS.bottom + 1e-9);
       for (const { start, neurons } of scene.maps) {
-        for (let neuron = start; neuron < start + neurons; neuron++) {
-          expect(layout.y[neuron]).toBeGreaterThanOrEqual(MARGINS.top - 1e-9);
-          expect(layout.y[neuron]).toBeLessThanOrEqual(SIZE.height - MARGINS.bottom + 1e-9);
-          const falls = scene.singularValue[neuron] < scene.singularValue[neuron - 1];
-          if (neuron > start && falls)
-            expect(layout.y[neuron]).toBeGreaterThan(layout.y[neuron - 1]);
-        }
+        const values = scene.singularValue.subarray(start, start + neurons);
+        const rises = values.findIndex(
+          (value, k) => k > 0 && value < values[k - 1] && !(y[start + k] > y[start + k - 1]),
+        );
+        expect(rises).toBe(-1);
       }
     }
   });
@@ -118,9 +119,20 @@ describe("labels", () => {
     }
   });
 
+  it("lose parts of a path, those last that tell most", () => {
+    const to = (text: string, signs: number) => shorten(text, 6 * signs, measure);
+    expect(to("transformer.h.3.attn.c_proj", 22)).toBe("transformer.h.3…c_proj");
+    expect(to("transformer.h.3.attn.c_proj", 21)).toBe("…h.3…c_proj");
+    expect(to("transformer.h.3.attn.c_proj", 8)).toBe("…c_proj");
+    expect(to("layer1.0.downsample.0", 15)).toBe("…0.downsample.0");
+    expect(to("layer1.0.downsample.0", 13)).toBe("…downsample.0");
+    expect(to("layer1.0.downsample.0", 11)).toBe("lay…ample.0");
+    expect(to("features.28", 8)).toBe("fe…es.28");
+  });
+
   it("are cut in the middle, between graphemes", () => {
     expect(shorten("short", 100, measure)).toBe("short");
-    expect(shorten("layer1.0.downsample.0", 66, measure)).toBe("lay…ample.0");
+    expect(shorten("averyverylongname", 66, measure)).toBe("ave…ongname");
     expect(shorten("👩‍👩‍👧‍👦".repeat(9), 200, measure).replaceAll("👩‍👩‍👧‍👦", "")).toBe("…");
   });
 });

@@ -42,7 +42,7 @@ function coverage([x0, y0, x1, y1]: Line, thickness: number, samples = 24): numb
 }
 
 const total = (target: ReturnType<typeof drawn>) =>
-  target.depth.reduce((sum, value) => sum + value, 0) / 65536;
+  target.depth.reduce((sum, value) => sum + value, 0) / 2 ** 18;
 
 describe("lines", () => {
   const lines: Line[] = [
@@ -123,7 +123,8 @@ describe("lines", () => {
       const target = drawn([line], 1, 1 + (trial % 3));
       const { depth, stride } = target;
       // The margin's outermost ring is never touched.
-      for (let x = 0; x < stride; x++) expect(depth[x] + depth[depth.length - 1 - x]).toBe(0);
+      const ring = [...depth.subarray(0, stride), ...depth.subarray(-stride)];
+      expect(ring.some((value) => value !== 0)).toBe(false);
       const [x0, y0, x1, y1] = line;
       const inside = (x: number, y: number) => x > 2 && x < WIDTH - 2 && y > 2 && y < HEIGHT - 2;
       const middle = [(x0 + x1) / 2, (y0 + y1) / 2];
@@ -140,7 +141,7 @@ describe("lines", () => {
       [21, 14, 51, 29],
     ]);
     const differences = whole.depth.map((value, at) => Math.abs(value - pieces.depth[at]));
-    expect(Math.max(...differences) / 65536).toBeLessThan(0.01);
+    expect(Math.max(...differences) / 2 ** 18).toBeLessThan(0.01);
   });
 });
 

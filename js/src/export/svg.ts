@@ -1,18 +1,11 @@
 // The picture as SVG, from the same layout and colours as on the screen. Pure: text out.
 
+import { edgeAlpha } from "../crowd.js";
 import type { Measure } from "../labels.js";
 import { thinLabels } from "../labels.js";
 import type { Layout } from "../layout.js";
-import {
-  css,
-  edgeAlpha,
-  edgeWidth,
-  kindColour,
-  mix,
-  NEURON_RADIUS,
-  type Palette,
-} from "../paint.js";
-import { createPath, isDashed, tracePath } from "../paths.js";
+import { css, edgeWidth, kindColour, mix, NEURON_RADIUS, type Palette } from "../paint.js";
+import { createPath, DASH, isDashed, tracePath } from "../paths.js";
 import type { Scene } from "../scene.js";
 
 export interface Picture {
@@ -100,7 +93,7 @@ function shapes(picture: Picture): string[] {
           d: course.join(""),
           "stroke-opacity": round(edgeAlpha(weight, scene.largestWeight)),
           "stroke-width": edgeWidth(weight),
-          "stroke-dasharray": isDashed(scene, link) ? "4 3" : undefined,
+          "stroke-dasharray": isDashed(scene, link) ? DASH.join(" ") : undefined,
         },
         true,
       ),
@@ -145,13 +138,13 @@ function words({ scene, layout, soft, palette, axisWidth, measure }: Picture): s
     ...labels.flatMap(({ index, text: name, center }) => [
       text(name, {
         x: round(center),
-        y: bottom + 22,
+        y: size.height - 26,
         fill: css(palette.ink),
         "text-anchor": "middle",
       }),
       text(scene.maps[index].neurons.toLocaleString("en"), {
         x: round(center),
-        y: bottom + 38,
+        y: size.height - 10,
         fill: soft,
         "text-anchor": "middle",
       }),

@@ -1,7 +1,8 @@
 // The picture itself: edges and neurons on one canvas, what is lit on another above it.
 
 import { type ReadonlySignal, signal } from "@preact/signals-core";
-import { FAINTEST, paintNeurons } from "../paint.js";
+import { FAINTEST } from "../crowd.js";
+import { paintNeurons } from "../paint.js";
 import type { Neuron } from "../picking.js";
 import { axes } from "./axes.js";
 import { keepBright } from "./bright.js";

@@ -4,7 +4,7 @@ import { computed, type ReadonlySignal } from "@preact/signals-core";
 import type { Layout } from "../layout.js";
 import { incidentEdges } from "../lit.js";
 import { css, kindColour, mix, NEURON_RADIUS } from "../paint.js";
-import { createPath, tracePath } from "../paths.js";
+import { createPath, DASH, isDashed, tracePath } from "../paths.js";
 import type { Edge, Neuron } from "../picking.js";
 import type { Scene } from "../scene.js";
 import type { Hover } from "../state.js";
@@ -106,15 +106,19 @@ function strokeEdges(
   for (let bin = 0; bin < bins; bin++) {
     context.globalAlpha = 0.3 + (0.7 * (bin + 1)) / bins;
     context.lineWidth = 1 + (0.75 * bin) / bins;
-    context.beginPath();
-    for (const edge of edges) {
-      if (binOf(edge) !== bin) continue;
-      const { points, length } = tracePath(scene, layout, edge.link, edge.m, edge.n, path);
-      context.moveTo(points[0], points[1]);
-      for (let at = 2; at < length; at += 2) context.lineTo(points[at], points[at + 1]);
+    for (const dashed of [false, true]) {
+      context.setLineDash(dashed ? DASH : []);
+      context.beginPath();
+      for (const edge of edges) {
+        if (binOf(edge) !== bin || isDashed(scene, edge.link) !== dashed) continue;
+        const { points, length } = tracePath(scene, layout, edge.link, edge.m, edge.n, path);
+        context.moveTo(points[0], points[1]);
+        for (let at = 2; at < length; at += 2) context.lineTo(points[at], points[at + 1]);
+      }
+      context.stroke();
     }
-    context.stroke();
   }
+  context.setLineDash([]);
   context.globalAlpha = 1;
 }
 

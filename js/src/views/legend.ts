@@ -1,7 +1,8 @@
 // What the colours mean.
 
+import { edgeAlpha } from "../crowd.js";
 import { significant } from "../format.js";
-import { css, edgeAlpha, kindColour, mix } from "../paint.js";
+import { css, kindColour, mix } from "../paint.js";
 import { fill, h } from "./dom.js";
 import type { View } from "./view.js";
 
@@ -16,9 +17,11 @@ export function legend(view: View): HTMLElement {
     const palette = view.palette.value;
     if (!scene || !cut || !palette) return fill(element);
     const kinds = [...new Set(scene.maps.map(({ kind }) => kind))];
-    const dots = kinds.map((kind) => {
-      const style = `background:${css(kindColour(palette, kind))}`;
-      return h("span", {}, h("i", { class: "svr-dot", style }), kind);
+    const colour = (kind: string) => css(kindColour(palette, kind));
+    const dots = [...new Set(kinds.map(colour))].map((shown) => {
+      const alike = kinds.filter((kind) => colour(kind) === shown);
+      const style = `background:${shown}`;
+      return h("span", {}, h("i", { class: "svr-dot", style }), alike.join(", "));
     });
     const hue = kindColour(palette, kinds[0] ?? "other");
     const shades = STEPS.map((share) => css(mix(palette.neutral, hue, share)));

@@ -2,6 +2,7 @@
 
 import { computed, type ReadonlySignal, signal } from "@preact/signals-core";
 import {
+  bends,
   cameraOf,
   columnPositions,
   type Layout,
@@ -11,6 +12,7 @@ import {
   plotWidthOf,
   WHOLE,
 } from "../layout.js";
+import type { Scene } from "../scene.js";
 import { h } from "./dom.js";
 import type { View } from "./view.js";
 
@@ -58,7 +60,7 @@ export function createStage(view: View): Stage {
     const scene = view.state.scene.value;
     const { width, height } = size.value;
     if (!scene || width < 40 || height < 40) return null;
-    const margins = marginsFor(width);
+    const margins = marginsFor(width, scene);
     const { value: camera } = view.state.camera;
     const plotWidth = plotWidthOf(columnPositions(scene), size.value, margins);
     const at = camera ? cameraOf({ size: size.value, margins, plotWidth }, camera) : WHOLE;
@@ -69,10 +71,16 @@ export function createStage(view: View): Stage {
   return { element, layout, ratio, appearances };
 }
 
-/** Room for the axes' words, and beside the first and the last column. */
-function marginsFor(width: number): Margins {
+/** Room for the axes' words, beside the first and the last column, and for arcs to bend. */
+function marginsFor(width: number, scene: Scene): Margins {
   const beside = width < 700 ? 20 : 36;
-  return { top: 16, right: beside, bottom: 48, left: AXIS_WIDTH + beside };
+  const { above, below } = bends(scene);
+  return {
+    top: above ? 36 : 16,
+    right: beside,
+    bottom: below ? 64 : 48,
+    left: AXIS_WIDTH + beside,
+  };
 }
 
 export const AXIS_WIDTH = 68;
