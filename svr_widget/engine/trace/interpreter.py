@@ -62,10 +62,10 @@ class Interpreter:
         use = recognise(call, self.owners)
         if use is not None:
             return self._use(call, use)
-        if call.name in recurrent.LAYERS:
-            return recurrent.unrolled(call, self._composite)
-        if call.name in recurrent.CELLS:
-            return self._composite(call)
+        if call.name in (*recurrent.LAYERS, *recurrent.CELLS):
+            self._announce(call)
+            layer = call.name in recurrent.LAYERS
+            return recurrent.unrolled(call, self._composite) if layer else self._composite(call)
         if not any(flow.traced for flow in call.flows()):
             return prepared(call)
         rule = rule_for(call)
@@ -82,6 +82,15 @@ class Interpreter:
         if [flow.shape for flow in made] != list(call.shapes):
             raise call.refusal("its results have other shapes than expected")
         return made
+
+    def _announce(self, call: Call) -> None:
+        """Take the maps of a recurrent layer in the order of its parameters, not of its kernel."""
+        for name in (name for flow in call.flows() for name in sorted(flow.weights)):
+            for home in self.owners.homes.get(name, ()):
+                rank = len(set(self.rank.values()))
+                for part in home.parts:
+                    self.rank.setdefault(part.name, rank)
+                    self._uses.setdefault(part.name, 0)
 
     def _composite(self, call: Call) -> list[Flow]:
         """An operator without a rule by the operators that PyTorch makes it of."""

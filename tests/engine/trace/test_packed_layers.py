@@ -223,6 +223,8 @@ def test_names() -> None:
 def test_what_stands_on_the_links_of_a_gate() -> None:
     found = trace(model := MODELS["LSTM"](), maps_of(model), torch.zeros(3, 1, 3))
     links = {(link.producer, link.consumer): link for link in found.links}
+    gates = [f"layer.{side}[{gate}]" for side in ("ih", "hh") for gate in "ifgo"]
+    assert found.order == ("a", *gates, "b", "states")
     assert links["layer.ih[o]", "b"].through == ("sigmoid", "mul")
     assert links["layer.ih[g]", "b"].through == ("tanh", "mul", "tanh", "mul")
     assert not links["layer.ih[g]", "b"].backward
