@@ -26,8 +26,9 @@ check: $(READY) frontend
 	$(NPM) run check
 	$(NPM) run lint
 
+# A thread a process: two processes that each want every core take turns instead of working.
 python-tests: $(READY) frontend
-	$(BIN)/pytest tests/engine tests/widget
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto tests/engine tests/widget
 
 js-tests: $(READY) frontend
 	$(NPM) test
