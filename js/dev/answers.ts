@@ -43,6 +43,38 @@ const ANSWERS: Readonly<Record<string, (scene: Scene, question: Question) => Mad
       at: tile as Pair,
     });
   },
+  filters: (scene, { link, rows, columns }) => {
+    const kernel = scene.maps[scene.links[Number(link)].consumer].kernel;
+    const size = kernel.reduce((product, length) => product * length, 1);
+    const [n, m] = [rows as number[], columns as number[]];
+    const data = Float32Array.from({ length: n.length * m.length * size }, (_, at) => {
+      const edge = Math.floor(at / size);
+      const near = n[Math.floor(edge / m.length)] === m[edge % m.length] ? 4 : 1;
+      return 0.08 * near * chanceAt(at, edge);
+    });
+    const shape = [n.length, m.length, ...kernel];
+    return [{ rows, columns, kernel }, { filters: { shape, data } }];
+  },
+  vectors: (scene, { column, k, most }) => {
+    const map = scene.maps[Number(column)];
+    const side = (channels: number, kernel: readonly number[], salt: number) => {
+      const size = kernel.reduce((product, length) => product * length, 1);
+      const shown = Math.min(channels, Number(most));
+      const fall = (at: number) => 1.2 / (2 + Math.floor(at / size) / 8);
+      const data = Float32Array.from(
+        { length: shown * size },
+        (_, at) => fall(at) * chanceAt(at + salt, Number(k)),
+      );
+      const numbers = Uint32Array.from({ length: shown }, (_, at) => (at * 37) % channels);
+      return { of: { kernel, total: channels }, shape: [shown, ...kernel], data, numbers };
+    };
+    const [V, U] = [side(map.in, map.kernel, 0), side(map.out, [], 999)];
+    const vector = (data: Uint32Array<ArrayBuffer>): Tensor => ({ shape: [data.length], data });
+    return [
+      { V: V.of, U: U.of },
+      { V, V_channels: vector(V.numbers), U, U_channels: vector(U.numbers) },
+    ];
+  },
   internal: (scene, { link }) => {
     const { shape } = factsOfSentEdges(scene, Number(link));
     const structured = scene.links[Number(link)].strongest?.weight ?? 0;

@@ -83,6 +83,9 @@ SHOTS = {
     "table": ("scene=vgg&panes=table,adjacency", 1100, 1, "table"),
     "table-residual-dark-600": ("scene=residual&theme=dark&panes=table", 600, 1, "neurons"),
     "table-nothing": ("scene=nothing&panes=table", 1100, 1, ""),
+    "filters": ("scene=vgg&panes=filters", 1100, 1, ""),
+    "filters-dark-600": ("scene=residual&panes=filters&theme=dark", 600, 1, ""),
+    "filters-linear": ("scene=trained&panes=filters", 1100, 1, ""),
     "no-kernel": ("scene=trained&kernel=none", 1100, 1, "patience"),
 }
 

@@ -7,7 +7,7 @@ import type { CameraTrait, ValueRange } from "./layout.js";
 import type { Law, Method, Mode, YScale } from "./scene.js";
 
 export type Theme = "auto" | "light" | "dark";
-export type PaneName = "adjacency" | "table";
+export type PaneName = "adjacency" | "filters" | "table";
 
 /** Traits that the page and Python both write. */
 export interface PublicTraits {

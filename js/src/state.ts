@@ -32,7 +32,7 @@ export interface Filter {
   readonly kept: boolean;
 }
 
-export type Pane = "graph" | "adjacency" | "table" | "keyboard";
+export type Pane = "graph" | "adjacency" | "filters" | "table" | "keyboard";
 
 const SAVE_PAUSE = 120;
 

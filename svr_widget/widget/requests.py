@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from svr_widget.engine import SVR
-from svr_widget.widget import matrices
+from svr_widget.widget import filters, matrices
 
 Answer = Callable[[SVR, dict[str, Any]], bytes]
 
@@ -14,6 +14,8 @@ ANSWERS: Mapping[str, Answer] = {
     "matrix": matrices.describe_matrix,
     "tile": matrices.tile,
     "internal": matrices.internal_dimensions,
+    "filters": filters.effective_filters,
+    "vectors": filters.neuron_vectors,
 }
 
 

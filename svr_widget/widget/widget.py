@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 AT_ONCE_SECONDS = 3.0
 DEFAULT_LEVELS = {"fdr": 0.05, "p": 1e-3, "sigma": 4.0, "bonferroni": 0.05}
-PANES = ("adjacency", "table")
+PANES = ("adjacency", "filters", "table")
 SVR_KEYWORDS = frozenset(inspect.signature(SVR).parameters) - {"source", "example_inputs"}
 
 

@@ -4,6 +4,7 @@ import { type Signal, signal, untracked } from "@preact/signals-core";
 import type { PaneName } from "../host.js";
 import { adjacencyPane } from "./adjacency.js";
 import { h } from "./dom.js";
+import { filtersPane } from "./filters.js";
 import { handle } from "./handle.js";
 import { tablePane } from "./table.js";
 import type { View } from "./view.js";
@@ -18,6 +19,7 @@ interface PaneKind {
 
 const PANES: Readonly<Record<PaneName, PaneKind>> = {
   adjacency: { title: "Adjacency", content: adjacencyPane },
+  filters: { title: "Filters", content: filtersPane },
   table: { title: "Table", content: tablePane },
 };
 const NAMES = Object.keys(PANES) as PaneName[];

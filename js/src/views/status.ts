@@ -1,0 +1,21 @@
+// What a pane says while it waits for Python, and when that failed.
+
+import { h } from "./dom.js";
+import type { Resource } from "./resource.js";
+import type { View } from "./view.js";
+
+const ASKING = "Asking Python …";
+const SILENT = "Python does not answer: this needs a running kernel.";
+
+/** Empty, and without height, where there is nothing to say. */
+export function statusOf(view: View, resources: readonly Resource<unknown>[]): HTMLElement {
+  const element = h("div", { class: "svr-soft svr-status", role: "status" });
+  view.watch(() => {
+    const failed = resources.map(({ words }) => words.value).find((words) => words !== "");
+    const busy = resources.some((resource) => resource.busy.value);
+    const words = failed ?? (busy ? (view.silent.value ? SILENT : ASKING) : "");
+    element.textContent = words;
+    element.hidden = words === "";
+  });
+  return element;
+}
