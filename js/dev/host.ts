@@ -1,7 +1,7 @@
 // A host without Jupyter: traits in an object, Python's answers made up from the scene.
 
 import type { Bytes } from "../src/codec.js";
-import type { Host, MessageListener, Traits } from "../src/host.js";
+import type { Host, MessageListener, Python, Traits } from "../src/host.js";
 import { answerOf, type Question } from "./answers.js";
 
 export const DEFAULTS: Traits = {
@@ -31,6 +31,8 @@ export interface DevHost extends Host {
   /** How many listeners are registered. */
   readonly listening: number;
   readonly saves: number;
+  /** As when the kernel is restarted. */
+  losePython(): void;
   readonly sent: object[];
 }
 
@@ -56,13 +58,19 @@ export function devHost(initial: Partial<Traits>, answers = true): DevHost {
   const receive = (message: object, buffers: Bytes[] = []) => {
     for (const listener of messages) listener(message, buffers);
   };
+  const python = new Set<() => void>();
+  let there: Python = "here";
   return {
     traits,
     push,
+    losePython() {
+      there = "gone";
+      for (const listener of python) listener();
+    },
     sent,
     receive,
     get listening() {
-      return [...listeners.values()].reduce((n, set) => n + set.size, messages.size);
+      return [...listeners.values()].reduce((n, set) => n + set.size, messages.size + python.size);
     },
     get saves() {
       return saves;
@@ -83,5 +91,7 @@ export function devHost(initial: Partial<Traits>, answers = true): DevHost {
     },
     on: (name, listener, signal) => register(listenersOf(name), listener, signal),
     onMessage: (listener, signal) => register(messages, listener, signal),
+    python: () => there,
+    onPython: (listener, signal) => register(python, listener, signal),
   };
 }

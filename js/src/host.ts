@@ -44,6 +44,9 @@ export interface Status {
   seconds_left?: number | null;
 }
 
+/** "gone" once the kernel was restarted or stopped, "none" where there never was one. */
+export type Python = "here" | "gone" | "none";
+
 export type Traits = PublicTraits & PrivateTraits;
 export type MessageListener = (message: unknown, buffers: readonly Bytes[]) => void;
 
@@ -56,6 +59,16 @@ export interface Host {
   /** Calls `listener` after each change of the trait, until the signal is aborted. */
   on(name: keyof Traits, listener: () => void, signal: AbortSignal): void;
   onMessage(listener: MessageListener, signal: AbortSignal): void;
+  /** Whether Python is there, as far as the host says; a busy one is. */
+  python(): Python;
+  onPython(listener: () => void, signal: AbortSignal): void;
+}
+
+/** What ipywidgets has of every model, as far as it is used here. */
+interface LiveModel {
+  readonly comm_live?: boolean;
+  on?(event: string, listener: () => void): void;
+  off?(event: string, listener: () => void): void;
 }
 
 /** A host over anywidget's model. One event a call: marimo never fires for "change:a change:b". */
@@ -66,6 +79,9 @@ export function anywidgetHost(model: AnyModel<Traits>): Host {
     model.on(event, listener);
     signal.addEventListener("abort", () => model.off(event, listener), { once: true });
   };
+  // Whether its own channel is alive anywidget does not tell. That of its layout, another model of
+  // the same kernel that ipywidgets hands over whole, dies with it.
+  const layout = () => (model as AnyModel).get("layout") as LiveModel | null | undefined;
   return {
     get: (name) => model.get(name),
     set: (name, value) => model.set(name, value as Traits[typeof name]),
@@ -73,5 +89,13 @@ export function anywidgetHost(model: AnyModel<Traits>): Host {
     send: (message, buffers) => model.send(message, undefined, buffers),
     on: (name, listener, signal) => listen(`change:${name}`, () => listener(), signal),
     onMessage: (listener, signal) => listen("msg:custom", listener, signal),
+    python: () => (layout()?.comm_live === false ? "gone" : "here"),
+    onPython(listener, signal) {
+      const event = "comm_live_update";
+      const at = layout();
+      if (signal.aborted) return;
+      at?.on?.(event, listener);
+      signal.addEventListener("abort", () => at?.off?.(event, listener), { once: true });
+    },
   };
 }

@@ -11,7 +11,7 @@ export interface Match {
 export interface Found {
   /** All maps whose names match, best first. */
   readonly maps: readonly number[];
-  /** What can be chosen: neurons first where an index was typed. */
+  /** What can be chosen, best first; neurons where an index was typed. */
   readonly matches: readonly Match[];
 }
 
@@ -33,7 +33,11 @@ export function search(scene: Scene, typed: string): Found {
     }
   }
   const maps = whole.length > 0 ? whole : named;
-  return { maps, matches: [...neurons, ...whole.map((map) => ({ map, k: null }))] };
+  const columns = whole.map((map): Match => ({ map, k: null }));
+  // A map of exactly that name is meant, also where the name ends in a number.
+  const first = columns.filter(({ map }) => scene.maps[map].name === text);
+  const others = columns.filter(({ map }) => scene.maps[map].name !== text);
+  return { maps, matches: [...first, ...neurons, ...others] };
 }
 
 /**

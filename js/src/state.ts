@@ -3,7 +3,7 @@
 // pause, so nothing waits for Python.
 
 import { batch, computed, type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
-import type { Host, PaneName, PublicTraits, Status, Traits } from "./host.js";
+import type { Host, PaneName, PublicTraits, Python, Status, Traits } from "./host.js";
 import type { CameraTrait } from "./layout.js";
 import { type Lit, litBy, maskOf } from "./lit.js";
 import type { Neuron } from "./picking.js";
@@ -62,6 +62,8 @@ export function createState(host: Host, abort: AbortSignal) {
   const status: ReadonlySignal<Status> = trait("_status");
   const notice = trait("_notice");
   const bytes = trait("_scene");
+  const python = signal(host.python());
+  host.onPython(() => (python.value = host.python()), abort);
   const fault = signal<Error | null>(null);
   const hover = signal<Hover | null>(null);
   const filter = signal<Filter | null>(null);
@@ -166,6 +168,7 @@ export function createState(host: Host, abort: AbortSignal) {
     ...traits,
     status,
     notice,
+    python: python as ReadonlySignal<Python>,
     fault,
     hover,
     filter,

@@ -44,10 +44,10 @@ describe("search", () => {
     expect(neurons("63").length).toBe(NAMES.length - 1);
   });
 
-  it("knows names that end in a number, and says the map beside the neuron", () => {
+  it("puts a map of exactly that name before neurons, also where it ends in a number", () => {
     expect(search(scene, "fc 2").matches).toEqual([
-      { map: 6, k: 2 },
       { map: 6, k: null },
+      { map: 6, k: 2 },
     ]);
     expect(search(scene, "layer1.0.conv1").matches).toEqual([{ map: 1, k: null }]);
   });

@@ -175,6 +175,41 @@ describe("anywidget's model", () => {
   });
 });
 
+describe("Python", () => {
+  it("is gone once the channel of the widget's layout is dead, and the page learns it", () => {
+    const heard = new Set<() => void>();
+    const layout = {
+      comm_live: true,
+      on: (_: string, listener: () => void) => heard.add(listener),
+      off: (_: string, listener: () => void) => heard.delete(listener),
+    };
+    const host = anywidgetHost({ get: () => layout } as never);
+    const controller = new AbortController();
+    const learnt = vi.fn();
+    host.onPython(learnt, controller.signal);
+    expect(host.python()).toBe("here");
+    layout.comm_live = false;
+    for (const listener of heard) listener();
+    expect(learnt).toHaveBeenCalledTimes(1);
+    expect(host.python()).toBe("gone");
+    controller.abort();
+    expect(heard.size).toBe(0);
+  });
+
+  it.each([undefined, null, "IPY_MODEL_x", {}])("is there where a host tells nothing: %s", (at) => {
+    const host = anywidgetHost({ get: () => at } as never);
+    host.onPython(() => {}, new AbortController().signal);
+    expect(host.python()).toBe("here");
+  });
+
+  it("is part of the state", () => {
+    const { host, state } = started();
+    expect(state.python.value).toBe("here");
+    host.losePython();
+    expect(state.python.value).toBe("gone");
+  });
+});
+
 describe("theme", () => {
   const element = (dataset = {}, classes: string[] = [], theme: string | null = null) => ({
     dataset,

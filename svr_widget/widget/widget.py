@@ -362,6 +362,9 @@ class SVRWidget(anywidget.AnyWidget):
         if content.get("kind") == "cancel":
             self.cancel()
             return
+        if content.get("kind") == "ping":
+            self.send({"kind": "ping", "id": content.get("id")})
+            return
         if content.get("kind") == "page":
             page = self._page(content.get("view", {}))
             self.send({"kind": "page", "id": content.get("id")}, buffers=[page.encode()])

@@ -10,6 +10,9 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Locator, expect
 
+from tests.browser.lab import WIDGET, Notebook
+
+SINGULAR_VALUES = "{name: widget.svr[name].S.tolist() for name in widget.svr.maps}"
 GRAPH = '[data-svr="graph"]'
 
 # Where the axes say that things are, in CSS pixels of the canvas.
@@ -94,6 +97,21 @@ class Picture:
         """Move the pointer to a place of the canvas."""
         self.canvas.hover(position={"x": x, "y": y})
         self.settle()
+
+
+def picture_of(notebook: Notebook, nth: int = 0) -> Picture:
+    """The widget on a notebook's page."""
+    return Picture(notebook.page.locator(WIDGET).nth(nth))
+
+
+def neuron_places(notebook: Notebook, picture: Picture) -> dict[str, list[tuple[float, float]]]:
+    """Where the axes say that every neuron stands, from the engine's singular values."""
+    axes = picture.axes()
+    values = notebook.python(SINGULAR_VALUES)
+    return {
+        name: [axes.point(column, s) for s in singular]
+        for column, (name, singular) in enumerate(values.items())
+    }
 
 
 def darkness_along(

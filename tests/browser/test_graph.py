@@ -10,25 +10,10 @@ from playwright.sync_api import expect
 
 from tests.browser.lab import WIDGET, Notebook
 from tests.browser.networks import PLANTED, SHOW
-from tests.browser.picture import Picture, darkness_along
+from tests.browser.picture import darkness_along, neuron_places, picture_of
 
 Open = Callable[..., Notebook]
-SINGULAR_VALUES = "{name: widget.svr[name].S.tolist() for name in widget.svr.maps}"
 EDGES = "widget.edges()[['producer', 'm', 'consumer', 'n', 'weight']].values.tolist()"
-
-
-def picture_of(notebook: Notebook, nth: int = 0) -> Picture:
-    return Picture(notebook.page.locator(WIDGET).nth(nth))
-
-
-def neuron_places(notebook: Notebook, picture: Picture) -> dict[str, list[tuple[float, float]]]:
-    """Where the axes say that every neuron stands, from the engine's singular values."""
-    axes = picture.axes()
-    values = notebook.python(SINGULAR_VALUES)
-    return {
-        name: [axes.point(column, s) for s in singular]
-        for column, (name, singular) in enumerate(values.items())
-    }
 
 
 def test_edges_are_drawn_where_the_engine_says(planted: Notebook) -> None:

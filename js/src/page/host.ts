@@ -60,6 +60,8 @@ export function pageHost({ meta, arrays }: Container): Host {
       register(set, listener, signal);
     },
     onMessage: (listener, signal) => register(messages, listener, signal),
+    python: () => "none",
+    onPython() {},
   };
 }
 

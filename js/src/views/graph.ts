@@ -71,7 +71,7 @@ export function graph(view: View): Drawn & Graph {
     hovered: lit.hovered,
     actions,
     goTo(neuron) {
-      canvas.focus();
+      canvas.focus({ preventScroll: true });
       goTo(view, stage, neuron);
     },
     picture() {

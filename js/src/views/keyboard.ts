@@ -133,17 +133,19 @@ export function followKeys(view: View, element: HTMLElement, actions: readonly A
   view.listen(element, "keydown", (event) => {
     const action = byKey.get(keyOf(event));
     // A key that was used further in, or one that belongs to a text, does nothing else.
-    if (!action || event.defaultPrevented || isTyped(event)) return;
+    if (!action || event.defaultPrevented || isElsewhere(event)) return;
     event.preventDefault();
     action.run(event);
   });
 }
 
-function isTyped({ target }: Event): boolean {
+/** Whether a key belongs to a text, a list of choices or a dialog. */
+function isElsewhere({ target }: Event): boolean {
   return (
     target instanceof HTMLTextAreaElement ||
     target instanceof HTMLSelectElement ||
-    (target instanceof HTMLInputElement && target.type !== "range")
+    (target instanceof HTMLInputElement && target.type !== "range") ||
+    (target instanceof Element && target.closest("dialog") !== null)
   );
 }
 

@@ -1,6 +1,8 @@
-// Messages above the picture: a setting that Python refused, and faults of the front end itself.
+// Messages above the picture: a setting that Python refused, a Python that is gone or silent, and
+// faults of the front end itself.
 
 import { signal } from "@preact/signals-core";
+import type { Python } from "../host.js";
 import { fill, h } from "./dom.js";
 import type { View } from "./view.js";
 
@@ -26,7 +28,21 @@ export function notices(view: View): HTMLElement {
         { class: "svr-notice svr-fault", role: "alert", "data-svr": "fault" },
         `This could not be shown: ${fault.message}`,
       );
-    fill(element, words !== "" && words !== dismissed.value && notice, broken);
+    const apart = pythonInWords(state.python.value, view.silent.value);
+    const missing =
+      apart &&
+      h("div", { class: "svr-notice", role: "status", "data-svr": "python" }, h("span", {}, apart));
+    fill(element, words !== "" && words !== dismissed.value && notice, missing, broken);
   });
   return element;
+}
+
+function pythonInWords(python: Python, silent: boolean): string {
+  if (python === "gone") {
+    return (
+      "Python is gone: the kernel was restarted or stopped. The graph stays alive; another method, " +
+      "more edges and what the panes ask for need Python. Run the cell again."
+    );
+  }
+  return silent ? "Python does not answer; it may be busy. The graph does without it." : "";
 }

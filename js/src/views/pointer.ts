@@ -73,6 +73,11 @@ export function followPointer(
   view.listen(canvas, "pointerdown", (event) => {
     if (event.button !== 0) return;
     at = place(event);
+    if (event.shiftKey || state.lasso.peek()) {
+      // A notebook would extend its selection of cells, and take the drag for its own.
+      event.preventDefault();
+      canvas.focus({ preventScroll: true });
+    }
     press = { ...at, gesture: gestureOf(view, stage, event, at), dragged: false };
   });
   view.listen(canvas, "pointerup", (event) => {

@@ -16,6 +16,7 @@ const METHOD_WORDS: Readonly<Record<Method, readonly [string, string]>> = {
     "what a map emits by the SVR, joined to what the next reads by the co-SVR (5.2.1)",
   ],
 };
+const NEEDS_PYTHON = "This needs Python, which is not there.";
 const BUDGETS = [1_000, 10_000, 100_000, 1_000_000];
 
 /** `field` is the search; `tools` are those of others, and stand at the end. */
@@ -86,10 +87,14 @@ function method(view: View): HTMLElement {
   const buttons = METHODS.map((name) => {
     const [words, tip] = METHOD_WORDS[name];
     const button = h("button", { type: "button", class: "svr-toggle", title: tip }, words);
-    view.listen(button, "click", () => state.setMethod(name));
+    view.listen(button, "click", () => {
+      state.setMethod(name);
+      expectPython(view);
+    });
     view.watch(() => {
       button.setAttribute("aria-pressed", String(state.method.value === name));
-      button.disabled = !state.scene.value;
+      button.disabled = state.python.value !== "here";
+      button.title = button.disabled ? NEEDS_PYTHON : tip;
     });
     return button;
   });
@@ -118,10 +123,15 @@ function budget(view: View): HTMLElement {
     const offered = [...new Set([...BUDGETS, now])].sort((a, b) => a - b);
     fill(choice, ...offered.map((edges) => h("option", { value: edges }, short(edges))));
     choice.value = String(now);
-    choice.disabled = !state.scene.value;
-    choice.title = `at most ${count(now)} edges travel to the page, those with the smallest p`;
+    choice.disabled = state.python.value !== "here";
+    choice.title = choice.disabled
+      ? NEEDS_PYTHON
+      : `at most ${count(now)} edges travel to the page, those with the smallest p`;
   });
-  view.listen(choice, "change", () => state.setBudget(Number(choice.value)));
+  view.listen(choice, "change", () => {
+    state.setBudget(Number(choice.value));
+    expectPython(view);
+  });
   return labelled("edges ≤", choice);
 }
 
@@ -132,6 +142,11 @@ function lasso(view: View): HTMLElement {
   });
   view.watch(() => button.setAttribute("aria-pressed", String(state.lasso.value)));
   return button;
+}
+
+/** Asks Python whether it is there, so that the page can say so where it is not. */
+function expectPython(view: View): void {
+  void view.ask({ kind: "ping" });
 }
 
 const labelled = (words: string, control: HTMLElement) =>
