@@ -28,7 +28,7 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 _SIZE = (8.0, 4.2)  # inches
 _DOTS_PER_INCH = 100
 _MOST_EDGES = 2_000  # more would be a grey haze at this size, and slow to draw
-_COLOURS = 64  # an indexed image is a third of the size
+_COLOURS = 48  # an indexed image is a third of the size
 
 
 def format_of(path: str | os.PathLike[str]) -> str:

@@ -91,6 +91,24 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+def free_port() -> int:
+    """A port of the loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until_up(url: str, log: Path) -> None:
+    """Wait for a server to answer; raises with the end of its log where it does not."""
+    retries = Retry(total=10 * TIMEOUT, read=0, backoff_factor=0.1, backoff_max=0.1)
+    with requests.Session() as session:
+        session.mount(url, HTTPAdapter(max_retries=retries))
+        try:
+            session.get(url, timeout=TIMEOUT).raise_for_status()
+        except requests.RequestException as error:
+            raise RuntimeError(f"{url} did not start:\n{log.read_text()[-3000:]}") from error
+
+
 class Lab:
     """A JupyterLab server on the loopback, with folders and settings of its own."""
 
@@ -98,9 +116,7 @@ class Lab:
         self.folder = Path(tempfile.mkdtemp(prefix="svr-lab-"))
         self.notebooks = self.folder / "notebooks"
         self.notebooks.mkdir()
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = (self.folder / "server.log").open("wb")
         self._process = subprocess.Popen(
@@ -110,6 +126,7 @@ class Lab:
                 *("--IdentityProvider.token=", "--ServerApp.password="),
                 *(f"--ServerApp.root_dir={self.notebooks}", "--ServerApp.disable_check_xsrf=True"),
                 "--LabApp.expose_app_in_browser=True",
+                "--JupyterNotebookApp.expose_app_in_browser=True",
             ],
             cwd=self.folder,
             env=self._environment(),
@@ -117,7 +134,11 @@ class Lab:
             stdout=self._log,
             stderr=subprocess.STDOUT,
         )
-        self._wait_until_up()
+        try:
+            wait_until_up(f"{self.url}/api/status", self.folder / "server.log")
+        except RuntimeError:
+            self.stop()
+            raise
 
     def write(self, name: str, cells: list[str]) -> str:
         """Write a notebook of code cells; returns its name."""
@@ -165,23 +186,16 @@ class Lab:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(values))
 
-    def _wait_until_up(self) -> None:
-        retries = Retry(total=10 * TIMEOUT, read=0, backoff_factor=0.1, backoff_max=0.1)
-        with requests.Session() as session:
-            session.mount(self.url, HTTPAdapter(max_retries=retries))
-            try:
-                session.get(f"{self.url}/api/status", timeout=TIMEOUT).raise_for_status()
-            except requests.RequestException as error:
-                log = (self.folder / "server.log").read_text()
-                self.stop()
-                raise RuntimeError(f"JupyterLab did not start:\n{log[-3000:]}") from error
-
 
 class Notebook:
-    """One notebook open in one page, with everything that went wrong on it."""
+    """One notebook open in one page, with everything that went wrong on it.
 
-    def __init__(self, lab: Lab, browser: Browser, name: str) -> None:
-        self.lab, self.name = lab, name
+    ``app`` is where the server shows it: ``"doc/tree"`` in JupyterLab, ``"notebooks"`` in
+    Notebook 7.
+    """
+
+    def __init__(self, lab: Lab, browser: Browser, name: str, app: str = "doc/tree") -> None:
+        self.lab, self.name, self.app = lab, name, app
         self.context = browser.new_context(viewport={"width": 1280, "height": 900})
         self.page: Page = self.context.new_page()
         self.page.set_default_timeout(TIMEOUT * 1000)
@@ -192,7 +206,7 @@ class Notebook:
 
     def open(self) -> None:
         """Load the page and wait for the notebook and its kernel."""
-        self.page.goto(f"{self.lab.url}/doc/tree/{self.name}", wait_until="domcontentloaded")
+        self.page.goto(f"{self.lab.url}/{self.app}/{self.name}", wait_until="domcontentloaded")
         self.page.evaluate(PAGE_VERBS)
         self.page.evaluate("(seconds) => lab.until(lab.ready, seconds)", TIMEOUT)
 
