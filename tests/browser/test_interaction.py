@@ -20,6 +20,7 @@ LIVE = '[data-svr="live"]'
 
 def drag(notebook: Notebook, picture: Picture, points: list[tuple[float, float]]) -> None:
     """Press at the first of some places of the canvas, move along them and let go."""
+    picture.canvas.evaluate("(canvas) => canvas.scrollIntoView({ block: 'center' })")
     box = picture.canvas.bounding_box()
     assert box is not None
     mouse = notebook.page.mouse
@@ -64,7 +65,13 @@ def test_a_box_selects_what_lies_in_it(planted: Notebook, blue: Locator) -> None
     planted.wait_for_python("len(widget.selected) == 3")
     assert selected(planted) == {("0", 0), ("0", 1), ("0", 2)}
     expect(picture.canvas).to_have_class("svr-picture svr-dimmed")
-    assert ink(blue) > 100
+    few = ink(blue)
+    keyboard.down("Control")
+    drag(planted, picture, box_of(places, "2", range(1, 4)))
+    keyboard.up("Control")
+    planted.wait_for_python("len(widget.selected) == 6")
+    assert selected(planted) == {*(("0", k) for k in range(3)), *(("2", k) for k in range(1, 4))}
+    assert ink(blue) > few
     drag(planted, picture, box_of(places, "2", range(1)))
     keyboard.up("Shift")
     planted.wait_for_python("widget.selected == [('2', 0)]")

@@ -56,6 +56,8 @@ export function followPointer(
 
   view.listen(canvas, "pointermove", (event) => {
     at = place(event);
+    // The button may have been let go outside, before the press became a drag.
+    if (event.buttons === 0 && press) release();
     if (!press) return look();
     if (press.gesture.kind === "lasso") press.gesture.line.push(at);
     if (!press.dragged) {
