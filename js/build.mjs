@@ -11,6 +11,16 @@ const shared = {
   logLevel: "warning",
 };
 
+const worker = await build({
+  ...shared,
+  format: "iife",
+  entryPoints: ["src/worker.ts"],
+  minify: true,
+  write: false,
+});
+// A worker is started from text: a module in a notebook has no address that it could be loaded from.
+shared.define = { SVR_WORKER: JSON.stringify(worker.outputFiles[0].text) };
+
 await build({
   ...shared,
   entryPoints: { widget: "src/index.ts", page: "src/page/index.ts" },

@@ -8,7 +8,7 @@
 
 import type { Layout } from "./layout.js";
 import { opticalDepth } from "./raster.js";
-import type { Scene } from "./scene.js";
+import type { Drawable } from "./scene.js";
 
 /** Even the weakest edge that is drawn can be seen where it is alone. */
 export const FAINTEST = 0.12;
@@ -36,7 +36,7 @@ export function edgeAlpha(weight: number, largest: number, faintest = FAINTEST):
 
 /** Gives the optical depth of an edge of a link; 0 where it is not one of the chosen. */
 export function edgeDepths(
-  scene: Scene,
+  scene: Drawable,
   layout: Layout,
   { only = null, faintest = FAINTEST }: EdgeChoice,
 ): (link: number, edge: number) => number {
@@ -72,7 +72,7 @@ export function edgeDepths(
 
 /** From the strongest level to the weakest: what each link's edges of it have left. */
 function shrunk(
-  scene: Scene,
+  scene: Drawable,
   layout: Layout,
   counts: Uint32Array,
   alone: Float64Array,
@@ -132,7 +132,7 @@ function firstWhere(low: number, high: number, holds: (at: number) => boolean): 
 }
 
 /** The level of a weight: 0 for the largest ones. */
-function levels({ largestWeight }: Scene): (weight: number) => number {
+function levels({ largestWeight }: Drawable): (weight: number) => number {
   const scale = LEVELS / Math.log(LEAST_WEIGHT);
   return (weight) => {
     const level = Math.log(weight / largestWeight) * scale;
@@ -141,7 +141,7 @@ function levels({ largestWeight }: Scene): (weight: number) => number {
 }
 
 /** The height of the band that a link's edges cross halfway, as if they filled it evenly. */
-function bandHeight(scene: Scene, layout: Layout, index: number): number {
+function bandHeight(scene: Drawable, layout: Layout, index: number): number {
   const { start, sent, producer, consumer } = scene.links[index];
   const left = scene.maps[producer].start;
   const right = scene.maps[consumer].start;

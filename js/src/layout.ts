@@ -155,6 +155,25 @@ const middleOf = (size: Size, margins: Margins) => [
   (margins.top + size.height - margins.bottom) / 2,
 ];
 
+/** What takes a point of one layout to the same point of another; null where no such map does. */
+export function moved(from: Layout, to: Layout): Move | null {
+  if (from.title !== to.title) return null;
+  const height = ({ size, margins }: Layout) => size.height - margins.top - margins.bottom;
+  const across = (to.plotWidth * to.camera.zoom) / (from.plotWidth * from.camera.zoom);
+  const down = (height(to) * to.camera.zoom) / (height(from) * from.camera.zoom);
+  const left = ({ margins, camera }: Layout) => margins.left * camera.zoom + camera.x;
+  const top = ({ margins, camera }: Layout) => margins.top * camera.zoom + camera.y;
+  return { across, down, x: left(to) - left(from) * across, y: top(to) - top(from) * down };
+}
+
+/** A point (x, y) comes to (x + across * its x, y + down * its y). */
+export interface Move {
+  readonly x: number;
+  readonly y: number;
+  readonly across: number;
+  readonly down: number;
+}
+
 /** The columns' places: 1 from depth to depth, less between the parallel branches of one depth. */
 export function columnPositions(scene: Scene): number[] {
   const ranks = depthRanks(scene);

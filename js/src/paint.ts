@@ -4,7 +4,7 @@ import { type EdgeChoice, edgeDepths } from "./crowd.js";
 import type { Layout } from "./layout.js";
 import { createPath, forStrokes, isDashed, tracePath } from "./paths.js";
 import { type Accumulator, addDisc, addLine } from "./raster.js";
-import type { Scene } from "./scene.js";
+import type { Drawable, Scene } from "./scene.js";
 
 export type Rgb = readonly [number, number, number];
 
@@ -47,7 +47,7 @@ interface LinkInk {
 
 /** Begins with an empty accumulator. */
 export function createEdgePainter(
-  scene: Scene,
+  scene: Drawable,
   layout: Layout,
   ratio: number,
   target: Accumulator,

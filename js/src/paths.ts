@@ -2,7 +2,7 @@
 // that its link skips (below them where it runs backward), a loop beside a map linked to itself.
 
 import type { Layout } from "./layout.js";
-import type { Scene } from "./scene.js";
+import type { Drawable } from "./scene.js";
 
 const ARC_PIECES = 20;
 const LOOP_PIECES = 14;
@@ -19,7 +19,7 @@ export function createPath(): Path {
 
 /** Writes into `path` the course from the producer's neuron `m` to the consumer's neuron `n`. */
 export function tracePath(
-  scene: Scene,
+  scene: Drawable,
   layout: Layout,
   linkIndex: number,
   m: number,
@@ -65,7 +65,7 @@ export function tracePath(
 }
 
 /** Whether a link is drawn with gaps: what runs against the flow of data is marked so. */
-export function isDashed(scene: Scene, linkIndex: number): boolean {
+export function isDashed(scene: Drawable, linkIndex: number): boolean {
   return scene.links[linkIndex].backward;
 }
 

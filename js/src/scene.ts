@@ -92,6 +92,12 @@ export interface Scene {
   readonly largestWeight: number;
 }
 
+/** What of a scene is needed to draw its edges. */
+export type Drawable = Pick<
+  Scene,
+  "maps" | "links" | "edgeM" | "edgeN" | "edgeWeight" | "largestWeight"
+>;
+
 /** A container that does not hold a scene. */
 export class SceneError extends Error {
   override name = "SceneError";

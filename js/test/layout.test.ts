@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { deep, mlp, residual, vgg } from "../dev/networks.js";
 import { shorten, thinLabels } from "../src/labels.js";
-import { cameraOf, columnPositions, layOut, traitOf, WHOLE } from "../src/layout.js";
+import { cameraOf, columnPositions, layOut, moved, traitOf, WHOLE } from "../src/layout.js";
 import { createPath, tracePath } from "../src/paths.js";
 import { placeTip } from "../src/placement.js";
 import { readScene, type Scene, Y_SCALES } from "../src/scene.js";
@@ -34,6 +34,29 @@ describe("columns", () => {
     expect(shapeOf(0, 3)).toBe("arc");
     expect(shapeOf(8, 6)).toBe("arc");
     expect(shapeOf(8, 8)).toBe("loop");
+  });
+});
+
+describe("moving a picture", () => {
+  it("takes every column and neuron to where the other layout has it", () => {
+    const before = layOut(branches, "log", SIZE, MARGINS, { zoom: 1.7, x: -130, y: -40 });
+    const size = { width: 620, height: 500 };
+    const after = layOut(branches, "log", size, MARGINS, { zoom: 5, x: -900, y: -1100 });
+    const by = moved(before, after);
+    if (!by) throw new Error("it can be moved");
+    before.x.forEach((x, map) => {
+      expect(by.x + by.across * x).toBeCloseTo(after.x[map], 6);
+    });
+    before.y.forEach((y, neuron) => {
+      expect(by.y + by.down * y).toBeCloseTo(after.y[neuron], 6);
+    });
+  });
+
+  it("is not possible to another scale", () => {
+    const [log, rank] = (["log", "rank"] as const).map((scale) =>
+      layOut(branches, scale, SIZE, MARGINS),
+    );
+    expect(moved(log, rank)).toBeNull();
   });
 });
 

@@ -1,8 +1,8 @@
-"""Slider to updated picture in Chromium without a GPU, beside a stroke an edge on a 2D canvas.
+"""Threshold and pan to updated picture in Chromium without a GPU, beside a stroke an edge.
 
-Run with ``python -m tests.benchmarks.browser``. Both are timed in turn on one page, from the event
-to the task after the frame was painted; large graphs are painted over several frames, the
-strongest edges first.
+Run with ``python -m tests.benchmarks.browser``. All is timed in turn on one page: from the event to
+the first frame that answers it, to the task after the last frame, and the longest time in between
+that the page answered nothing else.
 """
 
 from __future__ import annotations
@@ -13,16 +13,19 @@ import tempfile
 from pathlib import Path
 
 import torch
+from playwright.sync_api import Page
 
 from svr_widget import SVRWidget
 from tests.browser import plain_page
 from tests.browser.lab import WIDGET, chromium
 from tests.browser.picture import Picture
 
-ROUNDS = 15
-SIZES = {"20 thousand": (256, 0.153), "100 thousand": (512, 0.191)}
+ROUNDS = 7
+# Width of three square maps, and the level at which chance draws so many of their edges.
+SIZES = {"10 thousand": (256, 0.0763), "100 thousand": (512, 0.191), "1 million": (1024, 0.477)}
 
-TIME_A_CHANGE = """async (share) => {
+TIME_A_CHANGE = """async ({ threshold, camera }) => {
+  const graph = document.querySelector('[data-svr="graph"]');
   const slider = document.querySelector('[aria-label="threshold"]');
   const painted = () => new Promise((done) => requestAnimationFrame(() => {
     const channel = new MessageChannel();
@@ -30,13 +33,36 @@ TIME_A_CHANGE = """async (share) => {
     channel.port2.postMessage(0);
   }));
   await painted();
+  let [last, longest] = [performance.now(), 0];
+  const pulse = new MessageChannel();
+  pulse.port1.onmessage = () => {
+    const now = performance.now();
+    [longest, last] = [Math.max(longest, now - last), now];
+    pulse.port2.postMessage(0);
+  };
+  pulse.port2.postMessage(0);
+  // The first pixels that are new, wherever they were painted.
+  const { prototype } = CanvasRenderingContext2D;
+  const { putImageData } = prototype;
+  const answered = new Promise((done) => {
+    prototype.putImageData = function (...values) {
+      putImageData.apply(this, values);
+      prototype.putImageData = putImageData;
+      done(painted());
+    };
+  });
   const start = performance.now();
-  slider.value = Math.round(share * Number(slider.max));
-  slider.dispatchEvent(new Event("input", { bubbles: true }));
-  await painted();
+  if (camera) window.model.set("camera", camera);
+  else {
+    slider.value = Math.round(threshold * Number(slider.max));
+    slider.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+  await answered;
   const first = performance.now() - start;
-  while (document.querySelector('[data-svr="graph"]').dataset.painted !== "true") await painted();
-  return [first, performance.now() - start];
+  while (graph.dataset.painted !== "true") await painted();
+  const whole = performance.now() - start;
+  pulse.port1.close();
+  return [first, whole, longest];
 }"""
 
 TIME_STROKES = """async (count) => {
@@ -58,36 +84,52 @@ TIME_STROKES = """async (count) => {
 }"""
 
 
+def measure(page: Page) -> tuple[int, dict[str, list[list[float]]], list[float]]:
+    """Edges drawn, the three times of every change in milliseconds, and those of the strokes."""
+    picture = Picture(page.locator(WIDGET))
+    picture.settle()
+    drawn = int(picture.count("shown"))
+    share = picture.slider.evaluate("(slider) => slider.value / slider.max")
+    times: dict[str, list[list[float]]] = {"a step": [], "from nothing": [], "a pan": []}
+    strokes = []
+    for turn in range(ROUNDS):
+        step = {"threshold": share - 0.005 * (turn % 2)}
+        times["a step"].append(page.evaluate(TIME_A_CHANGE, step))
+        page.evaluate(TIME_A_CHANGE, {"threshold": 0})
+        times["from nothing"].append(page.evaluate(TIME_A_CHANGE, {"threshold": share}))
+        camera = {"camera": [1, 0.5 + 0.02 * (turn % 2 + 1), 0.5]}
+        times["a pan"].append(page.evaluate(TIME_A_CHANGE, camera))
+        strokes.append(page.evaluate(TIME_STROKES, drawn))
+    return drawn, times, strokes
+
+
 def main() -> None:
     """Print medians in milliseconds and their ratio for each number of edges."""
     write = sys.stdout.write
     write(
-        "| edges drawn | a step, ms | from nothing: first frame | whole "
+        "| edges drawn | change | first answer, ms | whole | page busy "
         "| a stroke an edge | ratio |\n"
     )
-    write("| --- | --- | --- | --- | --- | --- |\n")
+    write("| --- | --- | --- | --- | --- | --- | --- |\n")
     with chromium() as browser, tempfile.TemporaryDirectory() as folder:
         for width, p in SIZES.values():
             generator = torch.Generator().manual_seed(0)
             weights = [torch.randn(width, width, generator=generator) for _ in range(3)]
-            widget = SVRWidget(weights, p=p, max_edges=200_000)
-            page = browser.new_page(viewport={"width": 1232, "height": 700})
+            widget = SVRWidget(weights, p=p, max_edges=1_200_000, panes=[])
+            widget.wait()
+            page = browser.new_page(viewport={"width": 1232, "height": 760})
             state = plain_page.widget_state(widget)
             page.goto(plain_page.write(Path(folder) / f"{width}.html", state))
-            picture = Picture(page.locator(WIDGET))
-            drawn = int(picture.count("shown"))
-            share = picture.slider.evaluate("(slider) => slider.value / slider.max")
-            steps, firsts, wholes, strokes = [], [], [], []
-            for turn in range(ROUNDS):
-                steps.append(page.evaluate(TIME_A_CHANGE, share - 0.005 * (turn % 2))[1])
-                page.evaluate(TIME_A_CHANGE, 0)
-                first, whole = page.evaluate(TIME_A_CHANGE, share)
-                firsts.append(first)
-                wholes.append(whole)
-                strokes.append(page.evaluate(TIME_STROKES, drawn))
-            figures = [statistics.median(times) for times in (steps, firsts, wholes, strokes)]
-            cells = " | ".join(f"{figure:.1f}" for figure in figures)
-            write(f"| {drawn:,} | {cells} | {figures[2] / figures[3]:.2f} |\n")
+            drawn, times, strokes = measure(page)
+            beside = statistics.median(strokes)
+            for change, found in times.items():
+                first, whole, busy = (
+                    statistics.median(column) for column in zip(*found, strict=True)
+                )
+                write(
+                    f"| {drawn:,} | {change} | {first:.0f} | {whole:.0f} | {busy:.0f} "
+                    f"| {beside:.0f} | {whole / beside:.2f} |\n"
+                )
             page.close()
 
 

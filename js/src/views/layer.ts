@@ -1,15 +1,13 @@
-// A canvas of edges as density with neurons above them, painted a slice a frame.
+// A canvas of edges as density with neurons above them.
 
 import type { ReadonlySignal } from "@preact/signals-core";
-import type { Layout } from "../layout.js";
-import { createEdgePainter, type EdgePainter, type Palette, type Rgb } from "../paint.js";
-import { type Accumulator, createAccumulator, develop } from "../raster.js";
+import { type Job, sizeOf } from "../inking.js";
+import { type Layout, moved } from "../layout.js";
+import type { Palette, Rgb } from "../paint.js";
 import type { Scene } from "../scene.js";
+import { FEW_EDGES, type Inker, type Picture, pageInker, workerInker } from "./inkers.js";
 import type { Stage } from "./stage.js";
 import { oncePerFrame, type View } from "./view.js";
-
-/** Milliseconds of painting between two frames: the page stays alive, however many edges. */
-const SLICE = 16;
 
 export interface Layer {
   /** The neurons whose edges are drawn, 1 at each; "all", or null for an empty canvas. */
@@ -32,57 +30,86 @@ export interface Painting {
   readonly height: number;
 }
 
-/** Keeps the canvas up to date: what is painted stays while only the threshold moves. */
+type Where = "page" | "worker";
+
+/** A picture on a canvas of its own, to be put where the camera has moved it. */
+interface Sheet {
+  readonly canvas: HTMLCanvasElement;
+  readonly context: CanvasRenderingContext2D;
+  job: Job | null;
+}
+
+/**
+ * Keeps the canvas up to date. While a picture of another part of the graph is in the making, the
+ * last one is moved and stretched to where it belongs, and what is new shows beside it.
+ */
 export function edgeLayer(view: View, stage: Stage, canvas: HTMLCanvasElement, layer: Layer): void {
   const { state } = view;
   const context = contextOf(canvas);
-  let accumulator: Accumulator | null = null;
-  let image: ImageData | null = null;
-  let painter: EdgePainter | null = null;
-  let painterOf: readonly unknown[] = [];
-  let rest: Generator<void, void, void> | null = null;
+  const whole = createSheet();
+  const draft = createSheet();
+  let job: Job | null = null;
+  const inkers = new Map<Where, Inker>();
+  let where: Where = "page";
 
-  let changed = false;
-  const draw = oncePerFrame(view, () => {
+  const compose = () => {
+    const scene = state.scene.peek();
+    const palette = view.palette.peek();
+    if (!job || !scene || !palette) return;
+    const { layout, ratio } = job;
+    const { width, height } = sizeOf(job);
+    if (canvas.width !== width || canvas.height !== height) {
+      canvas.width = width;
+      canvas.height = height;
+    } else context.clearRect(0, 0, width, height);
+    const place = whole.job && placeOf(whole.job, job);
+    context.save();
+    if (draft.job?.layout === layout) {
+      if (place) clipOutside(context, place, width, height);
+      context.drawImage(draft.canvas, 0, 0);
+    }
+    context.restore();
+    if (place) context.drawImage(whole.canvas, ...place);
+    layer.over({ context, scene, layout, palette, ratio, width, height });
+  };
+  const show = (from: Where, picture: Picture) => {
+    if (from !== where || !job) return;
+    if (picture.job.scene !== job.scene || picture.job.only !== job.only) return;
+    const upToDate = picture.done || whole.job?.layout === picture.job.layout;
+    put(picture, upToDate ? whole : draft);
+    canvas.dataset.painted = String(picture.done && picture.job === job);
+    compose();
+  };
+  const inkerAt = (place: Where) => {
+    const make = { page: pageInker, worker: workerInker }[place];
+    const inker = inkers.get(place) ?? make(view, (picture) => show(place, picture));
+    inkers.set(place, inker);
+    return inker;
+  };
+  const ask = oncePerFrame(view, () => {
     const scene = state.scene.peek();
     const layout = stage.layout.peek();
     const cut = state.cut.peek();
     const palette = view.palette.peek();
-    const ratio = stage.ratio.peek();
     const of = layer.of.peek();
     if (!scene || !layout || !cut || !palette || of === null) {
-      rest = null;
+      job = null;
       context.clearRect(0, 0, canvas.width, canvas.height);
       canvas.dataset.painted = "true";
       return;
     }
-    const begun = performance.now();
-    const width = Math.round(layout.size.width * ratio);
-    const height = Math.round(layout.size.height * ratio);
-    if (!accumulator || !image || image.width !== width || image.height !== height) {
-      accumulator = createAccumulator(width, height);
-      image = context.createImageData(width, height);
-      canvas.width = width;
-      canvas.height = height;
+    const only = of === "all" ? null : of;
+    for (const sheet of [whole, draft]) {
+      if (sheet.job?.scene !== scene || sheet.job.only !== only) sheet.job = null;
     }
-    const wanted = [scene, layout, ratio, accumulator, of];
-    if (!painter || wanted.some((part, index) => part !== painterOf[index])) {
-      const only = of === "all" ? null : of;
-      const { faintest } = layer;
-      painter = createEdgePainter(scene, layout, ratio, accumulator, { only, faintest });
-      painterOf = wanted;
-      changed = true;
-    }
-    if (changed || !rest) rest = painter.towards(cut.drawnPerLink);
-    changed = false;
-    let done = false;
-    while (!done && performance.now() - begun < SLICE) done = rest.next().done === true;
-    develop(accumulator, layer.ink(palette), new Uint32Array(image.data.buffer));
-    context.putImageData(image, 0, 0);
-    layer.over({ context, scene, layout, palette, ratio, width, height });
-    canvas.dataset.painted = String(done);
-    if (done) rest = null;
-    else draw();
+    const ratio = stage.ratio.peek();
+    const { drawnPerLink: drawn } = cut;
+    const { faintest } = layer;
+    job = { scene, layout, ratio, drawn, only, faintest, ink: layer.ink(palette) };
+    if (whole.job && whole.job.layout !== layout) compose();
+    // The edges of a selection are few beside all the others.
+    where = only === null && cut.drawn > FEW_EDGES ? "worker" : "page";
+    inkerAt(where).paint(job);
   });
   view.watch(() => {
     for (const cause of [state.scene, state.cut, stage.layout, stage.ratio, stage.appearances]) {
@@ -90,10 +117,48 @@ export function edgeLayer(view: View, stage: Stage, canvas: HTMLCanvasElement, l
     }
     view.palette.value;
     layer.of.value;
-    changed = true;
     canvas.dataset.painted = "false";
-    draw();
+    ask();
   });
+}
+
+function createSheet(): Sheet {
+  const canvas = document.createElement("canvas");
+  return { canvas, context: contextOf(canvas), job: null };
+}
+
+function put({ job, pixels }: Picture, sheet: Sheet): void {
+  const { width, height } = sizeOf(job);
+  if (sheet.canvas.width !== width || sheet.canvas.height !== height) {
+    sheet.canvas.width = width;
+    sheet.canvas.height = height;
+  }
+  const bytes = new Uint8ClampedArray(pixels.buffer);
+  sheet.context.putImageData(new ImageData(bytes, width, height), 0, 0);
+  sheet.job = job;
+}
+
+type Place = [x: number, y: number, width: number, height: number];
+
+/** Where a picture belongs in another one, in its pixels; null where it cannot be moved there. */
+function placeOf(from: Job, to: Job): Place | null {
+  const by = moved(from.layout, to.layout);
+  if (!by) return null;
+  const { width, height } = from.layout.size;
+  const { ratio } = to;
+  return [by.x * ratio, by.y * ratio, by.across * width * ratio, by.down * height * ratio];
+}
+
+function clipOutside(
+  context: CanvasRenderingContext2D,
+  place: Place,
+  width: number,
+  height: number,
+): void {
+  context.beginPath();
+  context.rect(0, 0, width, height);
+  context.rect(...place);
+  context.clip("evenodd");
 }
 
 /** Pixels that are computed anew only where what they show has changed. */
