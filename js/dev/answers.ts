@@ -75,6 +75,38 @@ const ANSWERS: Readonly<Record<string, (scene: Scene, question: Question) => Mad
       { V, V_channels: vector(V.numbers), U, U_channels: vector(U.numbers) },
     ];
   },
+  images: (scene, { inputs, neurons, cosine }) => {
+    const numbers = inputs as number[];
+    const arrays: Record<string, Tensor> = {};
+    const wave = (i: number, j: number, salt: number, side: number) =>
+      Math.sin((6 * (i + salt)) / side) * Math.cos((5 * j) / side + salt);
+    numbers.forEach((number, place) => {
+      const data = Uint8Array.from({ length: 32 * 32 * 3 }, (_, at) => {
+        const [i, j] = [Math.floor(at / 96), Math.floor(at / 3) % 32];
+        return 128 + 120 * wave(i, j, number, 32);
+      });
+      arrays[`0_thumbnail_${place}`] = { shape: [32, 32, 3], data };
+    });
+    const maps = Object.entries(neurons as Record<string, number[]>).map(([name, ks], at) => {
+      const kernel = scene.maps.find((map) => map.name === name)?.kernel ?? [];
+      const side = kernel.length > 0 ? Math.max(4, 28 - 4 * at) : 1;
+      const positions = side > 1 ? [side, side] : [];
+      const size = side * side;
+      const data = Float32Array.from({ length: numbers.length * ks.length * size }, (_, value) => {
+        const [i, j] = [Math.floor((value % size) / side), value % side];
+        return wave(i, j, Math.floor(value / size) + at, side) + 0.1 * chanceAt(i, j + value);
+      });
+      const pairs = [numbers.length, ks.length];
+      arrays[`0_values_${at}`] = { shape: [...pairs, ...positions], data };
+      const scale = new Float32Array(pairs[0] * pairs[1]).fill(1.2);
+      arrays[`0_scale_${at}`] = { shape: pairs, data: scale };
+      const likeness = cosine && side > 1;
+      if (likeness) arrays[`0_cosine_${at}`] = { shape: pairs, data: scale.map(() => 0.31) };
+      return { name, kind: side > 1 ? "image" : "bar", neurons: ks, positions, cosine: likeness };
+    });
+    const shown = numbers.map((number) => ({ number, label: `input ${number}`, thumbnail: true }));
+    return [{ groups: [{ inputs: shown, maps, left_out: {} }] }, arrays];
+  },
   internal: (scene, { link }) => {
     const { shape } = factsOfSentEdges(scene, Number(link));
     const structured = scene.links[Number(link)].strongest?.weight ?? 0;

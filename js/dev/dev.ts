@@ -36,6 +36,11 @@ const initial: Partial<Traits> = {
   threshold: Number(query.get("threshold") ?? 0.05),
   panes: (query.get("panes") ?? "adjacency").split(",").filter((pane) => pane !== "none") as never,
   height: Number(query.get("height") ?? 620),
+  _inputs: {
+    labels: query.has("inputs") ? ["7", "<b>3</b>", "ship ".repeat(20)] : [],
+    model: query.get("model") !== "none",
+    revision: 1,
+  },
   _notice: query.get("notice") ?? "",
 };
 const working = { map: "features.17", done: 7, total: 16, seconds_left: 21 };

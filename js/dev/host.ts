@@ -21,6 +21,7 @@ export const DEFAULTS: Traits = {
   _scene: null,
   _status: { state: "ready" },
   _notice: "",
+  _inputs: null,
 };
 
 export interface DevHost extends Host {

@@ -86,6 +86,9 @@ SHOTS = {
     "filters": ("scene=vgg&panes=filters", 1100, 1, ""),
     "filters-dark-600": ("scene=residual&panes=filters&theme=dark", 600, 1, ""),
     "filters-linear": ("scene=trained&panes=filters", 1100, 1, ""),
+    "images": ("scene=vgg&panes=images&inputs=1", 1400, 1, "cosine"),
+    "images-dark-600": ("scene=vgg&panes=images&inputs=1&theme=dark", 600, 1, "inputs"),
+    "images-empty": ("scene=trained&panes=images,filters&kernel=none", 1100, 1, ""),
     "no-kernel": ("scene=trained&kernel=none", 1100, 1, "patience"),
 }
 
@@ -160,6 +163,10 @@ def act(page: Page, action: str) -> None:
     elif action == "neurons":
         page.get_by_role("button", name="Neurons", exact=True).click()
         page.locator("[data-svr=table]").press("End")
+    elif action == "cosine":
+        page.get_by_role("button", name="cosine").click()
+    elif action == "inputs":
+        page.get_by_role("button", name="Inputs", exact=True).click()
     elif action == "matrix-output":
         page.get_by_role("button", name="|U|", exact=True).click()
     elif action == "typed":

@@ -3,11 +3,12 @@
 
 import type { AnyModel } from "@anywidget/types";
 import type { Bytes } from "./codec.js";
+import type { Inputs } from "./images.js";
 import type { CameraTrait, ValueRange } from "./layout.js";
 import type { Law, Method, Mode, YScale } from "./scene.js";
 
 export type Theme = "auto" | "light" | "dark";
-export type PaneName = "adjacency" | "filters" | "table";
+export type PaneName = "adjacency" | "images" | "filters" | "table";
 
 /** Traits that the page and Python both write. */
 export interface PublicTraits {
@@ -33,6 +34,7 @@ export interface PrivateTraits {
   _scene: Bytes | null;
   _status: Status;
   _notice: string;
+  _inputs: Inputs | null;
 }
 
 export interface Status {

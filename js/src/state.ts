@@ -32,7 +32,7 @@ export interface Filter {
   readonly kept: boolean;
 }
 
-export type Pane = "graph" | "adjacency" | "filters" | "table" | "keyboard";
+export type Pane = "graph" | "adjacency" | "images" | "filters" | "table" | "keyboard";
 
 const SAVE_PAUSE = 120;
 
@@ -61,6 +61,7 @@ export function createState(host: Host, abort: AbortSignal) {
   };
   const status: ReadonlySignal<Status> = trait("_status");
   const notice = trait("_notice");
+  const inputs = trait("_inputs");
   const bytes = trait("_scene");
   const python = signal(host.python());
   host.onPython(() => (python.value = host.python()), abort);
@@ -169,6 +170,7 @@ export function createState(host: Host, abort: AbortSignal) {
     status,
     notice,
     python: python as ReadonlySignal<Python>,
+    inputs,
     fault,
     hover,
     filter,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from svr_widget.engine import SVR
@@ -19,8 +20,15 @@ ANSWERS: Mapping[str, Answer] = {
 }
 
 
-def answer(svr: SVR, question: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+def answer(
+    svr: SVR, question: dict[str, Any], more: Mapping[str, Answer] = MappingProxyType({})
+) -> tuple[dict[str, Any], list[bytes]]:
     """Answer one message; what cannot be answered is said in a message too, never raised.
+
+    Args:
+        svr: what is asked about.
+        question: its ``kind`` and what that takes.
+        more: answers that take more than an SVR, by kind.
 
     Returns:
         The reply, which carries the question's ``id``, and its binary buffers.
@@ -28,8 +36,9 @@ def answer(svr: SVR, question: dict[str, Any]) -> tuple[dict[str, Any], list[byt
     kind = str(question.get("kind"))
     reply = {"kind": kind, "id": question.get("id")}
     try:
-        if kind not in ANSWERS:
+        known = {**ANSWERS, **more}
+        if kind not in known:
             raise ValueError(f"there is no answer to {kind!r}")
-        return reply, [ANSWERS[kind](svr, question)]
+        return reply, [known[kind](svr, question)]
     except Exception as error:  # the person at the widget has to see it
         return {**reply, "kind": "error", "message": f"{type(error).__name__}: {error}"}, []

@@ -23,8 +23,10 @@ from svr_widget.engine.errors import SVRError, ThresholdError, nearest_name
 from svr_widget.engine.nulls import Kind
 from svr_widget.engine.significance import MODES, Mode, check_level
 from svr_widget.widget import front_end, requests
+from svr_widget.widget.codec import encode
 from svr_widget.widget.computation import Computation, Progress, Report
 from svr_widget.widget.files import write_whole
+from svr_widget.widget.gallery import Gallery
 from svr_widget.widget.page import page_of
 from svr_widget.widget.scene import LAWS, encode_scene
 from svr_widget.widget.still import LateStill, format_of, image_file, show_bundle, still
@@ -35,7 +37,8 @@ if TYPE_CHECKING:
 
 AT_ONCE_SECONDS = 3.0
 DEFAULT_LEVELS = {"fdr": 0.05, "p": 1e-3, "sigma": 4.0, "bonferroni": 0.05}
-PANES = ("adjacency", "filters", "table")
+PANES = ("adjacency", "images", "filters", "table")
+INPUT_KEYWORDS = ("inputs", "transform", "labels")
 SVR_KEYWORDS = frozenset(inspect.signature(SVR).parameters) - {"source", "example_inputs"}
 
 
@@ -45,6 +48,11 @@ class SVRWidget(anywidget.AnyWidget):
     Args:
         model: an ``nn.Module``, an ``SVR``, a list of weights or a mapping of names to weights.
         example_inputs: what the model takes, where the links cannot be read off without it.
+        inputs: for the pane of spectral images (section 5.1): a tensor or array ``[n, ...]``, a
+            list of images with ``transform``, or a ``DataLoader``, of which the first batch is
+            taken; also settable later, ``widget.inputs = images``.
+        transform: from one image to the tensor that the model takes; also for dropped images.
+        labels: what the inputs are called, one a piece.
         fdr, p, sigma, bonferroni: the threshold to begin with, one of them (``set_threshold``).
         **keywords: the widget's own traits (``y_scale``, ``theme``, ``height``, ``max_edges``...)
             and ``SVR``'s keywords.
@@ -101,14 +109,18 @@ class SVRWidget(anywidget.AnyWidget):
     _scene = t.Bytes(b"").tag(sync=True, echo_update=False)
     _status = t.Dict({"state": "computing"}).tag(sync=True)
     _notice = t.Unicode("").tag(sync=True)
+    _inputs = t.Dict(help="what the pane of spectral images can show").tag(sync=True)
     _level_given = False
     _late_stills: list[LateStill]
 
     def __init__(self, model: Any, example_inputs: Any = None, **keywords: Any) -> None:
         traits = {name: keywords.pop(name) for name in self._own_keywords() & keywords.keys()}
         levels = {mode: keywords.pop(mode) for mode in MODES if mode in keywords}
+        given_inputs = [keywords.pop(name, None) for name in INPUT_KEYWORDS]
         if unknown := sorted(keywords.keys() - SVR_KEYWORDS):
-            hint = nearest_name(unknown[0], {*SVR_KEYWORDS, *self._own_keywords(), *MODES})
+            hint = nearest_name(
+                unknown[0], {*SVR_KEYWORDS, *self._own_keywords(), *MODES, *INPUT_KEYWORDS}
+            )
             raise TypeError(f"SVRWidget() has no keyword {unknown[0]!r}{hint}")
         method = traits.pop("method", None)
         if isinstance(model, SVR):
@@ -118,7 +130,11 @@ class SVRWidget(anywidget.AnyWidget):
             self._svr = model.by_method(method or model.method)
         else:
             self._svr = SVR(model, example_inputs, method=method or "svr", **keywords)
+        gallery = Gallery(self._svr.model)
+        gallery.give(*given_inputs)
         super().__init__(method=self._svr.method)
+        self._gallery = gallery
+        self._inputs = gallery.describe()
         self._late_stills = []
         if levels:
             self.set_threshold(**levels)
@@ -136,6 +152,23 @@ class SVRWidget(anywidget.AnyWidget):
         if not self._scene and (error := self._computation.error):
             raise error
         return self._svr
+
+    @property
+    def inputs(self) -> Any:
+        """What the pane of spectral images shows, as it was given; None for nothing.
+
+        To set it is to show other inputs, with the ``transform`` of before; what was dropped on
+        the page goes.
+
+        Raises:
+            TypeError, ValueError: they cannot be shown; nothing is changed then.
+        """
+        return self._gallery.given
+
+    @inputs.setter
+    def inputs(self, inputs: Any) -> None:
+        self._gallery.give(inputs, self._gallery.transform)
+        self._inputs = self._gallery.describe()
 
     def wait(self, timeout: float | None = None) -> None:
         """Block until what was last asked for is there; raises its error, or ``TimeoutError``."""
@@ -358,7 +391,7 @@ class SVRWidget(anywidget.AnyWidget):
     def _show_progress(self, progress: Progress) -> None:
         self._status = {"state": "computing", **asdict(progress)}
 
-    def _answer(self, _: Any, content: dict[str, Any], _buffers: Any) -> None:
+    def _answer(self, _: Any, content: dict[str, Any], buffers: Any) -> None:
         if content.get("kind") == "cancel":
             self.cancel()
             return
@@ -369,8 +402,15 @@ class SVRWidget(anywidget.AnyWidget):
             page = self._page(content.get("view", {}))
             self.send({"kind": "page", "id": content.get("id")}, buffers=[page.encode()])
             return
-        reply, binary = requests.answer(self.svr, content)
+        more: dict[str, requests.Answer]
+        more = {"images": self._gallery.images, "drop": partial(self._drop, buffers)}
+        reply, binary = requests.answer(self.svr, content, more)
         self.send(reply, buffers=binary)
+
+    def _drop(self, buffers: Any, _: SVR, question: dict[str, Any]) -> bytes:
+        self._gallery.drop(buffers[0], question["height"], question["width"], question["name"])
+        self._inputs = self._gallery.describe()
+        return encode({}, {})
 
     @t.validate("threshold")
     def _check_threshold(self, proposal: dict[str, Any]) -> float:

@@ -6,6 +6,7 @@ import { adjacencyPane } from "./adjacency.js";
 import { h } from "./dom.js";
 import { filtersPane } from "./filters.js";
 import { handle } from "./handle.js";
+import { imagesPane } from "./images.js";
 import { tablePane } from "./table.js";
 import type { View } from "./view.js";
 
@@ -19,6 +20,7 @@ interface PaneKind {
 
 const PANES: Readonly<Record<PaneName, PaneKind>> = {
   adjacency: { title: "Adjacency", content: adjacencyPane },
+  images: { title: "Images", content: imagesPane },
   filters: { title: "Filters", content: filtersPane },
   table: { title: "Table", content: tablePane },
 };

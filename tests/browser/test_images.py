@@ -1,0 +1,85 @@
+"""The pane of spectral images in a real JupyterLab: drawn signs, linking, dropped inputs."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import expect
+
+from tests.browser.lab import Notebook
+from tests.browser.test_filters import signs
+
+IMAGES = """
+import torch
+from torch import nn
+from svr_widget import SVRWidget
+
+torch.manual_seed(1)
+model = nn.Sequential(
+    nn.Conv2d(1, 6, 3), nn.ReLU(), nn.Conv2d(6, 5, 3), nn.ReLU(), nn.Flatten(), nn.Linear(320, 4)
+)
+images = torch.rand(3, 1, 12, 12)
+labels = ["<img src=x onerror=alert(1)>", "two", "three"]
+widget = SVRWidget(model, inputs=images, labels=labels, panes=["images"])
+"""
+
+DROP = """(pane, [name, text]) => {
+  const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([bytes], name, { type: "image/png" }));
+  const options = { dataTransfer: transfer, bubbles: true, cancelable: true };
+  pane.dispatchEvent(new DragEvent("drop", options));
+}"""
+
+
+def test_images_have_the_activations_signs(open_notebook: Callable[..., Notebook]) -> None:
+    notebook = open_notebook(IMAGES, "widget")
+    pane = notebook.page.locator('[data-pane="images"]')
+    cells = pane.locator(".svr-cell-button")
+    expect(cells).to_have_count(9)  # three maps, three neurons
+    found = "widget.svr.spectral_activations(images[:1], maps=['2'], neurons=[1])['2']"
+    values = np.array(notebook.python(f"{found}.flatten().tolist()"))
+    drawn = cells.nth(3 + 1).locator("canvas")
+    assert np.corrcoef(signs(drawn), values)[0, 1] > 0.95
+    expect(cells.nth(3 + 2).locator(".svr-bars")).to_be_visible()  # the linear map
+    expect(pane.get_by_label("input", exact=True)).to_contain_text("<img src=x")
+
+    cells.nth(3 + 1).hover()
+    tooltip = notebook.page.locator('[data-svr="tooltip"] .svr-tip-title')
+    expect(tooltip).to_have_text("2 · 1")
+    cells.nth(3 + 1).click()
+    notebook.wait_for_python("widget.selected == [('2', 1)]")
+    expect(cells).to_have_count(1)
+    pane.get_by_role("button", name="Inputs").click()
+    expect(cells).to_have_count(3)
+    pane.get_by_role("button", name="cosine").click()
+    expect(pane.locator("figcaption").first).to_contain_text("cos")
+
+
+def test_inputs_are_set_and_dropped(open_notebook: Callable[..., Notebook]) -> None:
+    notebook = open_notebook(IMAGES.replace("inputs=images, labels=labels, ", ""), "widget")
+    pane = notebook.page.locator('[data-pane="images"]')
+    expect(pane).to_contain_text("No inputs yet")
+    notebook.execute("widget.inputs = images")
+    cells = pane.locator(".svr-cell-button")
+    expect(cells).to_have_count(9)
+    pixels = np.zeros((24, 24, 3), np.uint8)
+    pixels[:, 12:] = 255
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "png")
+    text = base64.b64encode(file.getvalue()).decode()
+    body = pane.locator(".svr-images")
+    body.evaluate(DROP, ["half <b>white</b>.png", text])
+    chosen = pane.get_by_label("input", exact=True).locator("option:checked")
+    expect(chosen).to_contain_text("half <b>white</b>.png")
+    thumbnail = pane.locator(".svr-input canvas")
+    middle = """(canvas) => [2, canvas.width - 3].map((x) =>
+      canvas.getContext("2d").getImageData(x, 5, 1, 1).data[0])"""
+    expect(pane.locator(".svr-input")).to_contain_text("half")
+    assert thumbnail.evaluate(middle) == [0, 255]
+    body.evaluate(DROP, ["noise.png", base64.b64encode(b"no image").decode()])
+    expect(pane.locator(".svr-drop")).to_contain_text("noise.png is no image")
