@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.browser.lab import WIDGET, Notebook
+from tests.browser.test_states import violations
 
 
 def width(element: Locator) -> float:
@@ -106,3 +108,17 @@ def test_a_pane_that_is_none_is_refused(planted: Notebook) -> None:
         "try:\n    widget.panes = ['tea']\nexcept Exception as error:\n    refused = str(error)"
     )
     assert "adjacency" in planted.python("refused")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_all_panes_are_readable_in_both_themes(planted: Notebook, theme: str) -> None:
+    planted.set_theme(theme)
+    root = planted.page.locator(WIDGET)
+    planted.execute(
+        "widget.inputs = torch.randn(2, 48)\n"
+        "widget.panes = ['adjacency', 'images', 'filters', 'table']"
+    )
+    for drawn in (".svr-cell-button", '[data-svr="vectors"] .svr-bars', ".svr-rows .svr-row"):
+        expect(root.locator(drawn).first).to_be_visible()
+    assert violations(planted) == []
+    planted.set_theme("light")

@@ -13,7 +13,7 @@ export function followDrops(
   welcome: { readonly value: boolean; peek(): boolean },
 ): void {
   const words = signal("");
-  const file = h("input", { type: "file", accept: "image/*", class: "svr-unseen", tabindex: -1 });
+  const file = h("input", { type: "file", accept: "image/*", hidden: true });
   const choose = h("button", { type: "button", class: "svr-tool" }, "add an image …");
   const status = h("span", { class: "svr-soft", role: "status" });
   const line = h("div", { class: "svr-drop" }, choose, status, file);

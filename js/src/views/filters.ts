@@ -95,7 +95,13 @@ export function filtersPane(view: View) {
         : []),
     );
   });
-  const body = h("div", { class: "svr-filters" }, statusOf(view, [between, own]), edges, neuron);
+  const body = h(
+    "div",
+    { class: "svr-filters", tabindex: 0, role: "group", "aria-label": "filters" },
+    statusOf(view, [between, own]),
+    edges,
+    neuron,
+  );
   return { body };
 }
 

@@ -265,7 +265,7 @@ function grid(
       return h(
         "tr",
         {},
-        h("th", { scope: "row" }, title),
+        title ? h("th", { scope: "row" }, title) : h("td"),
         ...cells.map((cell) =>
           h("td", {}, cell.image && shownCell(view, scene, palette, cell, scale)),
         ),
