@@ -64,6 +64,39 @@ export function tracePath(
   return path;
 }
 
+/**
+ * Whether the course of an edge may come within a distance of (x, y): a quick no, no certain yes.
+ *
+ * The course of a line or an arc is a parabola over x, so over a short stretch it hardly leaves
+ * the straight line between the stretch's ends.
+ */
+export function mayPass(
+  scene: Drawable,
+  layout: Layout,
+  linkIndex: number,
+  m: number,
+  n: number,
+  x: number,
+  y: number,
+  within: number,
+): boolean {
+  const shape = layout.shapes[linkIndex];
+  if (shape === "loop") return true;
+  const { producer, consumer, backward } = scene.links[linkIndex];
+  const [x0, x1] = [layout.x[producer], layout.x[consumer]];
+  const y0 = layout.y[scene.maps[producer].start + m];
+  const y1 = layout.y[scene.maps[consumer].start + n];
+  const lift = shape === "arc" ? arcLift(layout, x0, y0, x1, y1, backward) : 0;
+  const share = (at: number) => Math.min(1, Math.max(0, (at - x0) / (x1 - x0)));
+  const [from, to] = [share(x - within), share(x + within)];
+  const height = (t: number) => y0 + (y1 - y0) * t + 3 * lift * t * (1 - t);
+  const [start, end] = [height(from), height(to)];
+  // The painted pieces of an arc lie inside it, by less than this bulge of one piece.
+  const stretch = Math.abs(to - from) + 1 / ARC_PIECES;
+  const room = within + 0.75 * Math.abs(lift) * stretch * stretch;
+  return Math.min(start, end) <= y + room && Math.max(start, end) >= y - room;
+}
+
 /** Whether a link is drawn with gaps: what runs against the flow of data is marked so. */
 export function isDashed(scene: Drawable, linkIndex: number): boolean {
   return scene.links[linkIndex].backward;

@@ -1,7 +1,7 @@
 // What lies under the pointer.
 
 import type { Layout } from "./layout.js";
-import { createPath, type Path, tracePath } from "./paths.js";
+import { createPath, mayPass, type Path, tracePath } from "./paths.js";
 import type { Scene } from "./scene.js";
 
 export interface Neuron {
@@ -64,6 +64,7 @@ export function pickEdge(
     for (let edge = link.start; edge < link.start + drawn[index]; edge++) {
       const m = scene.edgeM[edge];
       const n = scene.edgeN[edge];
+      if (!mayPass(scene, layout, index, m, n, x, y, within)) continue;
       const distance = distanceTo(tracePath(scene, layout, index, m, n, path), x, y);
       if (distance > nearest + SLACK || distance > within) continue;
       nearest = Math.min(nearest, distance);

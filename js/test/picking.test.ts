@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
+import { recurrent, resnet } from "../dev/architectures.js";
 import { mlp, residual } from "../dev/networks.js";
 import { randomFrom } from "../dev/random.js";
 import { type Layout, layOut } from "../src/layout.js";
-import { createPath, tracePath } from "../src/paths.js";
+import { createPath, mayPass, tracePath } from "../src/paths.js";
 import { pickEdge, pickLink, pickNeuron } from "../src/picking.js";
 import { readScene, type Scene, Y_SCALES } from "../src/scene.js";
 
@@ -88,6 +89,41 @@ describe("picking", () => {
       }
       expect(found).toBeGreaterThan(6);
     }
+  });
+
+  it("passes over no edge that is near, however its course bends", () => {
+    const random = randomFrom(21);
+    for (const bytes of [resnet(), recurrent()]) {
+      const scene = readScene(bytes) as Scene;
+      for (const camera of [undefined, { zoom: 6, x: -1500, y: -700 }]) {
+        const layout = layOut(scene, "linear", SIZE, MARGINS, camera);
+        for (let trial = 0; trial < 400; trial++) {
+          const link = Math.floor(random() * scene.links.length);
+          const edge = scene.links[link].start + Math.floor(random() * scene.links[link].sent);
+          const [m, n] = [scene.edgeM[edge], scene.edgeN[edge]];
+          const { points, length } = tracePath(scene, layout, link, m, n, createPath());
+          const at = 2 * Math.floor((random() * length) / 2);
+          const angle = 2 * Math.PI * random();
+          const x = points[at] + 3.9 * Math.cos(angle);
+          const y = points[at + 1] + 3.9 * Math.sin(angle);
+          expect(mayPass(scene, layout, link, m, n, x, y, 4)).toBe(true);
+        }
+      }
+    }
+  });
+
+  it("looks closely at few edges of many", () => {
+    const scene = readScene(resnet()) as Scene;
+    const layout = layOut(scene, "linear", SIZE, MARGINS);
+    let [near, all] = [0, 0];
+    scene.links.forEach(({ start, sent }, link) => {
+      for (let edge = start; edge < start + sent; edge++, all++) {
+        near += Number(
+          mayPass(scene, layout, link, scene.edgeM[edge], scene.edgeN[edge], 350, 150, 4),
+        );
+      }
+    });
+    expect(near).toBeLessThan(all / 10);
   });
 
   it("between two columns finds their link, and nothing outside all of them", () => {

@@ -90,15 +90,14 @@ def measure(page: Page) -> tuple[int, dict[str, list[list[float]]], list[float]]
     picture.settle()
     drawn = int(picture.count("shown"))
     share = picture.slider.evaluate("(slider) => slider.value / slider.max")
-    times: dict[str, list[list[float]]] = {"a step": [], "from nothing": [], "a pan": []}
+    times: dict[str, list[list[float]]] = {"a step": [], "none and back": [], "a full redraw": []}
     strokes = []
     for turn in range(ROUNDS):
-        step = {"threshold": share - 0.005 * (turn % 2)}
-        times["a step"].append(page.evaluate(TIME_A_CHANGE, step))
+        times["a step"].append(page.evaluate(TIME_A_CHANGE, {"threshold": share - 0.005}))
         page.evaluate(TIME_A_CHANGE, {"threshold": 0})
-        times["from nothing"].append(page.evaluate(TIME_A_CHANGE, {"threshold": share}))
+        times["none and back"].append(page.evaluate(TIME_A_CHANGE, {"threshold": share}))
         camera = {"camera": [1, 0.5 + 0.02 * (turn % 2 + 1), 0.5]}
-        times["a pan"].append(page.evaluate(TIME_A_CHANGE, camera))
+        times["a full redraw"].append(page.evaluate(TIME_A_CHANGE, camera))
         strokes.append(page.evaluate(TIME_STROKES, drawn))
     return drawn, times, strokes
 
