@@ -115,7 +115,7 @@ def _partners(
                     f"maps: {of.title} has no map {each!r}{nearest_name(str(each), of.maps)}"
                 )
         mine, theirs = graph.maps[name], other.maps[partner]
-        if _form(mine) != _form(theirs):
+        if form(mine) != form(theirs):
             raise SVRError(
                 f"{name!r} {_words(mine)} and {partner!r} {_words(theirs)} cannot be compared: "
                 "their neurons live in different spaces; maps={...} names those to compare"
@@ -123,7 +123,8 @@ def _partners(
         yield name, partner
 
 
-def _form(linear: LinearMap) -> tuple[int, ...]:
+def form(linear: LinearMap) -> tuple[int, ...]:
+    """What two maps must share for their neurons to live in the same spaces."""
     return linear.groups, *linear.shape
 
 

@@ -10,7 +10,7 @@ import ipywidgets
 import traitlets
 
 from svr_widget.engine import SVR
-from svr_widget.engine.matching import Matching
+from svr_widget.engine.matching import Matching, form
 
 if TYPE_CHECKING:
     from svr_widget.widget.widget import SVRWidget
@@ -108,13 +108,9 @@ def _match(a: SVR, b: SVR) -> Matching | None:
     common = {
         name: name
         for name, linear in a.maps.items()
-        if name in b.maps and (linear.shape, linear.groups) == _form(b, name)
+        if name in b.maps and form(linear) == form(b.maps[name])
     }
     return a.match(b, common) if common and a.flattening == b.flattening else None
-
-
-def _form(svr: SVR, name: str) -> tuple[tuple[int, ...], int]:
-    return svr.maps[name].shape, svr.maps[name].groups
 
 
 def _neurons(names: Iterable[str], indices: Iterable[int]) -> list[Neuron]:

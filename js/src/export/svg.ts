@@ -72,6 +72,7 @@ function shapes(picture: Picture): string[] {
   const { scene, layout, palette } = picture;
   const ink = css(palette.ink);
   const parts = [element("g", { fill: "none", stroke: ink, "stroke-linecap": "round" })];
+  const path = createPath();
   for (const { link, edge } of byWeight(picture)) {
     const weight = scene.edgeWeight[edge];
     const { points, length } = tracePath(
@@ -80,7 +81,7 @@ function shapes(picture: Picture): string[] {
       link,
       scene.edgeM[edge],
       scene.edgeN[edge],
-      createPath(),
+      path,
     );
     const course: string[] = [];
     for (let at = 0; at < length; at += 2) {

@@ -4,6 +4,7 @@ import type { Signal } from "@preact/signals-core";
 import { ALL, type Frame, mostZoom, type Pair, panned, revealing, zoomAbout } from "../tiles.js";
 import { entryAt, type MatrixView, type Shown } from "./matrix.js";
 import type { View } from "./view.js";
+import { followWheel } from "./wheel.js";
 
 /** A row, a column, or where both are given an entry. */
 export interface Spot {
@@ -85,20 +86,11 @@ export function followEntries(
   view.listen(canvas, "dblclick", () => {
     frame.value = ALL;
   });
-  view.listen(
-    canvas,
-    "wheel",
-    (event) => {
-      // Without a key or a click into the matrix the wheel belongs to the page.
-      if (!event.ctrlKey && !event.metaKey && !canvas.matches(":focus")) return;
-      event.preventDefault();
-      const pixels = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 16 : 1;
-      const { x, y } = point(event);
-      zoomAt(2 ** ((-event.deltaY * pixels) / 240), x, y);
-      look(event);
-    },
-    { passive: false },
-  );
+  followWheel(view, canvas, (factor, event) => {
+    const { x, y } = point(event);
+    zoomAt(factor, x, y);
+    look(event);
+  });
 
   const walk = (rows: number, columns: number) => {
     const of = shape();

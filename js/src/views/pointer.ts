@@ -9,6 +9,7 @@ import type { Hover } from "../state.js";
 import type { Outline } from "./outline.js";
 import type { Stage } from "./stage.js";
 import { oncePerFrame, type View } from "./view.js";
+import { followWheel } from "./wheel.js";
 
 const NEURON_DISTANCE = 7;
 const EDGE_DISTANCE = 4;
@@ -104,19 +105,10 @@ export function followPointer(
     release();
   });
   view.listen(canvas, "dblclick", () => state.resetCamera());
-  view.listen(
-    canvas,
-    "wheel",
-    (event) => {
-      // Without a key or a click into the graph the wheel belongs to the page.
-      if (!event.ctrlKey && !event.metaKey && !canvas.matches(":focus")) return;
-      event.preventDefault();
-      const pixels = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 16 : 1;
-      const { x, y } = place(event);
-      zoomBy(view, stage, 2 ** ((-event.deltaY * pixels) / 240), x, y);
-    },
-    { passive: false },
-  );
+  followWheel(view, canvas, (factor, event) => {
+    const { x, y } = place(event);
+    zoomBy(view, stage, factor, x, y);
+  });
 }
 
 function gestureOf({ state }: View, stage: Stage, event: PointerEvent, at: Point): Gesture {
