@@ -8,7 +8,7 @@ NPM := $(BIN)/python js/hatch_build.py
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo demo-check test check python-tests js-tests browser-tests notebook-tests package-tests bench format chromium clean
+.PHONY: demo demo-check test check python-tests js-tests browser-tests notebook-tests package-tests notebooks bench format chromium clean
 
 demo: $(READY) frontend
 	$(BIN)/jupyter lab notebooks/quickstart.ipynb
@@ -37,10 +37,14 @@ browser-tests: $(READY) frontend chromium
 	$(BIN)/pytest tests/browser
 
 notebook-tests: $(READY) frontend
-	$(BIN)/pytest tests/notebooks
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto tests/notebooks
 
 package-tests: $(READY) frontend
 	$(BIN)/pytest tests/packaging
+
+# Executes the notebooks and writes them with their outputs: after a change that shows in them.
+notebooks: $(READY) frontend
+	$(BIN)/python -m tests.notebooks.execution
 
 bench: $(READY) frontend chromium
 	$(BIN)/python -m tests.benchmarks.engine

@@ -1,4 +1,4 @@
-"""Every notebook runs from top to bottom without an error or a warning."""
+"""Every notebook runs from top to bottom without an error or a warning, and shows its pictures."""
 
 from __future__ import annotations
 
@@ -6,24 +6,29 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 
-NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+from tests.notebooks.execution import GONE, NOTEBOOKS, execute, outputs
+
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONWARNINGS", "error:::__main__")
-    notebook = nbformat.read(path, as_version=4)
-    resources = {"metadata": {"path": str(tmp_path)}}
-    NotebookClient(notebook, timeout=300, resources=resources).execute()
+@each_notebook
+def test_notebook_runs(path: Path) -> None:
+    ran = outputs(execute(path))
     warned = [
-        output.text
-        for cell in notebook.cells
-        for output in cell.get("outputs", [])
-        if output.output_type == "stream" and output.name == "stderr"
+        output.text for output in ran if output.output_type == "stream" and output.name == "stderr"
     ]
     assert warned == []
+
+
+@each_notebook
+def test_notebook_is_committed_with_its_pictures(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    shown = {mime for output in outputs(notebook) for mime in output.get("data", {})}
+    assert "image/png" in shown
+    assert not shown.intersection(GONE)
 
 
 def test_there_are_notebooks() -> None:
