@@ -22,8 +22,8 @@ from tests.browser.networks import PLANTED, SHOW
 from tests.widget.gate import Gate
 
 SLOW = """
-from svr_widget.widget import widget as module
-module.AT_ONCE_SECONDS = 0
+from svr_widget.widget import live
+live.AT_ONCE_SECONDS = 0
 """
 MOST_BYTES = 100_000
 

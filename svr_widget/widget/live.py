@@ -1,0 +1,97 @@
+"""The graph on screen while it is computed and after."""
+
+from __future__ import annotations
+
+from concurrent.futures import CancelledError
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import traitlets as t
+
+from svr_widget.engine import SVR
+from svr_widget.widget.computation import Computation, Progress, Report
+from svr_widget.widget.scene import encode_scene
+from svr_widget.widget.settings import Settings
+
+AT_ONCE_SECONDS = 3.0
+
+
+class LiveGraph(Settings):
+    """Computes the graph that the settings ask for; until it is there, the last one stays."""
+
+    @property
+    def svr(self) -> SVR:
+        """The engine behind the picture; raises what ended the computation, if there is none."""
+        if not self._scene and (error := self._computation.error):
+            raise error
+        return self._svr
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Block until what was last asked for is there; raises its error, or ``TimeoutError``."""
+        computation = self._computation
+        try:
+            computation.wait(timeout)
+        except CancelledError:
+            if computation is self._computation:
+                raise
+            self.wait(timeout)  # another one took its place
+
+    def cancel(self) -> None:
+        """Stop a computation that is still running, before its next map."""
+        self._computation.cancel()
+
+    def close(self) -> None:
+        """Take the widget off every page, stop its computation and free what it holds."""
+        if hasattr(self, "_computation"):  # absent where the constructor raised
+            self.cancel()
+        super().close()
+
+    def _show(self, svr: SVR) -> None:
+        """Compute a graph, at once where that is quick, and put it in the picture's place."""
+        if hasattr(self, "_computation"):
+            self.cancel()
+        computation = Computation(partial(self._compute, svr), self._show_progress)
+        self._computation, self._asked = computation, svr
+        self._status = {"state": "computing"}
+        if svr.estimate_seconds() >= AT_ONCE_SECONDS:
+            computation.start(partial(self._show_end, computation))
+            return
+        try:
+            computation.run()
+        except BaseException as error:
+            self._show_end(computation, error)
+            raise
+
+    def _compute(self, svr: SVR, report: Report) -> None:
+        svr.compute(report)
+        scene = encode_scene(svr, self.max_edges)
+        report("", 1, 1)  # raises where it was cancelled meanwhile
+        self._svr, self._scene = svr, scene
+        self.selected = [item for item in self.selected if item[1] < self._neurons_of(item[0])]
+        self._status = {"state": "ready"}
+
+    def _show_end(self, computation: Computation, error: BaseException | None) -> None:
+        """Say what ended a computation; where there is a picture, go back to it."""
+        if error is None or computation is not self._computation:
+            return
+        if not self._scene:
+            self._status = {"state": "failed", "message": f"{error}" or type(error).__name__}
+            return
+        self._notice = "" if isinstance(error, CancelledError) else str(error)
+        self._status = {"state": "ready"}
+        self._asked = self._svr
+        self.method = self._svr.method
+
+    def _show_progress(self, progress: Progress) -> None:
+        self._status = {"state": "computing", **asdict(progress)}
+
+    @t.observe("method")
+    def _change_method(self, change: dict[str, Any]) -> None:
+        if hasattr(self, "_asked") and change["new"] != self._asked.method:
+            self._show(self._svr.by_method(change["new"]))
+
+    @t.observe("max_edges")
+    def _send_again(self, _: Any) -> None:
+        if self._scene:
+            self._scene = encode_scene(self._svr, self.max_edges)
