@@ -27,6 +27,7 @@ from svr_widget.engine.normalisation import Normalisation, fold
 from svr_widget.engine.parts import Part
 from svr_widget.engine.products import AttentionView, Product, plan_products
 from svr_widget.engine.trace import depths, directed, links_from_pairs, trace
+from svr_widget.engine.trace.example import Example
 from svr_widget.engine.trace.heads import Attention
 from svr_widget.engine.weights import floating
 
@@ -49,6 +50,7 @@ class Network:
         parts: where the model keeps each map; empty where only weights were given.
         outlets: what leads from a map to the output of the network, as far as it was traced; the
             consumer is called ``OUTSIDE``.
+        example: what the model was called with to trace it; None where it was not traced.
     """
 
     title: str
@@ -58,6 +60,7 @@ class Network:
     model: nn.Module | None = None
     parts: Mapping[str, Part] = field(default_factory=dict)
     outlets: tuple[Link, ...] = ()
+    example: Example | None = None
 
 
 def read_network(
@@ -117,12 +120,14 @@ def _of_model(
     attentions: Sequence[Attention] = ()
     rank: Mapping[str, int] = {}
     computed: Mapping[str, Tensor] = {}
+    example: Example | None = None
     if links is None:
         traced = trace(model, parts, example_inputs, heads=attention == "products")
         found, notes = traced.links, traced.notes
         inputs, outputs, ends = traced.input_layouts, traced.output_layouts, traced.ends
         order = tuple(dict.fromkeys((*traced.order, *order)))
         attentions, rank, computed = traced.attentions, traced.rank, traced.computed
+        example = traced.example
     else:
         pairs = [link for link in links if not isinstance(link, Link)]
         made, inputs = links_from_pairs(pairs, parts)
@@ -148,7 +153,7 @@ def _of_model(
     maps = _tied(kept, parts)
     maps |= {name: product.of(whole, depth[name]) for name, product in products.items()}
     ordered = {name: maps[name] for name in order}
-    return Network(type(model).__name__, ordered, found, notes, model, parts, outlets)
+    return Network(type(model).__name__, ordered, found, notes, model, parts, outlets, example)
 
 
 def _summed_up(link: Link, maps: Mapping[str, LinearMap]) -> Link:

@@ -61,6 +61,7 @@ class SVR(Findings):
         notes: what tracing found worth saying, such as the example input that it tried.
         method, norm, null, attention, rank, seed: as given.
         model: the model inside its wrappers, to run data through; None for bare weights.
+        example: what the model was called with to read off its links; None where it was not.
 
     Raises:
         SVRError: the source or an option cannot be used; the message names the culprit.

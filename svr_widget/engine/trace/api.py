@@ -38,6 +38,7 @@ class Trace:
             called ``OUTSIDE``.
         computed: weights that modules compute as they run, as their parameters are kept, where
             that is not what the parameters tell.
+        example: what the model was called with.
         notes: which example input was used, which maps were not reached, and every dependency
             that is no link because it keeps no channel identity.
     """
@@ -47,6 +48,7 @@ class Trace:
     input_layouts: Mapping[str, Layout]
     output_layouts: Mapping[str, Layout]
     method: str
+    example: Example
     notes: tuple[str, ...]
     rank: Mapping[str, int]
     attentions: tuple[Attention, ...] = ()
@@ -144,6 +146,7 @@ def _result(interpreter: Interpreter, example: Example, method: str, notes: Sequ
         graph.input_layouts,
         graph.output_layouts,
         method,
+        example,
         interpreter.notes.all(),
         interpreter.rank,
         attentions,

@@ -1,0 +1,53 @@
+"""What a network takes: its parameters, and the multiply-adds of a forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from svr_widget.engine.trace.example import Example
+from svr_widget.engine.untouched import untouched
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Parameters and multiply-adds, of the whole and module by module.
+
+    Attributes:
+        parameters: how many numbers there are to train, tied ones once.
+        multiply_adds: of the matrix products, convolutions and attention of one forward pass.
+        parameters_of: the parameters of every module by its qualified name, what lies beneath it
+            included.
+        multiply_adds_of: the multiply-adds of every module that is called, likewise.
+    """
+
+    parameters: int
+    multiply_adds: int
+    parameters_of: Mapping[str, int] = field(repr=False)
+    multiply_adds_of: Mapping[str, int] = field(repr=False)
+
+
+def footprint(model: nn.Module, example: Example) -> Footprint:
+    """Count the parameters of a model, and its multiply-adds for one call.
+
+    Args:
+        model: it is run once in evaluation mode and comes back untouched.
+        example: the call.
+    """
+    counter = FlopCounterMode(display=False)
+    with untouched(model), counter:
+        model(*example.args, **example.kwargs)
+    root = type(model).__name__
+    operations = {
+        name.removeprefix(root).removeprefix("."): sum(counts.values()) // 2
+        for name, counts in counter.get_flop_counts().items()
+        if name != "Global"
+    }
+    parameters = {
+        name: sum(parameter.numel() for parameter in module.parameters())
+        for name, module in model.named_modules(remove_duplicate=False)
+    }
+    return Footprint(parameters[""], counter.get_total_flops() // 2, parameters, operations)
