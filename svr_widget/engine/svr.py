@@ -202,7 +202,16 @@ class SVR(Findings):
 
     def plot(
         self,
-        what: Literal["graph", "adjacency", "cross", "output", "survival"] = "graph",
+        what: Literal[
+            "graph",
+            "adjacency",
+            "cross",
+            "output",
+            "survival",
+            "dimensions",
+            "images",
+            "similarity",
+        ] = "graph",
         of: LinkKey | str | None = None,
         **options: Any,
     ) -> Figure:
@@ -212,7 +221,11 @@ class SVR(Findings):
         with its internal dimensions (Fig 3), ``plot("cross", link)`` the matrix ``|V~^T U|`` of a
         link (Fig 7), ``plot("output", map)`` the ``|U|`` of a map (Fig 8), both with rules between
         their near-kernels, and ``plot("survival", link)`` the survival function of a link's entries
-        beside the exact law and the paper's (Fig 10).
+        beside the exact law and the paper's (Fig 10). ``plot("dimensions")`` shows the internal
+        dimensions of all links (section 3.2), pale where their p is 0.05 or more,
+        ``plot("images", map, inputs=...)`` what neurons make of inputs (Fig 5b), and
+        ``plot("similarity", map, found=svr.similarity(...))`` how like the reference that is, with
+        two standard errors of the mean to either side (Figs 6 and 14).
 
         Args:
             what: the picture.
@@ -222,9 +235,11 @@ class SVR(Findings):
                 in inches, ``title``. For the graph and the survival function the threshold, as in
                 ``edges``; for the graph ``y_scale`` (``"linear"``, ``"log"``, ``"relative"``,
                 ``"rank"``) and ``max_edges``, the most to draw (20,000; where there are more, the
-                picture says so); for ``"adjacency"`` and ``"output"`` ``method``; for ``"cross"``
-                and ``"output"`` ``ratio``, as in ``near_kernels``; for ``"output"`` ``sort``, to
-                order the channels by block.
+                picture says so); for ``"adjacency"``, ``"output"``, ``"dimensions"`` and
+                ``"images"`` ``method``; for ``"cross"`` and ``"output"`` ``ratio``, as in
+                ``near_kernels``; for ``"output"`` ``sort``, to order the channels by block; for
+                ``"images"`` ``inputs``, what the model is called with, and ``neurons``, indices of
+                which -1 is the last (the first two and the last); for ``"similarity"`` ``found``.
 
         Returns:
             The figure, which notebooks show; ``savefig`` writes it, to a PDF for instance.

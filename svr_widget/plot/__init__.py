@@ -9,8 +9,11 @@ from matplotlib.figure import Figure
 
 from svr_widget.engine.errors import SVRError, nearest_name
 from svr_widget.engine.spectral_graph import SpectralGraph
+from svr_widget.plot.dimensions import dimensions
 from svr_widget.plot.graph import graph
+from svr_widget.plot.images import images
 from svr_widget.plot.matrices import adjacency, cross, output
+from svr_widget.plot.similarity import similarity
 from svr_widget.plot.survival import survival
 from svr_widget.plot.themes import DARK, LIGHT, Theme
 
@@ -21,13 +24,18 @@ __all__ = [
     "Theme",
     "adjacency",
     "cross",
+    "dimensions",
     "draw",
     "graph",
+    "images",
     "output",
+    "similarity",
     "survival",
 ]
 
-Plot = Literal["graph", "adjacency", "cross", "output", "survival"]
+Plot = Literal[
+    "graph", "adjacency", "cross", "output", "survival", "dimensions", "images", "similarity"
+]
 
 _PLOTS: dict[Plot, Callable[..., Figure]] = {
     "graph": graph,
@@ -35,7 +43,16 @@ _PLOTS: dict[Plot, Callable[..., Figure]] = {
     "cross": cross,
     "output": output,
     "survival": survival,
+    "dimensions": dimensions,
+    "images": images,
+    "similarity": similarity,
 }
+
+_OF: dict[str, str] = {
+    **dict.fromkeys(("graph", "dimensions"), "nothing"),
+    **dict.fromkeys(("output", "images", "similarity"), "the name of a map"),
+}
+"""What a picture is of, where that is not a link."""
 
 
 def draw(svr: SpectralGraph, what: Plot, of: Any, options: dict[str, Any]) -> Figure:
@@ -44,7 +61,7 @@ def draw(svr: SpectralGraph, what: Plot, of: Any, options: dict[str, Any]) -> Fi
     if what not in known:
         names = ", ".join(map(repr, known))
         raise SVRError(f"plot: {what!r} is none of {names}{nearest_name(str(what), known)}")
-    if (of is None) != (what == "graph"):
-        wanted = {"graph": "nothing", "output": "the name of a map"}.get(what, "a key of links")
+    wanted = _OF.get(what, "a key of links")
+    if (of is None) != (wanted == "nothing"):
         raise SVRError(f"plot({what!r}) is a picture of {wanted}, got {of!r}")
     return _PLOTS[what](svr, *(() if of is None else (of,)), **options)

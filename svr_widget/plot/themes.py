@@ -75,6 +75,12 @@ class Theme:
         """From the paper to the ink, for matrices."""
         return LinearSegmentedColormap.from_list("svr", [self.paper, self.ink])
 
+    @cached_property
+    def signed(self) -> Colormap:
+        """From negative over the paper to positive numbers, which all kinds of sight keep apart."""
+        ends = self.hue("linear"), self.paper, self.hue("convolution")
+        return LinearSegmentedColormap.from_list("svr signed", ends)
+
     def text(
         self, size: float = MEDIUM, *, soft: bool = False, math: bool = False
     ) -> dict[str, Any]:

@@ -34,6 +34,16 @@ def svr():
     )
 
 
+IMAGES = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+def needed(svr, what):
+    """What a picture cannot be drawn without."""
+    if what == "similarity":
+        return {"found": svr.similarity(IMAGES)}
+    return {"inputs": IMAGES} if what == "images" else {}
+
+
 def of_type(figure, kind):
     return next(each for each in figure.axes[0].collections if type(each) is kind)
 
@@ -258,12 +268,15 @@ class TestAnyPicture:
         ("cross", ("0", "2")),
         ("output", "2"),
         ("survival", ("5", "7")),
+        ("dimensions", None),
+        ("images", "0"),
+        ("similarity", "2"),
     )
 
     @pytest.mark.parametrize(("what", "of"), PICTURES)
     @pytest.mark.parametrize("theme", ["light", DARK])
     def test_it_is_drawn_on_the_themes_paper_with_its_ink(self, svr, what, of, theme):
-        figure = svr.plot(what, of, theme=theme, size=(3, 2.5))
+        figure = svr.plot(what, of, theme=theme, size=(3, 2.5), **needed(svr, what))
         image = pixels(figure)
         paper = LIGHT.paper if theme == "light" else DARK.paper
         expected = np.round(255 * np.array(to_rgb(paper)))
@@ -275,7 +288,7 @@ class TestAnyPicture:
     def test_into_axes_of_the_caller(self, svr, what, of):
         figure = Figure()
         left, right = figure.subplots(1, 2)
-        assert svr.plot(what, of, ax=right) is figure
+        assert svr.plot(what, of, ax=right, **needed(svr, what)) is figure
         assert not left.has_data()
         assert right.has_data()
         figure.savefig("/dev/null", format="png")
@@ -283,7 +296,8 @@ class TestAnyPicture:
     @pytest.mark.parametrize(("what", "of"), PICTURES)
     def test_it_can_be_written(self, svr, what, of, tmp_path):
         for kind in ("pdf", "svg"):
-            svr.plot(what, of, size=(3, 2.5)).savefig(tmp_path / f"picture.{kind}")
+            figure = svr.plot(what, of, size=(3, 2.5), **needed(svr, what))
+            figure.savefig(tmp_path / f"picture.{kind}")
             assert (tmp_path / f"picture.{kind}").stat().st_size > 1000
 
     def test_names_are_no_formulas(self):
