@@ -27,7 +27,7 @@ from svr_widget.engine.normalisation import Normalisation, fold
 from svr_widget.engine.parts import Part
 from svr_widget.engine.products import AttentionView, Product, plan_products
 from svr_widget.engine.trace import depths, directed, links_from_pairs, trace
-from svr_widget.engine.trace.example import Example
+from svr_widget.engine.trace.example import Example, given_example
 from svr_widget.engine.trace.heads import Attention
 from svr_widget.engine.weights import floating
 
@@ -50,7 +50,7 @@ class Network:
         parts: where the model keeps each map; empty where only weights were given.
         outlets: what leads from a map to the output of the network, as far as it was traced; the
             consumer is called ``OUTSIDE``.
-        example: what the model was called with to trace it; None where it was not traced.
+        example: what the model can be called with: the caller's input, or the one it was traced with.
     """
 
     title: str
@@ -120,7 +120,7 @@ def _of_model(
     attentions: Sequence[Attention] = ()
     rank: Mapping[str, int] = {}
     computed: Mapping[str, Tensor] = {}
-    example: Example | None = None
+    example = None if example_inputs is None else given_example(model, example_inputs)
     if links is None:
         traced = trace(model, parts, example_inputs, heads=attention == "products")
         found, notes = traced.links, traced.notes

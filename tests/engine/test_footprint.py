@@ -1,7 +1,9 @@
 """Parameters and multiply-adds, counted by hand."""
 
+import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from svr_widget.engine import SVR
 from svr_widget.engine.footprint import footprint
@@ -55,4 +57,38 @@ def test_the_example_that_the_links_were_read_off():
         == footprint(net, given_example(net, given)).multiply_adds
     )
     assert SVR(net, links=[("plain", "depthwise")]).example is None
+    assert SVR(net, given, links=[("plain", "depthwise")]).example.args[0] is given
     assert SVR([torch.eye(3)]).example is None
+
+
+BATCH, STEPS, WIDTH = 2, 5, 8
+SCORES = BATCH * 2 * STEPS * STEPS * WIDTH  # queries with keys, and weights with values
+
+
+class Fused(nn.Module):
+    def forward(self, x):
+        return functional.scaled_dot_product_attention(x, x, x)
+
+
+class Attended(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(WIDTH, 2, batch_first=True)
+
+    def forward(self, x):
+        return self.attention(x, x, x)
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        (Fused(), SCORES),
+        (Attended(), SCORES + 4 * BATCH * STEPS * WIDTH * WIDTH),
+        (nn.LSTM(WIDTH, 4), BATCH * STEPS * 16 * (WIDTH + 4)),
+        (nn.GRU(WIDTH, 4), BATCH * STEPS * 12 * (WIDTH + 4)),
+    ],
+    ids=["fused", "module", "lstm", "gru"],
+)
+def test_kernels_that_do_several_products_at_once(model, expected):
+    example = given_example(model, torch.randn(BATCH, STEPS, WIDTH))
+    assert footprint(model, example).multiply_adds == expected
