@@ -22,7 +22,8 @@ from svr_widget.engine.errors import (
 from svr_widget.engine.finding import Globs, Selection, find_parts, unwrap
 from svr_widget.engine.gains import gains_of
 from svr_widget.engine.links import OUTSIDE, Layout, Link
-from svr_widget.engine.maps import LinearMap, linear_map, map_of
+from svr_widget.engine.maps import LinearMap, map_of
+from svr_widget.engine.model_maps import Arrangement, Reading
 from svr_widget.engine.normalisation import Normalisation, fold
 from svr_widget.engine.parts import Part
 from svr_widget.engine.products import AttentionView, Product, plan_products
@@ -50,7 +51,9 @@ class Network:
         parts: where the model keeps each map; empty where only weights were given.
         outlets: what leads from a map to the output of the network, as far as it was traced; the
             consumer is called ``OUTSIDE``.
-        example: what the model can be called with: the caller's input, or the one it was traced with.
+        example: what the model can be called with: the caller's input, or the one it was traced
+            with.
+        arrangement: what reads the maps off the model again; None where only weights were given.
     """
 
     title: str
@@ -61,6 +64,7 @@ class Network:
     parts: Mapping[str, Part] = field(default_factory=dict)
     outlets: tuple[Link, ...] = ()
     example: Example | None = None
+    arrangement: Arrangement | None = None
 
 
 def read_network(
@@ -133,12 +137,8 @@ def _of_model(
         made, inputs = links_from_pairs(pairs, parts)
         found = (*made, *(link for link in links if isinstance(link, Link)))
     _check_names(found, order)
-    whole = {
-        name: linear_map(
-            parts[name], inputs.get(name), outputs.get(name), computed=computed.get(name)
-        )
-        for name in order
-    }
+    reading = Reading({name: parts[name] for name in order}, inputs, outputs, computed)
+    whole = reading.matrices()
     if norm == "fold":
         whole, found = fold(whole, found, ends)
     found = tuple(_summed_up(link, whole) for link in found)
@@ -149,11 +149,9 @@ def _of_model(
         order, found, products = plan.order, plan.links, plan.products
         notes = (*notes, *plan.notes)
     depth = depths(found, order)
-    kept = {name: replace(whole[name], depth=depth[name]) for name in order if name in whole}
-    maps = _tied(kept, parts)
-    maps |= {name: product.of(whole, depth[name]) for name, product in products.items()}
-    ordered = {name: maps[name] for name in order}
-    return Network(type(model).__name__, ordered, found, notes, model, parts, outlets, example)
+    arranged = Arrangement(reading, {name: depth[name] for name in order}, products, norm == "fold")
+    maps, title = arranged.maps(whole), type(model).__name__
+    return Network(title, maps, found, notes, model, parts, outlets, example, arranged)
 
 
 def _summed_up(link: Link, maps: Mapping[str, LinearMap]) -> Link:
@@ -161,22 +159,6 @@ def _summed_up(link: Link, maps: Mapping[str, LinearMap]) -> Link:
     ends = (maps[end] for end in (link.producer, link.consumer) if end != OUTSIDE)
     folded = {name for linear in ends for name in linear.norms}
     return replace(link, steps=(), gains=gains_of(link, folded))
-
-
-def _tied(maps: Mapping[str, LinearMap], parts: Mapping[str, Part]) -> dict[str, LinearMap]:
-    """Maps without kernels that use one parameter share one weight, transposed where they do."""
-    shared = dict(maps)
-    first_use: dict[object, LinearMap] = {}
-    for name, linear in maps.items():
-        part = parts[name]
-        if part.held is None or linear.kernel or linear.folded:
-            continue
-        rows = part.rows if part.outputs < part.total else None
-        first = first_use.setdefault((id(part.held), rows), linear)
-        for weight in (first.weight, first.weight.T):
-            if first is not linear and torch.equal(weight, linear.weight):
-                shared[name] = replace(linear, factors=(weight,), tied_to=first.name)
-    return shared
 
 
 def _of_weights(
