@@ -1,5 +1,7 @@
 """The SVD of a product of two matrices, against that of the matrix that they make."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -7,16 +9,15 @@ from scipy import stats
 
 from svr_widget.engine.decompose import decompose_product
 from svr_widget.engine.errors import SVRError
+from tests.engine.gaussian import gaussian
 
-
-def gaussian(*shape, seed=0):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+doubles = partial(gaussian, dtype=torch.float64)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("shape", [(40, 6, 30), (30, 6, 40), (5, 9, 7), (7, 9, 5), (4, 1, 3)])
 def test_the_neurons_of_the_formed_matrix(shape, dtype):
-    left, right = gaussian(*shape[:2]).to(dtype), gaussian(*shape[1:], seed=1).to(dtype)
+    left, right = doubles(*shape[:2]).to(dtype), doubles(*shape[1:], seed=1).to(dtype)
     found = decompose_product(left, right, exact_certificate=True)
     U, S, Vh = np.linalg.svd(left.double().numpy() @ right.double().numpy())
     count = min(shape)
@@ -37,7 +38,7 @@ def test_the_neurons_of_the_formed_matrix(shape, dtype):
 
 
 def test_its_certificate_measures_the_product():
-    left, right = gaussian(30, 4), gaussian(4, 20, seed=1)
+    left, right = doubles(30, 4), doubles(4, 20, seed=1)
     exact = decompose_product(left, right, exact_certificate=True)
     probed = decompose_product(left, right)
     wrong = decompose_product(left, right * torch.linspace(1, 2, 20))
@@ -47,7 +48,7 @@ def test_its_certificate_measures_the_product():
 
 
 def test_dependent_and_zero_factors_have_null_neurons():
-    left, right = gaussian(12, 4).float(), gaussian(4, 9, seed=1).float()
+    left, right = doubles(12, 4).float(), doubles(4, 9, seed=1).float()
     left[:, 3] = 0
     found = decompose_product(left, right)
     assert found.null.tolist() == [False, False, False, True]
@@ -61,13 +62,13 @@ def test_dependent_and_zero_factors_have_null_neurons():
 def test_a_product_smaller_than_the_rounding_of_its_factors_is_null():
     """Two matrices whose spaces do not meet: what is left of the product is rounding."""
     basis = torch.from_numpy(stats.ortho_group.rvs(8, random_state=0))
-    found = decompose_product(gaussian(9, 3) @ basis[:3], basis[3:6].T @ gaussian(3, 7, seed=1))
+    found = decompose_product(doubles(9, 3) @ basis[:3], basis[3:6].T @ doubles(3, 7, seed=1))
     assert found.null.all()
     assert found.S[0] < 1e-13
 
 
 def test_both_flattenings_truncation_and_options():
-    left, right = gaussian(12, 5), gaussian(5, 9, seed=1)
+    left, right = doubles(12, 5), doubles(5, 9, seed=1)
     whole, dual = decompose_product(left, right), decompose_product(left, right, "cosvr")
     assert torch.equal(whole.U, dual.U)
     assert torch.equal(whole.V, dual.V)

@@ -9,10 +9,7 @@ from torch import nn
 from svr_widget.engine import SVR
 from svr_widget.engine.errors import ThresholdError
 from svr_widget.engine.links import Link
-
-
-def gaussian(*shape, seed=0):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+from tests.engine.gaussian import gaussian
 
 
 @pytest.mark.parametrize("method", ["svr", "cross"])

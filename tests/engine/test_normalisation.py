@@ -3,26 +3,18 @@
 import copy
 import fnmatch
 
-import numpy as np
 import pytest
 import torch
 import transformers
-from scipy import stats
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from svr_widget.engine import SVR
-from svr_widget.engine.adjacency import Adjacency
-from svr_widget.engine.decompose import decompose
-from svr_widget.engine.errors import SVRError, UnsupportedLayerError
-from svr_widget.engine.links import Link
+from svr_widget.engine.errors import SVRError
+from tests.engine.gaussian import gaussian
 from tests.engine.zoo import chains, convolutional, language
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
-
-
-def gaussian(*shape, seed=0, dtype=torch.float32):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
 def is_rms_norm(module):
@@ -121,6 +113,8 @@ class PreActivation(nn.Module):
 
 
 IMAGE = (3, 8, 8)
+
+
 NETWORKS = {
     "VGG": (chains.vgg, (3, 16, 16), ()),
     "autoencoder": (chains.Autoencoder, (1, 6, 6), ()),
@@ -319,101 +313,6 @@ def test_signs_stay_on_the_link():
     torch.testing.assert_close(adjacency.signed(), V.T @ (sign[:, None] * U))
 
 
-class Both(nn.Module):
-    """A norm on a branch of a sum, or of a part: the producer is read in two ways."""
-
-    def __init__(self, part=4):
-        super().__init__()
-        self.a, self.norm, self.b = nn.Linear(4, 4), nn.BatchNorm1d(part), nn.Linear(4, 2)
-        self.part = part
-
-    def forward(self, x):
-        x = self.a(x)
-        if self.part == 4:
-            return self.b(x + self.norm(x))
-        return self.b(torch.cat([self.norm(x[:, : self.part]), x[:, self.part :]], 1))
-
-
-class Joined(nn.Module):
-    """A layer norm of two maps' channels side by side."""
-
-    def __init__(self, norm):
-        super().__init__()
-        self.a, self.b, self.c = nn.Linear(4, 3), nn.Linear(4, 5), nn.Linear(8, 2)
-        self.norm = norm
-
-    def forward(self, x):
-        return self.c(self.norm(torch.cat([self.a(x), self.b(x)], -1)))
-
-
-class ByHand(nn.Module):
-    """A layer norm that is written out."""
-
-    def forward(self, x):
-        x = x - x.mean(-1, keepdim=True)
-        return x / x.var(-1, keepdim=True).sqrt()
-
-
-def conv_chain(*between):
-    return nn.Sequential(nn.Conv2d(3, 4, 3), *between, nn.Conv2d(4, 2, 3))
-
-
-def linear_chain(*between):
-    return nn.Sequential(nn.Linear(3, 4), *between, nn.Linear(4, 2))
-
-
-REFUSED = {
-    "group norm": (conv_chain(nn.GroupNorm(2, 4)), IMAGE, r"group_norm \(1\).*parts of the"),
-    "instance norm": (conv_chain(nn.InstanceNorm2d(4)), IMAGE, r"instance_norm \(1\).*no stored"),
-    "batch norm without statistics": (
-        conv_chain(nn.BatchNorm2d(4, track_running_stats=False)),
-        IMAGE,
-        r"batch_norm \(1\) on the link '0' -> '2' cannot be folded: it has no stored statistics",
-    ),
-    "local response norm": (conv_chain(nn.LocalResponseNorm(2)), IMAGE, r"'0' -> '2'.*parts"),
-    "norm between activations": (
-        conv_chain(nn.SiLU(), nn.BatchNorm2d(4), nn.SiLU()),
-        IMAGE,
-        r"batch_norm \(2\).*an activation separates it from '0'; and .* from '4'",
-    ),
-    "stream and another activation": (PreActivation(nn.SiLU), IMAGE, r"\(blocks.0.0\).*activation"),
-    "two ways": (Both(), (4,), r"batch_norm \(norm\).*ways that differ"),
-    "a part of the channels": (Both(part=2), (4,), r"batch_norm \(norm\).*ways that differ"),
-    "layer norm of joined channels": (Joined(nn.LayerNorm(8)), (4,), "a part only, and the law"),
-    "two layer norms": (
-        nn.Sequential(
-            *(nn.Linear(3, 4), nn.LayerNorm(4), nn.ReLU()),
-            *(nn.LayerNorm(4), nn.Linear(4, 2)),
-        ),
-        (3,),
-        "each by another layer norm",
-    ),
-    "written out": (linear_chain(ByHand()), (3,), r"ByHand \(1\).*shifts the channels"),
-    "batch norm of positions": (
-        nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.BatchNorm1d(144), nn.Linear(144, 2)),
-        IMAGE,
-        r"batch_norm \(2\).*several factors for one channel",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_has_no_exact_meaning_is_refused(name):
-    torch.manual_seed(5)
-    model, shape, message = REFUSED[name]
-    model = trained(copy.deepcopy(model)).float()
-    with pytest.raises(UnsupportedLayerError, match=message):
-        SVR(model, gaussian(1, *shape), norm="fold")
-    SVR(model, gaussian(1, *shape))
-
-
-def test_norm_behind_the_sum_is_refused():
-    model, inputs = language.bert()
-    message = r"layer_norm \(encoder.layer.0.attention.output.LayerNorm\) on the link .*another way"
-    with pytest.raises(UnsupportedLayerError, match=message):
-        SVR(trained(model), inputs, norm="fold")
-
-
 def test_batch_norm_of_joined_channels_goes_to_its_producers():
     torch.manual_seed(6)
     model = trained(Joined(nn.BatchNorm1d(8)))
@@ -421,15 +320,6 @@ def test_batch_norm_of_joined_channels_goes_to_its_producers():
     factor = model.norm.weight / (model.norm.running_var + model.norm.eps).sqrt()
     torch.testing.assert_close(svr.maps["b"].weight, factor[3:, None] * model.b.weight)
     assert svr.maps["c"].norms == ()
-
-
-def test_bare_weights_and_own_links_are_refused():
-    with pytest.raises(SVRError, match="norm='fold' reads the norms off a model"):
-        SVR([torch.eye(2)], norm="fold")
-    with pytest.raises(SVRError, match="without links="):
-        SVR(linear_chain(), links=[("0", "1")], norm="fold")
-    with pytest.raises(SVRError, match="norm must be one of 'ignore', 'fold', got 'folded'"):
-        SVR(linear_chain(), norm="folded")
 
 
 def test_stored_statistics_of_instance_norm_are_those_of_batch_norm():
@@ -473,106 +363,3 @@ def test_a_saved_graph_stays_folded(tmp_path):
     loaded = SVR.load(tmp_path / "graph.safetensors")
     assert loaded.norm == "fold"
     assert loaded.edges(p=1.0).equals(svr.edges(p=1.0))
-
-
-# Decompositions and laws of what layer norms confine to a hyperplane.
-
-ONES = torch.ones(6, dtype=torch.float64)
-TILTED = torch.tensor([0.3, -1.2, 0.8, 2.0, -0.5, 1.1], dtype=torch.float64)
-
-
-def projected(weight, normals):
-    """``(I - n n^T) W (I - m m^T)``, written out."""
-    for dim, normal in enumerate(normals):
-        if normal is not None:
-            n = normal / normal.norm()
-            moved = weight.double().movedim(dim, 0)
-            moved = moved - torch.einsum("i,j,j...->i...", n, n, moved)
-            weight = moved.movedim(0, dim)
-    return weight
-
-
-@pytest.mark.parametrize("method", ["svr", "cosvr"])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("normals", [(ONES, None), (None, TILTED), (TILTED, ONES)])
-def test_decompositions_inside_a_hyperplane(normals, dtype, method):
-    weight = gaussian(6, 6, 2, seed=8, dtype=dtype)
-    found = decompose(weight, method=method, normals=normals)
-    target = projected(weight, normals)
-    matrix = target.flatten(1) if method == "svr" else target.transpose(1, 2).flatten(0, 1)
-    tolerance = 1e-12 if dtype == torch.float64 else 1e-6
-    expected = np.linalg.svd(matrix.double().numpy(), compute_uv=False)[: len(found)]
-    out, width = (6 - (normal is not None) for normal in normals)
-    assert len(found) == (min(out, 2 * width) if method == "svr" else min(2 * out, width))
-    np.testing.assert_allclose(found.S, expected, rtol=tolerance)
-    U, V = found.U.double(), found.V.double()
-    letters = "km,m,czm->kcz" if method == "svr" else "kzm,m,cm->kcz"
-    torch.testing.assert_close(
-        torch.einsum(letters, U, found.S, V), target, rtol=0, atol=10 * tolerance
-    )
-    assert not found.null.any()
-    assert found.confined == tuple(normal is not None for normal in normals)
-
-
-def links(c):
-    """Shapes, producer's groups and normals of links of ``c`` channels."""
-    ones, tilted = ONES[:c], TILTED[:c]
-    both, kernel = ((c, 9), (7, c)), ((c, 3, 2), (7, c, 3))
-    return {
-        "both": (*both, 1, (ones, ones)),
-        "consumer": (*both, 1, (None, ones)),
-        "producer": (*both, 1, (tilted, None)),
-        "both, kernel": (*kernel, 1, (ones, ones)),
-        "consumer, kernel": (*kernel, 1, (None, ones)),
-        "producer, kernel": (*kernel, 1, (tilted, None)),
-        "depthwise": ((c, 1, 3), (7, c), c, (None, ones)),
-        "depthwise, kernel": ((c, 1, 3), (7, c, 2), c, (None, ones)),
-    }
-
-
-def random_link(case, method, seed, channels=3):
-    """A link between random weights; with few channels each dimension counts."""
-    producer, consumer, groups, (out_normal, in_normal) = links(channels)[case]
-    first, second = gaussian(*producer, seed=2 * seed), gaussian(*consumer, seed=2 * seed + 1)
-    every = torch.arange(channels)
-    return Adjacency(
-        Link("a", "b", every, every),
-        decompose(first, groups, method, normals=(out_normal, None)),
-        decompose(second, method=method, normals=(None, in_normal)),
-        method,
-    )
-
-
-def entry(adjacency, seed):
-    return float(adjacency.dense()[seed % adjacency.shape[0], seed % adjacency.shape[1]])
-
-
-@pytest.mark.parametrize("method", ["svr", "cosvr"])
-@pytest.mark.parametrize("case", links(3))
-def test_laws_inside_a_hyperplane(case, method):
-    found = [random_link(case, method, seed) for seed in range(180)]
-    p_values = [np.exp(a.law.logsf(entry(a, seed))) for seed, a in enumerate(found)]
-    assert stats.kstest(p_values, "uniform").pvalue > 1e-3
-
-
-def test_a_law_of_the_whole_space_would_be_noticed():
-    entries = [entry(random_link("both", "svr", seed), seed) for seed in range(180)]
-    assert stats.kstest(entries, stats.beta(1 / 2, 2 / 2).cdf).pvalue < 1e-6
-
-
-def test_quantiles_of_entries_that_cannot_reach_one():
-    adjacency = random_link("depthwise", "svr", 0, channels=6)
-    law = adjacency.law
-    assert law.reach == pytest.approx(5 / 6)
-    assert law.mean == pytest.approx(1 / 6) == pytest.approx(float(adjacency.mean()))
-    assert float(adjacency.dense().sum(0).mean()) == pytest.approx(1 - 1 / 6, abs=1e-5)
-    np.testing.assert_allclose(law.logsf(law.isf([0.3, 1e-3])), np.log([0.3, 1e-3]))
-    assert adjacency.internal_dimensions().p_value is None
-    assert "depthwise" in adjacency.internal_dimensions().method
-
-
-@pytest.mark.parametrize("case", ["both", "consumer", "producer", "both, kernel"])
-def test_internal_dimensions_inside_a_hyperplane(case):
-    found = [random_link(case, "svr", seed, channels=6) for seed in range(60)]
-    p_values = [adjacency.internal_dimensions().p_value for adjacency in found]
-    assert stats.kstest(p_values, "uniform").pvalue > 1e-3

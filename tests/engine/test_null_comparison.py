@@ -1,6 +1,7 @@
 """Statistics of a link beside shuffled, centred and untrained weights."""
 
 import copy
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,21 +10,20 @@ from torch import nn
 
 from svr_widget.engine import SVR
 from svr_widget.engine.errors import SVRError, ThresholdError
+from tests.engine.gaussian import gaussian
 from tests.engine.zoo import language
+
+doubles = partial(gaussian, dtype=torch.float64)
 
 COLUMNS = ["weights", "draw", "m", "n", "weight", "log10_p", "significant", "expected"]
 COLUMNS += ["d_out", "d_in", "deviation", "p_value"]
 
 
-def gaussian(*shape, seed=0):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
 def joined(seed=0):
     """Two weights whose first neurons meet, without a mean."""
-    first, second = gaussian(40, 50, seed=seed), gaussian(30, 40, seed=seed + 1)
+    first, second = doubles(40, 50, seed=seed), doubles(30, 40, seed=seed + 1)
     U, _, _ = torch.linalg.svd(first)
-    return first, second + 20 * torch.outer(gaussian(30, seed=seed + 2), U[:, 3]) / 30**0.5
+    return first, second + 20 * torch.outer(doubles(30, seed=seed + 2), U[:, 3]) / 30**0.5
 
 
 def by_hand(first, second):
@@ -65,7 +65,7 @@ def test_what_is_learned_does_not_survive_the_shuffle():
 
 
 def test_a_mean_alone_makes_a_top_edge_that_shuffling_keeps_and_centring_takes_away():
-    weights = [gaussian(64, 64) + 0.5, gaussian(64, 64, seed=1) + 0.5]
+    weights = [doubles(64, 64) + 0.5, doubles(64, 64, seed=1) + 0.5]
     frame = SVR(weights).null_comparison(("0", "1"), draws=3).set_index("weights")
     assert frame.loc["trained", "weight"] > 0.8
     assert (frame.loc["shuffled", "weight"] > 0.8).all()
@@ -112,7 +112,7 @@ def test_the_network_before_training(kind):
 
 @pytest.mark.parametrize("method", ["svr", "cosvr", "cross"])
 def test_every_method(method):
-    weights = [gaussian(6, 4, 3, 3), gaussian(5, 6, 3, 3, seed=1)]
+    weights = [doubles(6, 4, 3, 3), doubles(5, 6, 3, 3, seed=1)]
     svr = SVR(weights, method=method)
     frame = svr.null_comparison(("0", "1"), draws=1)
     assert frame["weight"].iloc[0] == pytest.approx(float(svr.adjacency(("0", "1")).dense().max()))
@@ -180,9 +180,9 @@ def test_refusals():
     with pytest.raises(KeyError, match="no link"):
         svr.null_comparison(("0", "2"))
     with pytest.raises(SVRError, match=r"initial: map '0' is \(40, 51\), here \(40, 50\)"):
-        svr.null_comparison(("0", "1"), initial=[gaussian(40, 51), gaussian(30, 40)])
+        svr.null_comparison(("0", "1"), initial=[doubles(40, 51), doubles(30, 40)])
     with pytest.raises(SVRError, match="has no link"):
-        svr.null_comparison(("0", "1"), initial={"a": gaussian(40, 50)})
+        svr.null_comparison(("0", "1"), initial={"a": doubles(40, 50)})
     with pytest.raises(SVRError, match="draws = -1"):
         svr.null_comparison(("0", "1"), draws=-1)
     with pytest.raises(ThresholdError, match="out of range"):

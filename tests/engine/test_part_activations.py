@@ -13,11 +13,6 @@ from svr_widget.engine import SVR
 from svr_widget.engine.errors import SVRError
 
 
-@pytest.fixture(autouse=True)
-def _same_random_numbers():
-    torch.manual_seed(0)
-
-
 def step(module, x, h, c, place):
     """One step of a recurrent layer by the formulas of PyTorch's documentation."""
     names = [f"weight_ih{place}", f"weight_hh{place}", f"bias_ih{place}", f"bias_hh{place}"]

@@ -14,11 +14,8 @@ from torch import nn
 from svr_widget.engine import SVR, saved
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.links import Link
+from tests.engine.gaussian import gaussian
 from tests.engine.zoo import chains, convolutional, language
-
-
-def gaussian(*shape, seed=0, dtype=torch.float32):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
 def of_zoo(model, *shapes):

@@ -116,3 +116,9 @@ class SpatialGate(nn.Module):
         """Gate the features of ``[n, 1, 4, 4]``."""
         x = self.features(x)
         return self.out(x * torch.sigmoid(self.gate(x)))
+
+
+def vit_and_image() -> tuple[ViT, Tensor]:
+    """A vision transformer in double precision and what it sees, the same every time."""
+    torch.manual_seed(0)
+    return ViT().double(), torch.randn(1, 3, 8, 8, dtype=torch.float64)
