@@ -12,27 +12,16 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from svr_widget.engine import SVR
 from svr_widget.engine.errors import SVRError
 from tests.engine.gaussian import gaussian
+from tests.engine.trained_norms import (
+    BATCH_NORMS,
+    IMAGE,
+    Joined,
+    PreActivation,
+    conv_chain,
+    is_rms_norm,
+    trained,
+)
 from tests.engine.zoo import chains, convolutional, language
-
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
-
-
-def is_rms_norm(module):
-    return type(module).__name__.endswith(("RMSNorm", "T5LayerNorm"))
-
-
-def trained(model):
-    """Statistics and factors as training might leave them, signs included; all shifts are 0."""
-    for name, parameter in model.named_parameters():
-        if name.endswith("bias"):
-            nn.init.zeros_(parameter)
-    for module in model.modules():
-        norm = isinstance(module, (*BATCH_NORMS, nn.LayerNorm)) or is_rms_norm(module)
-        if norm and module.weight is not None:
-            nn.init.normal_(module.weight)
-        if isinstance(module, BATCH_NORMS) and module.track_running_stats:
-            nn.init.uniform_(module.running_var, 0.3, 3)
-    return model.double().eval()
 
 
 class Sign(nn.Module):
@@ -88,31 +77,6 @@ def without_norms(model, svr, signs=()):
         if new is not None:
             model.set_submodule(name, new)
     return model
-
-
-class PreActivation(nn.Module):
-    """Residual blocks with norm and activation in front, and a pooled head."""
-
-    def __init__(self, activation):
-        super().__init__()
-        self.stem = nn.Conv2d(3, 4, 3, padding=1)
-        self.blocks = nn.ModuleList(
-            nn.Sequential(
-                *(nn.BatchNorm2d(4), activation(), nn.Conv2d(4, 5, 3, padding=1)),
-                *(nn.BatchNorm2d(5), activation(), nn.Conv2d(5, 4, 3, padding=1)),
-            )
-            for _ in range(2)
-        )
-        self.norm, self.activation, self.head = nn.BatchNorm2d(4), activation(), nn.Linear(4, 3)
-
-    def forward(self, x):
-        x = self.stem(x)
-        for block in self.blocks:
-            x = x + block(x)
-        return self.head(self.activation(self.norm(x)).mean((2, 3)))
-
-
-IMAGE = (3, 8, 8)
 
 
 NETWORKS = {
