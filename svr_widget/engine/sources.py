@@ -30,6 +30,7 @@ from svr_widget.engine.products import AttentionView, Product, plan_products
 from svr_widget.engine.trace import depths, directed, links_from_pairs, trace
 from svr_widget.engine.trace.example import Example, given_example
 from svr_widget.engine.trace.heads import Attention
+from svr_widget.engine.trace.meetings import Meetings
 from svr_widget.engine.weights import floating
 
 Links = Iterable[tuple[str, str] | Link]
@@ -54,6 +55,7 @@ class Network:
         example: what the model can be called with: the caller's input, or the one it was traced
             with.
         arrangement: what reads the maps off the model again; None where only weights were given.
+        meetings: which parameters channels meet on their way, where that was asked for.
     """
 
     title: str
@@ -65,6 +67,7 @@ class Network:
     outlets: tuple[Link, ...] = ()
     example: Example | None = None
     arrangement: Arrangement | None = None
+    meetings: Meetings | None = None
 
 
 def read_network(
@@ -75,6 +78,8 @@ def read_network(
     exclude: Globs = None,
     attention: AttentionView = "products",
     norm: Normalisation = "ignore",
+    *,
+    meetings: bool = False,
 ) -> Network:
     """The network behind whatever ``SVR`` was given; a ``Network`` is one already.
 
@@ -91,7 +96,7 @@ def read_network(
             "without links=, or use norm='ignore'"
         )
     if isinstance(source, nn.Module):
-        return _of_model(source, example_inputs, given, include, exclude, attention, norm)
+        return _of_model(source, example_inputs, given, include, exclude, attention, norm, meetings)
     if example_inputs is not None:
         raise TypeError("example_inputs belong to an nn.Module; bare weights are not run")
     if isinstance(source, Mapping):
@@ -114,6 +119,7 @@ def _of_model(
     exclude: Globs,
     attention: AttentionView,
     norm: Normalisation,
+    meetings: bool,
 ) -> Network:
     model = unwrap(model)
     parts = find_parts(model, include, exclude)
@@ -125,13 +131,15 @@ def _of_model(
     rank: Mapping[str, int] = {}
     computed: Mapping[str, Tensor] = {}
     example = None if example_inputs is None else given_example(model, example_inputs)
+    met: Meetings | None = None
     if links is None:
-        traced = trace(model, parts, example_inputs, heads=attention == "products")
+        heads = attention == "products"
+        traced = trace(model, parts, example_inputs, heads=heads, meetings=meetings)
         found, notes = traced.links, traced.notes
         inputs, outputs, ends = traced.input_layouts, traced.output_layouts, traced.ends
         order = tuple(dict.fromkeys((*traced.order, *order)))
         attentions, rank, computed = traced.attentions, traced.rank, traced.computed
-        example = traced.example
+        example, met = traced.example, traced.meetings
     else:
         pairs = [link for link in links if not isinstance(link, Link)]
         made, inputs = links_from_pairs(pairs, parts)
@@ -151,7 +159,7 @@ def _of_model(
     depth = depths(found, order)
     arranged = Arrangement(reading, {name: depth[name] for name in order}, products, norm == "fold")
     maps, title = arranged.maps(whole), type(model).__name__
-    return Network(title, maps, found, notes, model, parts, outlets, example, arranged)
+    return Network(title, maps, found, notes, model, parts, outlets, example, arranged, met)
 
 
 def _summed_up(link: Link, maps: Mapping[str, LinearMap]) -> Link:

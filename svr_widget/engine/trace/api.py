@@ -17,6 +17,7 @@ from svr_widget.engine.trace.example import Example, examples
 from svr_widget.engine.trace.exported import Walk, export, quiet
 from svr_widget.engine.trace.heads import Attention
 from svr_widget.engine.trace.interpreter import Interpreter
+from svr_widget.engine.trace.meetings import Meetings
 from svr_widget.engine.untouched import untouched
 
 
@@ -38,6 +39,7 @@ class Trace:
             called ``OUTSIDE``.
         computed: weights that modules compute as they run, as their parameters are kept, where
             that is not what the parameters tell.
+        meetings: which parameters channels meet on their way, where that was asked for.
         example: what the model was called with.
         notes: which example input was used, which maps were not reached, and every dependency
             that is no link because it keeps no channel identity.
@@ -54,6 +56,7 @@ class Trace:
     attentions: tuple[Attention, ...] = ()
     ends: tuple[Link, ...] = ()
     computed: Mapping[str, Tensor] = field(default_factory=dict)
+    meetings: Meetings | None = None
 
 
 def trace(
@@ -62,6 +65,7 @@ def trace(
     example_inputs: Any = None,
     *,
     heads: bool = False,
+    meetings: bool = False,
 ) -> Trace:
     """Read off the model which map feeds which, through which channels (paper, section 2.2).
 
@@ -73,6 +77,7 @@ def trace(
         example_inputs: a tensor, a tuple of positional or a mapping of keyword arguments;
             ``None`` takes ``model.dummy_inputs`` or tries inputs that fit the first map.
         heads: read attention head by head.
+        meetings: note which parameters channels meet on their way.
 
     Raises:
         NoMapsError: ``parts`` is empty.
@@ -87,7 +92,7 @@ def trace(
         tried = list(examples(model, parts, example_inputs))
         for method in METHODS:
             for example in tried:
-                interpreter = Interpreter(model, parts, heads)
+                interpreter = Interpreter(model, parts, heads, meetings)
                 try:
                     notes = METHODS[method](model, interpreter, example)
                 except SVRError as error:
@@ -140,6 +145,10 @@ def _result(interpreter: Interpreter, example: Example, method: str, notes: Sequ
         if name not in interpreter.order:
             interpreter.notes.add(f"map {name!r} is not used by this input")
     computed = _computed_weights(interpreter)
+    if interpreter.meetings is not None:
+        interpreter.meetings.repeated = interpreter.repeated
+        for reason, lost in interpreter.notes.reasons():
+            interpreter.meetings.hold_all(lost, reason)
     return Trace(
         tuple(graph.links),
         interpreter.order,
@@ -152,6 +161,7 @@ def _result(interpreter: Interpreter, example: Example, method: str, notes: Sequ
         attentions,
         interpreter.ends(),
         computed,
+        interpreter.meetings,
     )
 
 

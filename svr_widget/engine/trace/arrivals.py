@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -89,6 +89,11 @@ class Notes:
         consumers = targets.setdefault(producer, [])
         if consumer not in consumers:
             consumers.append(consumer)
+
+    def reasons(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Each reason for which channels are on no link, and the producers that it concerns."""
+        for reason, producers in (*self.weighed.items(), *self.lost.items()):
+            yield reason, tuple(producers)
 
     def all(self, shown: int = 4) -> tuple[str, ...]:
         """The notes; ``shown`` pairs of each reason are spelled out, the others counted."""

@@ -51,7 +51,12 @@ def examples(model: nn.Module, parts: Mapping[str, Part], given: Any) -> Iterato
 
 
 def given_example(model: nn.Module, given: Any) -> Example:
-    """The caller's own input: a tensor, a tuple of positional or a mapping of keyword arguments."""
+    """The caller's own input: a tensor, a tuple of positional or a mapping of keyword arguments.
+
+    An ``Example`` is one already.
+    """
+    if isinstance(given, Example):
+        return given
     extra = _no_cache(model)
     if isinstance(given, Mapping):
         return Example((), {**extra, **given})

@@ -150,7 +150,7 @@ class Flow:
             that depends on nothing else.
         data: it depends on the model's input.
         value: computes the tensor itself, where it depends on no map's output.
-        index: of a weight, which row and column of which parameter each element is: carriers
+        index: of a weight, where along which parameter each element is: carriers
             whose source is ``(parameter, dimension)``.
         scores: the queries and keys that it is a product of, while attention is followed.
         inlet: the channels of the model's input right behind a norm, from no map's source.

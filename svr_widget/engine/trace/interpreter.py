@@ -20,6 +20,7 @@ from svr_widget.engine.trace.dispatch import Dispatch
 from svr_widget.engine.trace.flow import Carrier, Flow, Reason, Source, mint
 from svr_widget.engine.trace.heads import Attention, read_heads
 from svr_widget.engine.trace.mapping import Owners, Use, recognise
+from svr_widget.engine.trace.meetings import Meetings
 from svr_widget.engine.trace.parameters import prepared
 from svr_widget.engine.trace.rules import rule_for
 
@@ -27,19 +28,27 @@ from svr_widget.engine.trace.rules import rule_for
 class Interpreter:
     """Propagates flows operator by operator and collects what each map reads."""
 
-    def __init__(self, model: nn.Module, parts: Mapping[str, Part], heads: bool = False) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        parts: Mapping[str, Part],
+        heads: bool = False,
+        meetings: bool = False,
+    ) -> None:
         """Start with nothing seen.
 
         Args:
             model: the network.
             parts: where it keeps its maps, by name.
             heads: read attention head by head.
+            meetings: note which parameters channels meet.
         """
         self.model = model
         self.parts = parts
         self.owners = Owners.of(model, parts.values())
         self.notes = Notes()
         self.attentions = Attentions() if heads else None
+        self.meetings = Meetings(model) if meetings else None
         self.arrivals: list[Arrival] = []
         self.outlets: list[Carrier] = []
         self.inlets: list[tuple[str, Carrier]] = []
@@ -52,6 +61,11 @@ class Interpreter:
     def order(self) -> tuple[str, ...]:
         """The maps in order of first execution."""
         return tuple(self._uses)
+
+    @property
+    def repeated(self) -> frozenset[str]:
+        """The maps that are applied more than once."""
+        return frozenset(name for name, count in self._uses.items() if count > 1)
 
     def apply(self, call: Call) -> list[Flow]:
         """The flows of an operator's results.
@@ -81,6 +95,8 @@ class Interpreter:
         made = result if isinstance(result, list) else [result]
         if [flow.shape for flow in made] != list(call.shapes):
             raise call.refusal("its results have other shapes than expected")
+        if self.meetings is not None:
+            self.meetings.see(call, made)
         return made
 
     def _announce(self, call: Call) -> None:
@@ -180,6 +196,8 @@ class Interpreter:
         for flow in results:
             if isinstance(flow, Flow):
                 self.outlets += flow.carriers
+                if self.meetings is not None:
+                    self.meetings.returned(flow.carriers)
 
     def ends(self) -> tuple[Link, ...]:
         """The ways between maps and the outside, see ``normalisation.fold``."""

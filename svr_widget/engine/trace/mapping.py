@@ -252,7 +252,9 @@ def _rows(call: Call, weight: _Weight, home: Home, owners: Owners, trusted: bool
     inputs = part.inputs if kept else part.inputs // part.groups
     outputs = part.total // part.groups if kept else part.total
     shape = flow.shape[weight.outputs], flow.shape[weight.inputs]
-    names = {c.source.name for c in flow.index if home in owners.homes[c.source.name]}
+    # A vector that takes part in a weight tells neither rows nor columns.
+    matrices = {c.source.name for c in flow.index if c.source.use == 1}
+    names = {name for name in matrices if home in owners.homes[name]}
     for name in sorted(names):
         rows = _along(flow, name, kept, weight.outputs)
         columns = _along(flow, name, 1 - kept, weight.inputs)

@@ -18,8 +18,7 @@ from svr_widget.engine.trace.rules import keeps_elements, keeps_values, rule_for
 
 def parameter(name: str, shape: tuple[int, ...], value: Callable[[], Tensor]) -> Flow:
     """A parameter or buffer as the model holds it."""
-    dims = (0, 1) if len(shape) > 1 else ()
-    index = tuple(Carrier(Source(name, dim), labels.along(dim, shape)) for dim in dims)
+    index = tuple(Carrier(Source(name, dim), labels.along(dim, shape)) for dim in range(len(shape)))
     return Flow(shape, weights=frozenset({name}), value=value, index=index)
 
 
