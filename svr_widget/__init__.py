@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from svr_widget.engine import SVR
+from svr_widget.engine import SVR, SVRRecorder
 
 if TYPE_CHECKING:
     from svr_widget.widget import SVRWidget
 
-__all__ = ["SVR", "SVRWidget"]
+__all__ = ["SVR", "SVRRecorder", "SVRWidget"]
 __version__ = "0.1.0"
 
 

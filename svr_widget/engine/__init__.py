@@ -4,6 +4,18 @@ from svr_widget.engine.adjacency import Adjacency
 from svr_widget.engine.decompose import Certificate, Decomposition
 from svr_widget.engine.links import Layout, Link
 from svr_widget.engine.maps import LinearMap
+from svr_widget.engine.recorder import SVRRecorder
+from svr_widget.engine.recording import Recording
 from svr_widget.engine.svr import SVR
 
-__all__ = ["SVR", "Adjacency", "Certificate", "Decomposition", "Layout", "LinearMap", "Link"]
+__all__ = [
+    "SVR",
+    "Adjacency",
+    "Certificate",
+    "Decomposition",
+    "Layout",
+    "LinearMap",
+    "Link",
+    "Recording",
+    "SVRRecorder",
+]

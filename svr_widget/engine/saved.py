@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -50,7 +52,27 @@ def save(graph: SpectralGraph, path: str | os.PathLike[str], *, weights: bool = 
     for column in graph.columns.values():
         graph.decomposition(*column)
     writer = Writer()
-    record = {
+    record = described(graph, writer, weights=weights)
+    record["decompositions"] = [
+        [name, flattening, writer(neurons, f"neurons.{place}")]
+        for place, ((name, flattening), neurons) in enumerate(graph.decomposed.items())
+    ]
+    write_record(path, FORMAT, record, writer.tensors)
+
+
+def load(path: str | os.PathLike[str]) -> Saved:
+    """Read what ``save`` wrote; see ``SVR.load``."""
+    with read_record(path, FORMAT, "SVR.save; weights go to SVR itself") as (record, tensors):
+        decompositions = {
+            (name, side): read(each, tensors.__getitem__)
+            for name, side, each in record["decompositions"]
+        }
+        return Saved(network_of(record, tensors), record["settings"], decompositions)
+
+
+def described(graph: SpectralGraph, writer: Writer, *, weights: bool) -> dict[str, Any]:
+    """Maps, links and settings of a graph as JSON; their tensors go to the writer."""
+    return {
         "title": graph.title,
         "notes": list(graph.notes),
         "settings": graph.settings,
@@ -60,20 +82,82 @@ def save(graph: SpectralGraph, path: str | os.PathLike[str], *, weights: bool = 
         ],
         "links": [writer(link, f"link.{place}") for place, link in enumerate(graph.links.values())],
         "outlets": [writer(link, f"outlet.{place}") for place, link in enumerate(graph.outlets)],
-        "decompositions": [
-            [name, flattening, writer(neurons, f"neurons.{place}")]
-            for place, ((name, flattening), neurons) in enumerate(graph.decomposed.items())
-        ],
     }
-    record["sums"] = {name: _sum(tensor) for name, tensor in writer.tensors.items()}
+
+
+def network_of(record: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Network:
+    """The network behind what ``described`` made."""
+
+    def known(json: Any) -> Any:
+        return read(json, tensors.__getitem__)
+
+    maps: list[LinearMap] = [known(each) for each in record["maps"]]
+    links: list[Link] = [known(each) for each in record["links"]]
+    outlets: list[Link] = [known(each) for each in record["outlets"]]
+    return Network(
+        title=record["title"],
+        maps={linear.name: linear for linear in maps},
+        links=tuple(links),
+        notes=tuple(record["notes"]),
+        outlets=tuple(outlets),
+    )
+
+
+def write_record(
+    path: str | os.PathLike[str], kind: str, record: dict[str, Any], tensors: dict[str, Tensor]
+) -> None:
+    """Write JSON and tensors to one file, with check sums of both.
+
+    Args:
+        path: of the file; one that is there is replaced when the new one is complete.
+        kind: of the file, which ``read_record`` asks for.
+        record: the JSON, to which the sums of the tensors are added.
+        tensors: by name.
+    """
+    record = {**record, "sums": {name: _sum(tensor) for name, tensor in tensors.items()}}
     text = json.dumps(record)
     metadata = {
-        "format": FORMAT,
+        "format": kind,
         "version": str(VERSION),
         "svr": text,
         "sum": str(zlib.crc32(text.encode())),
     }
-    _write(Path(path), writer.tensors, metadata)
+    _write(Path(path), tensors, metadata)
+
+
+@contextmanager
+def read_record(
+    path: str | os.PathLike[str], kind: str, writer: str
+) -> Iterator[tuple[dict[str, Any], dict[str, Tensor]]]:
+    """What ``write_record`` wrote; what breaks in reading it on is the file's fault too.
+
+    Args:
+        path: of the file.
+        kind: as it was written.
+        writer: what writes such files, for the error.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        SVRError: it is damaged, of another kind or of a newer version.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            record = _record(path, file.metadata() or {}, kind, writer)
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise SVRError(f"{path} is damaged, or no safetensors file: {error}") from error
+    for name, expected in record["sums"].items():
+        if name not in tensors:
+            raise SVRError(f"{path} is damaged: it lacks the tensor {name!r}")
+        if _sum(tensors[name]) != expected:
+            raise SVRError(f"{path} is damaged: the tensor {name!r} is not what was saved")
+    try:
+        yield record, tensors
+    except (KeyError, TypeError, ValueError) as error:
+        raise SVRError(f"{path} is damaged: {error!r}") from error
 
 
 def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
@@ -89,51 +173,9 @@ def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> 
         unfinished.unlink(missing_ok=True)
 
 
-def load(path: str | os.PathLike[str]) -> Saved:
-    """Read what ``save`` wrote; see ``SVR.load``."""
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
-    try:
-        with safe_open(path, framework="pt") as file:
-            record = _record(path, file.metadata() or {})
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise SVRError(f"{path} is damaged, or no safetensors file: {error}") from error
-    for name, expected in record["sums"].items():
-        if name not in tensors:
-            raise SVRError(f"{path} is damaged: it lacks the tensor {name!r}")
-        if _sum(tensors[name]) != expected:
-            raise SVRError(f"{path} is damaged: the tensor {name!r} is not what was saved")
-    try:
-        return _saved(record, tensors)
-    except (KeyError, TypeError, ValueError) as error:
-        raise SVRError(f"{path} is damaged: {error!r}") from error
-
-
-def _saved(record: dict[str, Any], tensors: dict[str, Tensor]) -> Saved:
-    def known(json: Any) -> Any:
-        return read(json, tensors.__getitem__)
-
-    maps: list[LinearMap] = [known(each) for each in record["maps"]]
-    links: list[Link] = [known(each) for each in record["links"]]
-    outlets: list[Link] = [known(each) for each in record["outlets"]]
-    return Saved(
-        Network(
-            title=record["title"],
-            maps={linear.name: linear for linear in maps},
-            links=tuple(links),
-            notes=tuple(record["notes"]),
-            outlets=tuple(outlets),
-        ),
-        record["settings"],
-        {(name, side): known(each) for name, side, each in record["decompositions"]},
-    )
-
-
-def _record(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
-    if metadata.get("format") != FORMAT:
-        raise SVRError(f"{path} was not written by SVR.save; weights go to SVR itself")
+def _record(path: Path, metadata: dict[str, str], kind: str, writer: str) -> dict[str, Any]:
+    if metadata.get("format") != kind:
+        raise SVRError(f"{path} was not written by {writer}")
     version = metadata.get("version", "")
     if not version.isdecimal():
         raise SVRError(f"{path} is damaged: its version is {version!r}")

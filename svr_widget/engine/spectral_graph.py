@@ -91,6 +91,7 @@ class SpectralGraph:
         network = read_network(source, example_inputs, links, include, exclude, attention, norm)
         self.title, self.notes = network.title, network.notes
         self.model, self.parts, self.outlets = network.model, network.parts, network.outlets
+        self.arrangement = network.arrangement
         self.example = network.example
         self.method: Method = method
         self.norm: Normalisation = norm
