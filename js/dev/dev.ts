@@ -39,6 +39,7 @@ const initial: Partial<Traits> = {
   _inputs: {
     labels: query.has("inputs") ? ["7", "<b>3</b>", "ship ".repeat(20)] : [],
     model: query.get("model") !== "none",
+    reference: "sobel",
     revision: 1,
   },
   _notice: query.get("notice") ?? "",

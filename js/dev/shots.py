@@ -25,6 +25,8 @@ FLAGS = [
     "--enable-unsafe-swiftshader",
 ]
 
+FOUR = "scene=vgg&panes=adjacency,images,filters,table&inputs=1&height=900"
+
 # name: (query, viewport width, device pixel ratio, what to do before the picture)
 SHOTS = {
     "trained-light-1100": ("scene=trained&theme=light", 1100, 1, "hover"),
@@ -87,6 +89,9 @@ SHOTS = {
     "filters-dark-600": ("scene=residual&panes=filters&theme=dark", 600, 1, ""),
     "filters-linear": ("scene=trained&panes=filters", 1100, 1, ""),
     "images": ("scene=vgg&panes=images&inputs=1", 1400, 1, "cosine"),
+    "images-inputs": ("scene=residual&panes=images&inputs=1", 1100, 1, "inputs-cosine"),
+    "panes-light-1100": (FOUR, 1100, 1, ""),
+    "panes-dark-1800": (f"{FOUR}&theme=dark", 1800, 1, "select"),
     "images-dark-600": ("scene=vgg&panes=images&inputs=1&theme=dark", 600, 1, "inputs"),
     "images-empty": ("scene=trained&panes=images,filters&kernel=none", 1100, 1, ""),
     "no-kernel": ("scene=trained&kernel=none", 1100, 1, "patience"),
@@ -167,6 +172,9 @@ def act(page: Page, action: str) -> None:
         page.get_by_role("button", name="cosine").click()
     elif action == "inputs":
         page.get_by_role("button", name="Inputs", exact=True).click()
+    elif action == "inputs-cosine":
+        page.get_by_role("button", name="Inputs", exact=True).click()
+        page.get_by_role("button", name="cosine").click()
     elif action == "matrix-output":
         page.get_by_role("button", name="|U|", exact=True).click()
     elif action == "typed":

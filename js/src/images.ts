@@ -10,6 +10,8 @@ export interface Inputs {
   readonly labels: readonly string[];
   /** False for bare weights, which no input can be run through. */
   readonly model: boolean;
+  /** What images are compared with: `"sobel"`, or the name of the caller's function. */
+  readonly reference: string;
   readonly revision: number;
 }
 
@@ -24,7 +26,7 @@ export interface SpectralImage {
   readonly shape: readonly number[];
   readonly values: Float32Array;
   readonly scale: number;
-  /** Likeness to the Sobel filter of the input; null where it means nothing. */
+  /** Likeness to the reference image of the input; null where it is not asked for or is none. */
   readonly cosine: number | null;
 }
 
@@ -102,6 +104,17 @@ function cut(
     scale: read("scale").data[index],
     cosine: cosine ? read("cosine").data[index] : null,
   };
+}
+
+/** Of a sample; without a deviation where it is of one. Null where it is empty. */
+export function likeness(
+  cosines: readonly number[],
+): { readonly mean: number; readonly sd: number | null; readonly n: number } | null {
+  const n = cosines.length;
+  if (n === 0) return null;
+  const mean = cosines.reduce((sum, value) => sum + value, 0) / n;
+  const squares = cosines.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  return { mean, sd: n > 1 ? Math.sqrt(squares / (n - 1)) : null, n };
 }
 
 /** Maps or inputs that stand side by side, at most. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { answerOf } from "../dev/answers.js";
 import { vgg } from "../dev/networks.js";
 import { encode, type Tensor } from "../src/codec.js";
-import { mapsShown, neuronsShown, readImages } from "../src/images.js";
+import { likeness, mapsShown, neuronsShown, readImages } from "../src/images.js";
 import { readScene, type Scene } from "../src/scene.js";
 
 const bytes = vgg(2000);
@@ -25,6 +25,20 @@ describe("which neurons are shown", () => {
     expect(mapsShown(scene, selected)).toEqual([1, 3]);
     expect(neuronsShown(scene, 3, selected)).toEqual([5, 1]);
     expect(neuronsShown(scene, 0, selected)).toEqual([]);
+  });
+});
+
+describe("the likeness of several images", () => {
+  it("is their mean and the deviation of a sample", () => {
+    const found = likeness([0.2, 0.4, 0.9]);
+    expect(found?.n).toBe(3);
+    expect(found?.mean).toBeCloseTo(0.5, 12);
+    expect(found?.sd).toBeCloseTo(Math.sqrt(0.13), 12);
+  });
+
+  it("has no deviation for one image, and is none for none", () => {
+    expect(likeness([0.7])).toEqual({ mean: 0.7, sd: null, n: 1 });
+    expect(likeness([])).toBeNull();
   });
 });
 

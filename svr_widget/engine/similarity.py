@@ -42,11 +42,7 @@ def similarity(
     method: Flattening | None = None,
 ) -> pd.DataFrame:
     """``SVR.similarity``."""
-    if not callable(reference) and reference != "sobel":
-        raise SVRError(
-            'reference must be "sobel" or a function of (inputs, size), not '
-            f"{reference!r}{nearest_name(str(reference), ['sobel'])}"
-        )
+    check_reference(reference)
     filters = Filters(graph, maps, neurons, method)
     filters.refuse(filters.unreadable)
     comparison, model = _Comparison(filters, reference), filters.model
@@ -54,6 +50,35 @@ def similarity(
     for example in [placed_example(model, inputs)] if one else examples_of(model, inputs):
         comparison.add(example)
     return comparison.table()
+
+
+def check_reference(reference: object) -> None:
+    """Refuse what is neither ``"sobel"`` nor a function of inputs and size.
+
+    Raises:
+        SVRError: it is something else.
+    """
+    if not callable(reference) and reference != "sobel":
+        raise SVRError(
+            'reference must be "sobel" or a function of (inputs, size), not '
+            f"{reference!r}{nearest_name(str(reference), ['sobel'])}"
+        )
+
+
+def reference_images(reference: Reference, example: Example, size: tuple[int, int]) -> Tensor:
+    """What the spectral images of a batch are compared with, ``[batch, *size]``.
+
+    Raises:
+        SVRError: the inputs are no images for ``"sobel"``, or the function gave another shape.
+    """
+    if not callable(reference):
+        return sobel(next(x for x in example.tensors() if isinstance(x, Tensor)), size)
+    found = torch.as_tensor(reference(_as_given(example), size))
+    if found.dim() != 3 or tuple(found.shape[1:]) != size:
+        raise SVRError(
+            f"reference gave {tuple(found.shape)}; it must give [batch, {size[0]}, {size[1]}]"
+        )
+    return found
 
 
 def sobel(images: Tensor, size: tuple[int, int]) -> Tensor:
@@ -157,7 +182,7 @@ class _Comparison:
                 self._leave_out(name, f"its images have {size[0]} x {size[1]} pixels")
                 return
             if size not in references:
-                references[size] = self._refer(example, size)
+                references[size] = reference_images(self._reference, example, size)
             if len(images) != len(references[size]):
                 said = f"{len(images)} images for {len(references[size])} inputs"
                 self._leave_out(name, f"its first dimension is not the batch: {said}")
@@ -172,16 +197,6 @@ class _Comparison:
         if self.filters.named:
             raise SVRError(f"map {name!r} cannot be compared: {reason}")
         self._left_out[name] = reason
-
-    def _refer(self, example: Example, size: tuple[int, int]) -> Tensor:
-        if not callable(self._reference):
-            return sobel(next(x for x in example.tensors() if isinstance(x, Tensor)), size)
-        found = torch.as_tensor(self._reference(_as_given(example), size))
-        if found.dim() != 3 or tuple(found.shape[1:]) != size:
-            raise SVRError(
-                f"reference gave {tuple(found.shape)}; it must give [batch, {size[0]}, {size[1]}]"
-            )
-        return found
 
     def table(self) -> pd.DataFrame:
         """A row a neuron; ``attrs["left_out"]`` says what was left out and why."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch.nn import functional
 from torch.utils._pytree import tree_leaves
 
 from svr_widget.engine import SVR
+from svr_widget.engine.similarity import Reference, check_reference
 from svr_widget.widget.codec import encode
 from svr_widget.widget.images import pack, spectral_images
 from svr_widget.widget.inputs import ShownInputs, Transform
@@ -29,13 +30,16 @@ class Gallery:
 
     Args:
         model: what the inputs are for; None for bare weights, which have no spectral images.
+        reference: what the images are compared with, as in ``SVR.similarity``.
     """
 
-    def __init__(self, model: nn.Module | None) -> None:
+    def __init__(self, model: nn.Module | None, reference: Reference = "sobel") -> None:
+        check_reference(reference)
         self._model = model
         self._given: Any = None
         self._transform: Transform | None = None
         self._sources: list[ShownInputs] = []
+        self._reference: Reference = reference
         self._revision = 0
 
     @property
@@ -47,6 +51,17 @@ class Gallery:
     def transform(self) -> Transform | None:
         """From one image to the model's input."""
         return self._transform
+
+    @property
+    def reference(self) -> Reference:
+        """What spectral images are compared with, as in ``SVR.similarity``."""
+        return self._reference
+
+    @reference.setter
+    def reference(self, reference: Reference) -> None:
+        check_reference(reference)
+        self._reference = reference
+        self._revision += 1
 
     def give(
         self,
@@ -71,16 +86,22 @@ class Gallery:
         self._revision += 1
 
     def describe(self) -> dict[str, Any]:
-        """For the page: the labels, whether there is a model, and a number that changes."""
+        """For the page: labels, whether there is a model, the reference's name, and a revision."""
         labels = [source.label(i) for source in self._sources for i in range(len(source))]
-        return {"labels": labels, "model": self._model is not None, "revision": self._revision}
+        reference = "sobel" if not callable(self._reference) else _name(self._reference)
+        return {
+            "labels": labels,
+            "model": self._model is not None,
+            "reference": reference,
+            "revision": self._revision,
+        }
 
     def images(self, svr: SVR, question: Question) -> bytes:
         """The images of some inputs: ``meta["groups"]`` as ``pack`` gives them, one a source.
 
         ``question`` has the numbers of the ``inputs``, for each map its ``neurons``, the ``most``
-        positions a side, and whether to compare them with Sobel (``cosine``). The arrays of a
-        group begin with its place: ``"0_values_0"``.
+        positions a side, and whether to compare them with the ``reference`` (``cosine``). The
+        arrays of a group begin with its place: ``"0_values_0"``.
         """
         if len(question["inputs"]) > MOST_INPUTS:
             raise ValueError(
@@ -94,8 +115,9 @@ class Gallery:
         arrays: dict[str, NDArray[Any]] = {}
         for source, which in by_source.items():
             inputs = self._sources[source]
-            neurons, cosine = question["neurons"], bool(question.get("cosine"))
-            found = spectral_images(svr, inputs, which, neurons, question["most"], cosine)
+            neurons = question["neurons"]
+            reference = self._reference if question.get("cosine") else None
+            found = spectral_images(svr, inputs, which, neurons, question["most"], reference)
             meta, mine = pack(found, inputs, which)
             first = sum(len(before) for before in self._sources[:source])
             for shown in meta["inputs"]:
@@ -146,3 +168,7 @@ class Gallery:
                 return place, which
             which -= len(source)
         raise ValueError(f"there is no input {number}, only {len(self.describe()['labels'])}")
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return getattr(function, "__name__", type(function).__name__)

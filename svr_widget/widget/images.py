@@ -14,7 +14,7 @@ from svr_widget.engine import SVR
 from svr_widget.engine.activations import Filters, called
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.reading import placed_example
-from svr_widget.engine.similarity import cosines, sobel
+from svr_widget.engine.similarity import Reference, cosines, reference_images
 from svr_widget.engine.trace.example import Example
 from svr_widget.widget.inputs import ShownInputs, pooled
 
@@ -34,8 +34,8 @@ class MapImages(NamedTuple):
             where there are more than was asked for.
         positions: the shape of the positions before pooling; ``()`` for bars.
         scale: float32 ``[inputs, neurons]``, the largest magnitude in ``values`` of each.
-        cosine: float32 ``[inputs, neurons]``, as in ``SVR.similarity`` with ``"sobel"``; None
-            where there is no such image.
+        cosine: float32 ``[inputs, neurons]``, as in ``SVR.similarity``; None where there is no
+            such image.
     """
 
     kind: Kind
@@ -64,7 +64,7 @@ def spectral_images(
     which: Sequence[int],
     neurons: Mapping[str, Sequence[int] | None],
     most: int = MOST_PIXELS,
-    cosine: bool = True,
+    reference: Reference | None = "sobel",
 ) -> SpectralImages:
     """Run the chosen inputs through the model once.
 
@@ -74,15 +74,17 @@ def spectral_images(
         which: numbers of the inputs.
         neurons: for each map to show, its neurons (-1 is the last), None for all.
         most: positions a side that are sent, at most.
-        cosine: whether to compare images with the Sobel filter of the input.
+        reference: what to compare the images with, as in ``SVR.similarity``; None for nothing.
+            Where ``"sobel"`` cannot be had, the inputs being no images, nothing is compared.
 
     Raises:
-        SVRError: the SVR is of bare weights, or there is no such map or neuron.
+        SVRError: the SVR is of bare weights, there is no such map or neuron, or the reference has
+            another size.
     """
     chosen = {name: slice(None) if mine is None else mine for name, mine in neurons.items()}
     filters = Filters(svr, None, chosen, None)
     example = placed_example(filters.model, inputs.batch(which))
-    edges = _Edges(example) if cosine else None
+    references = None if reference is None else _References(reference, example)
     maps: dict[str, MapImages] = {}
     left_out: dict[str, str] = {}
 
@@ -94,36 +96,38 @@ def spectral_images(
         if len(y) != len(which):
             left_out[name] = f"its first dimension is not the batch: {len(y)} for {len(which)}"
             return
-        maps[called(name, call)] = _shown(y, filters.neurons(name), most, edges)
+        maps[called(name, call)] = _shown(y, filters.neurons(name), most, references)
 
     left_out |= filters.run(example, receive)
     return SpectralImages(maps, left_out)
 
 
-class _Edges:
-    """The Sobel magnitudes of the inputs, one of each size; None where they are no images."""
+class _References:
+    """What the images are compared with, one of each size; None where Sobel has no images."""
 
-    def __init__(self, example: Example) -> None:
-        self._images = next((x for x in example.tensors() if isinstance(x, Tensor)), None)
+    def __init__(self, reference: Reference, example: Example) -> None:
+        self._reference, self._example = reference, example
         self._made: dict[tuple[int, int], Tensor | None] = {}
 
     def at(self, size: tuple[int, int]) -> Tensor | None:
         if size not in self._made:
             try:
-                self._made[size] = None if self._images is None else sobel(self._images, size)
+                self._made[size] = reference_images(self._reference, self._example, size)
             except SVRError:
+                if callable(self._reference):
+                    raise
                 self._made[size] = None
         return self._made[size]
 
 
-def _shown(y: Tensor, neurons: list[int], most: int, edges: _Edges | None) -> MapImages:
+def _shown(y: Tensor, neurons: list[int], most: int, references: _References | None) -> MapImages:
     positions = tuple(y.shape[2:])
     kind: Kind = "image" if len(positions) == 2 else "line" if positions else "bar"
     if math.prod(positions) == 1:
         y, positions, kind = y.flatten(1), (), "bar"
     likeness = None
-    if kind == "image" and edges is not None and min(positions) > 1:
-        reference = edges.at((positions[0], positions[1]))
+    if kind == "image" and references is not None and min(positions) > 1:
+        reference = references.at((positions[0], positions[1]))
         likeness = None if reference is None else cosines(y, reference)
     y = y.float()
     if positions:

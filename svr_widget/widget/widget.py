@@ -13,6 +13,7 @@ import traitlets as t
 from svr_widget.engine import SVR
 from svr_widget.engine.errors import nearest_name
 from svr_widget.engine.significance import MODES
+from svr_widget.engine.similarity import Reference
 from svr_widget.widget import front_end, requests
 from svr_widget.widget.codec import encode
 from svr_widget.widget.gallery import Gallery
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from svr_widget.widget.comparison import Comparison
 
 INPUT_KEYWORDS = ("inputs", "transform", "labels")
+GIVEN_KEYWORDS = {*INPUT_KEYWORDS, "reference"}
 SVR_KEYWORDS = frozenset(inspect.signature(SVR).parameters) - {"source", "example_inputs"}
 
 
@@ -37,6 +39,8 @@ class SVRWidget(Outputs):
             taken; also settable later, ``widget.inputs = images``.
         transform: from one image to the tensor that the model takes; also for dropped images.
         labels: what the inputs are called, one a piece.
+        reference: what spectral images are compared with, ``"sobel"`` or a function, as in
+            ``SVR.similarity``; also settable later.
         fdr, p, sigma, bonferroni: the threshold to begin with, one of them (``set_threshold``).
         **keywords: the widget's own traits (``y_scale``, ``theme``, ``height``, ``max_edges``...)
             and ``SVR``'s keywords.
@@ -55,10 +59,11 @@ class SVRWidget(Outputs):
     def __init__(self, model: Any, example_inputs: Any = None, **keywords: Any) -> None:
         traits = {name: keywords.pop(name) for name in self._own_keywords() & keywords.keys()}
         levels = {mode: keywords.pop(mode) for mode in MODES if mode in keywords}
+        reference = keywords.pop("reference", "sobel")
         given_inputs = [keywords.pop(name, None) for name in INPUT_KEYWORDS]
         if unknown := sorted(keywords.keys() - SVR_KEYWORDS):
             hint = nearest_name(
-                unknown[0], {*SVR_KEYWORDS, *self._own_keywords(), *MODES, *INPUT_KEYWORDS}
+                unknown[0], {*SVR_KEYWORDS, *self._own_keywords(), *MODES, *GIVEN_KEYWORDS}
             )
             raise TypeError(f"SVRWidget() has no keyword {unknown[0]!r}{hint}")
         method = traits.pop("method", None)
@@ -69,7 +74,7 @@ class SVRWidget(Outputs):
             self._svr = model.by_method(method or model.method)
         else:
             self._svr = SVR(model, example_inputs, method=method or "svr", **keywords)
-        gallery = Gallery(self._svr.model)
+        gallery = Gallery(self._svr.model, reference)
         gallery.give(*given_inputs)
         super().__init__(method=self._svr.method)
         self._gallery = gallery
@@ -99,6 +104,23 @@ class SVRWidget(Outputs):
     @inputs.setter
     def inputs(self, inputs: Any) -> None:
         self._gallery.give(inputs, self._gallery.transform)
+        self._inputs = self._gallery.describe()
+
+    @property
+    def reference(self) -> Reference:
+        """What the spectral images are compared with: ``"sobel"`` or a function.
+
+        The function takes the model's input and a size and returns ``[batch, h, w]``, as in
+        ``SVR.similarity``.
+
+        Raises:
+            SVRError: it is neither; nothing is changed then.
+        """
+        return self._gallery.reference
+
+    @reference.setter
+    def reference(self, reference: Reference) -> None:
+        self._gallery.reference = reference
         self._inputs = self._gallery.describe()
 
     def edges(self) -> pd.DataFrame:

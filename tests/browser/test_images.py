@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -57,7 +58,22 @@ def test_images_have_the_activations_signs(open_notebook: Callable[..., Notebook
     pane.get_by_role("button", name="Inputs").click()
     expect(cells).to_have_count(3)
     pane.get_by_role("button", name="cosine").click()
-    expect(pane.locator("figcaption").first).to_contain_text("cos")
+    table = "widget.svr.similarity(images, maps='2', neurons=[1])"
+    mean, sd = notebook.python(f"[float({table}[name].iloc[0]) for name in ('mean', 'sd')]")
+    expect(pane).to_contain_text("cosine with the Sobel filter of the input")
+    expect(pane.locator("figcaption")).to_have_text([re.compile(r"^0\.\d\d$")] * 3)
+    expect(pane.locator('th[scope="row"]')).to_contain_text(f"{mean:.2f} ± {sd:.2f}n = 3")
+    notebook.execute(
+        "def corner(inputs, size):\n"
+        "    reference = torch.zeros(len(inputs), *size)\n"
+        "    reference[:, 0, 0] = 1\n"
+        "    return reference\n"
+        "widget.reference = corner"
+    )
+    expect(pane).to_contain_text("cosine with corner of the input")
+    found = "widget.svr.spectral_activations(images, maps=['2'], neurons=[1])['2'].abs()"
+    cosines = notebook.python(f"({found}[:, 0, 0, 0] / {found}.flatten(1).norm(dim=1)).tolist()")
+    expect(pane.locator("figcaption")).to_have_text([f"{cosine:.2f}" for cosine in cosines])
 
 
 def test_inputs_are_set_and_dropped(open_notebook: Callable[..., Notebook]) -> None:

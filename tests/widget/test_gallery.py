@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from svr_widget import SVRWidget
+from svr_widget.engine.errors import SVRError
 from svr_widget.widget.codec import decode
 from svr_widget.widget.requests import answer
 
@@ -41,7 +42,8 @@ def image_question(inputs: list[int], **neurons: list[int]) -> dict[str, Any]:
 
 def test_images_are_the_filtered_inputs(model: nn.Sequential, images: Tensor) -> None:
     widget = SVRWidget(model, inputs=images, labels=list("abcde"))
-    assert widget._inputs == {"labels": list("abcde"), "model": True, "revision": 1}
+    expected = {"labels": list("abcde"), "model": True, "reference": "sobel", "revision": 1}
+    assert widget._inputs == expected
     question = image_question([3, 1], **{"0": [0, -1], "2": [1]})
     _, (meta, arrays) = asked(widget, question)
     (group,) = meta["groups"]
@@ -60,13 +62,49 @@ def test_inputs_are_set_and_refused(model: nn.Module, images: Tensor) -> None:
     widget = SVRWidget(model)
     assert widget._inputs["labels"] == []
     widget.inputs = images[:2]
-    assert widget._inputs == {"labels": ["0", "1"], "model": True, "revision": 2}
+    assert (widget._inputs["labels"], widget._inputs["revision"]) == (["0", "1"], 2)
     with pytest.raises(TypeError, match="not str"):
         widget.inputs = "photo.png"
     assert widget.inputs is not None
     assert widget._inputs["labels"] == ["0", "1"]
     widget.inputs = None
     assert widget._inputs["labels"] == []
+
+
+def middle(inputs: Tensor, size: tuple[int, int]) -> Tensor:
+    """Black but for the pixel in the middle."""
+    reference = torch.zeros(len(inputs), *size)
+    reference[:, size[0] // 2, size[1] // 2] = 1
+    return reference
+
+
+def test_images_are_compared_with_the_callers_own_map(model: nn.Sequential, images: Tensor) -> None:
+    widget = SVRWidget(model, inputs=images, reference=middle)
+    assert widget._inputs["reference"] == "middle"
+    _, (meta, arrays) = asked(widget, image_question([0, 4], **{"0": [1, 3]}))
+    filters = widget.svr["0"].V.movedim(-1, 0)[[1, 3]]
+    y = functional.conv2d(images[[0, 4]].double(), filters.double())
+    expected = y[..., 5, 6].abs() / y.flatten(2).norm(dim=2)  # 10 x 12 positions
+    assert meta["groups"][0]["maps"][0]["cosine"]
+    assert np.allclose(arrays["0_cosine_0"], expected, rtol=1e-5)
+
+    before = widget._inputs["revision"]
+    with pytest.raises(SVRError, match="sobel"):
+        widget.reference = "sobbel"  # type: ignore[assignment]
+    assert (widget.reference, widget._inputs["revision"]) == (middle, before)
+    widget.reference = "sobel"
+    assert widget._inputs["reference"] == "sobel"
+    assert widget._inputs["revision"] > before
+    _, (_, of_sobel) = asked(widget, image_question([0, 4], **{"0": [1, 3]}))
+    table = widget.svr.similarity(images[[0, 4]], maps="0", neurons=[1, 3])
+    assert np.allclose(of_sobel["0_cosine_0"].mean(0), table["mean"], rtol=1e-5)
+
+
+def test_a_reference_of_another_size_is_said(model: nn.Module, images: Tensor) -> None:
+    widget = SVRWidget(model, inputs=images, reference=lambda inputs, size: inputs[:, 0])
+    reply, found = asked(widget, image_question([0], **{"0": [0]}))
+    assert found is None
+    assert "reference gave (1, 12, 14); it must give [batch, 10, 12]" in reply["message"]
 
 
 def test_bare_weights_have_no_images(images: Tensor) -> None:

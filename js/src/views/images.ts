@@ -1,23 +1,11 @@
 // The pane of spectral images: what chosen neurons make of chosen inputs (paper, Figure 5b).
 
 import { computed, signal } from "@preact/signals-core";
-import { count, significant } from "../format.js";
-import {
-  type Images,
-  MOST_COLUMNS,
-  mapsShown,
-  neuronsShown,
-  readImages,
-  type ShownInput,
-  type SpectralImage,
-} from "../images.js";
-import type { Palette } from "../paint.js";
-import type { Neuron } from "../picking.js";
-import type { Scene } from "../scene.js";
-import { type Child, fill, h, nameOf, segmented } from "./dom.js";
+import { count } from "../format.js";
+import { MOST_COLUMNS, mapsShown, neuronsShown, readImages } from "../images.js";
+import { fill, h, nameOf, segmented } from "./dom.js";
 import { followDrops } from "./drops.js";
-import { bars, picture } from "./pictures.js";
-import { select } from "./pointer.js";
+import { grid, inputHead, leftOut, rowsOfInputs, rowsOfMaps } from "./imageGrid.js";
 import { resource } from "./resource.js";
 import { statusOf } from "./status.js";
 import type { View } from "./view.js";
@@ -28,17 +16,6 @@ type Across = "maps" | "inputs";
 const MOST_POSITIONS = 96;
 const NO_MODEL = "These are bare weights: no input can be run through them.";
 const NO_INPUTS = "No inputs yet: set widget.inputs = images in Python, or drop an image here.";
-
-/** A row of the grid: a neuron, or the n-th neuron of every map. */
-interface Row {
-  readonly title: Child;
-  readonly cells: readonly Cell[];
-}
-
-interface Cell {
-  readonly neuron: Neuron;
-  readonly image: SpectralImage | null;
-}
 
 export function imagesPane(view: View) {
   const { state } = view;
@@ -95,19 +72,18 @@ export function imagesPane(view: View) {
     map.value = 0;
     page.value = 0;
   });
-  let revision = state.inputs.peek()?.revision;
-  let many = labels.peek().length;
+  let before = labels.peek();
   view.watch(() => {
-    const now = labels.value.length;
-    if (state.inputs.value?.revision === revision) return;
-    revision = state.inputs.value?.revision;
+    const now = labels.value;
+    if (now.length === before.length && now.every((label, at) => label === before[at])) return;
     // A dropped image comes last, and is what one wants to see.
-    input.value = now > many ? now - 1 : 0;
-    many = now;
+    input.value = now.length > before.length ? now.length - 1 : 0;
+    before = now;
   });
 
   const tools = toolbar(view, { across, input, map, page, cosine, labels, columns, pages });
   const message = h("p", { class: "svr-soft svr-empty" });
+  const compared = h("p", { class: "svr-soft svr-empty" });
   const table = h("div", { class: "svr-image-grid", "data-svr": "images" });
   view.watch(() => {
     const none = labels.value.length === 0 ? NO_INPUTS : "";
@@ -128,10 +104,17 @@ export function imagesPane(view: View) {
       across.value === "maps"
         ? shown.value.map((at) => nameOf(scene.maps[at].name, { title: scene.maps[at].name }))
         : shown.value.map((number) => inputHead(found.inputs.find((of) => of.number === number)));
-    const corner = across.value === "maps" ? inputHead(found.inputs[0]) : null;
-    fill(table, grid(view, scene, palette, corner, heads, rows), leftOut(found));
+    const seen = across.value === "maps" ? inputHead(found.inputs[0]) : null;
+    fill(table, grid(view, scene, palette, { input: seen, heads, rows }), leftOut(found));
+    const any = rows.some(({ cells }) => cells.some(({ image }) => image?.cosine != null));
+    const words = any ? "Beneath each image its cosine with" : "No image here compares with";
+    fill(compared, words, " ", inWords(state.inputs.peek()?.reference));
   });
-  const body = h("div", { class: "svr-images" }, tools, statusOf(view, [images]), message, table);
+  view.watch(() => {
+    compared.hidden = table.hidden || !cosine.value || images.value.value === null;
+  });
+  const status = statusOf(view, [images]);
+  const body = h("div", { class: "svr-images" }, tools, status, message, compared, table);
   followDrops(view, body, hasModel);
   return { body };
 }
@@ -162,8 +145,7 @@ function toolbar(view: View, choices: Choices): HTMLElement {
   );
   const which = h("select", { "aria-label": "input" });
   const from = h("select", { "aria-label": "map of the neurons" });
-  const sobel = h("button", { type: "button", class: "svr-toggle" }, "cosine");
-  sobel.title = "Cosine similarity with the Sobel filter of the input";
+  const compare = h("button", { type: "button", class: "svr-toggle" }, "cosine");
   const left = h("button", { type: "button", class: "svr-tool", "aria-label": "before" }, "‹");
   const right = h("button", { type: "button", class: "svr-tool", "aria-label": "after" }, "›");
   const where = h("span", { class: "svr-soft" });
@@ -180,7 +162,7 @@ function toolbar(view: View, choices: Choices): HTMLElement {
     side.show(across.value);
     which.hidden = across.value !== "maps";
     from.hidden = across.value !== "inputs" || view.state.selectedNeurons.value.length > 0;
-    sobel.setAttribute("aria-pressed", String(cosine.value));
+    compare.setAttribute("aria-pressed", String(cosine.value));
     const at = Math.min(page.value, pages.value - 1);
     for (const part of [left, right, where]) part.hidden = pages.value < 2;
     left.disabled = at === 0;
@@ -190,7 +172,11 @@ function toolbar(view: View, choices: Choices): HTMLElement {
   });
   view.listen(which, "change", () => (input.value = Number(which.value)));
   view.listen(from, "change", () => (map.value = Number(from.value)));
-  view.listen(sobel, "click", () => (cosine.value = !cosine.peek()));
+  view.watch(() => {
+    const { reference } = view.state.inputs.value ?? {};
+    compare.title = `Cosine of each image with ${inWords(reference)}`;
+  });
+  view.listen(compare, "click", () => (cosine.value = !cosine.peek()));
   view.listen(left, "click", () => (page.value = Math.max(0, page.peek() - 1)));
   view.listen(right, "click", () => (page.value = page.peek() + 1));
   return h(
@@ -203,136 +189,11 @@ function toolbar(view: View, choices: Choices): HTMLElement {
     where,
     left,
     right,
-    sobel,
-  );
-}
-
-function rowsOfMaps(
-  scene: Scene,
-  found: Images,
-  input: number,
-  maps: readonly number[],
-): readonly Row[] {
-  const ks = maps.map((map) => found.neurons(scene.maps[map].map));
-  const rows = Math.max(0, ...ks.map((mine) => mine.length));
-  return Array.from({ length: rows }, (_, row) => ({
-    title: "",
-    cells: maps.map((map, at) => ({
-      neuron: { map, k: ks[at][row] },
-      image: row < ks[at].length ? found.image(input, scene.maps[map].map, row) : null,
-    })),
-  }));
-}
-
-function rowsOfInputs(
-  scene: Scene,
-  found: Images,
-  inputs: readonly number[],
-  neurons: ReadonlyMap<number, readonly number[]>,
-): readonly Row[] {
-  return [...neurons].flatMap(([map, ks]) =>
-    ks.map((k, place) => ({
-      title: h("span", {}, nameOf(scene.maps[map].name), ` · ${count(k)}`),
-      cells: inputs.map((number) => ({
-        neuron: { map, k },
-        image: found.image(number, scene.maps[map].map, place),
-      })),
-    })),
-  );
-}
-
-function grid(
-  view: View,
-  scene: Scene,
-  palette: Palette,
-  corner: Child,
-  heads: readonly Child[],
-  rows: readonly Row[],
-): HTMLElement {
-  const head = h(
-    "tr",
-    {},
-    h("td", {}, corner),
-    ...heads.map((name) => h("th", { scope: "col" }, name)),
-  );
-  return h(
-    "table",
-    { "aria-label": "spectral images" },
-    head,
-    ...rows.map(({ title, cells }) => {
-      // Bars of one row share a scale, so that they can be compared.
-      const scale = Math.max(0, ...cells.map(({ image }) => image?.scale ?? 0));
-      return h(
-        "tr",
-        {},
-        title ? h("th", { scope: "row" }, title) : h("td"),
-        ...cells.map((cell) =>
-          h("td", {}, cell.image && shownCell(view, scene, palette, cell, scale)),
-        ),
-      );
-    }),
-  );
-}
-
-function shownCell(
-  view: View,
-  scene: Scene,
-  palette: Palette,
-  { neuron, image }: Cell,
-  rowScale: number,
-): Child {
-  if (!image) return null;
-  const { kind, values, shape, scale, cosine } = image;
-  const name = `${scene.maps[neuron.map].name} · ${count(neuron.k)}`;
-  const words =
-    kind === "bar"
-      ? `${name}: ${significant(values[0], 3)}`
-      : `${name}: ${shape.join(" × ")}, from ${significant(-scale, 2)} to ${significant(scale, 2)}`;
-  const drawn =
-    kind === "bar"
-      ? bars(values, rowScale, palette, words, () => words)
-      : picture(values, shape, scale, palette, words);
-  drawn.title = words;
-  const button = h("button", { type: "button", class: "svr-cell-button" }, drawn);
-  button.setAttribute("aria-label", words);
-  view.listen(button, "pointerenter", () => {
-    view.state.hover.value = { kind: "neuron", neuron, from: "images" };
-  });
-  view.listen(button, "pointerleave", () => {
-    view.state.hover.value = null;
-  });
-  view.listen(button, "click", (event) => select(view, [neuron], event.shiftKey));
-  const likeness = cosine === null ? "" : ` · cos ${significant(cosine, 2)}`;
-  return h("figure", {}, button, h("figcaption", { class: "svr-soft" }, count(neuron.k), likeness));
-}
-
-function inputHead(input: ShownInput | undefined): HTMLElement | null {
-  if (!input) return null;
-  const { label, thumbnail } = input;
-  const words = nameOf(label, { title: label });
-  if (!thumbnail) return h("div", { class: "svr-input" }, words);
-  const [rows, columns] = thumbnail.size;
-  const canvas = h("canvas", { role: "img", "aria-label": `input ${label}` });
-  canvas.width = columns;
-  canvas.height = rows;
-  const context = canvas.getContext("2d");
-  if (!context) throw new Error("this browser gives no 2D canvas");
-  const image = context.createImageData(columns, rows);
-  for (let at = 0; at < rows * columns; at++) {
-    image.data.set([...thumbnail.rgb.subarray(3 * at, 3 * at + 3), 255], 4 * at);
-  }
-  context.putImageData(image, 0, 0);
-  return h("div", { class: "svr-input" }, canvas, words);
-}
-
-function leftOut({ leftOut }: Images): HTMLElement | null {
-  const names = Object.entries(leftOut);
-  if (names.length === 0) return null;
-  return h(
-    "ul",
-    { class: "svr-soft" },
-    ...names.map(([name, why]) => h("li", {}, nameOf(name), `: ${why}`)),
+    compare,
   );
 }
 
 const option = (value: number, name: string) => h("option", { value }, `\u2068${name}\u2069`);
+
+const inWords = (reference: string | undefined) =>
+  reference === "sobel" ? "the Sobel filter of the input" : `${reference} of the input`;
