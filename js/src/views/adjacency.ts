@@ -158,5 +158,6 @@ export function adjacencyPane(view: View) {
     h("div", { class: "svr-matrix-frame" }, across, down, picture.element),
     h("div", { class: "svr-captions" }, block, words, message),
   );
+  view.watch(() => body.style.setProperty("--svr-slack", `${picture.slack.value}px`));
   return { head, body };
 }

@@ -116,6 +116,9 @@ export function drawCells(
       context.fillStyle = css(dark ? palette.paper : palette.ink);
       const x = offset[0] + (column + 0.5) * entry[0];
       const y = offset[1] + (row + 0.5) * entry[1];
+      // A number that is cut off reads as another one.
+      if (x < VALUES_FROM[1] * 0.5 * ratio || x > size[0] - VALUES_FROM[1] * 0.5 * ratio) continue;
+      if (y < VALUES_FROM[0] * 0.5 * ratio || y > size[1] - VALUES_FROM[0] * 0.5 * ratio) continue;
       context.fillText(shortValue(cell.value), x, y);
     }
   }

@@ -74,8 +74,7 @@ export function filtersPane(view: View) {
     const leftOut = which.rows.leftOut + which.columns.leftOut;
     fill(
       edges,
-      title,
-      found && effective(view, scene, found, palette),
+      ...(found ? [title, effective(view, scene, found, palette)] : []),
       leftOut > 0 &&
         h("p", { class: "svr-soft" }, `${count(leftOut)} more selected neurons are left out`),
     );
@@ -85,14 +84,13 @@ export function filtersPane(view: View) {
     const palette = view.palette.value;
     const at = focus();
     const found = own.value.value;
-    if (!scene || !palette || !at) return fill(neuron);
+    if (!scene || !palette || !at || !found) return fill(neuron);
     const name = scene.maps[at.map].name;
     fill(
       neuron,
       h("div", { class: "svr-section-title" }, nameOf(name, { title: name }), ` · ${count(at.k)}`),
-      ...(found
-        ? [...side("V", "reads", found.V, palette), ...side("U", "emits", found.U, palette)]
-        : []),
+      ...side("V", "reads", found.V, palette),
+      ...side("U", "emits", found.U, palette),
     );
   });
   const body = h(

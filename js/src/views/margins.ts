@@ -118,7 +118,10 @@ export function drawMargins(
     context.font = `${10 * ratio}px ${getComputedStyle(context.canvas).fontFamily}`;
     context.textAlign = "center";
     context.textBaseline = "middle";
-    const words = logs.some(Boolean) ? "log σ" : "σ";
-    context.fillText(words, origin[0] / 2, origin[1] / 2);
+    const words = logs.some(Boolean) ? ["log", "σ"] : ["σ"];
+    words.forEach((word, line) => {
+      const down = (line - (words.length - 1) / 2) * 10 * ratio;
+      context.fillText(word, origin[0] / 2, origin[1] / 2 + down);
+    });
   }
 }

@@ -1,7 +1,7 @@
 // A matrix on a canvas: its tiles as pixels, one a cell; singular values along the margins; the
 // internal dimensions as a cross; what is hovered and selected.
 
-import { type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
+import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
 import type { Facts, InternalDimensions } from "../matrices.js";
 import type { Palette } from "../paint.js";
 import { type Frame, type Pair, placesFor, type Tile, type Tiles } from "../tiles.js";
@@ -21,6 +21,8 @@ export interface MatrixView {
   readonly canvas: HTMLCanvasElement;
   /** Where the entries themselves are, in CSS pixels of the canvas. */
   readonly box: ReadonlySignal<Box>;
+  /** CSS pixels beneath the matrix that it leaves empty. */
+  readonly slack: ReadonlySignal<number>;
 }
 
 export interface Box {
@@ -126,7 +128,8 @@ export function matrix(view: View, input: MatrixInput): MatrixView {
     canvas.dataset.painted = "false";
     draw();
   });
-  return { element: holder, canvas, box };
+  const slack = computed(() => Math.max(0, room.value[1] - box.value.top - box.value.height));
+  return { element: holder, canvas, box, slack };
 }
 
 /** The entries' box in the room there is: about as flat as the matrix is. */

@@ -55,6 +55,7 @@ export function tablePane(view: View) {
   const copy = h("button", { type: "button", class: "svr-tool" }, "copy");
   copy.title = "Copy all these rows as tab-separated values";
   const empty = h("p", { class: "svr-soft" }, "Nothing to list.");
+  const list = grid(view, kind, rows, sorting, () => void copyAll());
   const total = h("span", { class: "svr-soft", role: "status", "data-svr": "rows" });
   view.watch(() => {
     const scene = state.scene.value;
@@ -78,6 +79,7 @@ export function tablePane(view: View) {
     total.textContent = missing > 0 ? `${words} of ${count(cut?.significant ?? 0)}` : words;
     copy.disabled = shown === 0;
     empty.hidden = shown > 0;
+    list.hidden = shown === 0;
   });
   view.listen(maps, "change", () => (map.value = maps.value === "" ? null : Number(maps.value)));
   view.listen(only, "click", () => (touching.value = !touching.peek()));
@@ -90,7 +92,6 @@ export function tablePane(view: View) {
   };
   view.listen(copy, "click", () => void copyAll());
 
-  const list = grid(view, kind, rows, sorting, () => void copyAll());
   const body = h(
     "div",
     { class: "svr-table" },
