@@ -2,7 +2,7 @@
 // slices on the page.
 
 import type { Layout } from "./layout.js";
-import { createEdgePainter, type EdgePainter, type Rgb } from "./paint.js";
+import { createEdgePainter, type EdgePainter, type Rgb, type Share, WHOLE_SHARE } from "./paint.js";
 import { type Accumulator, createAccumulator, develop } from "./raster.js";
 import type { Drawable } from "./scene.js";
 
@@ -31,49 +31,69 @@ export const sizeOf = ({ layout, ratio }: Pick<Job, "layout" | "ratio">): Size =
 });
 
 export interface Inking {
-  /** From now on works towards this job; what is there already and still holds is kept. */
-  begin(job: Job): void;
+  /** From now on works towards this job, or a share of it; what is there and still holds is kept. */
+  begin(job: Job, share?: Share): void;
   /** Works for so long at most; whether all is there. */
   work(milliseconds: number): boolean;
-  /** What is there by now, as RGBA. */
-  picture(): Uint32Array<ArrayBuffer>;
+  /** A copy of the depths that are there by now, margins and all. */
+  depths(): Int32Array<ArrayBuffer>;
+  /** What is there by now, with what others have of the same picture, as RGBA. */
+  picture(others?: readonly Int32Array[]): Uint32Array<ArrayBuffer>;
 }
 
 /** All of a job but what may change without painting anew. */
 const FIXED = ["scene", "layout", "ratio", "only", "faintest"] as const;
 
+/** Whether edges that were painted for one job hold for another. */
+export const isKept = (before: Job, next: Job) =>
+  FIXED.every((name) => before[name] === next[name]);
+
 export function createInking(): Inking {
   let job: Job | null = null;
+  let part: Share = WHOLE_SHARE;
   let accumulator: Accumulator | null = null;
   let painter: EdgePainter | null = null;
   let rest: Generator<void, void, void> | null = null;
+  const begun = () => {
+    if (!job || !accumulator) throw new Error("there is no picture before it is begun");
+    return { ink: job.ink, accumulator };
+  };
   return {
-    begin(next) {
+    begin(next, share = WHOLE_SHARE) {
       const { width, height } = sizeOf(next);
       if (accumulator?.width !== width || accumulator.height !== height) {
         accumulator = createAccumulator(width, height);
         painter = null;
       }
-      const before = job;
-      if (!painter || !before || FIXED.some((name) => before[name] !== next[name])) {
+      const sameShare = share.part === part.part && share.of === part.of;
+      if (!painter || !job || !sameShare || !isKept(job, next)) {
         const { scene, layout, ratio, only, faintest } = next;
-        painter = createEdgePainter(scene, layout, ratio, accumulator, { only, faintest });
+        painter = createEdgePainter(scene, layout, ratio, accumulator, { only, faintest }, share);
       }
       rest = painter.towards(next.drawn);
       job = next;
+      part = share;
     },
     work(milliseconds) {
-      const begun = performance.now();
-      while (rest && performance.now() - begun < milliseconds) {
+      const start = performance.now();
+      while (rest && performance.now() - start < milliseconds) {
         if (rest.next().done) rest = null;
       }
       return rest === null;
     },
-    picture() {
-      if (!job || !accumulator) throw new Error("there is no picture before it is begun");
+    depths: () => begun().accumulator.depth.slice(),
+    picture(others = []) {
+      const { accumulator, ink } = begun();
       const pixels = new Uint32Array(accumulator.width * accumulator.height);
-      develop(accumulator, job.ink, pixels);
+      develop(withOthers(accumulator, others), ink, pixels);
       return pixels;
     },
   };
+}
+
+function withOthers(own: Accumulator, others: readonly Int32Array[]): Accumulator {
+  if (others.length === 0) return own;
+  const depth = own.depth.slice();
+  for (const other of others) for (let at = 0; at < depth.length; at++) depth[at] += other[at];
+  return { ...own, depth };
 }

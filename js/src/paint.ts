@@ -28,6 +28,14 @@ export const edgeWidth = (weight: number) => (weight >= HEAVY ? 1.5 : 1);
 /** Edges of a link that are painted before the next link has its turn. */
 const TURN = 256;
 
+/** Every `of`-th edge of each link, from the one at place `part` on: what one of several paints. */
+export interface Share {
+  readonly part: number;
+  readonly of: number;
+}
+
+export const WHOLE_SHARE: Share = { part: 0, of: 1 };
+
 /** Edges of one scene in one layout, on one accumulator; it knows which of them are there. */
 export interface EdgePainter {
   /**
@@ -52,6 +60,7 @@ export function createEdgePainter(
   ratio: number,
   target: Accumulator,
   choice: EdgeChoice = {},
+  share: Share = WHOLE_SHARE,
 ): EdgePainter {
   target.depth.fill(0);
   const thickness = Math.max(1, Math.round(ratio));
@@ -63,6 +72,7 @@ export function createEdgePainter(
   const add = (x0: number, y0: number, x1: number, y1: number) =>
     addLine(target, x0 * ratio, y0 * ratio, x1 * ratio, y1 * ratio, depth, width);
   const paint = ({ index }: LinkInk, edge: number, sign: 1 | -1) => {
+    if (edge % share.of !== share.part) return;
     depth = sign * depthOf(index, edge);
     if (depth === 0) return;
     width = thickness + (scene.edgeWeight[edge] >= HEAVY ? 1 : 0);

@@ -12,7 +12,7 @@ export interface Accumulator {
   /** Cells in a row of `depth`. */
   readonly stride: number;
   /** Optical depth in units of 2^-18: integers, so that sums are exact in any order. */
-  readonly depth: Int32Array;
+  readonly depth: Int32Array<ArrayBuffer>;
 }
 
 const UNIT = 2 ** 18;

@@ -1,56 +1,49 @@
-// What runs in the worker: paints edges without a pause, and shows how far it is.
+// What runs in the workers: the lead, whom the page starts, and the helpers that the lead starts.
 
-import { createInking, type Job } from "./inking.js";
+import { createHelper, createLead, type HelperOrder, type Order } from "./crew.js";
 
-/** What the page sends: the job, without those of its parts that the worker has already. */
-export interface Order {
-  readonly id: number;
-  readonly job: Partial<Job>;
-}
-
-/** What the worker sends: that it runs, then pictures of the order with this id. */
-export type Report =
-  | { readonly kind: "ready" }
-  | {
-      readonly kind: "picture";
-      readonly id: number;
-      readonly done: boolean;
-      readonly pixels: Uint32Array<ArrayBuffer>;
-    };
-
-/** Milliseconds of painting before the next order is looked for. */
-const SLICE = 10;
-/** Milliseconds between two pictures of one order. */
-const PAUSE = 150;
+/** More would hold more copies of the edges than they save time. */
+const MOST_PAINTERS = 4;
+const HELPER = "svr helper";
 
 const scope = self as unknown as {
-  postMessage(report: Report, transfer?: Transferable[]): void;
-  onmessage: ((event: MessageEvent<Order>) => void) | null;
+  readonly name: string;
+  readonly location: { readonly href: string };
+  postMessage(message: unknown, transfer?: Transferable[]): void;
+  onmessage: ((event: MessageEvent) => void) | null;
 };
-const inking = createInking();
-const turns = new MessageChannel();
-let job: Job | null = null;
-let id = 0;
-let shown = 0;
-let working = false;
 
-scope.onmessage = ({ data }) => {
-  job = { ...job, ...data.job } as Job;
-  id = data.id;
-  inking.begin(job);
-  // The strongest edges are shown at once.
-  shown = Number.NEGATIVE_INFINITY;
-  if (!working) turns.port2.postMessage(null);
-  working = true;
-};
-turns.port1.onmessage = () => {
-  const done = inking.work(SLICE);
-  if (done || performance.now() - shown > PAUSE) {
-    const pixels = inking.picture();
-    scope.postMessage({ kind: "picture", id, done, pixels }, [pixels.buffer]);
-    shown = performance.now();
+/** Starts a helper a core; none where workers may not start workers. */
+function startHelpers(): Worker[] {
+  const wanted = Math.min(MOST_PAINTERS, navigator.hardwareConcurrency) - 1;
+  try {
+    return Array.from({ length: wanted }, () => new Worker(scope.location.href, { name: HELPER }));
+  } catch {
+    return [];
   }
-  working = !done;
-  if (!done) turns.port2.postMessage(null);
-};
+}
+
+const post = (message: unknown, transfer: Transferable[]) => scope.postMessage(message, transfer);
+if (scope.name === HELPER) {
+  const order = createHelper(post);
+  scope.onmessage = ({ data }: MessageEvent<HelperOrder>) => order(data);
+} else {
+  const helpers = startHelpers();
+  const lead = createLead(
+    post,
+    helpers.map((helper) => (order, transfer) => helper.postMessage(order, transfer)),
+  );
+  helpers.forEach((helper, place) => {
+    let runs = false;
+    helper.onmessage = ({ data }) => {
+      runs = true;
+      lead.hear(place, data);
+    };
+    // One that never ran is done without; of one that fails at work the page must hear.
+    helper.onerror = (event) => {
+      if (!runs) event.preventDefault();
+    };
+  });
+  scope.onmessage = ({ data }: MessageEvent<Order>) => lead.order(data);
+}
 scope.postMessage({ kind: "ready" });

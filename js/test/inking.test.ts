@@ -44,6 +44,18 @@ describe("a picture in the making", () => {
     }
   });
 
+  it("shared out is the same picture", () => {
+    const parts = [0, 1, 2].map((part) => {
+      const inking = createInking();
+      inking.begin(job, { part, of: 3 });
+      while (!inking.work(5));
+      return inking;
+    });
+    const [own, ...others] = parts;
+    expect(own.picture(others.map((inking) => inking.depths()))).toEqual(pictureOf(job));
+    expect(own.picture()).not.toEqual(pictureOf(job));
+  });
+
   it("shows what is there, and only that, before it is done", () => {
     const inking = createInking();
     inking.begin(job);

@@ -1,9 +1,9 @@
 // Who paints the edges: a worker, so that the page stays free, or the page itself, a slice a frame,
 // where the edges are few or workers are forbidden.
 
+import { newsOf, type Order, type Report } from "../crew.js";
 import { createInking, type Job } from "../inking.js";
 import type { Drawable } from "../scene.js";
-import type { Order, Report } from "../worker.js";
 import { oncePerFrame, type View } from "./view.js";
 
 /** The worker's code, as `build.mjs` bundles it. */
@@ -85,16 +85,11 @@ export function workerInker(view: View, show: Show): Inker {
   return {
     paint(job) {
       if (fallback) return fallback.paint(job);
-      const before = sent;
+      const news = newsOf(job, sent);
       sent = job;
       jobs.set(++last, job);
-      const news: Record<string, unknown> = {};
-      for (const [name, value] of Object.entries(job)) {
-        if (value !== before?.[name as keyof Job]) news[name] = value;
-      }
-      if (news.scene) news.scene = drawableOf(job.scene);
-      const order: Order = { id: last, job: news };
-      worker?.postMessage(order);
+      const scene = news.scene && { scene: drawableOf(news.scene) };
+      worker?.postMessage({ id: last, job: { ...news, ...scene } } satisfies Order);
     },
   };
 }
