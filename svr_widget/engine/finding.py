@@ -105,15 +105,15 @@ class Selection:
 
     def __call__(self, *names: str) -> bool:
         """Whether a module, parameter or map of these names is chosen."""
-        wanted = not self.include or any(_matches(name, self.include) for name in names)
-        return wanted and not any(_matches(name, self.exclude) for name in names)
+        wanted = not self.include or any(matches(name, self.include) for name in names)
+        return wanted and not any(matches(name, self.exclude) for name in names)
 
     def check(self, names: Iterable[str]) -> None:
         """Raise ``SVRError`` for a glob that matches none of the names."""
         known = [name for name in names if name]
         for keyword, globs in (("include", self.include), ("exclude", self.exclude)):
             for glob in globs:
-                if not any(_matches(name, (glob,)) for name in known):
+                if not any(matches(name, (glob,)) for name in known):
                     raise SVRError(f"{keyword}={glob!r} matches no name{nearest_name(glob, known)}")
 
     def described(self) -> str:
@@ -128,7 +128,7 @@ def _globs(globs: Globs) -> tuple[str, ...]:
     return (globs,) if isinstance(globs, str) else tuple(globs)
 
 
-def _matches(name: str, globs: Sequence[str]) -> bool:
+def matches(name: str, globs: Sequence[str]) -> bool:
     """Whether a glob matches the name or one of the modules that it lies in.
 
     Brackets stand for themselves (``"attn.in_proj[q]"``) or for a choice of characters.

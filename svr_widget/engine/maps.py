@@ -34,6 +34,8 @@ class LinearMap:
         output_layout: the same for a module whose output is unflattened.
         product_of: the names of the two matrices that a product is of, those of a head: the output
             and the value map (OV), or the query and the key map (QK).
+        product_channels: int64 ``[d]`` and ``[d]``, the channels of those two that meet: inputs
+            of the output and outputs of the value map (OV), or outputs of both (QK).
         remark: what has to be said about the map, such as rotary positions.
         norms: what was folded into the weight, as ``Link.through`` names it.
         normals: float64 vectors over the output and the input channels that the weight is
@@ -50,6 +52,7 @@ class LinearMap:
     input_layout: Layout | None = None
     output_layout: Layout | None = None
     product_of: tuple[str, str] | None = None
+    product_channels: tuple[Tensor, Tensor] | None = None
     remark: str = ""
     norms: tuple[str, ...] = ()
     normals: tuple[Tensor | None, Tensor | None] = (None, None)

@@ -48,6 +48,10 @@ class MapKind:
         split = weight.reshape(groups, inputs // groups, outputs, *kernel).transpose(1, 2)
         return split.reshape(groups * outputs, inputs // groups, *kernel)
 
+    def kept(self, weight: Tensor, groups: int) -> Tensor:
+        """The inverse of ``canonical``, which is the same exchange of inputs and outputs."""
+        return self.canonical(weight, groups)
+
 
 LINEAR = MapKind("linear", "matrix")
 LINEAR_TRANSPOSED = MapKind("linear", "matrix", transposed=True)

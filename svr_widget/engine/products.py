@@ -73,6 +73,7 @@ class Product:
             factors,
             depth=depth,
             product_of=self.maps,
+            product_channels=self.channels,
             remark=self.remark,
             norms=tuple(dict.fromkeys((*inner.norms, *outer.norms))),
             normals=(out_normal, inner.normals[1]),

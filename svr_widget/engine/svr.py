@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from svr_widget.engine import activations
+from svr_widget.engine.compression import Compression
 from svr_widget.engine.decompose import Flattening
-from svr_widget.engine.findings import Findings
 from svr_widget.engine.keys import LinkKey
 from svr_widget.engine.networks import to_networkx
 from svr_widget.engine.saved import load, save
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class SVR(Findings):
+class SVR(Compression):
     """The Singular Value Representation of a network (paper, sections 2 and 4).
 
     Vertices are the spectral neurons of every linear map, edges join those of maps that feed each

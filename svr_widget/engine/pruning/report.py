@@ -1,0 +1,86 @@
+"""What pruning did: neurons, parameters, multiply-adds, and what the caller measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import pandas as pd
+from torch import nn
+
+Evaluate = Callable[[nn.Module], float]
+"""Scores a model, by its accuracy on held-out data for instance."""
+
+
+class Change(NamedTuple):
+    """A number of the model as it was and as it is after pruning."""
+
+    before: int
+    after: int
+
+    def __str__(self) -> str:
+        return f"{self.before:,} -> {self.after:,}"
+
+
+class Scores(NamedTuple):
+    """What the caller's evaluation gave.
+
+    Attributes:
+        before: of the model as it was.
+        after: of the pruned one.
+        control: of one in which every map keeps as many neurons, but those of the smallest singular
+            values: a cut that should hurt.
+    """
+
+    before: float
+    after: float
+    control: float
+
+
+@dataclass(frozen=True, eq=False)
+class PruningReport:
+    """What pruning did.
+
+    Attributes:
+        rule: how the neurons were chosen.
+        maps: a row for each map: map, form (``"whole"``, ``"low rank"``: the same layer with
+            another weight, or ``"factored"``: two layers), neurons (before), kept, energy (the
+            share of the squared singular values that is kept), error (``||W - W'|| / ||W||`` as
+            written), parameters and parameters_after (of the weight; those of the two layers where
+            it is factored), multiply_adds and multiply_adds_after (of the module for the example
+            input; missing where the map is not all of its module, or nothing is known), remark.
+        parameters: of the whole model.
+        multiply_adds: of the whole model for the example input, all its batch; None where the model
+            was not run.
+        scores: what ``evaluate`` gave; None without it.
+        bound: the least that a choice within the budget could make of ``squared_error``, or less;
+            None without a budget.
+    """
+
+    rule: str
+    maps: pd.DataFrame
+    parameters: Change
+    multiply_adds: Change | None
+    scores: Scores | None
+    bound: float | None = None
+
+    @property
+    def squared_error(self) -> float:
+        """The sum over the maps of ``(||W - W'|| / ||W||)^2``, which a budget makes small."""
+        return float((self.maps.error**2).sum())
+
+    def __repr__(self) -> str:
+        neurons = Change(int(self.maps.neurons.sum()), int(self.maps.kept.sum()))
+        lines = [f"pruned by {self.rule}: {neurons} neurons, {self.parameters} parameters"]
+        if self.multiply_adds is not None:
+            lines[0] += f", {self.multiply_adds} multiply-adds"
+        if self.scores is not None:
+            before, after, control = (f"{score:.4g}" for score in self.scores)
+            lines.append(f"score {before} -> {after}; as many cut from the top instead: {control}")
+        if self.bound is not None:
+            least = f"at best to {self.bound:.4g}"
+            lines.append(f"squared relative errors add up to {self.squared_error:.4g}, {least}")
+        known = self.maps.dropna(axis=1, how="all")
+        table = known.to_string(index=False, float_format="{:.4g}".format)
+        return "\n".join([*lines, table])
