@@ -52,9 +52,12 @@ function scene(
   pairs: readonly (readonly [number, number])[],
   many = 60,
 ): Uint8Array {
+  const same = (pair: readonly [number, number]) => (other: readonly [number, number]) =>
+    other[0] === pair[0] && other[1] === pair[1];
   const links: LinkPlan[] = pairs.map((pair, index) => ({
     producer: pair[0],
     consumer: pair[1],
+    number: pairs.slice(0, index).filter(same(pair)).length,
     backward: maps[pair[1]].depth <= maps[pair[0]].depth,
     channels: Math.min(maps[pair[0]].neurons, maps[pair[1]].neurons),
     edges: someEdges(index + 1, maps, pair, many),
@@ -182,6 +185,20 @@ export function recurrent(): Uint8Array {
   const head = map("head", 3, 12, "linear");
   pairs.push([hidden, head]);
   return scene("recurrent", maps, pairs);
+}
+
+/** Two maps joined by three links, as where the branches between them have no map of their own. */
+export function parallel(): Uint8Array {
+  const { maps, map } = plan();
+  const [stem, mixed, head] = [map("stem", 0, 32), map("mixed", 1, 48), map("fc", 2, 10, "linear")];
+  const pairs: [number, number][] = [
+    [stem, mixed],
+    [stem, mixed],
+    [stem, mixed],
+    [mixed, head],
+    [stem, head],
+  ];
+  return scene("parallel branches", maps, pairs);
 }
 
 /** A plain chain of so many maps. */

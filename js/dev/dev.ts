@@ -2,7 +2,15 @@
 
 import type { Traits } from "../src/host.js";
 import { mount } from "../src/views/widget.js";
-import { branches, chain, recurrent, resnet, transformer, unet } from "./architectures.js";
+import {
+  branches,
+  chain,
+  parallel,
+  recurrent,
+  resnet,
+  transformer,
+  unet,
+} from "./architectures.js";
 import { devHost } from "./host.js";
 import { deep, mlp, nothing, residual, vgg, wide } from "./networks.js";
 
@@ -22,6 +30,7 @@ const SCENES: Record<string, () => Uint8Array> = {
   transformer: () => transformer(),
   dense: () => transformer(12, 200),
   recurrent,
+  parallel,
   one: () => chain(1),
   three: () => chain(3),
 };

@@ -24,6 +24,8 @@ export interface LinkPlan {
   consumer: number;
   backward?: boolean;
   side?: "q" | "k";
+  /** Which of parallel links it is. */
+  number?: number;
   through?: string[];
   /** Shared channels: an entry's mean under chance is 1 / channels. */
   channels: number;
@@ -90,6 +92,7 @@ export function sceneBytes(model: string, maps: MapPlan[], links: LinkPlan[]): U
       through: link.through ?? ["ReLU"],
       backward: link.backward ?? false,
       side: link.side ?? null,
+      number: link.number ?? 0,
       start: offset,
       sent: sent[index].length,
       tests,

@@ -5,6 +5,7 @@ import type { AnyModel } from "@anywidget/types";
 import type { Bytes } from "./codec.js";
 import type { Inputs } from "./images.js";
 import type { CameraTrait, ValueRange } from "./layout.js";
+import type { LinkKey } from "./links.js";
 import type { Law, Method, Mode, YScale } from "./scene.js";
 
 export type Theme = "auto" | "light" | "dark";
@@ -18,7 +19,7 @@ export interface PublicTraits {
   null: Law;
   y_scale: YScale;
   selected: [string, number][];
-  selected_link: [string, string] | null;
+  selected_link: LinkKey | null;
   panes: readonly PaneName[];
   /** Null is the whole graph, or the first columns of a deep one. */
   camera: CameraTrait | null;

@@ -2,6 +2,7 @@
 // svr_widget/widget/matrices.py. Rows are the consumer's neurons, columns the producer's.
 
 import { type Bytes, decode } from "./codec.js";
+import { sameEnds } from "./links.js";
 import type { Edge } from "./picking.js";
 import type { Law, Scene } from "./scene.js";
 import { type Cell, extentOf, type Pair, type Place, type Tile } from "./tiles.js";
@@ -156,14 +157,6 @@ export function edgeOf(scene: Scene, index: number, cell: Cell): Edge | null {
 
 /** Weights that differ by less are one weight, rounded differently. */
 const SAME = 1e-5;
-
-/** A link whose groups give it several laws is several links of the scene with the same ends. */
-function sameEnds({ links }: Scene, index: number): number[] {
-  const { producer, consumer, side } = links[index];
-  return links.flatMap((link, other) =>
-    link.producer === producer && link.consumer === consumer && link.side === side ? [other] : [],
-  );
-}
 
 /** Whether there is a block to show; one of unknown significance counts. */
 export const hasBlock = ({ p_value }: InternalDimensions) => p_value === null || p_value < BLOCK_P;

@@ -38,6 +38,8 @@ export interface Link {
   readonly backward: boolean;
   /** Into a head's product of queries and keys: which of the two reads. */
   readonly side: "q" | "k" | null;
+  /** Which of the links between its two maps it is, from 0. */
+  readonly number: number;
   /** Its edges are `start` to `start + sent`, by descending weight. */
   readonly start: number;
   readonly sent: number;

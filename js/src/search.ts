@@ -40,18 +40,25 @@ export function search(scene: Scene, typed: string): Found {
   return { maps, matches: [...first, ...neurons, ...others] };
 }
 
+/** Indices of the maps whose names match, best first. */
+export const matchingMaps = ({ maps }: Scene, text: string) =>
+  matching(
+    maps.map(({ name }) => name),
+    text,
+  );
+
 /**
- * Indices of the maps whose names match, best first: those that contain the text, or, where none
- * does, those that have its letters in order.
+ * Indices of the names that match, best first: those that contain the text, or, where none does,
+ * those that have its letters in order.
  */
-export function matchingMaps(scene: Scene, text: string): number[] {
+export function matching(names: readonly string[], text: string): number[] {
   const wanted = text.toLowerCase();
   const by = (rank: (name: string) => number | null) =>
-    scene.maps
-      .map(({ name }, map) => ({ map, rank: rank(name.toLowerCase()) }))
-      .filter((found): found is { map: number; rank: number } => found.rank !== null)
-      .sort((a, b) => a.rank - b.rank || a.map - b.map)
-      .map(({ map }) => map);
+    names
+      .map((name, index) => ({ index, rank: rank(name.toLowerCase()) }))
+      .filter((found): found is { index: number; rank: number } => found.rank !== null)
+      .sort((a, b) => a.rank - b.rank || a.index - b.index)
+      .map(({ index }) => index);
   const containing = by((name) => placeIn(name, wanted));
   return containing.length > 0 ? containing : by((name) => holesIn(name, wanted));
 }

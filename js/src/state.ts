@@ -5,9 +5,10 @@
 import { batch, computed, type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
 import type { Host, PaneName, PublicTraits, Python, Status, Traits } from "./host.js";
 import type { CameraTrait } from "./layout.js";
+import { findLink, keyOf } from "./links.js";
 import { type Lit, litBy, maskOf } from "./lit.js";
 import type { Neuron } from "./picking.js";
-import { entered, type Law, type Method, type Mode, readScene, type Scene } from "./scene.js";
+import { type Law, type Method, type Mode, readScene, type Scene } from "./scene.js";
 import { search } from "./search.js";
 import { type Cut, convert, cutAtLevel } from "./threshold.js";
 
@@ -130,13 +131,10 @@ export function createState(host: Host, abort: AbortSignal) {
 
   /** The link in the adjacency pane: the chosen one, else the first. */
   const link = computed<number | null>(() => {
-    const links = scene.value?.links ?? [];
-    const [producer, consumer] = traits.selected_link.value ?? [];
-    const name = (map: number) => scene.value?.maps[map].map;
-    const found = links.findIndex(
-      (at) => name(at.producer) === producer && entered(name(at.consumer) ?? "", at) === consumer,
-    );
-    return found >= 0 ? found : links.length > 0 ? 0 : null;
+    const { value } = scene;
+    if (!value || value.links.length === 0) return null;
+    const key = traits.selected_link.value;
+    return (key && findLink(value, key)) ?? 0;
   });
 
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -210,10 +208,8 @@ export function createState(host: Host, abort: AbortSignal) {
       change({ panes: open.includes(pane) ? open.filter((at) => at !== pane) : [...open, pane] });
     },
     chooseLink(index: number) {
-      const at = scene.value?.links[index];
-      if (!at || !scene.value) return;
-      const { maps } = scene.value;
-      change({ selected_link: [maps[at.producer].map, entered(maps[at.consumer].map, at)] });
+      const { value } = scene;
+      if (value?.links[index]) change({ selected_link: keyOf(value, index) });
     },
     select(neurons: readonly Neuron[]) {
       const maps = scene.value?.maps ?? [];

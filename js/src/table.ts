@@ -2,16 +2,21 @@
 // an edge's or a neuron's place in the scene's arrays. Sorting is by counting digits, so that a
 // million rows take a frame or two.
 
+import { hasParallels } from "./links.js";
 import { lowerBound } from "./picking.js";
 import { entered, type Scene } from "./scene.js";
 import type { Cut } from "./threshold.js";
 
 export type Kind = "edges" | "neurons";
 
-export const COLUMNS = {
+const COLUMNS: Readonly<Record<Kind, readonly string[]>> = {
   edges: ["producer", "consumer", "weight", "p"],
   neurons: ["neuron", "σ", "energy", "intensity"],
-} as const;
+};
+
+/** With a column that tells parallel links apart where there are any. */
+export const columnsOf = (scene: Scene, kind: Kind): readonly string[] =>
+  kind === "edges" && hasParallels(scene) ? [...COLUMNS.edges, "link"] : COLUMNS[kind];
 
 export interface Sorting {
   readonly column: number;
@@ -50,7 +55,13 @@ export function neuronRows(scene: Scene, map: number | null, mask: Uint8Array | 
 
 /** The link of an edge, the map of a neuron. */
 export function linkOf({ links }: Scene, edge: number): number {
-  return links.findIndex(({ start, sent }) => edge >= start && edge < start + sent);
+  let [low, high] = [0, links.length];
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (links[middle].start <= edge) low = middle;
+    else high = middle;
+  }
+  return low;
 }
 
 export function mapOf({ maps }: Scene, neuron: number): number {
@@ -85,14 +96,15 @@ function edgeKeys(
 ): Uint32Array[] {
   if (column === 2) return [Uint32Array.from(rows, (edge) => sortable(scene.edgeWeight[edge]))];
   if (column === 3) return [Uint32Array.from(rows, (edge) => sortable(scene.log10p[law][edge]))];
-  const maps = new Uint32Array(scene.edgeWeight.length);
+  const ends = new Uint32Array(scene.edgeWeight.length);
   for (const link of scene.links) {
-    const map = column === 0 ? link.producer : link.consumer;
-    maps.fill(map, link.start, link.start + link.sent);
+    const end = [link.producer, link.consumer][column] ?? link.number;
+    ends.fill(end, link.start, link.start + link.sent);
   }
+  if (column > 1) return [Uint32Array.from(rows, (edge) => ends[edge])];
   const neurons = column === 0 ? scene.edgeM : scene.edgeN;
   return [
-    Uint32Array.from(rows, (edge) => maps[edge]),
+    Uint32Array.from(rows, (edge) => ends[edge]),
     Uint32Array.from(rows, (edge) => neurons[edge]),
   ];
 }
@@ -158,7 +170,8 @@ export function tabSeparated(
 ): string {
   const lines: string[] = [];
   if (kind === "edges") {
-    lines.push("producer\tm\tconsumer\tn\tweight\tlog10_p");
+    const parallels = hasParallels(scene);
+    lines.push(`producer\tm\tconsumer\tn\tweight\tlog10_p${parallels ? "\tlink" : ""}`);
     for (const edge of rows) {
       const link = scene.links[linkOf(scene, edge)];
       const ends = [
@@ -167,7 +180,8 @@ export function tabSeparated(
         plain(entered(scene.maps[link.consumer].name, link)),
         scene.edgeN[edge],
       ];
-      lines.push([...ends, scene.edgeWeight[edge], scene.log10p[law][edge]].join("\t"));
+      const values = [scene.edgeWeight[edge], scene.log10p[law][edge]];
+      lines.push([...ends, ...values, ...(parallels ? [link.number] : [])].join("\t"));
     }
   } else {
     lines.push("map\tk\tsingular_value\tintensity\tnull");

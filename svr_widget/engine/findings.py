@@ -52,7 +52,9 @@ class Findings(SpectralGraph):
 
         Returns:
             Columns producer, m (its neuron), consumer, n (its neuron), weight, log10_p. Query and
-            key sides of an attention head are two consumers, ``"...[QK.0].q"`` and ``".k"``.
+            key sides of an attention head are two consumers, ``"...[QK.0].q"`` and ``".k"``. Where
+            several links join the same two maps, also link: which of them, counted from 0 (the
+            number that ends its key in ``links``; that of the first has none).
 
         Raises:
             ThresholdError: the level is out of range, or more than one is given.

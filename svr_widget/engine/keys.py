@@ -30,6 +30,11 @@ def keyed(links: Iterable[Link]) -> dict[LinkKey, Link]:
     return found
 
 
+def number_of(key: LinkKey) -> int:
+    """Which of the links between its two maps a link is: 0, 1, 2..."""
+    return key[2] if len(key) == 3 else 0
+
+
 def entered(name: str, link: Link) -> str:
     """What the end of a link is called whose consumer is called ``name``."""
     return name if link.side is None else f"{name}.{link.side}"

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from svr_widget.engine.adjacency import Edges
-from svr_widget.engine.keys import LinkKey, TestKey, entered
+from svr_widget.engine.keys import LinkKey, TestKey, entered, number_of
 from svr_widget.engine.significance import Significance
 from svr_widget.engine.spectral_graph import SpectralGraph
 from svr_widget.engine.thresholds import Threshold, cut_of
@@ -36,6 +36,9 @@ def edges(graph: SpectralGraph, threshold: Threshold) -> pd.DataFrame:
             "log10_p": _joined([log10_p for _, log10_p in found], np.float64),
         }
     )
+    numbers = [number_of(key) for key in graph.links]
+    if any(numbers):
+        every["link"] = np.repeat(np.array(numbers), [len(edges.m) for edges, _ in found])
     return every.sort_values("weight", ascending=False, kind="stable", ignore_index=True)
 
 

@@ -7,11 +7,12 @@ from types import MappingProxyType
 from typing import Any
 
 from svr_widget.engine import SVR
-from svr_widget.widget import filters, matrices
+from svr_widget.widget import cuts, filters, matrices
 
 Answer = Callable[[SVR, dict[str, Any]], bytes]
 
 ANSWERS: Mapping[str, Answer] = {
+    "cut": cuts.exact_cut,
     "matrix": matrices.describe_matrix,
     "tile": matrices.tile,
     "internal": matrices.internal_dimensions,

@@ -13,7 +13,7 @@ import numpy as np
 
 from svr_widget.engine import SVR
 from svr_widget.engine.adjacency import Edges
-from svr_widget.engine.keys import TestKey
+from svr_widget.engine.keys import TestKey, number_of
 from svr_widget.engine.nulls import Kind
 from svr_widget.engine.significance import MODES, Significance
 from svr_widget.widget.codec import Array, encode
@@ -171,6 +171,7 @@ def _describe_links(
                 "through": link.through,
                 "backward": link.backward,
                 "side": link.side,
+                "number": number_of(key),
                 "start": start,
                 "sent": len(sent.m),
                 "tests": len(tests.weights),

@@ -39,7 +39,9 @@ class Settings(anywidget.AnyWidget):
     )
     selected: t.List[Any] = t.List(help="spectral neurons, as (map name, k)").tag(sync=True)
     selected_link: t.List[Any] = t.List(
-        default_value=None, allow_none=True, help="(producer, consumer) in the adjacency pane"
+        default_value=None,
+        allow_none=True,
+        help="(producer, consumer) in the adjacency pane; a key of `svr.links`",
     ).tag(sync=True)
     panes = t.List(t.Enum(PANES), ["adjacency"], help="side panes that are open").tag(sync=True)
     camera: t.List[float] = t.List(
@@ -141,11 +143,11 @@ class Settings(anywidget.AnyWidget):
         return min(count, self._svr.rank or count)
 
     @t.validate("selected_link")
-    def _check_selected_link(self, proposal: dict[str, Any]) -> list[str] | None:
+    def _check_selected_link(self, proposal: dict[str, Any]) -> list[Any] | None:
         with self._noticing():
             wanted = proposal["value"]
-            if wanted is not None and tuple(wanted) not in {key[:2] for key in self._svr.links}:
-                arrows = {" -> ".join(key[:2]) for key in self._svr.links}
+            if wanted is not None and tuple(wanted) not in self._svr.links:
+                arrows = {" -> ".join(map(str, key)) for key in self._svr.links}
                 asked = " -> ".join(map(str, wanted))
                 raise SVRError(f"no link {asked!r}{nearest_name(asked, arrows)}")
             return None if wanted is None else list(wanted)

@@ -45,6 +45,22 @@ def test_parallel_links_make_a_multigraph():
     assert set(links) == {"0 -> 1", "0 -> 1 -> 1"}
 
 
+def test_the_frame_says_which_of_parallel_links_an_edge_belongs_to():
+    some = torch.tensor([0, 2]), torch.tensor([1, 0])
+    weights = [gaussian(3, 4), gaussian(5, 3), gaussian(2, 5, seed=1)]
+    links = [Link("0", "1", *some), Link("1", "2", *some), Link("0", "1", some[1], some[0])]
+    svr = SVR(weights, links=links)
+    frame = svr.edges(p=1)
+    assert set(svr.links) == {("0", "1"), ("1", "2"), ("0", "1", 1)}
+    for key, link in svr.links.items():
+        number = key[2] if len(key) == 3 else 0
+        mine = frame[(frame["producer"] == link.producer) & (frame["link"] == number)]
+        dense = svr.adjacency(key).dense().numpy()
+        assert len(mine) == dense.size
+        assert np.array_equal(dense[mine["n"], mine["m"]], mine["weight"])
+    assert "link" not in SVR(weights).edges(p=1)
+
+
 def test_backward_links_are_edges_too():
     svr = SVR({"a": np.eye(3) + gaussian(3, 3).numpy()}, links=[("a", "a")])
     assert svr.to_networkx(p=1).number_of_edges() == 9

@@ -39,6 +39,7 @@ TILE = {**ABOUT, "kind": "tile", "tile": [0, 0], "steps": [1, 1], "law": "exact"
         ({**TILE, "tile": [0, -1]}, "outside of 20"),
         ({**TILE, "steps": [0, 1]}, "begin at 1"),
         ({**ABOUT, "kind": "tile"}, "KeyError"),
+        ({"kind": "cut", "id": 3, "law": "exact", "mode": "p", "level": 2}, "0 < p <= 1"),
     ],
 )
 def test_what_cannot_be_answered_is_said(

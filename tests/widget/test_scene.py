@@ -7,11 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch import nn
 
 from svr_widget import SVR
-from svr_widget.engine.significance import MODES
+from svr_widget.engine.links import Link
+from svr_widget.engine.nulls import Kind
+from svr_widget.engine.significance import MODES, Mode
 from svr_widget.widget.codec import decode
+from svr_widget.widget.cuts import exact_cut
 from svr_widget.widget.scene import LAWS, encode_scene
 from tests.engine.zoo import attention
 
@@ -84,6 +88,44 @@ def test_stops_count_what_the_engine_counts(svr: SVR, law: str, mode: str) -> No
         assert counts[k].tolist() == list(cut.counts.values())
         assert arrays[f"{prefix}_expected"][k] == pytest.approx(cut.expected)
         assert arrays[f"{prefix}_log10_p"][k] == pytest.approx(next(iter(cut.log10_p.values())))
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize(
+    ("mode", "level"), [("fdr", 0.987), ("p", 0.21), ("sigma", 0.333), ("bonferroni", 0.77)]
+)
+def test_a_cut_that_is_asked_for_is_that_of_the_frame(
+    svr: SVR, law: Kind, mode: Mode, level: float
+) -> None:
+    meta, arrays = decode(exact_cut(svr, {"law": law, "mode": mode, "level": level}))
+    frame = svr.edges(null=law, **{mode: level})
+    links, _ = decode(encode_scene(svr, 50))
+    names = list(svr.maps)
+    assert len(frame) > 0 or law == "chi2"
+    for link, found in zip(links["links"], arrays["counts"], strict=True):
+        ends = (frame["producer"] == names[link["producer"]]) & (
+            frame["consumer"] == _entered(names, link)
+        )
+        assert found == ends.sum()
+    assert (frame["log10_p"] <= meta["log10_p"] + 1e-12).all()
+    by_chance = {"fdr": level * len(frame), "bonferroni": level}
+    tests = links["tests"]
+    assert meta["expected"] == pytest.approx(
+        by_chance.get(mode, tests * (level if mode == "p" else stats.norm.sf(level)))
+    )
+
+
+def test_without_links_a_cut_has_nothing_to_count() -> None:
+    meta, arrays = decode(exact_cut(SVR([torch.eye(3)]), {"law": "exact", "mode": "p", "level": 1}))
+    assert (meta, arrays["counts"].size) == ({"log10_p": None, "expected": 0.0}, 0)
+
+
+def test_parallel_links_are_numbered() -> None:
+    some = torch.tensor([0, 2]), torch.tensor([1, 0])
+    links = [Link("0", "1", *some), Link("0", "1", some[1], some[0])]
+    svr = SVR([torch.randn(3, 4), torch.randn(5, 3)], links=links)
+    meta, _ = decode(encode_scene(svr, 50))
+    assert [link["number"] for link in meta["links"]] == [0, 1]
 
 
 def test_the_default_is_a_stop(svr: SVR) -> None:

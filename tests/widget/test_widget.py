@@ -15,6 +15,7 @@ from torch import nn
 
 from svr_widget import SVR, SVRWidget
 from svr_widget.engine.errors import NoMapsError, SVRError, ThresholdError
+from svr_widget.engine.links import Link
 from tests.engine.zoo import attention
 from tests.widget.gate import Gate
 
@@ -51,6 +52,18 @@ def test_the_sides_of_an_attention_head_are_links_of_their_own() -> None:
     widget.selected = [("blocks.0.attention[QK.1]", 3)]
     with pytest.raises(traitlets.TraitError, match="has neurons 0 to 3, not 4"):
         widget.selected = [("blocks.0.attention[QK.1]", 4)]
+
+
+def test_each_of_parallel_links_can_be_selected() -> None:
+    some = torch.tensor([0, 2]), torch.tensor([1, 0])
+    links = [Link("0", "1", *some), Link("0", "1", some[1], some[0])]
+    widget = SVRWidget([torch.randn(3, 4), torch.randn(5, 3)], links=links)
+    widget.selected_link = ("0", "1", 1)
+    assert widget.selected_link == ["0", "1", 1]
+    widget.set_state({"selected_link": ["0", "1"]})
+    assert widget.selected_link == ["0", "1"]
+    with pytest.raises(traitlets.TraitError, match="no link '0 -> 1 -> 2'; did you mean"):
+        widget.selected_link = ("0", "1", 2)
 
 
 def test_the_page_sets_mode_and_level_together(svr: SVR) -> None:

@@ -1,9 +1,9 @@
 // The pane of one link's matrices: consumer's neurons down, producer's across.
 
 import { computed, signal } from "@preact/signals-core";
+import { endOf } from "../links.js";
 import { type Facts, internalWords, MATRICES, type Which } from "../matrices.js";
 import { hoverOf, marksOf, neuronsOf, type Target } from "../pointed.js";
-import { entered } from "../scene.js";
 import { ALL, type Frame, type Pair } from "../tiles.js";
 import { describeTarget } from "./captions.js";
 import type { Marks } from "./cells.js";
@@ -121,7 +121,7 @@ export function adjacencyPane(view: View) {
     if (!scene || !facts) return fill(across, "\u00a0");
     const link = scene.links[facts.link];
     const from = scene.maps[link.producer].name;
-    const to = entered(scene.maps[link.consumer].name, link);
+    const to = endOf(scene, facts.link);
     fill(across, nameOf(from, { title: from }), " →");
     if (facts.which === "output") fill(down, "channels");
     else fill(down, "← ", nameOf(to, { title: to }));

@@ -9,8 +9,9 @@ import {
   type Side,
 } from "../filters.js";
 import { count, significant } from "../format.js";
+import { endOf } from "../links.js";
 import type { Palette } from "../paint.js";
-import { entered, type Scene } from "../scene.js";
+import type { Scene } from "../scene.js";
 import { scaleOf } from "../signed.js";
 import { type Child, fill, h, nameOf } from "./dom.js";
 import { barLegend, bars, picture, signedLegend } from "./pictures.js";
@@ -69,7 +70,7 @@ export function filtersPane(view: View) {
       { class: "svr-section-title" },
       nameOf(scene.maps[link.producer].name),
       " → ",
-      nameOf(entered(scene.maps[link.consumer].name, link)),
+      nameOf(endOf(scene, state.link.value ?? 0)),
     );
     const leftOut = which.rows.leftOut + which.columns.leftOut;
     fill(

@@ -1,55 +1,124 @@
-// Which link the pane of matrices shows: a drop-down for the producer, one for its consumers.
+// Which link the pane of matrices shows: a combobox for the producer, one for what its links end
+// in. What is typed narrows the list; parallel links are entries of their own.
 
-import { entered, type Scene } from "../scene.js";
-import { fill, h } from "./dom.js";
+import { count } from "../format.js";
+import { type Choice, endOf, endsFrom, linkFrom, producersOf } from "../links.js";
+import type { Scene } from "../scene.js";
+import { matching } from "../search.js";
+import { h, nameOf } from "./dom.js";
+import { optionList } from "./options.js";
 import type { View } from "./view.js";
 
 export function linkChoice(view: View): HTMLElement {
   const { state } = view;
-  const from = h("select", { "aria-label": "producer" });
-  const to = h("select", { "aria-label": "consumer" });
-  view.watch(() => {
-    const scene = state.scene.value;
-    if (!scene) return;
-    const producers = unique(scene.links.map(({ producer }) => producer));
-    fill(from, ...producers.sort((a, b) => a - b).map((map) => option(map, scene.maps[map].name)));
+  const from = chooser(view, {
+    label: "producer",
+    choices: producersOf,
+    isChosen: (scene, link, { map }) => scene.links[link].producer === map,
+    name: (scene, link) => scene.maps[scene.links[link].producer].name,
+    choose: (scene, { map }) => state.chooseLink(linkFrom(scene, map, state.link.peek())),
   });
-  view.watch(() => {
-    const scene = state.scene.value;
-    const link = state.link.value;
-    if (!scene || link === null) return fill(to);
-    const { producer } = scene.links[link];
-    const leaving = linksFrom(scene, producer);
-    fill(to, ...leaving.map((index) => option(index, nameOfEnd(scene, index))));
-    from.value = String(producer);
-    to.value = String(
-      leaving.find((index) => nameOfEnd(scene, index) === nameOfEnd(scene, link)) ?? "",
-    );
-    from.title = scene.maps[producer].name;
-    to.title = nameOfEnd(scene, link);
+  const to = chooser(view, {
+    label: "consumer",
+    choices: (scene) => endsFrom(scene, scene.links[state.link.peek() ?? 0].producer),
+    isChosen: (_, link, { links }) => links.includes(link),
+    name: endOf,
+    choose: (_, { links }) => state.chooseLink(links[0]),
   });
-  view.listen(from, "change", () => {
-    const scene = state.scene.peek();
-    if (scene) state.chooseLink(linksFrom(scene, Number(from.value))[0]);
-  });
-  view.listen(to, "change", () => state.chooseLink(Number(to.value)));
-  return h("div", { class: "svr-choice" }, from, h("span", { class: "svr-soft" }, "→"), to);
+  return h(
+    "div",
+    { class: "svr-choice" },
+    from.input,
+    h("span", { class: "svr-soft" }, "→"),
+    to.input,
+    from.popup,
+    to.popup,
+  );
 }
 
-const unique = (maps: readonly number[]) => [...new Set(maps)];
-
-/** The links that leave a map, one for each end: those that differ in their law show one matrix. */
-function linksFrom(scene: Scene, producer: number): number[] {
-  const found = new Map<string, number>();
-  scene.links.forEach((link, index) => {
-    const name = nameOfEnd(scene, index);
-    if (link.producer === producer && !found.has(name)) found.set(name, index);
-  });
-  return [...found.values()];
+interface Chooser {
+  readonly label: string;
+  choices(scene: Scene): readonly Choice[];
+  isChosen(scene: Scene, link: number, choice: Choice): boolean;
+  /** What stands in the field. */
+  name(scene: Scene, link: number): string;
+  choose(scene: Scene, choice: Choice): void;
 }
 
-const nameOfEnd = ({ maps, links }: Scene, index: number) =>
-  entered(maps[links[index].consumer].name, links[index]);
+function chooser(view: View, { label, choices, isChosen, name, choose }: Chooser) {
+  const { state } = view;
+  const input = h("input", {
+    type: "text",
+    class: "svr-chooser",
+    "aria-label": label,
+    dir: "auto",
+  });
+  const list = optionList<Choice>(view, input, {
+    label: `${label}s`,
+    shown: ({ name, links }) => ({ words: [nameOf(name, { title: name })], note: edgesOf(links) }),
+    choose(choice) {
+      const scene = state.scene.peek();
+      if (scene) choose(scene, choice);
+      restore();
+      input.select();
+    },
+  });
+  const edgesOf = (links: readonly number[]) => {
+    const cut = state.cut.peek();
+    const many = links.reduce((sum, at) => sum + (cut?.significantPerLink[at] ?? 0), 0);
+    return many === 1 ? "1 edge" : `${many === 0 ? "no" : count(many)} edges`;
+  };
+  const chosen = () => {
+    const [scene, link] = [state.scene.peek(), state.link.peek()];
+    return scene && link !== null ? name(scene, link) : "";
+  };
+  const restore = () => {
+    input.value = chosen();
+    list.close();
+  };
+  const open = (typed: string) => {
+    const [scene, link] = [state.scene.peek(), state.link.peek()];
+    if (!scene || link === null) return;
+    const all = choices(scene);
+    if (typed === "") {
+      const at = all.findIndex((choice) => isChosen(scene, link, choice));
+      return list.show(
+        all,
+        all.length > 1 ? `${count(all.length)} ${label}s, type to narrow` : "",
+        at,
+      );
+    }
+    const names = all.map(({ name }) => name);
+    const found = matching(names, typed).map((index) => all[index]);
+    const words =
+      found.length === 0
+        ? `No ${label} has that name.`
+        : found.length < all.length
+          ? `${count(found.length)} of ${count(all.length)}`
+          : "";
+    list.show(found, words);
+  };
 
-/** A name between isolates: its direction is its own matter. */
-const option = (value: number, name: string) => h("option", { value }, `\u2068${name}\u2069`);
+  view.watch(() => {
+    const [scene, link] = [state.scene.value, state.link.value];
+    input.disabled = !scene || link === null;
+    input.title = scene && link !== null ? name(scene, link) : "";
+    if (!list.isOpen()) input.value = input.title;
+  });
+  view.listen(input, "focus", () => input.select());
+  view.listen(input, "click", () => {
+    if (!list.isOpen()) open("");
+  });
+  view.listen(input, "input", () => open(input.value.trim()));
+  view.listen(input, "blur", restore);
+  view.listen(input, "keydown", (event) => {
+    if (event.defaultPrevented) return;
+    if ((event.key === "ArrowDown" || event.key === "ArrowUp") && !list.isOpen()) open("");
+    else if (event.key === "Escape") {
+      if (list.isOpen()) restore();
+      else input.blur();
+    } else if (event.key !== "Enter") return;
+    event.preventDefault();
+  });
+  return { input, popup: list.popup };
+}

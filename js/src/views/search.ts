@@ -6,12 +6,11 @@ import type { Neuron } from "../picking.js";
 import type { Scene } from "../scene.js";
 import { type Match, search } from "../search.js";
 import type { Filter } from "../state.js";
-import { type Child, fill, h, nameOf, uniqueId } from "./dom.js";
+import { fill, h, nameOf } from "./dom.js";
 import { icon } from "./icons.js";
+import { optionList, type Shown } from "./options.js";
 import { select } from "./pointer.js";
 import type { View } from "./view.js";
-
-const MOST_SHOWN = 50;
 
 export interface Search {
   readonly element: HTMLElement;
@@ -19,61 +18,34 @@ export interface Search {
 }
 
 /** Something that can be chosen from the list. */
-interface Option {
-  readonly words: readonly Child[];
-  readonly note: string;
+interface Option extends Shown {
   choose(add: boolean): void;
 }
 
 /** `goTo` puts the keyboard at a neuron of the graph. */
 export function searchField(view: View, goTo: (neuron: Neuron) => void): Search {
   const { state } = view;
-  const listId = uniqueId("svr-found");
-  const list = h("div", { id: listId, class: "svr-found", role: "listbox", "aria-label": "found" });
-  const note = h("div", { class: "svr-found-note svr-soft" });
-  const popup = h("div", { class: "svr-found-holder", hidden: true }, list, note);
   const input = h("input", {
     type: "text",
     class: "svr-search-text",
-    role: "combobox",
     placeholder: "Search",
     "aria-label": "search maps and neurons",
-    "aria-autocomplete": "list",
-    "aria-controls": listId,
-    "aria-expanded": "false",
-    autocomplete: "off",
-    spellcheck: "false",
     title: 'a map or a neuron: "conv1", "conv1 3" (/)',
   });
-  const element = h("div", { class: "svr-search" }, icon("search"), input, popup);
+  const list = optionList<Option>(view, input, {
+    label: "found",
+    shown: (option) => option,
+    choose: (option, add) => option.choose(add),
+  });
+  const element = h("div", { class: "svr-search" }, icon("search"), input, list.popup);
 
-  let options: Option[] = [];
-  let active = 0;
   /** The filter to go back to when what was typed is given up. */
   let kept: Filter | null = null;
 
-  const close = () => {
-    popup.hidden = true;
-    options = [];
-    input.setAttribute("aria-expanded", "false");
-    input.removeAttribute("aria-activedescendant");
-  };
   const leave = (filter: Filter | null) => {
     input.value = "";
     state.filter.value = filter;
-    close();
-  };
-  const choose = (option: Option | undefined, add: boolean) => {
-    if (option) option.choose(add);
-  };
-  const mark = (index: number) => {
-    active = index;
-    for (const [at, child] of [...list.children].entries()) {
-      child.setAttribute("aria-selected", String(at === active));
-      if (at !== active) continue;
-      input.setAttribute("aria-activedescendant", child.id);
-      child.scrollIntoView({ block: "nearest" });
-    }
+    list.close();
   };
 
   const optionOf = (scene: Scene, { map, k }: Match): Option => {
@@ -104,11 +76,11 @@ export function searchField(view: View, goTo: (neuron: Neuron) => void): Search 
     const words = input.value.trim();
     if (!scene || words === "") {
       state.filter.value = kept;
-      return close();
+      return list.close();
     }
     const { maps, matches } = search(scene, words);
     state.filter.value = maps.length > 0 ? { words, exactly: false, kept: false } : kept;
-    options = matches.slice(0, MOST_SHOWN).map((match) => optionOf(scene, match));
+    const options = matches.map((match) => optionOf(scene, match));
     if (maps.length > 1) {
       options.push({
         words: [`Keep ${count(maps.length)} columns bright`],
@@ -116,29 +88,7 @@ export function searchField(view: View, goTo: (neuron: Neuron) => void): Search 
         choose: () => leave({ words, exactly: false, kept: true }),
       });
     }
-    fill(
-      list,
-      ...options.map(({ words, note }, index) =>
-        h(
-          "div",
-          { id: `${listId}-${index}`, role: "option", class: "svr-option", "data-option": index },
-          h("span", {}, ...words),
-          h("span", { class: "svr-soft" }, note),
-        ),
-      ),
-    );
-    const more = matches.length - MOST_SHOWN;
-    note.textContent =
-      options.length === 0
-        ? "Nothing has that name."
-        : more > 0
-          ? `${count(more)} more; type on to find them.`
-          : "";
-    note.hidden = note.textContent === "";
-    popup.hidden = false;
-    input.setAttribute("aria-expanded", String(options.length > 0));
-    input.removeAttribute("aria-activedescendant");
-    if (options.length > 0) mark(0);
+    list.show(options, options.length === 0 ? "Nothing has that name." : "");
   };
 
   view.listen(input, "focus", () => {
@@ -147,27 +97,15 @@ export function searchField(view: View, goTo: (neuron: Neuron) => void): Search 
   view.listen(input, "input", show);
   view.listen(input, "blur", () => {
     if (input.value !== "") leave(kept);
-    close();
+    list.close();
   });
   view.listen(input, "keydown", (event) => {
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (step && options.length > 0) {
-      event.preventDefault();
-      mark((active + step + options.length) % options.length);
-    } else if (event.key === "Enter") {
-      event.preventDefault();
-      choose(options[active], event.shiftKey);
-    } else if (event.key === "Escape") {
-      event.preventDefault();
+    if (event.defaultPrevented) return;
+    if (event.key === "Escape") {
       if (input.value === "") input.blur();
       else leave(kept);
-    }
-  });
-  // The field keeps the focus while an option is pressed, else the list would be gone before.
-  view.listen(popup, "pointerdown", (event) => event.preventDefault());
-  view.listen(list, "click", (event) => {
-    const option = (event.target as Element).closest<HTMLElement>("[data-option]");
-    if (option) choose(options[Number(option.dataset.option)], event.shiftKey);
+    } else if (event.key !== "Enter") return;
+    event.preventDefault();
   });
   return { element, focus: () => input.focus() };
 }

@@ -5,7 +5,7 @@ import { count, percent, pValue, significant } from "../format.js";
 import { entered, type Scene } from "../scene.js";
 import type { Hover } from "../state.js";
 import {
-  COLUMNS,
+  columnsOf,
   edgeRows,
   FIRST,
   type Kind,
@@ -144,7 +144,10 @@ function grid(
     element.setAttribute("aria-label", kind.value);
     element.dataset.kind = kind.value;
     const { column, descending } = sorting[kind.value].value;
-    const heads = COLUMNS[kind.value].map((name, index) => {
+    const scene = state.scene.value;
+    const names = scene ? columnsOf(scene, kind.value) : [];
+    element.dataset.columns = String(names.length);
+    const heads = names.map((name, index) => {
       const mine = index === column;
       const order = mine ? (descending ? "descending" : "ascending") : "none";
       const mark = h("span", { "aria-hidden": true }, mine ? (descending ? "↓" : "↑") : "");
@@ -179,6 +182,7 @@ function grid(
     inner.style.transform = `translateY(${top}px)`;
     element.setAttribute("aria-rowcount", String(all.length + 1));
     const seen = scene ? Array.from(all.subarray(first, end)) : [];
+    const columns = scene ? columnsOf(scene, kind.peek()).length : 0;
     while (inner.children.length > seen.length) inner.lastElementChild?.remove();
     while (inner.children.length < seen.length)
       inner.append(h("div", { class: "svr-row", role: "row" }));
@@ -192,7 +196,7 @@ function grid(
         line.classList.toggle("svr-hovered", lit);
         const chosen = isSelected(scene, kind.peek(), row, state.selectedMask.peek());
         line.setAttribute("aria-selected", String(chosen));
-        const cells = wordsOf(scene, state.law.peek(), kind.peek(), row);
+        const cells = wordsOf(scene, state.law.peek(), kind.peek(), row).slice(0, columns);
         fill(line, ...cells.map((cell) => h("div", { role: "gridcell" }, ...cell)));
       }
     });
@@ -287,6 +291,7 @@ function wordsOf(scene: Scene, law: keyof Scene["log10p"], kind: Kind, row: numb
       end(entered(scene.maps[link.consumer].name, link), scene.edgeN[row]),
       [significant(scene.edgeWeight[row])],
       [pValue(scene.log10p[law][row])],
+      [count(link.number)],
     ];
   }
   const map = scene.maps[mapOf(scene, row)];

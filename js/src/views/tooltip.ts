@@ -1,6 +1,7 @@
 // Words about what the pointer or the keyboard is at.
 
 import { count, percent, pValue, significant } from "../format.js";
+import { whichOf } from "../links.js";
 import { createPath, tracePath } from "../paths.js";
 import type { Edge, Neuron } from "../picking.js";
 import { type Point, placeTip } from "../placement.js";
@@ -96,6 +97,7 @@ function aboutNeuron(scene: Scene, cut: Cut, neuron: Neuron, edges: readonly Edg
 function aboutEdge(scene: Scene, cut: Cut, hover: Extract<Hover, { kind: "edge" }>): Child[] {
   const { producer, consumer, through, backward, side } = scene.links[hover.link];
   const log10p = hover.edge === null ? null : scene.log10p[cut.law][hover.edge];
+  const parallel = whichOf(scene, hover.link);
   return [
     h(
       "div",
@@ -112,6 +114,7 @@ function aboutEdge(scene: Scene, cut: Cut, hover: Extract<Hover, { kind: "edge" 
       hover.edge === null && h("span", { class: "svr-soft" }, "not among the edges sent"),
     ),
     through.length > 0 && h("div", { class: "svr-soft" }, `through ${through.join(", ")}`),
+    parallel && h("div", { class: "svr-soft" }, parallel),
     side && h("div", { class: "svr-soft" }, `read by its ${side === "q" ? "queries" : "keys"}`),
     backward && h("div", { class: "svr-soft" }, "runs against the flow of data"),
   ];

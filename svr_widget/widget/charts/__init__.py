@@ -76,7 +76,7 @@ class Charts(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         if chosen:
             self._maps.value = chosen[-1][0]
         wanted = self._widget.selected_link
-        if wanted is not None and wanted != list((self._links.value or ())[:2]):
+        if wanted is not None and wanted != list(self._links.value or ()):
             self._links.value = tuple(wanted)
         self._mark()
 
@@ -90,8 +90,8 @@ class Charts(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
             return
         self.survival.show(self._svr, link)
         self.dimensions.show(self._svr, link)
-        if change is not None and self._widget.selected_link != list(link[:2]):
-            self._widget.selected_link = list(link[:2])
+        if change is not None and self._widget.selected_link != list(link):
+            self._widget.selected_link = list(link)
 
     def _mark(self) -> None:
         self.spectrum.mark([k for name, k in self._widget.selected if name == self.spectrum.map])

@@ -1,0 +1,101 @@
+"""Choosing a link among many and among parallel ones, in a real JupyterLab and in a page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.sync_api import Browser, Locator, expect
+
+from svr_widget import SVRWidget
+from tests.browser.lab import WIDGET, Notebook
+from tests.browser.networks import SHOW
+from tests.browser.test_states import violations
+
+# 90 maps that feed one: more links than a list has room for. Two of them are parallel.
+MANY = """
+import torch
+from svr_widget import SVRWidget
+from svr_widget.engine.links import Link
+
+generator = torch.Generator().manual_seed(3)
+weights = {f"reader.{k}": torch.randn(4, 4, generator=generator) for k in range(90)}
+weights["head"] = torch.randn(5, 4, generator=generator)
+every, turned = torch.arange(4), torch.tensor([3, 2, 1, 0])
+links = [Link(f"reader.{k}", "head", every, every) for k in range(90)]
+links.append(Link("reader.7", "head", turned, every))
+widget = SVRWidget(weights, links=links)
+"""
+LARGEST = "f'largest entry {widget.svr.adjacency(tuple(widget.selected_link)).dense().max():.2g}'"
+
+
+def chooser(root: Locator, name: str) -> Locator:
+    return root.get_by_role("combobox", name=name, exact=True)
+
+
+def test_a_link_is_found_by_typing_and_by_keyboard(
+    open_notebook: Callable[..., Notebook],
+) -> None:
+    notebook = open_notebook(MANY, SHOW)
+    root = notebook.page.locator(WIDGET)
+    producer, options = chooser(root, "producer"), root.locator("[role=option]:visible")
+    expect(producer).to_have_value("reader.0")
+    producer.press("ArrowDown")
+    expect(producer).to_have_attribute("aria-expanded", "true")
+    expect(options.first).to_have_attribute("aria-setsize", "90")
+    assert options.count() < 20, "only what is seen is there"
+    assert violations(notebook) == []
+    producer.press("ArrowUp")
+    last = root.locator("[role=option][aria-selected=true]:visible")
+    expect(last).to_contain_text("reader.89")
+    expect(producer).to_have_attribute("aria-activedescendant", last.get_attribute("id") or "")
+    expect(last).to_be_in_viewport(ratio=1)
+    producer.press("Escape")
+    expect(producer).to_have_attribute("aria-expanded", "false")
+    producer.fill("nowhere")
+    expect(root.get_by_text("No producer has that name.")).to_be_visible()
+    producer.press("Escape")
+    expect(producer).to_have_value("reader.0")
+    assert notebook.python("widget.selected_link") is None
+    producer.fill("42")
+    expect(options).to_have_count(1)
+    producer.press("Enter")
+    notebook.wait_for_python("widget.selected_link == ['reader.42', 'head']")
+
+
+def test_parallel_links_are_apart_in_the_list_in_python_and_in_the_matrix(
+    open_notebook: Callable[..., Notebook],
+) -> None:
+    notebook = open_notebook(MANY, SHOW)
+    root = notebook.page.locator(WIDGET)
+    consumer, options = chooser(root, "consumer"), root.locator("[role=option]:visible")
+    words = root.locator('[data-pane="adjacency"] [data-svr="cell"]')
+    notebook.execute("widget.selected_link = ('reader.7', 'head')")
+    expect(consumer).to_have_value("head, link 0")
+    expect(words).to_have_text(notebook.python(LARGEST))
+    consumer.click()
+    expect(options).to_have_count(2)
+    options.last.click()
+    notebook.wait_for_python("widget.selected_link == ['reader.7', 'head', 1]")
+    expect(consumer).to_have_value("head, link 1")
+    expect(words).to_have_text(notebook.python(LARGEST))
+    root.get_by_role("button", name="Table").click()
+    heads = root.locator('[data-svr="table"] [role=columnheader]')
+    expect(heads).to_have_text(["producer", "consumer", "weight↓", "p", "link"])
+
+
+def test_a_page_keeps_the_parallel_link_and_its_matrix(browser: Browser, tmp_path: Path) -> None:
+    made: dict[str, object] = {}
+    exec(MANY, made)
+    widget = made["widget"]
+    assert isinstance(widget, SVRWidget)
+    widget.selected_link = ("reader.7", "head", 1)
+    widget.to_html(tmp_path / "page.html")
+    context = browser.new_context(offline=True)
+    page = context.new_page()
+    page.goto((tmp_path / "page.html").as_uri())
+    expect(chooser(page.locator("body"), "consumer")).to_have_value("head, link 1")
+    largest = widget.svr.adjacency(("reader.7", "head", 1)).dense().max()
+    words = page.locator('[data-pane="adjacency"] [data-svr="cell"]')
+    expect(words).to_have_text(f"largest entry {largest:.2g}")
+    context.close()
