@@ -8,6 +8,10 @@ import { h } from "./dom.js";
 import { expectation, MODE_WORDS } from "./footer.js";
 import type { View } from "./view.js";
 
+/** Seconds for which it stands there that something is done, or why it is not. */
+const SAID = 4;
+const SAID_WRONG = 12;
+
 /** The graph as it is drawn now; null while there is none. */
 export interface Drawn {
   picture(): Omit<Picture, "caption" | "soft" | "rule" | "font"> | null;
@@ -89,6 +93,13 @@ export function exportMenu(view: View, drawn: Drawn): HTMLElement {
     },
   ];
 
+  let passing: ReturnType<typeof setTimeout> | undefined;
+  const say = (words: string, seconds: number) => {
+    said.textContent = words;
+    clearTimeout(passing);
+    passing = setTimeout(() => (said.textContent = ""), 1000 * seconds);
+  };
+  view.signal.addEventListener("abort", () => clearTimeout(passing), { once: true });
   const close = (focus: boolean) => {
     menu.hidden = true;
     button.setAttribute("aria-expanded", "false");
@@ -112,8 +123,8 @@ export function exportMenu(view: View, drawn: Drawn): HTMLElement {
       close(true);
       said.textContent = "…";
       item.run().then(
-        (words) => (said.textContent = words),
-        (error: Error) => (said.textContent = error.message),
+        (words) => say(words, SAID),
+        (error: Error) => say(error.message, SAID_WRONG),
       );
     });
     return { ...item, entry };

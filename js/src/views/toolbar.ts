@@ -5,6 +5,7 @@ import { METHODS, type Method, Y_SCALES, type YScale } from "../scene.js";
 import type { Visits } from "../visits.js";
 import { dropDown, fill, h, nameOf } from "./dom.js";
 import { iconButton } from "./icons.js";
+import { toolLine } from "./overflow.js";
 import { filterChip } from "./search.js";
 import type { View } from "./view.js";
 
@@ -19,45 +20,50 @@ const METHOD_WORDS: Readonly<Record<Method, readonly [string, string]>> = {
 const NEEDS_PYTHON = "This needs Python, which is not there.";
 const BUDGETS = [1_000, 10_000, 100_000, 1_000_000];
 
-/** `field` is the search; `tools` are those of others, and stand at the end. */
-export function toolbar(
-  view: View,
-  visits: Visits,
-  field: HTMLElement,
-  ...tools: readonly HTMLElement[]
-): HTMLElement {
-  return h(
-    "div",
-    { class: "svr-bar svr-toolbar" },
-    title(view),
-    h("span", { class: "svr-grow" }),
-    filterChip(view),
-    field,
-    steps(view, visits),
-    method(view),
-    yScale(view),
-    budget(view),
-    lasso(view),
-    ...tools,
-  );
+/** Tools that others make. */
+export interface Others {
+  readonly search: HTMLElement;
+  readonly panes: HTMLElement;
+  readonly exports: HTMLElement;
+  readonly fullScreen: HTMLElement;
+  readonly help: HTMLElement;
 }
 
-function title({ state, watch }: View): HTMLElement {
-  const element = h("div", { class: "svr-title" });
+export function toolbar(view: View, visits: Visits, others: Others): HTMLElement {
+  const { name, counts } = title(view);
+  return toolLine(view, name, filterChip(view), [
+    { element: counts, label: "network", rank: 4 },
+    { element: others.search, label: "search", rank: 9 },
+    { element: steps(view, visits), label: "views", rank: 5 },
+    { element: method(view), label: "method", rank: 6 },
+    { element: yScale(view), label: "y scale", rank: 3 },
+    { element: budget(view), label: "edges at most", rank: 1 },
+    { element: lasso(view), label: "lasso", rank: 2 },
+    { element: others.panes, label: "panes", rank: 11 },
+    { element: others.exports, label: "save or copy", rank: 7 },
+    { element: others.fullScreen, label: "full screen", rank: 8 },
+    { element: others.help, label: "help", rank: 10 },
+  ]);
+}
+
+function title({ state, watch }: View) {
+  const name = h("div", { class: "svr-title" });
+  const counts = h("span", { class: "svr-soft svr-counted" });
   watch(() => {
     const scene = state.scene.value;
-    if (!scene) return fill(element);
+    if (!scene) {
+      fill(name);
+      return fill(counts);
+    }
     const shown = scene.singularValue.length;
     const all = scene.maps.reduce((total, map) => total + map.rank, 0);
     const neurons = all > shown ? `${count(shown)} of ${count(all)}` : count(shown);
     const maps = new Set(scene.maps.map(({ map }) => map)).size;
-    fill(
-      element,
-      nameOf(scene.model, { class: "svr-name svr-model", title: scene.model }),
-      h("span", { class: "svr-soft" }, `${plural(maps, "map")} · ${neurons} neurons`),
-    );
+    const words = `${plural(maps, "map")} · ${neurons} neurons`;
+    fill(name, nameOf(scene.model, { class: "svr-name", title: `${scene.model}: ${words}` }));
+    fill(counts, words);
   });
-  return element;
+  return { name, counts };
 }
 
 /** Back, forward, and the whole graph where not all of it is seen. */

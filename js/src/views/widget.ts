@@ -59,19 +59,13 @@ function build(root: HTMLElement, host: Host, abort: AbortSignal): void {
   const anywhere = widgetActions(view, visits, search.focus, guide.open);
   followKeys(view, root, anywhere);
   root.append(
-    toolbar(
-      view,
-      visits,
-      search.element,
-      paneToggles(view),
-      h(
-        "div",
-        { class: "svr-group" },
-        exportMenu(view, drawn),
-        fullScreenButton(view, root),
-        guide.button,
-      ),
-    ),
+    toolbar(view, visits, {
+      search: search.element,
+      panes: paneToggles(view),
+      exports: exportMenu(view, drawn),
+      fullScreen: fullScreenButton(view, root),
+      help: guide.button,
+    }),
     notices(view),
     h("div", { class: "svr-body" }, drawn.element, panes(view)),
     footer(view),
