@@ -1,49 +1,37 @@
-// What runs in the workers: the lead, whom the page starts, and the helpers that the lead starts.
+// What runs in the workers that the page starts: in one the lead, in the others its helpers. The
+// page connects them, because in a page opened from disk a worker may not start another one.
 
-import { createHelper, createLead, type HelperOrder, type Order } from "./crew.js";
+import { createHelper, createLead, type HelperReport, type Post } from "./crew.js";
 
-/** More would hold more copies of the edges than they save time. */
-const MOST_PAINTERS = 4;
-const HELPER = "svr helper";
+/** The first message to a worker says what it is. */
+export type Role =
+  | { readonly role: "lead"; readonly helpers: readonly MessagePort[] }
+  | { readonly role: "helper"; readonly lead: MessagePort };
 
 const scope = self as unknown as {
-  readonly name: string;
-  readonly location: { readonly href: string };
   postMessage(message: unknown, transfer?: Transferable[]): void;
   onmessage: ((event: MessageEvent) => void) | null;
 };
+const to =
+  <T>(target: Pick<MessagePort, "postMessage">): Post<T> =>
+  (message, transfer) =>
+    target.postMessage(message, transfer);
 
-/** Starts a helper a core; none where workers may not start workers. */
-function startHelpers(): Worker[] {
-  const wanted = Math.min(MOST_PAINTERS, navigator.hardwareConcurrency) - 1;
-  try {
-    return Array.from({ length: wanted }, () => new Worker(scope.location.href, { name: HELPER }));
-  } catch {
-    return [];
+scope.onmessage = ({ data }: MessageEvent<Role>) => {
+  if (data.role === "helper") {
+    const order = createHelper(to(data.lead));
+    data.lead.onmessage = (event) => order(event.data);
+    data.lead.postMessage({ kind: "ready" } satisfies HelperReport);
+  } else {
+    const { helpers } = data;
+    const lead = createLead(
+      (report, transfer) => scope.postMessage(report, transfer),
+      helpers.map((port) => to(port)),
+    );
+    helpers.forEach((port, place) => {
+      port.onmessage = (event) => lead.hear(place, event.data);
+    });
+    scope.onmessage = (event) => lead.order(event.data);
   }
-}
-
-const post = (message: unknown, transfer: Transferable[]) => scope.postMessage(message, transfer);
-if (scope.name === HELPER) {
-  const order = createHelper(post);
-  scope.onmessage = ({ data }: MessageEvent<HelperOrder>) => order(data);
-} else {
-  const helpers = startHelpers();
-  const lead = createLead(
-    post,
-    helpers.map((helper) => (order, transfer) => helper.postMessage(order, transfer)),
-  );
-  helpers.forEach((helper, place) => {
-    let runs = false;
-    helper.onmessage = ({ data }) => {
-      runs = true;
-      lead.hear(place, data);
-    };
-    // One that never ran is done without; of one that fails at work the page must hear.
-    helper.onerror = (event) => {
-      if (!runs) event.preventDefault();
-    };
-  });
-  scope.onmessage = ({ data }: MessageEvent<Order>) => lead.order(data);
-}
-scope.postMessage({ kind: "ready" });
+  scope.postMessage({ kind: "ready" });
+};

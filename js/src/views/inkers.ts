@@ -1,9 +1,10 @@
-// Who paints the edges: a worker, so that the page stays free, or the page itself, a slice a frame,
+// Who paints the edges: workers, so that the page stays free, or the page itself, a slice a frame,
 // where the edges are few or workers are forbidden.
 
 import { newsOf, type Order, type Report } from "../crew.js";
 import { createInking, type Job } from "../inking.js";
 import type { Drawable } from "../scene.js";
+import type { Role } from "../worker.js";
 import { oncePerFrame, type View } from "./view.js";
 
 /** The worker's code, as `build.mjs` bundles it. */
@@ -11,6 +12,8 @@ declare const SVR_WORKER: string;
 
 /** Painting fewer edges than this takes no longer than a frame or two. */
 export const FEW_EDGES = 20_000;
+/** More would hold more copies of the edges than they save time. */
+const MOST_WORKERS = 4;
 /** Milliseconds of painting between two frames of the page. */
 const SLICE = 16;
 
@@ -47,14 +50,14 @@ export function pageInker(view: View, show: Show): Inker {
   };
 }
 
-/** Leaves the painting to a worker; to the page where a worker may not be started. */
+/** Leaves the painting to workers, one a core; to the page where none may be started. */
 export function workerInker(view: View, show: Show): Inker {
   const jobs = new Map<number, Job>();
   let last = 0;
   let sent: Job | null = null;
   let fallback: Inker | null = null;
   let ready = false;
-  const worker = startWorker(view);
+  const worker = startWorkers(view);
   const withoutWorker = () => {
     worker?.terminate();
     fallback = pageInker(view, show);
@@ -94,19 +97,42 @@ export function workerInker(view: View, show: Show): Inker {
   };
 }
 
-function startWorker(view: View): Worker | null {
+/** Starts a lead and its helpers; null where a content security policy forbids workers. */
+function startWorkers(view: View): Worker | null {
   const url = URL.createObjectURL(new Blob([SVR_WORKER], { type: "text/javascript" }));
-  try {
+  const start = () => {
     const worker = new Worker(url);
     view.signal.addEventListener("abort", () => worker.terminate(), { once: true });
     return worker;
+  };
+  try {
+    const lead = start();
+    const many = Math.min(MOST_WORKERS, navigator.hardwareConcurrency) - 1;
+    const helpers = Array.from({ length: many }, () => startHelper(view, start()));
+    lead.postMessage({ role: "lead", helpers } satisfies Role, helpers);
+    return lead;
   } catch {
-    // A content security policy that forbids it; the page paints instead.
     return null;
   } finally {
-    // The worker has the URL by now; where it was refused, nobody needs it.
+    // The workers have the URL by now; where they were refused, nobody needs it.
     setTimeout(() => URL.revokeObjectURL(url), 10_000);
   }
+}
+
+/** Gives the port at which the helper takes orders from the lead. */
+function startHelper(view: View, worker: Worker): MessagePort {
+  const { port1, port2 } = new MessageChannel();
+  worker.postMessage({ role: "helper", lead: port1 } satisfies Role, [port1]);
+  let runs = false;
+  worker.addEventListener("message", () => (runs = true), { once: true });
+  worker.addEventListener(
+    "error",
+    view.guard((event: ErrorEvent) => {
+      // The lead does without one that never ran.
+      if (runs) throw new Error(`a worker that paints the edges failed: ${event.message}`);
+    }),
+  );
+  return port2;
 }
 
 /** Copies of the arrays: a view would be sent with the whole buffer that it lies in. */
