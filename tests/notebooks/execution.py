@@ -39,15 +39,21 @@ def outputs(notebook: NotebookNode) -> list[NotebookNode]:
     return [output for cell in notebook.cells for output in cell.get("outputs", [])]
 
 
+def without_view(output: NotebookNode) -> NotebookNode | None:
+    """An output with the picture of its widget only; None where the widget has none, as a slider."""
+    data = output.get("data", {})
+    had_view = any([data.pop(mime, None) for mime in GONE])
+    return None if had_view and set(data) <= {"text/plain"} else output
+
+
 def record(path: Path) -> None:
     """Execute a notebook and write it with its outputs; of widgets their pictures."""
     notebook = execute(path)
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
-        for output in cell.get("outputs", []):
-            for mime in GONE:
-                output.get("data", {}).pop(mime, None)
+        if "outputs" in cell:
+            cell.outputs = [kept for kept in map(without_view, cell.outputs) if kept]
     nbformat.write(notebook, path)
 
 
