@@ -40,10 +40,10 @@ def outputs(notebook: NotebookNode) -> list[NotebookNode]:
 
 
 def without_view(output: NotebookNode) -> NotebookNode | None:
-    """An output with the picture of its widget only; None where the widget has none, as a slider."""
+    """An output with the picture of its widget only; None where it has none, as a slider."""
     data = output.get("data", {})
-    had_view = any([data.pop(mime, None) for mime in GONE])
-    return None if had_view and set(data) <= {"text/plain"} else output
+    views = [data.pop(mime) for mime in GONE if mime in data]
+    return None if views and set(data) <= {"text/plain"} else output
 
 
 def record(path: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import nbformat
 import pytest
 
-from tests.notebooks.execution import GONE, NOTEBOOKS, execute, outputs
+from tests.notebooks.execution import GONE, NOTEBOOKS, execute, outputs, without_view
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
@@ -29,6 +30,15 @@ def test_notebook_is_committed_with_its_pictures(path: Path) -> None:
     shown = {mime for output in outputs(notebook) for mime in output.get("data", {})}
     assert "image/png" in shown
     assert not shown.intersection(GONE)
+
+
+def test_of_widgets_their_pictures_are_kept() -> None:
+    view, words = {GONE[0]: {"model_id": "1"}}, {"text/plain": "IntSlider(value=1)"}
+    picture = {"image/png": "iVBO"}
+    output = partial(nbformat.v4.new_output, "display_data")
+    assert without_view(output(data=view | words)) is None
+    assert without_view(output(data=view | words | picture)).data == words | picture
+    assert without_view(output(data=words)).data == words
 
 
 def test_there_are_notebooks() -> None:
