@@ -2,7 +2,7 @@
 
 import { type Bytes, encode, type Tensor } from "../src/codec.js";
 import { factsOfSentEdges } from "../src/matrices.js";
-import { readScene, type Scene } from "../src/scene.js";
+import { type Law, type Mode, readScene, type Scene } from "../src/scene.js";
 import { extentOf, type Pair, type Place } from "../src/tiles.js";
 import { log10pOf } from "./synthetic.js";
 
@@ -11,6 +11,28 @@ export type Question = { kind: string; id: number; [name: string]: unknown };
 type Made = [meta: object, arrays: Record<string, Tensor>];
 
 const ANSWERS: Readonly<Record<string, (scene: Scene, question: Question) => Made>> = {
+  cut: (scene, { law, mode, level }) => {
+    const asked = { law, mode, level } as { law: Law; mode: Mode; level: number };
+    const stops = scene.stops[asked.law][asked.mode];
+    const next = Math.max(
+      1,
+      stops.level.findIndex((at) => at > asked.level),
+    );
+    const share =
+      (asked.level - stops.level[next - 1]) / (stops.level[next] - stops.level[next - 1]);
+    const between = (values: Float64Array | Uint32Array, at: number, step: number) =>
+      values[at - step] + share * (values[at] - values[at - step]);
+    const many = scene.links.length;
+    const data = Uint32Array.from(scene.links, (_, link) =>
+      Math.round(between(stops.counts, next * many + link, many)),
+    );
+    const meta = {
+      ...asked,
+      log10_p: between(stops.log10p, next, 1),
+      expected: between(stops.expected, next, 1),
+    };
+    return [meta, { counts: { shape: [many], data } }];
+  },
   matrix: (scene, { link, matrix }) => {
     const { shape, rows, columns, max } = factsOfSentEdges(scene, Number(link));
     const vector = (data: Float64Array): Tensor => ({ shape: [data.length], data: data.slice() });

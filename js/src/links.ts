@@ -59,6 +59,10 @@ export function sameEnds({ links }: Scene, index: number, any = false): number[]
   return found;
 }
 
+/** How many entries of a link's matrix were tested, under whichever law. */
+export const testsOf = (scene: Scene, index: number) =>
+  sameEnds(scene, index).reduce((sum, at) => sum + scene.links[at].tests, 0);
+
 /** The maps that links leave, in the order of the maps. */
 export function producersOf({ maps, links }: Scene): Choice[] {
   const leaving = new Map<number, number[]>();

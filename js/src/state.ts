@@ -87,11 +87,21 @@ export function createState(host: Host, abort: AbortSignal) {
     return known.includes(traits.null.value) ? traits.null.value : known[0];
   });
 
-  const cut = computed<Cut | null>(() => {
+  /** The cut as far as the page can work it out. */
+  const nearCut = computed<Cut | null>(() => {
     const { value } = scene;
     if (!value) return null;
     const mode = traits.threshold_mode.value;
     return cutAtLevel(value, law.value, mode, traits.threshold.value);
+  });
+  /** A cut that Python told; another level may have been chosen since. */
+  const toldCut = signal<Cut | null>(null);
+  const cut = computed<Cut | null>(() => {
+    const [near, told] = [nearCut.value, toldCut.value];
+    if (!near || near.exact || !told) return near;
+    const isMeant =
+      told.law === near.law && told.mode === near.mode && told.level === traits.threshold.value;
+    return isMeant ? told : near;
   });
 
   const mapByName = computed(
@@ -176,6 +186,8 @@ export function createState(host: Host, abort: AbortSignal) {
     lasso,
     scene,
     law,
+    nearCut,
+    toldCut,
     cut,
     link,
     selectedNeurons: selected,

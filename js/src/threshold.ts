@@ -1,7 +1,9 @@
 // Which edges are significant, wholly in the page. Python sends a table of stops for each law and
 // mode, exact for all tests; between the stops a level is exact as long as the edges that were
-// sent reach down to it, and otherwise the nearest stop stands in and says so.
+// sent reach down to it. Where they do not, Python tells the cut; until then, and where it is not
+// there, the nearest stop stands in and says so.
 
+import { type Bytes, decode } from "./codec.js";
 import { log10NormalTail, normalQuantile } from "./normal.js";
 import type { Law, Mode, Scene, Stops } from "./scene.js";
 
@@ -61,6 +63,24 @@ export function cutAtLevel(scene: Scene, law: Law, mode: Mode, level: number): C
   const expected = expectedByChance(mode, level, log10p, scene.tests, sum(counts));
   const stop = position(stops, mode, level);
   return cutOf(scene, law, mode, level, log10p, counts, expected, stop, true);
+}
+
+/** The cut as Python tells it for a level that the sent edges do not reach. */
+export function readCut(scene: Scene, bytes: Bytes): Cut {
+  const { meta, arrays } = decode(bytes);
+  const { law, mode, level, log10_p, expected } = meta as {
+    law: Law;
+    mode: Mode;
+    level: number;
+    log10_p: number;
+    expected: number;
+  };
+  const counts = arrays.get("counts")?.data;
+  if (!(counts instanceof Uint32Array) || counts.length !== scene.links.length) {
+    throw new Error("Python's cut does not count the edges of every link");
+  }
+  const stop = position(scene.stops[law][mode], mode, level);
+  return cutOf(scene, law, mode, level, log10_p, counts, expected, stop, true);
 }
 
 /** The level of another mode that cuts nearest to where `cut` does, to three digits. */

@@ -1,11 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { devHost } from "../dev/host.js";
-import { mlp } from "../dev/networks.js";
+import { mlp, vgg } from "../dev/networks.js";
 import { sceneBytes } from "../dev/synthetic.js";
 import { anywidgetHost } from "../src/host.js";
 import { createRequests } from "../src/requests.js";
 import { createState } from "../src/state.js";
 import { hostIsDark, onHostTheme, type ThemeHost } from "../src/theme.js";
+import type { Cut } from "../src/threshold.js";
 
 const bytes = mlp(true);
 
@@ -81,6 +82,20 @@ describe("state", () => {
     expect(state.link.value).toBe(0);
     state.chooseLink(2);
     expect(host.traits.selected_link).toEqual(["fc3", "fc4"]);
+  });
+
+  it("takes the cut that Python told only for the level that is chosen", () => {
+    const host = devHost({ _scene: vgg(6000), threshold_mode: "p", threshold: 0.4321 });
+    const state = createState(host, new AbortController().signal);
+    expect(state.cut.value?.exact).toBe(false);
+    const told = { ...(state.cut.value as Cut), level: 0.4321, significant: 7, exact: true };
+    state.toldCut.value = told;
+    expect(state.cut.value?.significant).toBe(7);
+    state.setLevel(0.4322);
+    expect(state.cut.value).toMatchObject({ exact: false });
+    state.setLevel(0.4321);
+    state.setLaw("chi2");
+    expect(state.cut.value).toMatchObject({ exact: false });
   });
 
   it("tells the query side of an attention head from its key side", () => {

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { mlp, nothing, vgg } from "../dev/networks.js";
+import { encode } from "../src/codec.js";
 import { log10NormalTail, normalQuantile } from "../src/normal.js";
 import { readScene, type Scene } from "../src/scene.js";
-import { convert, cutAtLevel, cutAtStop, RANGES } from "../src/threshold.js";
+import { convert, cutAtLevel, cutAtStop, RANGES, readCut } from "../src/threshold.js";
 
 const trained = readScene(mlp(true)) as Scene;
 const untrained = readScene(mlp(false)) as Scene;
@@ -114,5 +115,29 @@ describe("threshold", () => {
     for (const level of [...bad, Number.NaN, Number.POSITIVE_INFINITY]) {
       expect(RANGES[mode].holds(level)).toBe(false);
     }
+  });
+});
+
+describe("a cut that Python tells", () => {
+  const asked = { law: "exact", mode: "p", level: 0.4321 };
+  const told = (counts: Uint32Array<ArrayBuffer>) =>
+    encode(
+      { ...asked, log10_p: Math.log10(0.4321), expected: 0.4321 * truncated.tests },
+      new Map([["counts", { shape: [counts.length], data: counts }]]),
+    );
+
+  it("counts what was not sent, draws what was, and stands between two stops", () => {
+    const counts = Uint32Array.from(truncated.links, ({ sent }, link) => sent + 10 * link);
+    const cut = readCut(truncated, told(counts));
+    expect(cut).toMatchObject({ ...asked, exact: true, expected: 0.4321 * truncated.tests });
+    expect([...cut.significantPerLink]).toEqual([...counts]);
+    expect([...cut.drawnPerLink]).toEqual(truncated.links.map(({ sent }) => sent));
+    const { level } = truncated.stops.exact.p;
+    expect(level[Math.floor(cut.stop)]).toBeLessThan(0.4321);
+    expect(level[Math.ceil(cut.stop)]).toBeGreaterThan(0.4321);
+  });
+
+  it("is refused where it does not count every link", () => {
+    expect(() => readCut(truncated, told(new Uint32Array(2)))).toThrow("every link");
   });
 });

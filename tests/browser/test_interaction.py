@@ -380,3 +380,18 @@ def test_a_restarted_kernel_is_noticed_and_the_graph_lives(open_notebook: Open) 
     fresh = picture_of(notebook)
     expect(fresh.root.locator('[data-svr="python"]')).to_have_count(0)
     assert notebook.page.locator(WIDGET).count() == 1
+
+
+def test_a_typed_level_beyond_the_edges_that_were_sent_is_exact(planted: Notebook) -> None:
+    picture = picture_of(planted)
+    planted.execute("widget.max_edges = 40; widget.set_threshold(p=0.15)")
+    level = picture.root.get_by_label("significance level")
+    level.fill("0.4321")
+    level.press("Enter")
+    counted = picture.root.locator('[data-svr="significant"]')
+    edges = planted.python("len(widget.svr.edges(p=0.4321))")
+    expect(counted).to_have_attribute("data-value", str(edges))
+    expect(picture.root.locator('[data-svr="stand-in"]')).to_have_text("")
+    assert int(picture.root.locator('[data-svr="shown"]').inner_text()) <= 40
+    expected = picture.root.locator('[data-svr="expected"]').get_attribute("data-value")
+    assert float(expected or 0) == pytest.approx(0.4321 * planted.python("32 * 24 + 24 * 10"))

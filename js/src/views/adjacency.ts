@@ -1,7 +1,7 @@
 // The pane of one link's matrices: consumer's neurons down, producer's across.
 
 import { computed, signal } from "@preact/signals-core";
-import { endOf } from "../links.js";
+import { endOf, testsOf } from "../links.js";
 import { type Facts, internalWords, MATRICES, type Which } from "../matrices.js";
 import { hoverOf, marksOf, neuronsOf, type Target } from "../pointed.js";
 import { ALL, type Frame, type Pair } from "../tiles.js";
@@ -21,6 +21,7 @@ const WORDS: Readonly<Record<Which, readonly [string, string]>> = {
   output: ["|U|", "The producer's output representations, a channel a row (Fig 8)"],
 };
 const NO_ANSWER = "Python does not answer: only the edges that were sent are shown.";
+const NO_LINKS = "This network has no links.";
 const STILL = "Python does not answer yet.";
 
 export function adjacencyPane(view: View) {
@@ -132,14 +133,35 @@ export function adjacencyPane(view: View) {
   view.watch(() => {
     down.style.height = `${picture.box.value.top + picture.box.value.height}px`;
   });
-  view.watch(() => fill(block, internal.value ? internalWords(internal.value) : ""));
+  view.watch(() => {
+    const scene = state.scene.value;
+    const link = shown.value?.facts.link;
+    const isNull = scene && link !== undefined && testsOf(scene, link) === 0;
+    const found = internal.value ? internalWords(internal.value) : "";
+    fill(block, isNull ? "nothing to test: null neurons, whose vectors are arbitrary" : found);
+  });
   view.watch(() => {
     const scene = state.scene.value;
     const facts = shown.value?.facts;
     if (!scene || !facts) return fill(words);
     fill(words, ...describeTarget(scene, facts, target.value, state.hover.value, frame.value));
   });
+  const tools = h(
+    "div",
+    { class: "svr-pane-tools" },
+    choice.element,
+    h("span", { class: "svr-grow" }),
+    whole,
+    dim,
+  );
+  const matrixFrame = h("div", { class: "svr-matrix-frame" }, across, down, picture.element);
   view.watch(() => {
+    const linked = state.link.value !== null;
+    tools.hidden = matrixFrame.hidden = head.inert = !linked;
+    if (!linked) {
+      message.textContent = state.scene.value ? NO_LINKS : "";
+      return;
+    }
     const waits = view.silent.value ? STILL : shown.value ? "" : "Asking Python …";
     const stale = shown.value?.facts.complete === false ? NO_ANSWER : "";
     message.textContent = data.trouble.value || stale || waits;
@@ -147,15 +169,8 @@ export function adjacencyPane(view: View) {
   const body = h(
     "div",
     { class: "svr-adjacency" },
-    h(
-      "div",
-      { class: "svr-pane-tools" },
-      choice.element,
-      h("span", { class: "svr-grow" }),
-      whole,
-      dim,
-    ),
-    h("div", { class: "svr-matrix-frame" }, across, down, picture.element),
+    tools,
+    matrixFrame,
     h("div", { class: "svr-captions" }, block, words, message),
   );
   view.watch(() => body.style.setProperty("--svr-slack", `${picture.slack.value}px`));

@@ -58,10 +58,10 @@ export function survivalCurve(view: View): { curve: HTMLElement; words: HTMLElem
     const cut = state.cut.value;
     const link = ofLink ? state.link.value : null;
     const found = scene && cut ? survivalOf(scene, cut.law, link) : null;
-    curve.hidden = words.hidden = !scene;
+    curve.hidden = words.hidden = !scene || scene.tests === 0;
     frame = found && frameOf(found);
     scope.value = ofLink ? "link" : "graph";
-    if (!scene || !cut) return;
+    if (!scene || !cut || scene.tests === 0) return;
     const ends = link === null ? null : scene.links[link];
     const nameAt = (map: number) => nameOf(scene.maps[map].name);
     fill(chosen, ...(ends ? [nameAt(ends.producer), " → ", nameAt(ends.consumer)] : []));

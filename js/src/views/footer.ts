@@ -5,6 +5,7 @@ import type { Law, Mode, Scene } from "../scene.js";
 import { type Cut, RANGES } from "../threshold.js";
 import { survivalCurve } from "./curve.js";
 import { dropDown, fill, h, nameOf } from "./dom.js";
+import { exactCut } from "./exactCut.js";
 import type { View } from "./view.js";
 
 export const MODE_WORDS: Readonly<Record<Mode, string>> = {
@@ -37,14 +38,16 @@ function threshold(view: View): { slider: HTMLElement; controls: HTMLElement } {
     autocomplete: "off",
     "aria-label": "significance level",
   });
-  const message = h("span", { class: "svr-message", role: "alert" });
+  const refused = h("span", { class: "svr-message", role: "alert" });
+  const note = h("span", { class: "svr-soft", role: "status", "data-svr": "stand-in" });
+  const standIn = exactCut(view);
   const mode = dropDown("mode", Object.entries(MODE_WORDS));
   const law = dropDown("null law", Object.entries(LAW_WORDS));
 
   view.watch(() => {
     const scene = state.scene.value;
     const cut = state.cut.value;
-    for (const control of [slider, mode, law]) control.disabled = !scene;
+    for (const control of [slider, field, mode, law]) control.disabled = !scene?.tests;
     field.hidden = !scene;
     if (!scene || !cut) return;
     for (const [select, known] of [
@@ -63,9 +66,10 @@ function threshold(view: View): { slider: HTMLElement; controls: HTMLElement } {
     slider.setAttribute("aria-valuetext", `${MODE_WORDS[cut.mode]} ${words}`);
     field.value = words;
     field.size = Math.max(5, words.length);
-    message.textContent = cut.exact
-      ? ""
-      : `shown at ${levelText(cut.level)}, the nearest level known here`;
+    refused.textContent = "";
+  });
+  view.watch(() => {
+    note.textContent = standIn();
   });
 
   view.listen(slider, "input", () => {
@@ -79,13 +83,13 @@ function threshold(view: View): { slider: HTMLElement; controls: HTMLElement } {
     const before = state.threshold.value;
     if (field.value.trim() === levelText(before)) return;
     if (RANGES[chosen].holds(typed)) {
-      message.textContent = "";
+      refused.textContent = "";
       state.setLevel(typed);
       // Nothing changes where the same number was typed in another form.
       field.value = levelText(typed);
       return;
     }
-    message.textContent = `${MODE_WORDS[chosen]} lies ${RANGES[chosen].words}`;
+    refused.textContent = `${MODE_WORDS[chosen]} lies ${RANGES[chosen].words}`;
     field.value = levelText(before);
   };
   view.listen(field, "change", commit);
@@ -103,7 +107,7 @@ function threshold(view: View): { slider: HTMLElement; controls: HTMLElement } {
       h("span", { "aria-hidden": true }, "threshold"),
       slider,
     ),
-    controls: h("div", { class: "svr-threshold" }, mode, field, law, message),
+    controls: h("div", { class: "svr-threshold" }, mode, field, law, refused, note),
   };
 }
 
@@ -115,21 +119,13 @@ function counts(view: View): HTMLElement {
     expected: h("b", { "data-svr": "expected" }),
   };
   const strongest = h("span", { class: "svr-strongest" });
-  const line = h(
-    "div",
-    { class: "svr-counts" },
-    h(
-      "span",
-      {},
-      numbers.shown,
-      " shown of ",
-      numbers.significant,
-      " significant · ",
-      numbers.expected,
-      " expected by chance",
-    ),
-    strongest,
+  const numbersInWords = h(
+    "span",
+    {},
+    h("span", {}, numbers.shown, " shown of ", numbers.significant, " significant"),
+    h("span", {}, numbers.expected, " expected by chance"),
   );
+  const line = h("div", { class: "svr-counts" }, numbersInWords, strongest);
   const write = (element: HTMLElement, text: string, value: number) => {
     element.textContent = text;
     element.dataset.value = String(value);
@@ -138,6 +134,7 @@ function counts(view: View): HTMLElement {
     const scene = state.scene.value;
     const cut = state.cut.value;
     line.hidden = !scene || !cut;
+    numbersInWords.hidden = scene?.tests === 0;
     if (!scene || !cut) return;
     write(numbers.shown, count(cut.drawn), cut.drawn);
     write(numbers.significant, count(cut.significant), cut.significant);
@@ -155,7 +152,7 @@ function nothingSignificant(scene: Scene, cut: Cut): (Node | string)[] {
     if (log10p === undefined || log10p === null) return;
     if (!best || log10p < best.log10p) best = { link, log10p };
   });
-  if (!best) return ["Nothing is significant: no edge was tested."];
+  if (!best) return [`There is nothing to test: ${untested(scene)}.`];
   const { link, log10p } = best as { link: number; log10p: number };
   const { producer, consumer, strongest } = scene.links[link];
   const end = (map: number, k: number) => [nameOf(scene.maps[map].name), `\u00a0·\u00a0${k}`];
@@ -164,8 +161,14 @@ function nothingSignificant(scene: Scene, cut: Cut): (Node | string)[] {
     ...end(producer, strongest?.m ?? 0),
     " → ",
     ...end(consumer, strongest?.n ?? 0),
-    `, has p = ${pValue(log10p)}`,
+    `, has p\u00a0=\u00a0${pValue(log10p)}`,
   ];
+}
+
+/** Why a network has no edge that could be significant. */
+function untested({ maps, links }: Scene): string {
+  if (links.length > 0) return "every link ends in a map of zeros";
+  return maps.length === 1 ? "one map has no links" : "no map feeds another";
 }
 
 export const expectation = (value: number) =>

@@ -52,7 +52,7 @@ export function legend(view: View): HTMLElement {
       element,
       ...dots,
       intensity,
-      strongest > 0 && weight,
+      strongest > 0 ? weight : h("span", {}, "no edge is significant"),
       someNull && h("span", {}, h("i", { class: "svr-dot svr-null" }), "null"),
       backward && h("span", {}, h("i", { class: "svr-dash" }), "backward"),
     );

@@ -1,6 +1,7 @@
 // Where the pane of matrices has its numbers from: Python, or without it the edges that were sent.
 
 import { type ReadonlySignal, signal } from "@preact/signals-core";
+import { testsOf } from "../links.js";
 import {
   type Facts,
   factsOfSentEdges,
@@ -53,7 +54,8 @@ export function matrixData(view: View, which: ReadonlySignal<Which>): MatrixData
     view.ask({ kind: "matrix", ...about }).then(
       receive(({ buffers }) => {
         facts.value = readFacts(buffers[0], link, about.matrix);
-        if (about.matrix === "output") return;
+        // Of null neurons, whose vectors are arbitrary, no block means anything.
+        if (about.matrix === "output" || testsOf(scene, link) === 0) return;
         view.ask({ kind: "internal", ...about }).then(
           receive((answer) => (internal.value = readInternal(answer.buffers[0]))),
           receive((error: Error) => (trouble.value = error.message)),
