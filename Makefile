@@ -8,7 +8,7 @@ NPM := $(BIN)/python js/hatch_build.py
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo demo-check test check python-tests js-tests browser-tests notebook-tests package-tests notebooks bench format chromium clean
+.PHONY: demo demo-check test check python-tests js-tests browser-tests notebook-tests package-tests notebooks snapshots bench format chromium clean
 
 demo: $(READY) frontend
 	$(BIN)/jupyter lab notebooks/quickstart.ipynb
@@ -45,6 +45,10 @@ package-tests: $(READY) frontend
 # Executes the notebooks and writes them with their outputs: after a change that shows in them.
 notebooks: $(READY) frontend
 	$(BIN)/python -m tests.notebooks.execution
+
+# Records the pictures that tests/browser/test_snapshots.py compares: after a change that shows.
+snapshots: $(READY) frontend chromium
+	$(BIN)/python -m tests.browser.snapshots
 
 bench: $(READY) frontend chromium
 	$(BIN)/python -m tests.benchmarks.engine
