@@ -78,23 +78,21 @@ export function readTile(bytes: Bytes): Tile {
 
 /**
  * The one tile of an exported page, whose values are bytes, the root of their share of the largest;
- * exact, and with a p-value, where one of the edges sent is the cell's strongest.
+ * of an adjacency exact, and with a p-value, where one of the edges sent is the cell's strongest.
  */
-export function readCoarseTile(bytes: Bytes, max: number, sent: Tile): Tile {
-  const values = decode(bytes).arrays.get("values");
-  if (!(values?.data instanceof Uint8Array) || values.data.length !== sent.values.length) {
+export function readCoarseTile(bytes: Bytes, max: number, sent: Tile | null): Tile {
+  const tile = decode(bytes).arrays.get("values");
+  if (!(tile?.data instanceof Uint8Array) || tile.shape.length !== 2) {
     throw new Error("the page holds no tile");
   }
-  const share = values.data;
-  const isExact = (value: number, at: number) =>
-    Math.abs(Math.sqrt(value / max) - share[at] / 255) < 0.51 / 255;
-  return {
-    cells: sent.cells,
-    values: sent.values.map((value, at) =>
-      max > 0 && isExact(value, at) ? value : max * (share[at] / 255) ** 2,
-    ),
-    log10p: sent.log10p,
-  };
+  if (sent && sent.values.length !== tile.data.length)
+    throw new Error("the page's tile is another");
+  const isExact = (value: number, share: number) =>
+    max > 0 && Math.abs(Math.sqrt(value / max) - share / 255) < 0.51 / 255;
+  const values = Float32Array.from(tile.data, (share, at) =>
+    sent && isExact(sent.values[at], share) ? sent.values[at] : max * (share / 255) ** 2,
+  );
+  return { cells: [tile.shape[0], tile.shape[1]], values, log10p: sent?.log10p ?? null };
 }
 
 /** The adjacency as far as it is known without Python. */

@@ -62,6 +62,11 @@ describe("the one tile of a page without Python", () => {
       expect(Math.abs(root(value) - root(truth[at]))).toBeLessThanOrEqual(0.51 / 255);
     });
     expect(tile.log10p).toBe(sent.log10p);
+    // Of another matrix nothing but the bytes is known.
+    const other = readCoarseTile(bytes, facts.max, null);
+    expect([other.cells, other.log10p]).toEqual([sent.cells, null]);
+    const shares = [...data].map((share) => Math.fround(facts.max * (share / 255) ** 2));
+    expect([...other.values]).toEqual(shares);
   });
 });
 

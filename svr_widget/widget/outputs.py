@@ -9,8 +9,9 @@ from typing import Any
 import traitlets as t
 
 from svr_widget.widget.files import write_whole
+from svr_widget.widget.foreseen import Asked, Question, foreseen
 from svr_widget.widget.live import LiveGraph
-from svr_widget.widget.page import page_of
+from svr_widget.widget.page import answers_to, page
 from svr_widget.widget.still import LateStill, format_of, image_file, show_bundle, still
 
 
@@ -18,14 +19,22 @@ class Outputs(LiveGraph):
     """Writes what is shown to files and into the output of a cell."""
 
     _late_stills: tuple[LateStill, ...] = ()
+    _questions: Asked
+    _inputs: Any
+
+    def _reply(self, question: Question, buffers: Any = ()) -> tuple[dict[str, Any], list[bytes]]:
+        """The answer to a question of the front end."""
+        raise NotImplementedError
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write the widget as a page that works without a kernel and without a network.
 
         The page holds the edges that travelled (``max_edges``), the threshold's tables for all of
-        them, and every link's matrix pooled to at most 256 x 256 cells. Threshold, hover,
-        selection and panes are alive in it; what would need Python says so. Waits for a
-        computation that is under way.
+        them, and every link's matrix pooled to at most 256 x 256 cells; the filters and images
+        that its panes show when they open, and whatever views of this widget have asked for about
+        this graph: other matrices, filters and images, the latter up to ``MOST_IMAGE_BYTES``.
+        Threshold, hover, selection and panes are alive in it; what it does not hold says so.
+        Waits for a computation that is under way.
 
         Raises:
             OSError: the file cannot be written; what stood there stays.
@@ -87,8 +96,15 @@ class Outputs(LiveGraph):
 
     def _page(self, view: Mapping[str, Any]) -> str:
         """The page, with the traits of a view that may be ahead of this side."""
-        shown = self._own_keywords() | {"_scene"}
+        shown = self._own_keywords() | {"_scene", "_inputs"}
         state = {name: value for name, value in self.get_state().items() if name in shown}
         still = {"_status": {"state": "ready"}, "_notice": ""}
         chosen = {name: value for name, value in view.items() if name in self._own_keywords()}
-        return page_of(self.svr, {**state, **still, **chosen})
+        state |= still | chosen
+        questions = foreseen(self.svr, self._questions, state["selected"], self._inputs)
+        title = f"Singular value representation of {self.svr.title}"
+        return page(title, state, answers_to(questions, self._reply))
+
+    @t.observe("_scene")
+    def _forget_questions(self, _: Any) -> None:
+        self._questions.clear()

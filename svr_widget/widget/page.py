@@ -5,16 +5,18 @@ from __future__ import annotations
 import base64
 import gzip
 import html
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from svr_widget.engine import SVR
 from svr_widget.widget import front_end
 from svr_widget.widget.codec import Array, encode
-from svr_widget.widget.requests import answer
-from svr_widget.widget.scene import scene_links
+from svr_widget.widget.foreseen import MATRIX_KINDS, Question
+
+MOST_IMAGE_BYTES = 8_000_000
+"""Spectral images in a page, before they are compressed; those asked for come first."""
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -56,15 +58,31 @@ class Answer(NamedTuple):
     buffers: Sequence[bytes]
 
 
-def page_of(svr: SVR, state: Mapping[str, Any]) -> str:
-    """The page that shows a widget's state: the graph, and every link's matrix in coarse."""
-    answers = []
-    for place, _ in enumerate(scene_links(svr)):
-        for kind in ("matrix", "tile", "internal"):
-            question = {"kind": kind, "link": place, "matrix": "adjacency"}
-            message, buffers = answer(svr, {**question, "coarse": True})
-            answers.append(Answer(question, message, buffers))
-    return page(f"Singular value representation of {svr.title}", state, answers)
+def answers_to(
+    questions: Iterable[Question],
+    ask: Callable[[Question], tuple[Mapping[str, Any], Sequence[bytes]]],
+) -> list[Answer]:
+    """Ask in advance: matrices in coarse, images until they fill ``MOST_IMAGE_BYTES``.
+
+    Args:
+        questions: more important ones first; what comes twice is asked once.
+        ask: gives the message and its buffers.
+    """
+    answers: dict[str, Answer] = {}
+    room = MOST_IMAGE_BYTES
+    for question in questions:
+        key = json.dumps(question)
+        is_image = question["kind"] == "images"
+        if key in answers or (is_image and room <= 0):
+            continue
+        coarse = {"coarse": True} if question["kind"] in MATRIX_KINDS else {}
+        message, buffers = ask({**question, **coarse})
+        if is_image:
+            room -= sum(map(len, buffers))
+            if room < 0:
+                continue
+        answers[key] = Answer(question, message, buffers)
+    return list(answers.values())
 
 
 def page(title: str, state: Mapping[str, Any], answers: Sequence[Answer]) -> str:

@@ -16,6 +16,7 @@ from svr_widget.engine.significance import MODES
 from svr_widget.engine.similarity import Reference
 from svr_widget.widget import front_end, requests
 from svr_widget.widget.codec import encode
+from svr_widget.widget.foreseen import Asked, Question
 from svr_widget.widget.gallery import Gallery
 from svr_widget.widget.outputs import Outputs
 
@@ -76,6 +77,7 @@ class SVRWidget(Outputs):
             self._svr = SVR(model, example_inputs, method=method or "svr", **keywords)
         gallery = Gallery(self._svr.model, reference)
         gallery.give(*given_inputs)
+        self._questions = Asked()
         super().__init__(method=self._svr.method)
         self._gallery = gallery
         self._inputs = gallery.describe()
@@ -178,10 +180,14 @@ class SVRWidget(Outputs):
             page = self._page(content.get("view", {}))
             self.send({"kind": "page", "id": content.get("id")}, buffers=[page.encode()])
             return
+        reply, binary = self._reply(content, buffers)
+        self.send(reply, buffers=binary)
+        self._questions.add(content)
+
+    def _reply(self, question: Question, buffers: Any = ()) -> tuple[dict[str, Any], list[bytes]]:
         more: dict[str, requests.Answer]
         more = {"images": self._gallery.images, "drop": partial(self._drop, buffers)}
-        reply, binary = requests.answer(self.svr, content, more)
-        self.send(reply, buffers=binary)
+        return requests.answer(self.svr, question, more)
 
     def _drop(self, buffers: Any, _: SVR, question: dict[str, Any]) -> bytes:
         self._gallery.drop(buffers[0], question["height"], question["width"], question["name"])

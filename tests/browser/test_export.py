@@ -8,12 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from playwright.sync_api import Browser, Page
+from torch import nn
 
 from svr_widget import SVRWidget
 from tests.browser.networks import PLANTED
 
+TILE = {"law": "exact", "steps": [1, 1], "tile": [0, 0]}
 DRAWN = '[data-svr="graph"][data-painted="true"]'
 
 
@@ -26,14 +29,37 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def pictured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of a network with inputs, of which a view has asked for |U| and nothing else."""
+    torch.manual_seed(5)
+    layers = [nn.Conv2d(1, 6, 3), nn.ReLU(), nn.Conv2d(6, 8, 3), nn.Flatten(), nn.Linear(512, 5)]
+    widget = SVRWidget(nn.Sequential(*layers), inputs=torch.rand(2, 1, 12, 12), p=0.5)
+    widget.panes = ["adjacency", "images", "filters"]
+    for kind in ("matrix", "tile"):
+        widget._answer(widget, {"kind": kind, "link": 0, "matrix": "output", **TILE}, [])
+    path = tmp_path_factory.mktemp("pictured") / "page.html"
+    widget.to_html(path)
+    return path
+
+
 @pytest.fixture
 def page(exported: Path, browser: Browser) -> Iterator[Page]:
+    yield from opened_offline(exported, browser)
+
+
+@pytest.fixture
+def pictured_page(pictured: Path, browser: Browser) -> Iterator[Page]:
+    yield from opened_offline(pictured, browser)
+
+
+def opened_offline(path: Path, browser: Browser) -> Iterator[Page]:
     context = browser.new_context(offline=True, viewport={"width": 1100, "height": 760})
     opened = context.new_page()
     problems: list[str] = []
     opened.on("pageerror", lambda error: problems.append(str(error)))
     opened.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
-    opened.goto(exported.as_uri())
+    opened.goto(path.as_uri())
     opened.wait_for_selector(DRAWN)
     yield opened
     context.close()
@@ -68,6 +94,32 @@ def test_the_page_shows_a_matrix_with_its_internal_dimensions(page: Page) -> Non
     canvas.press("ArrowRight")
     pane.get_by_text("0 · 0 → 2 · 0: 1.00").wait_for()
     pane.get_by_role("button", name="|U|", exact=True).click()
+    pane.get_by_text("works without Python").wait_for()
+
+
+def test_the_page_shows_filters_and_images_and_names_those_it_lacks(pictured_page: Page) -> None:
+    page = pictured_page
+    filters = page.locator('[data-pane="filters"]')
+    assert filters.locator('[data-svr="effective"] canvas').count() == 16
+    assert filters.locator('[data-svr="vectors"] canvas').count() > 0
+    images = page.locator('[data-pane="images"] [data-svr="images"]')
+    images.locator("canvas").nth(6).wait_for()  # the input, three neurons of two convolutions
+    page.get_by_role("combobox", name="input").select_option("1")
+    page.get_by_role("button", name="cosine").click()
+    page.get_by_text("Beneath each image its cosine with").wait_for()
+    assert page.get_by_text("works without Python").count() == 0
+    page.get_by_role("button", name="Inputs", exact=True).click()
+    page.locator('[data-pane="images"]').get_by_text("works without Python").wait_for()
+
+
+def test_the_page_shows_the_matrix_that_was_asked_for(pictured_page: Page) -> None:
+    page = pictured_page
+    pane = page.locator('[data-pane="adjacency"]')
+    pane.get_by_role("button", name="|U|", exact=True).click()
+    page.wait_for_selector('[data-pane="adjacency"] canvas[data-painted="true"]')
+    pane.locator("canvas").press("ArrowRight")
+    assert pane.get_by_text("works without Python").count() == 0
+    pane.get_by_role("button", name="|ṼᵀU|", exact=True).click()
     pane.get_by_text("works without Python").wait_for()
 
 

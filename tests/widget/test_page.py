@@ -46,14 +46,20 @@ def test_a_page_holds_the_graph_the_view_and_every_matrix(svr: SVR, tmp_path: Pa
     assert "_esm" not in traits
     assert meta["binary"] == ["_scene"]
     assert arrays["_scene"].tobytes() == encode_scene(svr, widget.max_edges)
-    asked = [(answer["question"]["link"], answer["question"]["kind"]) for answer in meta["answers"]]
-    assert asked == [(link, kind) for link in (0, 1) for kind in ("matrix", "tile", "internal")]
+    asked = [answer["question"] for answer in meta["answers"]]
+    matrices = [(at["link"], at["kind"]) for at in asked if at.get("matrix") == "adjacency"]
+    assert matrices == [(link, kind) for link in (0, 1) for kind in ("matrix", "tile", "internal")]
+    assert not [at for at in asked if at.get("matrix", "adjacency") != "adjacency"]
 
 
 def test_matrices_are_pooled_and_right_to_a_256th(svr: SVR, tmp_path: Path) -> None:
     SVRWidget(svr).to_html(tmp_path / "page.html")
     meta, arrays = contents((tmp_path / "page.html").read_text("utf-8"))
-    answers = {(a["question"]["link"], a["question"]["kind"]): a for a in meta["answers"]}
+    answers = {
+        (a["question"]["link"], a["question"]["kind"]): a
+        for a in meta["answers"]
+        if "matrix" in a["question"]
+    }
     for place, link in enumerate(svr.links):
         about, tile = (
             decode(arrays[answers[place, kind]["buffers"][0]].tobytes())

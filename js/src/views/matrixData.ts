@@ -89,7 +89,8 @@ export function matrixData(view: View, which: ReadonlySignal<Which>): MatrixData
       const question = { kind: "tile", link, matrix, law, steps: place.steps, tile: place.at };
       const { buffers } = await view.ask(question);
       if (steps === null) return readTile(buffers[0]);
-      return readCoarseTile(buffers[0], max, tileOfSentEdges(scene, link, law, place));
+      const sent = matrix === "adjacency" ? tileOfSentEdges(scene, link, law, place) : null;
+      return readCoarseTile(buffers[0], max, sent);
     };
     const tiles = createTiles(shape, fetch, (error) => {
       trouble.value = error?.message ?? "";
