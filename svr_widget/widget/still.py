@@ -28,7 +28,7 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 _SIZE = (8.0, 4.2)  # inches
 _DOTS_PER_INCH = 100
 _MOST_EDGES = 2_000  # more would be a grey haze at this size, and slow to draw
-_COLOURS = 48  # an indexed image is a third of the size
+_COLOURS = 128  # an indexed image is a third of the size
 
 
 def format_of(path: str | os.PathLike[str]) -> str:
@@ -61,7 +61,9 @@ def still(svr: SVR, look: Mapping[str, Any]) -> str:
     figure = svr.plot(size=_SIZE, max_edges=_MOST_EDGES, **look)
     drawn = Image.open(io.BytesIO(_saved(figure, "png", dpi=_DOTS_PER_INCH)))
     small = io.BytesIO()
-    drawn.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE).save(small, "png")
+    # Coverage of colours, for by counts of pixels the few of one kind of map would get another's.
+    method, dither = Image.Quantize.MAXCOVERAGE, Image.Dither.NONE
+    drawn.convert("RGB").quantize(_COLOURS, method, dither=dither).save(small, "png")
     return base64.b64encode(small.getvalue()).decode()
 
 

@@ -11,13 +11,18 @@ from typing import Any
 import nbformat
 import numpy as np
 import pytest
+import torch
+from matplotlib.colors import to_rgb
 from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from PIL import Image
+from torch import nn
 
 from svr_widget import SVR, SVRWidget
 from svr_widget.engine.errors import SVRError
+from svr_widget.plot import LIGHT
+from svr_widget.widget.still import still
 from tests.browser.networks import PLANTED, SHOW
 from tests.widget.gate import Gate
 
@@ -101,6 +106,17 @@ def test_before_there_is_a_graph_there_is_no_picture(monkeypatch: pytest.MonkeyP
     assert "image/png" not in bundle[0]
     gate.opened.set()
     widget.wait(60)
+
+
+def test_kinds_of_maps_keep_their_colours_in_a_small_picture() -> None:
+    torch.manual_seed(0)
+    tokens = torch.randint(0, 60, (1, 8))
+    layer = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True)
+    model = nn.Sequential(nn.Embedding(60, 16), layer, nn.Unflatten(1, (1, 8)), nn.Conv2d(1, 4, 3))
+    small = pixels(base64.b64decode(still(SVR(model, tokens), {"p": 0.15}))).reshape(-1, 3)
+    for kind in ("embedding", "attention", "linear", "convolution"):
+        hue = np.array(to_rgb(LIGHT.hue(kind))) * 255
+        assert (np.abs(small - hue).max(axis=1) <= 12).sum() > 10, kind
 
 
 def test_save_image_writes_what_is_set(svr: SVR, tmp_path: Path) -> None:
