@@ -6,6 +6,7 @@ import { answerOf, type Question } from "./answers.js";
 
 export const DEFAULTS: Traits = {
   method: "svr",
+  norm: "ignore",
   threshold_mode: "fdr",
   threshold: 0.05,
   null: "exact",

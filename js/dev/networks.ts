@@ -97,7 +97,7 @@ export function vgg(manyEdges = 50_000): Uint8Array {
       const weight = (12 + 9 * excess ** 1.5) / channels / (1 + 3 * share) ** 2;
       add(Math.floor(share * columns), Math.floor(other * rows), weight);
     }
-    links.push({ producer, consumer, channels, edges, through: ["ReLU"] });
+    links.push({ producer, consumer, channels, edges, through: ["relu"] });
   }
   return sceneBytes("vgg16", maps, links);
 }
@@ -155,6 +155,7 @@ export function residual(): Uint8Array {
     producer,
     consumer,
     backward: consumer <= producer,
+    through: ["batch_norm, ignored", "relu"],
     channels: 64,
     edges: blockEdges(random, sizes(maps, producer, consumer), 64, [8, 8], 0.09),
     sent: 700,

@@ -161,7 +161,9 @@ export function sceneBytes(model: string, maps: MapPlan[], links: LinkPlan[]): U
     add(`survival_stop_${law}`, stop);
     add(`survival_weight_${law}`, weight, [widths.length, stop.length]);
   }
-  const meta = { model, method: "svr", maps: mapMeta, links: linkMeta, tests };
+  const hasNorms = linkMeta.some(({ through }) => through.some((step) => step.includes("norm")));
+  const norm = hasNorms ? "ignore" : null;
+  const meta = { model, method: "svr", norm, maps: mapMeta, links: linkMeta, tests };
   return encode({ ...meta, modes: MODES, laws: ["exact", "chi2"] }, arrays);
 }
 

@@ -6,7 +6,7 @@ import type { Bytes } from "./codec.js";
 import type { Inputs } from "./images.js";
 import type { CameraTrait, ValueRange } from "./layout.js";
 import type { LinkKey } from "./links.js";
-import type { Law, Method, Mode, YScale } from "./scene.js";
+import type { Law, Method, Mode, Norm, YScale } from "./scene.js";
 
 export type Theme = "auto" | "light" | "dark";
 export type PaneName = "adjacency" | "images" | "filters" | "table";
@@ -14,6 +14,7 @@ export type PaneName = "adjacency" | "images" | "filters" | "table";
 /** Traits that the page and Python both write. */
 export interface PublicTraits {
   method: Method;
+  norm: Norm;
   threshold_mode: Mode;
   threshold: number;
   null: Law;

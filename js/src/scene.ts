@@ -8,6 +8,7 @@ export const LAWS = ["exact", "chi2"] as const;
 export const Y_SCALES = ["linear", "log", "relative", "rank"] as const;
 export const METHODS = ["svr", "cosvr", "cross"] as const;
 export type Method = (typeof METHODS)[number];
+export type Norm = "ignore" | "fold";
 export type Mode = (typeof MODES)[number];
 export type Law = (typeof LAWS)[number];
 export type YScale = (typeof Y_SCALES)[number];
@@ -76,6 +77,8 @@ export interface SurvivalTable {
 export interface Scene {
   readonly model: string;
   readonly method: string;
+  /** What became of the network's norms; null where it has none, or they are not known. */
+  readonly norm: Norm | null;
   readonly maps: readonly LinearMap[];
   readonly links: readonly Link[];
   readonly tests: number;
@@ -128,6 +131,7 @@ export function sceneOf(container: Container): Scene {
   const scene: Scene = {
     model: String(meta.model ?? ""),
     method: String(meta.method ?? "svr"),
+    norm: meta.norm ?? null,
     maps,
     links,
     tests: Number(meta.tests),

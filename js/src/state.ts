@@ -8,7 +8,7 @@ import type { CameraTrait } from "./layout.js";
 import { findLink, keyOf } from "./links.js";
 import { type Lit, litBy, maskOf } from "./lit.js";
 import type { Neuron } from "./picking.js";
-import { type Law, type Method, type Mode, readScene, type Scene } from "./scene.js";
+import { type Law, type Method, type Mode, type Norm, readScene, type Scene } from "./scene.js";
 import { search } from "./search.js";
 import { type Cut, convert, cutAtLevel } from "./threshold.js";
 
@@ -47,6 +47,7 @@ export function createState(host: Host, abort: AbortSignal) {
   };
   const traits = {
     method: trait("method"),
+    norm: trait("norm"),
     threshold_mode: trait("threshold_mode"),
     threshold: trait("threshold"),
     null: trait("null"),
@@ -210,6 +211,7 @@ export function createState(host: Host, abort: AbortSignal) {
     apply: change,
     setBudget: (edges: number) => change({ max_edges: edges }),
     setMethod: (method: Method) => change({ method }),
+    setNorm: (norm: Norm) => change({ norm }),
     resetCamera: () => {
       if (traits.camera.peek() !== null) change({ camera: null });
     },

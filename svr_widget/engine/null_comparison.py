@@ -20,8 +20,8 @@ from svr_widget.engine.adjacency import Adjacency
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.keys import LinkKey
 from svr_widget.engine.maps import LinearMap
+from svr_widget.engine.network import Network
 from svr_widget.engine.significance import Significance
-from svr_widget.engine.sources import Network
 from svr_widget.engine.spectral_graph import SpectralGraph
 from svr_widget.engine.thresholds import Threshold, cut_at
 

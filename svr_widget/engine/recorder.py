@@ -15,6 +15,7 @@ from torch import nn
 from svr_widget.engine.checkpoints import Checkpoint, FolderStore, MemoryStore, Store, Weights
 from svr_widget.engine.errors import NonFiniteWeightsError, SVRError, check_option
 from svr_widget.engine.maps import LinearMap
+from svr_widget.engine.network import Network
 from svr_widget.engine.recording import (
     NETWORK,
     Recording,
@@ -23,7 +24,6 @@ from svr_widget.engine.recording import (
     template_of,
     write_network_file,
 )
-from svr_widget.engine.sources import Network
 from svr_widget.engine.svr import SVR
 
 MEGABYTE = 10**6

@@ -15,9 +15,9 @@ from svr_widget.engine.checkpoints import WRITER, Checkpoint, FolderStore, Store
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.links import Link
 from svr_widget.engine.maps import LinearMap
+from svr_widget.engine.network import Network
 from svr_widget.engine.records import Writer
 from svr_widget.engine.saved import described, network_of, read_record, write_record
-from svr_widget.engine.sources import Network
 from svr_widget.engine.svr import SVR
 
 KIND = "svr_widget recording"

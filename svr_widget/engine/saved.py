@@ -24,8 +24,8 @@ from svr_widget.engine.decompose import Decomposition, Flattening
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.links import Link
 from svr_widget.engine.maps import LinearMap
+from svr_widget.engine.network import Network
 from svr_widget.engine.records import Writer, read
-from svr_widget.engine.sources import Network
 from svr_widget.engine.spectral_graph import SpectralGraph
 
 FORMAT = "svr_widget"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -20,15 +20,14 @@ from svr_widget.engine.errors import (
     nearest_name,
 )
 from svr_widget.engine.finding import Globs, Selection, find_parts, unwrap
-from svr_widget.engine.gains import gains_of
-from svr_widget.engine.links import OUTSIDE, Layout, Link
-from svr_widget.engine.maps import LinearMap, map_of
-from svr_widget.engine.model_maps import Arrangement, Reading
-from svr_widget.engine.normalisation import Normalisation, fold
-from svr_widget.engine.parts import Part
-from svr_widget.engine.products import AttentionView, Product, plan_products
+from svr_widget.engine.links import Layout, Link
+from svr_widget.engine.maps import map_of
+from svr_widget.engine.model_maps import Reading
+from svr_widget.engine.network import Network, TracedModel
+from svr_widget.engine.normalisation import Normalisation
+from svr_widget.engine.products import AttentionView
 from svr_widget.engine.trace import depths, directed, links_from_pairs, trace
-from svr_widget.engine.trace.example import Example, given_example
+from svr_widget.engine.trace.example import given_example
 from svr_widget.engine.trace.heads import Attention
 from svr_widget.engine.trace.meetings import Meetings
 from svr_widget.engine.weights import floating
@@ -37,37 +36,6 @@ Links = Iterable[tuple[str, str] | Link]
 
 # Entries of a state dict that a weight is computed from: their own values are not the weight.
 _PARTS = ("weight_v", "weight_g", "weight_orig", "original0", "original1", "original")
-
-
-@dataclass(frozen=True, eq=False)
-class Network:
-    """The linear maps of a network and which feeds which.
-
-    Attributes:
-        title: what to call it.
-        maps: by name, in order of execution.
-        links: every link between them.
-        notes: what tracing found worth saying.
-        model: the model itself, inside its wrappers; None where only weights were given.
-        parts: where the model keeps each map; empty where only weights were given.
-        outlets: what leads from a map to the output of the network, as far as it was traced; the
-            consumer is called ``OUTSIDE``.
-        example: what the model can be called with: the caller's input, or the one it was traced
-            with.
-        arrangement: what reads the maps off the model again; None where only weights were given.
-        meetings: which parameters channels meet on their way, where that was asked for.
-    """
-
-    title: str
-    maps: Mapping[str, LinearMap]
-    links: tuple[Link, ...]
-    notes: tuple[str, ...] = ()
-    model: nn.Module | None = None
-    parts: Mapping[str, Part] = field(default_factory=dict)
-    outlets: tuple[Link, ...] = ()
-    example: Example | None = None
-    arrangement: Arrangement | None = None
-    meetings: Meetings | None = None
 
 
 def read_network(
@@ -147,26 +115,11 @@ def _of_model(
     _check_names(found, order)
     reading = Reading({name: parts[name] for name in order}, inputs, outputs, computed)
     whole = reading.matrices()
-    if norm == "fold":
-        whole, found = fold(whole, found, ends)
-    found = tuple(_summed_up(link, whole) for link in found)
-    outlets = tuple(_summed_up(link, whole) for link in ends if link.consumer == OUTSIDE)
-    products: Mapping[str, Product] = {}
-    if attentions:
-        plan = plan_products(whole, rank, found, attentions)
-        order, found, products = plan.order, plan.links, plan.products
-        notes = (*notes, *plan.notes)
-    depth = depths(found, order)
-    arranged = Arrangement(reading, {name: depth[name] for name in order}, products, norm == "fold")
-    maps, title = arranged.maps(whole), type(model).__name__
-    return Network(title, maps, found, notes, model, parts, outlets, example, arranged, met)
-
-
-def _summed_up(link: Link, maps: Mapping[str, LinearMap]) -> Link:
-    """A link with the product of its steps, which are of no more use themselves, and large."""
-    ends = (maps[end] for end in (link.producer, link.consumer) if end != OUTSIDE)
-    folded = {name for linear in ends for name in linear.norms}
-    return replace(link, steps=(), gains=gains_of(link, folded))
+    traced_model = TracedModel(
+        model, parts, reading, whole, found, ends, attentions, rank, notes, example, met
+    )
+    network = traced_model.network(norm)
+    return network if links is None else replace(network, traced=None)
 
 
 def _of_weights(

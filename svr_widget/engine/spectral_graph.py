@@ -98,6 +98,8 @@ class SpectralGraph:
         self.null: Kind = null
         self.attention: AttentionView = attention
         self.rank, self.seed = rank, seed
+        self._traced = network.traced
+        self._by_norm: dict[Normalisation, Self] = {}
         self._maps = MappingProxyType(dict(network.maps))
         self._links = MappingProxyType(keyed(network.links))
         self._leaving: dict[str, list[LinkKey]] = {}
@@ -181,6 +183,36 @@ class SpectralGraph:
         for cached in ("_columns", "_column_names"):
             other.__dict__.pop(cached, None)
         return other
+
+    @property
+    def has_norms(self) -> bool:
+        """Whether norms were found in a traced model, which ``by_norm`` ignores or folds."""
+        return self._traced is not None and self._traced.has_norms
+
+    def by_norm(self, norm: Normalisation) -> Self:
+        """The same network, as it was traced, with its norms ignored or folded.
+
+        It is kept, so that one can go back and forth; this one stays as it is.
+
+        Raises:
+            SVRError: the option is unknown, the norms were not read off a model, or one of them
+                cannot be folded exactly.
+        """
+        check_option("norm", norm, get_args(Normalisation))
+        if norm == self.norm:
+            return self
+        if self._traced is None:
+            raise SVRError(
+                f"norm={norm!r} needs the norms, which are read off an nn.Module as it is traced, "
+                "not off bare weights, files or models with links="
+            )
+        with self._lock:
+            if norm not in self._by_norm:
+                network, settings = self._traced.network(norm), {**self.settings, "norm": norm}
+                other = type(self)(network, progress=self._progress, **settings)
+                other._by_norm = self._by_norm
+                self._by_norm |= {self.norm: self, norm: other}
+            return self._by_norm[norm].by_method(self.method)
 
     # What is computed.
 

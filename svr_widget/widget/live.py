@@ -10,6 +10,7 @@ from typing import Any
 import traitlets as t
 
 from svr_widget.engine import SVR
+from svr_widget.engine.errors import SVRError
 from svr_widget.widget.computation import Computation, Progress, Report
 from svr_widget.widget.scene import encode_scene
 from svr_widget.widget.settings import Settings
@@ -80,16 +81,30 @@ class LiveGraph(Settings):
             return
         self._notice = "" if isinstance(error, CancelledError) else str(error)
         self._status = {"state": "ready"}
-        self._asked = self._svr
-        self.method = self._svr.method
+        self._go_back_to(self._svr)
 
     def _show_progress(self, progress: Progress) -> None:
         self._status = {"state": "computing", **asdict(progress)}
 
-    @t.observe("method")
-    def _change_method(self, change: dict[str, Any]) -> None:
-        if hasattr(self, "_asked") and change["new"] != self._asked.method:
-            self._show(self._svr.by_method(change["new"]))
+    @t.observe("method", "norm")
+    def _show_another(self, _: Any) -> None:
+        """Show the network by another method, or with its norms folded or not."""
+        if not hasattr(self, "_asked"):
+            return
+        if (self.method, self.norm) == (self._asked.method, self._asked.norm):
+            return
+        try:
+            wanted = self._svr.by_norm(self.norm).by_method(self.method)
+        except SVRError as error:
+            self._notice = str(error)
+            self._go_back_to(self._asked)
+            raise
+        self._show(wanted)
+
+    def _go_back_to(self, svr: SVR) -> None:
+        self._asked = svr
+        with self.hold_trait_notifications():  # one at a time would ask for a mixture
+            self.method, self.norm = svr.method, svr.norm
 
     @t.observe("max_edges")
     def _send_again(self, _: Any) -> None:

@@ -7,6 +7,7 @@ that the threshold moves without the kernel and its counts hold even for edges t
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from svr_widget.engine import SVR
 from svr_widget.engine.adjacency import Edges
 from svr_widget.engine.keys import TestKey, number_of
+from svr_widget.engine.links import Link
 from svr_widget.engine.nulls import Kind
 from svr_widget.engine.significance import MODES, Significance
 from svr_widget.widget.codec import Array, encode
@@ -21,6 +23,7 @@ from svr_widget.widget.survival import law_indices, survival_tables
 
 LAWS: tuple[Kind, ...] = get_args(Kind)
 BISECTIONS = 40
+_NORM = re.compile(r"\w*norm\b")
 
 
 class SceneLink(NamedTuple):
@@ -56,6 +59,7 @@ def encode_scene(svr: SVR, max_edges: int) -> bytes:
     meta = {
         "model": svr.title,
         "method": svr.method,
+        "norm": svr.norm if svr.has_norms else None,
         "maps": _describe_maps(svr),
         "links": _describe_links(svr, links, laws),
         "tests": svr.significance().total,
@@ -168,7 +172,7 @@ def _describe_links(
             {
                 "producer": order[producer],
                 "consumer": order[consumer],
-                "through": link.through,
+                "through": _through(svr, link),
                 "backward": link.backward,
                 "side": link.side,
                 "number": number_of(key),
@@ -182,6 +186,16 @@ def _describe_links(
         )
         start += len(sent.m)
     return described
+
+
+def _through(svr: SVR, link: Link) -> list[str]:
+    """What stands on a link, and what became of the norms among it."""
+    ends = (svr.maps[link.producer], svr.maps[link.consumer])
+    folded = {name for linear in ends for name in linear.norms}
+    words = {name: f"{name}, folded" for name in link.through if name in folded}
+    return [
+        words.get(name, f"{name}, ignored" if _NORM.match(name) else name) for name in link.through
+    ]
 
 
 def _strongest(

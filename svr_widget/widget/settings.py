@@ -13,6 +13,7 @@ import traitlets as t
 from svr_widget.engine import SVR
 from svr_widget.engine.adjacency import Method
 from svr_widget.engine.errors import SVRError, ThresholdError, nearest_name
+from svr_widget.engine.normalisation import Normalisation
 from svr_widget.engine.nulls import Kind
 from svr_widget.engine.significance import MODES, Mode, check_level
 from svr_widget.widget.scene import LAWS
@@ -26,6 +27,11 @@ class Settings(anywidget.AnyWidget):
 
     method: t.Enum[Method] = t.Enum(
         get_args(Method), "svr", help="which spectral neurons are joined; a change is computed anew"
+    ).tag(sync=True)
+    norm: t.Enum[Normalisation] = t.Enum(
+        get_args(Normalisation),
+        "ignore",
+        help="whether norms are left out or folded into the weights; a change is computed anew",
     ).tag(sync=True)
     threshold_mode: t.Enum[Mode] = t.Enum(MODES, "fdr", help="what `threshold` is a level of").tag(
         sync=True

@@ -67,18 +67,19 @@ class SVRWidget(Outputs):
                 unknown[0], {*SVR_KEYWORDS, *self._own_keywords(), *MODES, *GIVEN_KEYWORDS}
             )
             raise TypeError(f"SVRWidget() has no keyword {unknown[0]!r}{hint}")
-        method = traits.pop("method", None)
+        method, norm = traits.pop("method", None), traits.pop("norm", None)
         if isinstance(model, SVR):
             if keywords or example_inputs is not None:
                 given = ", ".join(sorted(keywords)) or "example_inputs"
                 raise TypeError(f"{given}: give it to SVR(...), which is already made here")
-            self._svr = model.by_method(method or model.method)
+            self._svr = model.by_norm(norm or model.norm).by_method(method or model.method)
         else:
-            self._svr = SVR(model, example_inputs, method=method or "svr", **keywords)
+            keywords |= {"method": method or "svr", "norm": norm or "ignore"}
+            self._svr = SVR(model, example_inputs, **keywords)
         gallery = Gallery(self._svr.model, reference)
         gallery.give(*given_inputs)
         self._questions = Asked()
-        super().__init__(method=self._svr.method)
+        super().__init__(method=self._svr.method, norm=self._svr.norm)
         self._gallery = gallery
         self._inputs = gallery.describe()
         if levels:

@@ -96,7 +96,9 @@ def test_the_other_matrices(planted: Notebook, name: str, entries: str, left: in
     pane.get_by_role("button", name=name, exact=True).click()
     values = np.array(planted.python(f"{entries}.tolist()"))
     largest = pane.locator('[data-svr="cell"]')
-    expect(largest).to_have_text(f"largest entry {values.max():.2g}".replace(" 1", " 1.0"))
+    between = " · through relu" if left else ""
+    words = f"largest entry {values.max():.2g}".replace(" 1", " 1.0")
+    expect(largest).to_have_text(words + between)
     shown = cells(pane.locator("canvas"), values.shape, left)
     order = np.corrcoef(np.argsort(np.argsort(values.ravel())), shown.ravel())[0, 1]
     assert order < -0.95

@@ -11,7 +11,7 @@ from torch import nn
 
 from svr_widget.engine import SVR
 from svr_widget.engine.errors import SVRError
-from svr_widget.engine.sources import Network
+from svr_widget.engine.network import Network
 
 
 def frame(rng, rows, columns):

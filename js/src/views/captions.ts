@@ -39,7 +39,10 @@ export function describeTarget(
     const value = significant(hover.weight, 3);
     return [...column([m, m + 1]), " → ", ...row([n, n + 1]), `: ${value}`];
   }
-  return [seen(facts, frame), `largest entry ${significant(facts.max, 2)}`];
+  const { through } = link;
+  const between =
+    facts.which !== "output" && through.length > 0 ? ` · through ${through.join("; ")}` : "";
+  return [seen(facts, frame), `largest entry ${significant(facts.max, 2)}${between}`];
 }
 
 /** "7", or "8 to 15": the neurons [from, to). */

@@ -17,6 +17,7 @@ const METHOD_WORDS: Readonly<Record<Method, readonly [string, string]>> = {
     "what a map emits by the SVR, joined to what the next reads by the co-SVR (5.2.1)",
   ],
 };
+const FOLD = "norms multiplied into the weights that they touch; else left out, as in the paper";
 const NEEDS_PYTHON = "This needs Python, which is not there.";
 const BUDGETS = [1_000, 10_000, 100_000, 1_000_000];
 
@@ -104,7 +105,25 @@ function method(view: View): HTMLElement {
     });
     return button;
   });
-  return h("div", { class: "svr-group", role: "group", "aria-label": "method" }, ...buttons);
+  const group = { class: "svr-group", role: "group", "aria-label": "method" };
+  return h("div", { class: "svr-group" }, h("div", group, ...buttons), norms(view));
+}
+
+/** Whether norms are folded into the weights; hidden where there are none. */
+function norms(view: View): HTMLElement {
+  const { state } = view;
+  const button = h("button", { type: "button", class: "svr-toggle" }, "fold norms");
+  view.listen(button, "click", () => {
+    state.setNorm(state.norm.peek() === "fold" ? "ignore" : "fold");
+    expectPython(view);
+  });
+  view.watch(() => {
+    button.hidden = (state.scene.value?.norm ?? null) === null;
+    button.setAttribute("aria-pressed", String(state.norm.value === "fold"));
+    button.disabled = state.python.value !== "here";
+    button.title = button.disabled ? NEEDS_PYTHON : FOLD;
+  });
+  return button;
 }
 
 function yScale(view: View): HTMLElement {

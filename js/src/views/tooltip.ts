@@ -113,7 +113,7 @@ function aboutEdge(scene: Scene, cut: Cut, hover: Extract<Hover, { kind: "edge" 
       log10p !== null && fact("p", pValue(log10p)),
       hover.edge === null && h("span", { class: "svr-soft" }, "not among the edges sent"),
     ),
-    through.length > 0 && h("div", { class: "svr-soft" }, `through ${through.join(", ")}`),
+    through.length > 0 && h("div", { class: "svr-soft" }, `through ${through.join("; ")}`),
     parallel && h("div", { class: "svr-soft" }, parallel),
     side && h("div", { class: "svr-soft" }, `read by its ${side === "q" ? "queries" : "keys"}`),
     backward && h("div", { class: "svr-soft" }, "runs against the flow of data"),
