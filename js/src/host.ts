@@ -29,6 +29,10 @@ export interface PublicTraits {
   theme: Theme;
   height: number;
   max_edges: number;
+  /** Of a timeline: the checkpoint on screen, by its step. */
+  step?: number | null;
+  /** Of a timeline: whether it shows the newest checkpoint as it comes. */
+  following?: boolean;
 }
 
 /** Traits that only Python writes. */
@@ -37,6 +41,11 @@ export interface PrivateTraits {
   _status: Status;
   _notice: string;
   _inputs: Inputs | null;
+  /** Of a timeline: what is known of its checkpoints, and scenes of them by step. */
+  _timeline?: Bytes | null;
+  /** How many checkpoints there are, computed or not. */
+  _recorded?: number;
+  _frames?: Bytes | null;
 }
 
 export interface Status {

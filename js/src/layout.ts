@@ -53,6 +53,22 @@ export interface Layout {
   readonly reach: number;
   /** From the first to the last column at zoom 1; wider than the plot where they are many. */
   readonly plotWidth: number;
+  /** On the way from one checkpoint to the next: what comes and what goes. */
+  readonly passage?: Passage;
+}
+
+export interface Passage {
+  /** How much of each neuron is there, from 0 to 1. */
+  readonly presence: Float32Array;
+  /** Neurons that are no more. */
+  readonly leaving: readonly Leaving[];
+}
+
+export interface Leaving {
+  readonly map: number;
+  readonly y: number;
+  readonly intensity: number;
+  readonly presence: number;
 }
 
 /**

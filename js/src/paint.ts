@@ -111,10 +111,17 @@ export function paintNeurons(
     const x = layout.x[index] * ratio;
     if (x < -10 * ratio || x > width + 10 * ratio) continue;
     const hue = kindColour(palette, map.kind);
+    const stamp = (y: number, radius: number, intensity: number, presence: number) => {
+      const colour = mix(palette.paper, mix(palette.neutral, hue, intensity), presence);
+      const size = radius * ratio * Math.sqrt(presence);
+      if (presence > 0) addDisc(pixels, width, height, x, y * ratio, size, colour);
+    };
+    for (const { map, y, intensity, presence } of layout.passage?.leaving ?? []) {
+      if (map === index) stamp(y, NEURON_RADIUS, intensity, presence);
+    }
     for (const { neuron, intensity } of visibleNeurons(scene, layout, index, 0.5 / ratio)) {
-      const y = layout.y[neuron] * ratio;
       const radius = scene.isNull[neuron] ? NULL_RADIUS : NEURON_RADIUS;
-      addDisc(pixels, width, height, x, y, radius * ratio, mix(palette.neutral, hue, intensity));
+      stamp(layout.y[neuron], radius, intensity, layout.passage?.presence[neuron] ?? 1);
     }
   }
 }
@@ -126,7 +133,7 @@ function visibleNeurons(scene: Scene, layout: Layout, index: number, apart: numb
   for (let neuron = start; neuron < start + neurons; neuron++) {
     const intensity = scene.intensity[neuron];
     const last = visible.at(-1);
-    if (last && layout.y[neuron] - layout.y[last.neuron] < apart) {
+    if (last && Math.abs(layout.y[neuron] - layout.y[last.neuron]) < apart) {
       last.intensity = Math.max(last.intensity, intensity);
     } else visible.push({ neuron, intensity });
   }

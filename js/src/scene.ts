@@ -87,6 +87,8 @@ export interface Scene {
   readonly singularValue: Float64Array;
   readonly intensity: Float32Array;
   readonly isNull: Uint8Array;
+  /** Of a checkpoint: each neuron's number among those of all checkpoints; -1 for none. */
+  readonly identity: Int32Array | null;
   readonly edgeM: Uint32Array;
   readonly edgeN: Uint32Array;
   readonly edgeWeight: Float32Array;
@@ -140,6 +142,7 @@ export function sceneOf(container: Container): Scene {
     singularValue,
     intensity: array("intensity", Float32Array, neurons),
     isNull: array("null", Uint8Array, neurons),
+    identity: container.arrays.has("identity") ? array("identity", Int32Array, neurons) : null,
     edgeM: array("edge_m", Uint32Array, edges),
     edgeN: array("edge_n", Uint32Array, edges),
     edgeWeight,

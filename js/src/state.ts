@@ -8,9 +8,12 @@ import type { CameraTrait } from "./layout.js";
 import { findLink, keyOf } from "./links.js";
 import { type Lit, litBy, maskOf } from "./lit.js";
 import type { Neuron } from "./picking.js";
+import { createPlayback } from "./playback.js";
+import type { Ask } from "./requests.js";
 import { type Law, type Method, type Mode, type Norm, readScene, type Scene } from "./scene.js";
 import { search } from "./search.js";
 import { type Cut, convert, cutAtLevel } from "./threshold.js";
+import type { Selection } from "./timeline.js";
 
 export type Hover =
   | { readonly kind: "neuron"; readonly neuron: Neuron; readonly from: Pane }
@@ -39,7 +42,8 @@ const SAVE_PAUSE = 120;
 
 export type State = ReturnType<typeof createState>;
 
-export function createState(host: Host, abort: AbortSignal) {
+/** `ask` is for the scenes of a timeline that have not come by themselves. */
+export function createState(host: Host, abort: AbortSignal, ask: Ask | null = null) {
   const trait = <K extends keyof Traits>(name: K): Signal<Traits[K]> => {
     const mirror = signal(host.get(name));
     host.on(name, () => (mirror.value = host.get(name)), abort);
@@ -72,7 +76,9 @@ export function createState(host: Host, abort: AbortSignal) {
   const filter = signal<Filter | null>(null);
   const lasso = signal(false);
 
+  const playback = createPlayback(host, traits.selected as Signal<Selection>, ask, abort);
   const scene = computed<Scene | null>(() => {
+    if (playback) return playback.scene.value;
     try {
       const read = readScene(bytes.value);
       queueMicrotask(() => (fault.value = null));
@@ -180,6 +186,7 @@ export function createState(host: Host, abort: AbortSignal) {
     notice,
     python: python as ReadonlySignal<Python>,
     inputs,
+    playback,
     fault,
     hover,
     filter,

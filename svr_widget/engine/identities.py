@@ -48,6 +48,11 @@ class Followed:
         self._last: tuple[SVR, Mapping[str, Numbers]] | None = None
         self._next: dict[str, int] = {}
 
+    def prepare(self) -> None:
+        """Make the laws that the next match needs, which takes longer than a match itself."""
+        if self._last is not None:
+            self._last[0].match(self._last[0], level=self.level)
+
     def add(self, svr: SVR) -> Moment:
         """Number the neurons of the next checkpoint.
 

@@ -185,7 +185,7 @@ class SVRRecorder(Recording):
                     warnings.warn(message, RuntimeWarning, stacklevel=2)
 
     def _record(self, label: str, metrics: Mapping[str, Any], *, due: bool) -> bool:
-        numbers = {name: float(value) for name, value in metrics.items()}
+        numbers = {name: _number(value) for name, value in metrics.items()}
         weights = own_weights(self._arrangement.read_again())
         known = self.steps
         if self._most is not None and self._step not in known and len(known) >= self._most:
@@ -241,3 +241,7 @@ def _opened(
         store.drop(step)
     write_network_file(folder, template, settings)
     return store
+
+
+def _number(value: Any) -> float:
+    return float(value.detach() if isinstance(value, torch.Tensor) else value)

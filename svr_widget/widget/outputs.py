@@ -101,10 +101,23 @@ class Outputs(LiveGraph):
         still = {"_status": {"state": "ready"}, "_notice": ""}
         chosen = {name: value for name, value in view.items() if name in self._own_keywords()}
         state |= still | chosen
-        questions = foreseen(self.svr, self._questions, state["selected"], self._inputs)
+        state |= self._page_traits()
+        about = self._page_question()
+        questions = [
+            {**question, **about}
+            for question in foreseen(self.svr, self._questions, state["selected"], self._inputs)
+        ]
         title = f"Singular value representation of {self.svr.title}"
         return page(title, state, answers_to(questions, self._reply))
 
     @t.observe("_scene")
     def _forget_questions(self, _: Any) -> None:
         self._questions.clear()
+
+    def _page_traits(self) -> dict[str, Any]:
+        """Traits that only a page begins with."""
+        return {}
+
+    def _page_question(self) -> dict[str, Any]:
+        """What every question of the page says."""
+        return {}

@@ -38,12 +38,14 @@ def scene_links(svr: SVR) -> list[TestKey]:
     return list(svr.significance().tests)
 
 
-def encode_scene(svr: SVR, max_edges: int) -> bytes:
+def encode_scene(svr: SVR, max_edges: int, identity: Array | None = None) -> bytes:
     """Pack maps, neurons, the strongest edges and the stops of the slider.
 
     Args:
         svr: computed here if it is not yet.
         max_edges: the most edges to send: those with the smallest p-values over the whole graph.
+        identity: of a checkpoint, the number of each neuron among those of all checkpoints
+            (``engine.identities``), by column; -1 for none.
     """
     laws = {law: svr.significance(law) for law in LAWS}
     links = _links_within(svr, max_edges)
@@ -55,6 +57,8 @@ def encode_scene(svr: SVR, max_edges: int) -> bytes:
         arrays[f"{prefix}_log10_p"] = table.log10_p
         arrays[f"{prefix}_counts"] = table.counts
         arrays[f"{prefix}_expected"] = table.expected
+    if identity is not None:
+        arrays["identity"] = identity.astype(np.int32)
     arrays.update(survival_tables(laws, {law: stops[law, "p"] for law in LAWS}))
     meta = {
         "model": svr.title,

@@ -66,7 +66,7 @@ class SVRWidget(Outputs):
             hint = nearest_name(
                 unknown[0], {*SVR_KEYWORDS, *self._own_keywords(), *MODES, *GIVEN_KEYWORDS}
             )
-            raise TypeError(f"SVRWidget() has no keyword {unknown[0]!r}{hint}")
+            raise TypeError(f"{type(self).__name__}() has no keyword {unknown[0]!r}{hint}")
         method, norm = traits.pop("method", None), traits.pop("norm", None)
         if isinstance(model, SVR):
             if keywords or example_inputs is not None:
@@ -186,9 +186,15 @@ class SVRWidget(Outputs):
         self._questions.add(content)
 
     def _reply(self, question: Question, buffers: Any = ()) -> tuple[dict[str, Any], list[bytes]]:
-        more: dict[str, requests.Answer]
-        more = {"images": self._gallery.images, "drop": partial(self._drop, buffers)}
-        return requests.answer(self.svr, question, more)
+        return requests.answer(self._asked_about(question), question, self._answers(buffers))
+
+    def _asked_about(self, _: dict[str, Any]) -> SVR:
+        """The graph that a question of the page is about."""
+        return self.svr
+
+    def _answers(self, buffers: Any) -> dict[str, requests.Answer]:
+        """What answers the questions that take more than an SVR, by their kind."""
+        return {"images": self._gallery.images, "drop": partial(self._drop, buffers)}
 
     def _drop(self, buffers: Any, _: SVR, question: dict[str, Any]) -> bytes:
         self._gallery.drop(buffers[0], question["height"], question["width"], question["name"])

@@ -89,7 +89,9 @@ def test_a_checkpoint_is_the_svr_of_its_moment(name: str, to_disk: bool, tmp_pat
 def test_it_records_every_nth_step_with_its_numbers() -> None:
     model = chain()
     recorder = SVRRecorder(model, every=3)
-    recorded = [recorder.step(loss=torch.tensor(float(step))) for step in range(1, 8)]
+    recorded = [
+        recorder.step(loss=torch.tensor(float(step), requires_grad=True)) for step in range(1, 8)
+    ]
     assert recorded == [False, False, True, False, False, True, False]
     recorder.every = 5
     for _ in range(3):

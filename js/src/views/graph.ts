@@ -4,6 +4,7 @@ import { type ReadonlySignal, signal } from "@preact/signals-core";
 import { FAINTEST } from "../crowd.js";
 import { paintNeurons } from "../paint.js";
 import type { Neuron } from "../picking.js";
+import { sameColumns } from "../timeline.js";
 import { axes } from "./axes.js";
 import { keepBright } from "./bright.js";
 import { h } from "./dom.js";
@@ -104,7 +105,7 @@ function forgetWithScene(view: View): void {
     const next = view.state.scene.value;
     if (next === scene) return;
     // The first scene is shown as Python asked for it.
-    if (scene) view.state.resetCamera();
+    if (scene && !(next && sameColumns(scene, next))) view.state.resetCamera();
     scene = next;
     view.state.hover.value = null;
   });

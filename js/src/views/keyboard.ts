@@ -96,6 +96,7 @@ export function widgetActions(
   return [
     { keys: ["["], shown: "[", words: "stricter threshold", run: () => moveThreshold(view, -1) },
     { keys: ["]"], shown: "]", words: "looser threshold", run: () => moveThreshold(view, 1) },
+    ...playbackActions(view),
     { keys: ["/"], shown: "/", words: "search maps and neurons", run: search },
     {
       keys: ["Alt+ArrowLeft"],
@@ -124,6 +125,16 @@ export function widgetActions(
         if (state.selectedNeurons.peek().length > 0) state.select([]);
       },
     },
+  ];
+}
+
+/** What moves a timeline through its checkpoints. */
+function playbackActions({ state: { playback } }: View): Action[] {
+  if (!playback) return [];
+  return [
+    { keys: [","], shown: ",", words: "the checkpoint before", run: () => playback.moveBy(-1) },
+    { keys: ["."], shown: ".", words: "the next checkpoint", run: () => playback.moveBy(1) },
+    { keys: ["p"], shown: "p", words: "play or pause", run: () => playback.toggle() },
   ];
 }
 

@@ -100,7 +100,9 @@ export function edgeLayer(view: View, stage: Stage, canvas: HTMLCanvasElement, l
     }
     const only = of === "all" ? null : of;
     for (const sheet of [whole, draft]) {
-      if (sheet.job?.scene !== scene || sheet.job.only !== only) sheet.job = null;
+      // From checkpoint to checkpoint the last edges stay until the next are there.
+      const same = sheet.job?.scene === scene || state.playback !== null;
+      if (!same || sheet.job?.only !== only) sheet.job = null;
     }
     const ratio = stage.ratio.peek();
     const { drawnPerLink: drawn } = cut;

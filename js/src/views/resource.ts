@@ -70,12 +70,20 @@ export function resource<T>(
   };
   let scene = view.state.scene.peek();
   view.watch(() => {
+    // While checkpoints change quickly, what was last asked for stays.
+    if (view.state.playback?.resting.value === false) {
+      busy.value = true;
+      return;
+    }
     if (view.state.scene.value !== scene) {
       scene = view.state.scene.value;
       kept.clear();
       value.value = null;
     }
-    const asked = question();
+    const plain = question();
+    // A checkpoint's answer is no other checkpoint's.
+    const step = view.state.playback?.shown.value;
+    const asked = plain && step !== undefined ? { ...plain, step } : plain;
     wanted = asked ? JSON.stringify(asked) : "";
     if (asked) proceed(asked);
     else value.value = null;

@@ -14,6 +14,7 @@ import {
 } from "../layout.js";
 import type { Scene } from "../scene.js";
 import { h } from "./dom.js";
+import { inMotion } from "./motion.js";
 import type { View } from "./view.js";
 
 export interface Stage {
@@ -56,7 +57,7 @@ export function createStage(view: View): Stage {
     { once: true },
   );
 
-  const layout = computed(() => {
+  const settled = computed(() => {
     const scene = view.state.scene.value;
     const { width, height } = size.value;
     if (!scene || width < 40 || height < 40) return null;
@@ -68,7 +69,7 @@ export function createStage(view: View): Stage {
     const range = y_range.value;
     return layOut(scene, y_scale.value, size.value, margins, at, LEAST_COLUMN, range);
   });
-  return { element, layout, ratio, appearances };
+  return { element, layout: inMotion(view, settled), ratio, appearances };
 }
 
 /** Room for the axes' words, beside the first and the last column, and for arcs to bend. */

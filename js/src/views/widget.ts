@@ -3,7 +3,7 @@
 import { signal } from "@preact/signals-core";
 import type { Host } from "../host.js";
 import type { Palette } from "../paint.js";
-import { createRequests } from "../requests.js";
+import { type Ask, createRequests } from "../requests.js";
 import { createState } from "../state.js";
 import { isDark, onHostTheme, readPalette } from "../theme.js";
 import { createVisits } from "../visits.js";
@@ -18,6 +18,7 @@ import { live } from "./live.js";
 import { notices } from "./notices.js";
 import { panes, paneToggles } from "./panes.js";
 import { searchField } from "./search.js";
+import { timelineBar } from "./timeline.js";
 import { toolbar } from "./toolbar.js";
 import { createView, type View } from "./view.js";
 
@@ -36,9 +37,13 @@ export function mount(element: HTMLElement, host: Host, abort: AbortSignal): voi
 }
 
 function build(root: HTMLElement, host: Host, abort: AbortSignal): void {
-  const state = createState(host, abort);
+  const requests = createRequests(host, abort);
+  const state = createState(host, abort, requests.ask);
+  const { playback } = state;
+  const ask: Ask = (question, buffers) =>
+    requests.ask(playback ? { step: playback.shown.peek(), ...question } : question, buffers);
   const palette = signal<Palette | null>(null);
-  const view = createView(state, host, createRequests(host, abort), abort, palette);
+  const view = createView(state, host, { ...requests, ask }, abort, palette);
   followTheme(root, view, (next) => {
     palette.value = next;
   });
@@ -68,6 +73,7 @@ function build(root: HTMLElement, host: Host, abort: AbortSignal): void {
     }),
     notices(view),
     h("div", { class: "svr-body" }, drawn.element, panes(view)),
+    ...(state.playback ? [timelineBar(view, state.playback)] : []),
     footer(view),
     live(view, () => drawn.hovered.value),
     guide.dialog,
