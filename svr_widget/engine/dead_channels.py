@@ -23,6 +23,7 @@ like any other.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -51,19 +52,50 @@ class _Way(NamedTuple):
 
 def dead_channels(graph: SpectralGraph, tolerance: float = TOLERANCE) -> pd.DataFrame:
     """A row for each dead channel; columns as in ``SVR.dead_channels``."""
+    found = without_influence(graph.maps, graph.links.values(), graph.outlets, tolerance)
+    blocks = [
+        blocks_of_channels(graph, str(name))[channels]
+        for name, channels in found.groupby("map", sort=False)["channel"]
+    ]
+    found.insert(6, "block", np.concatenate([np.empty(0, np.int64), *blocks]))
+    return found
+
+
+def without_influence(
+    maps: Mapping[str, LinearMap],
+    links: Iterable[Link],
+    outlets: Iterable[Link],
+    tolerance: float = TOLERANCE,
+) -> pd.DataFrame:
+    """``dead_channels`` of a network, without the blocks, which need decompositions.
+
+    Raises:
+        SVRError: the tolerance is out of range.
+    """
     if not 0 <= tolerance <= 1:
         raise SVRError(f"tolerance = {tolerance!r} is out of range: 0 <= tolerance <= 1")
+    leaving: dict[str, list[Link]] = {}
+    for link in links:
+        leaving.setdefault(link.producer, []).append(link)
+    returned: dict[str, list[Link]] = {}
+    for link in outlets:
+        returned.setdefault(link.producer, []).append(link)
     columns: dict[str, Floats] = {}
-    frames = [_of_map(graph, linear, tolerance, columns) for linear in graph.maps.values()]
+    frames = []
+    for linear in maps.values():
+        linear.check_known()
+        emitting = dict.fromkeys((linear.name, *(linear.product_of or ())[:1]))
+        out = (link for name in emitting for link in returned.get(name, ()))
+        ways = [_way(link, np.ones(link.shared)) for link in out]
+        ways += [_way(link, _columns(maps, link, columns)) for link in leaving.get(linear.name, ())]
+        frames.append(_of_map(linear, ways, tolerance))
     return pd.concat(frames, ignore_index=True)
 
 
-def _of_map(
-    graph: SpectralGraph, linear: LinearMap, tolerance: float, columns: dict[str, Floats]
-) -> pd.DataFrame:
+def _of_map(linear: LinearMap, ways: list[_Way], tolerance: float) -> pd.DataFrame:
     row = _norms(linear.weight.flatten(1).double().numpy(), axis=1)
     ratio, gain, read = (np.zeros(linear.out_channels) for _ in range(3))
-    for way in _ways(graph, linear, columns):
+    for way in _all_ways(linear, ways):
         channels = np.unique(way.channels)
         for found, values in (
             (ratio, _influence(way, row)),
@@ -75,34 +107,23 @@ def _of_map(
     dead = np.flatnonzero(ratio <= tolerance)
     smallest = np.stack(list(factors.values()))[:, dead].argmin(axis=0)
     names = np.array(list(factors), dtype=object)
-    block = blocks_of_channels(graph, linear.name)[dead] if dead.size else dead
     return pd.DataFrame(
         {
             "map": np.full(dead.size, linear.name, dtype=object),
             "channel": dead,
             "ratio": ratio[dead],
             **{name: values[dead] for name, values in factors.items()},
-            "block": block,
             "why": names[smallest],
         }
     )
 
 
-def _ways(graph: SpectralGraph, linear: LinearMap, columns: dict[str, Floats]) -> list[_Way]:
-    """Every way out of a map; channels that none carries leave by one of their own."""
-    names = {linear.name, *(linear.product_of or ())[:1]}
-    ways = [
-        *(
-            _way(link, _columns(graph, link, columns))
-            for link in graph.links.values()
-            if link.producer == linear.name
-        ),
-        *(_way(link, np.ones(link.shared)) for link in graph.outlets if link.producer in names),
-    ]
+def _all_ways(linear: LinearMap, ways: list[_Way]) -> list[_Way]:
+    """The ways out of a map; channels that none carries leave by one of their own."""
     carried = np.concatenate([np.empty(0, np.int64), *(way.channels for way in ways)])
     other = np.setdiff1d(np.arange(linear.out_channels), carried)
     if other.size:
-        ways.append(_Way(other, np.ones(other.size), np.ones(other.size)))
+        return [*ways, _Way(other, np.ones(other.size), np.ones(other.size))]
     return ways
 
 
@@ -111,9 +132,9 @@ def _way(link: Link, column: Floats) -> _Way:
     return _Way(link.producer_channels.numpy(), gain, column)
 
 
-def _columns(graph: SpectralGraph, link: Link, known: dict[str, Floats]) -> Floats:
+def _columns(maps: Mapping[str, LinearMap], link: Link, known: dict[str, Floats]) -> Floats:
     """Norms of the consumer's input channels that a link ends in, one for each that it carries."""
-    consumer = graph.maps[link.consumer]
+    consumer = maps[link.consumer]
     if link.side == "q":
         norms = _norms(consumer.weight.flatten(1).double().numpy(), axis=1)
     else:
