@@ -1,13 +1,15 @@
-"""What can be done to a network by its spectral neurons: copies of the model with fewer of them."""
+"""What can be done to a network: copies of the model with fewer spectral neurons or channels."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import pandas as pd
 from torch import nn
 
-from svr_widget.engine import pruning
+from svr_widget.engine import pruning, removal
+from svr_widget.engine.dead_channels import TOLERANCE as INFLUENCE
 from svr_widget.engine.findings import Findings
 
 
@@ -80,3 +82,46 @@ class Compression(Findings):
             SVRError: as in ``prune``; or no link leaves any map.
         """
         return pruning.pruning_curve(self, evaluate, neurons)
+
+    def remove_dead_channels(
+        self,
+        tolerance: float = removal.TOLERANCE,
+        check_inputs: Any = None,
+        *,
+        maps: str | Iterable[str] | None = None,
+        influence: float = INFLUENCE,
+    ) -> tuple[nn.Module, removal.RemovalReport]:
+        """A smaller model without the channels that tell the next maps nothing (section 5.2.2).
+
+        Rows of the producer, factors and statistics of norms and other vectors on the way, input
+        channels of every consumer: all that is stored for a channel goes, of a depthwise
+        convolution its whole group. What the channel still emits, a constant, moves into the bias
+        of the map that reads it. A channel that a sum joins with others goes where all of them are
+        constant; one that cannot go stays and is reported with the reason. Since a removal may
+        leave other channels without influence, the search is repeated until it finds none.
+
+        With zero padding a bias stands for a constant only away from the borders. So the outputs of
+        both models are compared in evaluation mode. Optimisers have to be made anew: the parameters
+        of the smaller model are other tensors. Hooks, modes, devices and precision are kept.
+
+        Args:
+            tolerance: the largest change of an entry of the output, relative to the largest entry,
+                that is allowed.
+            check_inputs: the inputs on which that is measured: one batch, or an iterable of
+                batches, as in ``spectral_activations``; by default the example that the links were
+                read off, and eight normal ones (seeded) of its shape where it is floating-point.
+            maps: only channels that are dead in these maps; by default in all.
+            influence: what ``tolerance`` is in ``dead_channels``: the share of the largest
+                influence on a link up to which a channel is dead.
+
+        Returns:
+            The smaller model, a copy in every case, and a report. The model is looked at as it is
+            now, with plain attention and unfolded norms, whatever this SVR's options.
+
+        Raises:
+            OutputChangeError: the output would change by more; the message says by how much, which
+                maps do it, and what to do. Nothing is changed then.
+            SVRError: the SVR is of bare weights or of links given by hand without example inputs,
+                the model cannot be copied or followed, or an argument is out of range.
+        """
+        return removal.remove_dead_channels(self, tolerance, check_inputs, maps, influence)

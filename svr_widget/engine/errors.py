@@ -30,6 +30,10 @@ class TraceError(SVRError):
     """Which map feeds which could not be read off the model."""
 
 
+class OutputChangeError(SVRError):
+    """A change of the model would change its output more than is allowed."""
+
+
 class ThresholdError(SVRError):
     """A significance threshold lies outside the range of its kind."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -14,6 +14,16 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from svr_widget.engine.trace.example import Example
 from svr_widget.engine.untouched import untouched
+
+
+class Change(NamedTuple):
+    """A number of a model as it was and as it is after something was taken from it."""
+
+    before: int
+    after: int
+
+    def __str__(self) -> str:
+        return f"{self.before:,} -> {self.after:,}"
 
 
 @dataclass(frozen=True)

@@ -9,18 +9,10 @@ from typing import NamedTuple
 import pandas as pd
 from torch import nn
 
+from svr_widget.engine.footprint import Change
+
 Evaluate = Callable[[nn.Module], float]
 """Scores a model, by its accuracy on held-out data for instance."""
-
-
-class Change(NamedTuple):
-    """A number of the model as it was and as it is after pruning."""
-
-    before: int
-    after: int
-
-    def __str__(self) -> str:
-        return f"{self.before:,} -> {self.after:,}"
 
 
 class Scores(NamedTuple):
