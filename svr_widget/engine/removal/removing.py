@@ -24,6 +24,7 @@ from svr_widget.engine.removal.structure import (
 from svr_widget.engine.removal.surgery import cut, shift_bias
 from svr_widget.engine.sources import Network, read_network
 from svr_widget.engine.trace.example import Example
+from svr_widget.engine.untouched import untouched
 
 COMPANION = "belongs to one"
 
@@ -126,8 +127,12 @@ class Removing:
         cut(model, self._structure, gone)
         try:
             smaller = self._read(model)
-        except SVRError as error:
-            return None, f"the model's own code fixes the width: without it, {error}"
+            with untouched(model):
+                model(*self.example.args, **self.example.kwargs)
+        except Exception as error:  # whatever the model raises for a width that it does not take
+            cause = (isinstance(error, SVRError) and error.__cause__) or error
+            words = (str(cause).strip().splitlines() or [""])[0]
+            return None, f"the model's own code fixes the width ({type(cause).__name__}: {words})"
         if not self._structure.survives(gone, smaller):
             return None, "the model's own code counts on the width: others would change places"
         return (model, smaller), ""

@@ -107,7 +107,18 @@ class Structure:
                 moved[place.start + kept] = np.array(target)
         expected = moved[self.pairs]
         expected = expected[(expected >= 0).all(axis=1)]
-        return np.array_equal(np.unique(expected, axis=0), np.unique(smaller.pairs, axis=0))
+        if not np.array_equal(np.unique(expected, axis=0), np.unique(smaller.pairs, axis=0)):
+            return False
+        return self._courses(gone) == smaller._courses(np.zeros(len(smaller.group), bool))
+
+    def _courses(self, gone: Mask) -> set[tuple[str, str, tuple[str, ...]]]:
+        """What stands on the links that carry something still."""
+        found = set()
+        for link in self.network.links:
+            sent = out_features(self.network.maps[link.producer], link.producer_channels)
+            if not self.mask(Axis("out", link.producer), gone)[sent.flatten().numpy()].all():
+                found.add((link.producer, link.consumer, link.through))
+        return found
 
 
 def out_features(linear: LinearMap, channels: Tensor) -> Tensor:

@@ -148,7 +148,7 @@ def _result(interpreter: Interpreter, example: Example, method: str, notes: Sequ
     if interpreter.meetings is not None:
         interpreter.meetings.repeated = interpreter.repeated
         for reason, lost in interpreter.notes.reasons():
-            interpreter.meetings.hold_all(lost, reason)
+            interpreter.meetings.hold_all(lost, f"it goes into {reason}")
     return Trace(
         tuple(graph.links),
         interpreter.order,

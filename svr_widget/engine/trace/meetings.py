@@ -104,7 +104,7 @@ class Meetings:
         flows = list(call.flows())
         before = {item for flow in flows for item in flow.mixed}
         for source, reason in sorted({item for flow in made for item in flow.mixed} - before):
-            self.hold_all([source.name], f"{reason} depends on it")
+            self.hold_all([source.name], f"it goes into {reason}")
         carriers = [carrier for flow in flows for carrier in flow.carriers]
         norm = norm_operation(call.name)
         if norm is not None and norm not in _OF_EACH_CHANNEL:

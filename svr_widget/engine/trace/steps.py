@@ -6,6 +6,7 @@ positions, added constants and factors that all channels share are no steps.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import torch
@@ -59,9 +60,15 @@ def appended(steps: Steps, further: Steps) -> Steps:
 
 
 def joined(left: Steps, right: Steps) -> Steps:
-    """The steps of channels that came two ways."""
-    if len(left) == len(right) and all(a.same(b) for a, b in zip(left, right, strict=True)):
+    """The steps of channels that came two ways, which may part behind common steps."""
+    pairs = zip(left, right, strict=False)
+    common = sum(1 for _ in itertools.takewhile(lambda pair: pair[0].same(pair[1]), pairs))
+    if len(left) == len(right) == common:
         return left
+    return appended(left[:common], _parted(left[common:], right[common:]))
+
+
+def _parted(left: Steps, right: Steps) -> Steps:
     both = (*left, *right)
     names = dict.fromkeys(s.name for s in both if s.name and not (s.norm and s.norm.plain))
     if names:
