@@ -208,7 +208,7 @@ def _held(
         aliases.setdefault(id(tensor), []).append(name)
     for name, part in network.parts.items():
         why = _reason_against(part, aliases)
-        if name in network.meetings.repeated:
+        if not why and name in network.meetings.repeated:
             why = f"{name!r} is applied more than once"
         if why:
             for kind in ("out", "in"):
@@ -233,8 +233,10 @@ def _reason_against(part: Part, aliases: dict[int, list[str]]) -> str:
     """Why neither outputs nor inputs of a map can go; empty where they can."""
     module, kind = part.module, type(part.module).__name__
     known = isinstance(module, nn.Linear | _ConvNd | nn.Embedding | nn.EmbeddingBag)
-    if part.suffix or not (known or part.kind is LINEAR_TRANSPOSED):
-        return f"{part.name!r} is a part of a {kind}, whose width is fixed"
+    if part.suffix:
+        return f"{part.name!r} is one of the maps of the {kind} {part.path!r}, whose width is fixed"
+    if not known and part.kind is not LINEAR_TRANSPOSED:
+        return f"the {kind} {part.name!r} is of a class that is not made smaller here"
     if part.held is None or part.parameter != "weight" or part.absorbed:
         return f"the weight of {part.name!r} is computed from others"
     if getattr(module, "max_norm", None) is not None:
