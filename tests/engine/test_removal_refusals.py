@@ -274,7 +274,7 @@ class TestBadInput:
             svr.remove_dead_channels()
 
 
-@pytest.mark.parametrize("seed", [2, 3, 6, 11, 12, 20, 28, 31, 107, 110, 128, 133])
+@pytest.mark.parametrize("seed", [3, 7, 10, 25, 39, 47, 59, 61, 79, 107, 110, 143])
 def test_random_networks_stay_the_same_function(seed):
     """Everything that moves, joins, splits and mixes channels, in code that looks at widths."""
     example = image(1, 2, 4, 4)
@@ -289,10 +289,6 @@ def test_random_networks_stay_the_same_function(seed):
                 dead = torch.rand(len(layer.weight), generator=draw) < 0.35
                 layer.weight[dead] = 0
                 layer.bias[dead] = 0
-    try:
-        svr = SVR(net, example)
-    except SVRError:
-        pytest.skip("a network that the SVR itself refuses")
-    smaller, report = svr.remove_dead_channels(math.inf)
-    change = largest_change(net, smaller, [image(1, 2, 4, 4), example + 1])
-    assert change < 1e-9 or report.moved["padded"].any()
+    smaller, report = SVR(net, example).remove_dead_channels(math.inf)
+    assert largest_change(net, smaller, [image(1, 2, 4, 4), example + 1]) < 1e-12
+    assert len(report.removed) or report.kept["why"].str.contains("own code").any()
