@@ -115,6 +115,27 @@ class Head(Twice):
         return self.out(self.middle(x).relu())
 
 
+class Swapped(Twice):
+    """The same widths with any channel less, and other channels in them."""
+
+    def forward(self, x):
+        x = self.inlet(x).relu()
+        return self.out(self.middle(torch.cat([x[:, 3:], x[:, :3]], 1)).relu())
+
+
+class Off(Twice):
+    """A dead channel that a sum joins with one that only data of another kind switches on."""
+
+    def __init__(self):
+        super().__init__()
+        self.rare = nn.Linear(3, 6).double()
+        with torch.no_grad():
+            self.rare.bias[1] = -50
+
+    def forward(self, x):
+        return self.out(self.middle(self.inlet(x) + self.rare(x).relu()).relu())
+
+
 class Recurrent(nn.Module):
     def __init__(self):
         super().__init__()
@@ -151,6 +172,8 @@ class TestKept:
             (Tied, "inlet", "middle.weight and other.weight are one tensor"),
             (Tied, "other", "middle.weight and other.weight are one tensor"),
             (Fixed, "inlet", "the model's own code"),
+            (Swapped, "inlet", "others would change places"),
+            (Off, "inlet", "joined with channels of 'rare' that are alive"),
             (Head, "inlet", "the model's own code fixes the width (RuntimeError"),
             (Recurrent, "inlet", "is one of the maps of the LSTM 'lstm'"),
             (Attending, "inlet", "of the MultiheadAttention 'attention'"),
@@ -159,10 +182,10 @@ class TestKept:
     )
     def test_by_name(self, make, layer, words):
         net = make().eval()
-        silence(net.get_submodule(layer), [1, 4] if layer != "out" else [1])
+        silence(net.get_submodule(layer), [1, 4] if make is Fixed else [1])
         if make is Tied:  # of two maps of one weight only one was told
             with torch.no_grad():
-                net.other.bias[[1, 4]] = net.middle.bias[[1, 4]] = 0
+                net.other.bias[1] = net.middle.bias[1] = 0
         _, report = remove(net, image(2, 4, 3) if make in (Recurrent, Attending) else image(4, 3))
         assert removed(report, layer) == []
         assert words in kept(report, layer)[1]

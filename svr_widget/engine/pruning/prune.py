@@ -19,7 +19,7 @@ from svr_widget.engine.parts import Part
 from svr_widget.engine.pruning.choice import Choice, Kept, Ranks, choose
 from svr_widget.engine.pruning.factored import composed, replace_module, two_layers, why_not
 from svr_widget.engine.pruning.heads import check_current_product, write_product
-from svr_widget.engine.pruning.report import Change, Evaluate, PruningReport, Scores
+from svr_widget.engine.pruning.report import Evaluate, PruningReport, Scores
 from svr_widget.engine.pruning.truncation import low_rank, parameters_of_two, two_weights
 from svr_widget.engine.pruning.writing import check_current, layer_weight, write
 from svr_widget.engine.spectral_graph import SpectralGraph

@@ -15,10 +15,10 @@ from torch.utils._pytree import tree_leaves, tree_map
 from svr_widget.engine.activations import examples_of, is_one_batch
 from svr_widget.engine.errors import OutputChangeError, SVRError, nearest_name
 from svr_widget.engine.footprint import Change, Footprint, footprint
+from svr_widget.engine.network import Network
 from svr_widget.engine.reading import placed_example
 from svr_widget.engine.removal.removing import Removing
 from svr_widget.engine.removal.report import RemovalReport
-from svr_widget.engine.sources import Network
 from svr_widget.engine.spectral_graph import SpectralGraph
 from svr_widget.engine.trace.example import Example
 from svr_widget.engine.untouched import untouched

@@ -13,6 +13,7 @@ from torch import nn
 
 from svr_widget.engine.dead_channels import without_influence
 from svr_widget.engine.errors import SVRError
+from svr_widget.engine.network import Network
 from svr_widget.engine.removal.search import Search
 from svr_widget.engine.removal.structure import (
     Axis,
@@ -22,7 +23,7 @@ from svr_widget.engine.removal.structure import (
     structure_of,
 )
 from svr_widget.engine.removal.surgery import cut, shift_bias
-from svr_widget.engine.sources import Network, read_network
+from svr_widget.engine.sources import read_network
 from svr_widget.engine.trace.example import Example
 from svr_widget.engine.untouched import untouched
 

@@ -23,8 +23,8 @@ from torch.nn.modules.conv import _ConvNd
 
 from svr_widget.engine.links import Link
 from svr_widget.engine.maps import LinearMap
+from svr_widget.engine.network import Network
 from svr_widget.engine.parts import LINEAR_TRANSPOSED, Part
-from svr_widget.engine.sources import Network
 from svr_widget.engine.trace.mapping import named_tensors
 
 Ints = NDArray[np.int64]
