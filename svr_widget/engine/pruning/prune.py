@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from svr_widget.engine.decompose import Decomposition
 from svr_widget.engine.errors import SVRError
-from svr_widget.engine.footprint import Footprint, footprint
+from svr_widget.engine.footprint import Change, Footprint, footprint
 from svr_widget.engine.maps import LinearMap
 from svr_widget.engine.parts import Part
 from svr_widget.engine.pruning.choice import Choice, Kept, Ranks, choose
