@@ -44,11 +44,12 @@ class Compression(Findings):
                 ``(||W - W'|| / ||W||)^2`` is small; the report bounds the least there could be.
             factored: replace each cut ``Linear``, convolution or ``Embedding`` by two smaller
                 layers (an ``nn.Sequential``) where these hold fewer parameters and the code of the
-                model only calls the layer. What is left one layer, with a weight of low rank, is
-                so for the reason in the report. By default the architecture stays.
+                model only calls the layer, which running it on the example input shows. What is
+                left one layer, with a weight of low rank, is so for the reason in the report. By
+                default the architecture stays.
             evaluate: scores a model, as its accuracy on held-out data; called with copies of the
-                model before and after, and with a negative control, in which every map keeps
-                as many neurons but those at the bottom.
+                model before and after, in the mode that the model is in, and with a negative
+                control, in which every map keeps as many neurons but those at the bottom.
 
         Returns:
             The pruned model and a ``PruningReport``.
@@ -56,8 +57,7 @@ class Compression(Findings):
         Raises:
             SVRError: two rules, a value out of range, an unknown map; the SVR is of bare weights,
                 has norms folded or a ``rank``; a map's weight cannot be written back (computed from
-                others, quantised, shared), or has changed since; with ``factored``, the model does
-                not run with two layers in the place of one.
+                others, quantised, shared), or has changed since.
         """
         return pruning.prune(
             self, ranks, energy=energy, budget=budget, factored=factored, evaluate=evaluate

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize, prune
+from transformers import T5Config, T5ForConditionalGeneration
 from transformers.pytorch_utils import Conv1D
 
 from svr_widget.engine import SVR
@@ -22,6 +23,15 @@ def both_ways(model, example, ranks=3, **options):
         return low.eval()(example), two.eval()(example), report
 
 
+T5_SIZES = {
+    "d_model": 32,
+    "d_ff": 64,
+    "num_layers": 1,
+    "num_heads": 4,
+    "d_kv": 8,
+    "vocab_size": 100,
+    "decoder_start_token_id": 0,
+}
 CONVOLUTIONS = {
     "1d": (nn.Conv1d(6, 8, 3, stride=2, padding=1), (6, 11)),
     "2d": (nn.Conv2d(6, 8, (3, 2), padding="same", dilation=2), (6, 7, 8)),
@@ -81,6 +91,21 @@ def test_embeddings_and_matrices(dtype):
     ]
     again = SVR(pruned, tokens)  # what comes back is a model like any other
     assert ("head.0", "head.1") in again.links
+
+
+def test_a_layer_that_is_called_twice_is_replaced_at_both_names():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one = nn.Linear(20, 20)
+            self.same = self.one
+
+        def forward(self, x):
+            return self.same(torch.tanh(self.one(x)))
+
+    low, two, report = both_ways(Twice().double(), torch.randn(2, 20).double())
+    assert report.maps.form.tolist() == ["factored"]
+    torch.testing.assert_close(two, low)
 
 
 def test_training_state_is_kept():
@@ -207,8 +232,9 @@ def test_tied_weights_are_cut_alike():
 
     torch.manual_seed(0)
     svr = SVR(Tied(), torch.arange(9)[None])
-    with pytest.raises(SVRError, match="'tokens' and 'head' share one parameter"):
-        svr.prune({"tokens": 2})
+    for apart in ({"tokens": 2}, {"tokens": [0, 1], "head": [0, 2]}):
+        with pytest.raises(SVRError, match="'tokens' and 'head' share one parameter"):
+            svr.prune(apart)
     pruned, _ = svr.prune({"tokens": 2, "head": 2})
     assert pruned.head.weight is pruned.tokens.weight
     assert torch.linalg.matrix_rank(pruned.head.weight, rtol=1e-5) == 2
@@ -257,19 +283,25 @@ def test_weights_that_cannot_be_given_are_refused_by_name(layer):
     assert report.maps.form.tolist() == ["whole"]
 
 
-def test_code_that_reads_the_weight_of_a_layer_is_refused_two():
+def test_a_layer_of_which_the_code_takes_more_than_its_output_stays_one():
     class Direct(nn.Module):
         def __init__(self):
             super().__init__()
             self.first, self.last = nn.Linear(30, 30), nn.Linear(30, 30)
 
         def forward(self, x):
-            return self.last(nn.functional.linear(x, self.first.weight).relu())
+            return self.last(nn.functional.linear(x, self.first.weight, self.first.bias).relu())
 
-    svr = SVR(Direct(), torch.randn(1, 30))
-    with pytest.raises(SVRError, match=r"Direct does not run with two layers .*'weight'"):
-        svr.prune(2, factored=True)
-    assert svr.prune({"last": 2}, factored=True)[1].maps.form.tolist() == ["whole", "factored"]
+    torch.manual_seed(0)
+    low, two, report = both_ways(Direct().double(), torch.randn(2, 30).double())
+    torch.testing.assert_close(two, low)
+    assert report.maps.form.tolist() == ["low rank", "factored"]
+    assert "'weight'" in report.maps.remark[0]
+    t5 = T5ForConditionalGeneration(T5Config(**T5_SIZES)).eval()
+    report = SVR(t5).prune(energy=0.5, factored=True)[1]
+    stayed = report.maps[report.maps.remark.str.contains("does not run with two layers")]
+    assert {name.rpartition(".")[2] for name in stayed["map"]} == {"wo"}  # it asks for their dtype
+    assert (report.maps.form == "factored").sum() > 3
 
 
 def test_a_model_that_cannot_be_copied():

@@ -90,7 +90,7 @@ def _by_rank(graph: SpectralGraph, ranks: Ranks) -> Choice:
         for name, rank in wanted.items()
         if rank is not None
     }
-    return Choice(_all(graph) | kept, rule, remarks)
+    return Choice(every_neuron(graph) | kept, rule, remarks)
 
 
 def _by_name(
@@ -231,7 +231,8 @@ def _first_of_each_group(neurons: Decomposition, count: int) -> Kept:
     return np.flatnonzero(places < count)
 
 
-def _all(graph: SpectralGraph) -> dict[str, Kept]:
+def every_neuron(graph: SpectralGraph) -> dict[str, Kept]:
+    """All neurons of every map."""
     return {name: np.arange(len(graph[name]), dtype=np.int64) for name in graph.maps}
 
 
@@ -252,9 +253,7 @@ def _alike(graph: SpectralGraph, kept: dict[str, Kept], *, named: bool) -> dict[
     """Cut maps of one parameter alike."""
     alike = dict(kept)
     for names in _sharing(graph):
-        sizes = {len(kept[name]) for name in names}
-        cut = [name for name in names if len(kept[name]) < len(graph[name])]
-        if len(sizes) == 1 or not cut:
+        if all(np.array_equal(kept[name], kept[names[0]]) for name in names):
             continue
         if named:
             raise SVRError(

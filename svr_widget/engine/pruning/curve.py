@@ -9,7 +9,7 @@ import pandas as pd
 
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.pruning.choice import choose
-from svr_widget.engine.pruning.prune import check_prunable, cut
+from svr_widget.engine.pruning.cutting import check_prunable, cut
 from svr_widget.engine.pruning.report import Evaluate
 from svr_widget.engine.spectral_graph import SpectralGraph
 

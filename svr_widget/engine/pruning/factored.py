@@ -104,7 +104,7 @@ def composed(first: Tensor, second: Tensor, linear: LinearMap) -> Tensor:
 def replace_module(model: nn.Module, old: nn.Module, new: nn.Module) -> None:
     """Put one module in the place of another wherever the model holds it."""
     for parent in list(model.modules()):
-        for name, child in list(parent.named_children()):
+        for name, child in list(parent._modules.items()):  # named_children tells each but once
             if child is old:
                 setattr(parent, name, new)
 

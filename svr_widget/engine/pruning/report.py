@@ -46,8 +46,9 @@ class PruningReport:
         multiply_adds: of the whole model for the example input, all its batch; None where the model
             was not run.
         scores: what ``evaluate`` gave; None without it.
-        bound: the least that a choice within the budget could make of ``squared_error``, or less;
+        squared_error: what a budget made of the sum over the weights of ``(||W - W'|| / ||W||)^2``;
             None without a budget.
+        bound: no choice within the budget has a smaller sum.
     """
 
     rule: str
@@ -55,12 +56,8 @@ class PruningReport:
     parameters: Change
     multiply_adds: Change | None
     scores: Scores | None
+    squared_error: float | None = None
     bound: float | None = None
-
-    @property
-    def squared_error(self) -> float:
-        """The sum over the maps of ``(||W - W'|| / ||W||)^2``, which a budget makes small."""
-        return float((self.maps.error**2).sum())
 
     def __repr__(self) -> str:
         neurons = Change(int(self.maps.neurons.sum()), int(self.maps.kept.sum()))
@@ -74,5 +71,5 @@ class PruningReport:
             least = f"at best to {self.bound:.4g}"
             lines.append(f"squared relative errors add up to {self.squared_error:.4g}, {least}")
         known = self.maps.dropna(axis=1, how="all")
-        table = known.to_string(index=False, float_format="{:.4g}".format)
+        table = known.to_string(index=False, max_rows=40, float_format="{:.4g}".format)
         return "\n".join([*lines, table])

@@ -63,7 +63,7 @@ def write(part: Part, weight: Tensor) -> Tensor:
     written = part.weight()
     rounding = torch.finfo(torch.float32 if part.held is None else part.held.dtype).eps
     size = float(before.double().norm())
-    if float((written.double() - weight).norm()) > ROUNDINGS * rounding * size:
+    if float((written.double().cpu() - weight).norm()) > ROUNDINGS * rounding * size:
         raise _refusal(part, "computes its weight so that it cannot be given this one")
     return written
 
