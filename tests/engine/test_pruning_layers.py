@@ -180,6 +180,8 @@ def test_packed_matrices_are_cut_where_they_are(attention):
             torch.testing.assert_close(again.maps[name].weight, U * svr[name].S[:2] @ V.T)
     assert report.parameters.before == report.parameters.after
     assert torch.equal(pruned.attention.in_proj_bias, model.attention.in_proj_bias)
+    if attention == "products":  # by the values, so that their bias adds what it did
+        assert torch.equal(pruned.attention.out_proj.weight, model.attention.out_proj.weight)
 
 
 class Grouped(nn.Module):
@@ -217,6 +219,29 @@ def test_heads_that_share_keys_and_values_are_cut_by_their_own_matrices():
         U, S, V = svr[name].U, svr[name].S, svr[name].V
         low = U[:, :rank] * S[:rank] @ V[:, :rank].T
         torch.testing.assert_close(again.maps[name].weight, low)
+
+
+@pytest.mark.parametrize("read", ["v", "q"])
+def test_a_matrix_that_is_read_elsewhere_too_is_not_cut_for_a_head(read):
+    class ReadTwice(Grouped):
+        def __init__(self):
+            super().__init__()
+            self.more = nn.Linear(getattr(self, read).out_features, 16)
+
+        def forward(self, x):
+            return super().forward(x) + self.more(getattr(self, read)(x))
+
+    torch.manual_seed(0)
+    model, x = ReadTwice().double(), torch.randn(2, 3, 16).double()
+    svr = SVR(model, x)
+    assert read in svr.maps
+    if read == "q":  # and the keys are shared by two heads
+        with pytest.raises(UnsupportedLayerError, match=r"\[QK.0\]' shares both of its matrices"):
+            svr.prune({"*QK.0]": 2})
+        return
+    pruned, _ = svr.prune({"*OV.0]": 2})
+    assert torch.equal(pruned.v.weight, model.v.weight)
+    assert torch.linalg.matrix_rank(SVR(pruned, x).maps["attention[OV.0]"].weight) == 2
 
 
 def test_tied_weights_are_cut_alike():
