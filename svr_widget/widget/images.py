@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -12,7 +12,8 @@ from torch import Tensor
 
 from svr_widget.engine import SVR
 from svr_widget.engine.activations import Filters, called
-from svr_widget.engine.errors import SVRError
+from svr_widget.engine.decompose import Flattening
+from svr_widget.engine.errors import SVRError, nearest_name
 from svr_widget.engine.reading import placed_example
 from svr_widget.engine.similarity import Reference, cosines, reference_images
 from svr_widget.engine.trace.example import Example
@@ -50,8 +51,8 @@ class SpectralImages(NamedTuple):
     """What the pane shows.
 
     Attributes:
-        maps: by name of the map.
-        left_out: the maps asked for that have nothing to show, with the reason.
+        maps: by name of the column.
+        left_out: the columns asked for that have nothing to show, with the reason.
     """
 
     maps: dict[str, MapImages]
@@ -66,13 +67,14 @@ def spectral_images(
     most: int = MOST_PIXELS,
     reference: Reference | None = "sobel",
 ) -> SpectralImages:
-    """Run the chosen inputs through the model once.
+    """Run the chosen inputs through the model: once, or for a cross graph once for each side.
 
     Args:
         svr: of a model.
         inputs: what can be shown.
         which: numbers of the inputs.
-        neurons: for each map to show, its neurons (-1 is the last), None for all.
+        neurons: for each of ``svr.columns`` to show, its neurons (-1 is the last), None for all;
+            each is filtered by the ``V`` of its own flattening.
         most: positions a side that are sent, at most.
         reference: what to compare the images with, as in ``SVR.similarity``; None for nothing.
             Where ``"sobel"`` cannot be had, the inputs being no images, nothing is compared.
@@ -81,25 +83,58 @@ def spectral_images(
         SVRError: the SVR is of bare weights, there is no such map or neuron, or the reference has
             another size.
     """
-    chosen = {name: slice(None) if mine is None else mine for name, mine in neurons.items()}
-    filters = Filters(svr, None, chosen, None)
-    example = placed_example(filters.model, inputs.batch(which))
-    references = None if reference is None else _References(reference, example)
+    example: Example | None = None
+    references: _References | None = None
+    shown = SpectralImages({}, {})
+    for flattening, names in _columns_by_flattening(svr, neurons).items():
+        every = {of: neurons[name] for of, name in names.items()}
+        chosen = {of: slice(None) if mine is None else mine for of, mine in every.items()}
+        filters = Filters(svr, None, chosen, flattening)
+        if example is None:
+            example = placed_example(filters.model, inputs.batch(which))
+            references = None if reference is None else _References(reference, example)
+        found = _read(filters, names, example, len(which), most, references)
+        shown.maps.update(found.maps)
+        shown.left_out.update(found.left_out)
+    return shown
+
+
+def _columns_by_flattening(svr: SVR, names: Iterable[str]) -> dict[Flattening, dict[str, str]]:
+    """For each flattening the columns of that side, by the names of their maps."""
+    found: dict[Flattening, dict[str, str]] = {}
+    for name in names:
+        if name not in svr.columns:
+            raise SVRError(f"no map {name!r}{nearest_name(str(name), svr.columns)}")
+        of, flattening = svr.columns[name]
+        found.setdefault(flattening, {})[of] = name
+    return found
+
+
+def _read(
+    filters: Filters,
+    names: Mapping[str, str],
+    example: Example,
+    batch: int,
+    most: int,
+    references: _References | None,
+) -> SpectralImages:
+    """What the maps of some filters show in one run, as ``names`` call them."""
     maps: dict[str, MapImages] = {}
     left_out: dict[str, str] = {}
 
-    def receive(name: str, call: int, arguments: tuple[Any, ...]) -> None:
-        if filters.position_dims(name, arguments[0]) > 2:
+    def receive(of: str, call: int, arguments: tuple[Any, ...]) -> None:
+        name = names[of]
+        if filters.position_dims(of, arguments[0]) > 2:
             left_out[name] = "its activations have more than two dimensions of positions"
             return
-        y = filters[name](*arguments)
-        if len(y) != len(which):
-            left_out[name] = f"its first dimension is not the batch: {len(y)} for {len(which)}"
+        y = filters[of](*arguments)
+        if len(y) != batch:
+            left_out[name] = f"its first dimension is not the batch: {len(y)} for {batch}"
             return
-        maps[called(name, call)] = _shown(y, filters.neurons(name), most, references)
+        maps[called(name, call)] = _shown(y, filters.neurons(of), most, references)
 
-    left_out |= filters.run(example, receive)
-    return SpectralImages(maps, left_out)
+    missing = filters.run(example, receive)
+    return SpectralImages(maps, left_out | {names[of]: why for of, why in missing.items()})
 
 
 class _References:

@@ -56,6 +56,22 @@ class TestSpectralImages:
                 assert image.scale[i, k] == np.abs(image.values[i, k]).max()
         assert shown.left_out == {}
 
+    def test_in_a_cross_graph_each_column_is_filtered_by_its_own_side(self, images):
+        torch.manual_seed(2)
+        convolutions = (nn.Conv2d(a, b, 3, padding=1) for a, b in ((3, 4), (4, 5), (5, 6)))
+        svr = SVR(nn.Sequential(*convolutions), images, method="cross")
+        assert list(svr.columns) == ["0", "1~", "1", "2"]
+        chosen = {"0": [0], "1~": [1, 0], "1": [2], "2": None}
+        shown = spectral_images(svr, ShownInputs(images, svr.model), [3, 1], chosen)
+        assert shown.left_out == {}
+        assert set(shown.maps) == set(chosen)
+        for name, (of, side) in svr.columns.items():
+            wanted = svr.spectral_activations(images[[3, 1]], maps=of, method=side)[of]
+            image = shown.maps[name]
+            assert image.values.shape[1] == len(image.neurons)
+            np.testing.assert_allclose(image.values, wanted[:, image.neurons], rtol=1e-5, atol=1e-6)
+        assert not np.allclose(shown.maps["1~"].values[:, 0], shown.maps["1"].values[:, 0])
+
     def test_the_cosine_is_that_of_the_engine(self, svr, images):
         shown = spectral_images(svr, ShownInputs(images, svr.model), [0, 1, 2, 3], {"2": None})
         table = svr.similarity(images, maps="2")

@@ -28,13 +28,13 @@ export function rowsOfMaps(
   input: number,
   maps: readonly number[],
 ): readonly Row[] {
-  const ks = maps.map((map) => found.neurons(scene.maps[map].map));
+  const ks = maps.map((map) => found.neurons(scene.maps[map].name));
   const rows = Math.max(0, ...ks.map((mine) => mine.length));
   return Array.from({ length: rows }, (_, row) => ({
     title: "",
     cells: maps.map((map, at) => ({
       neuron: { map, k: ks[at][row] },
-      image: row < ks[at].length ? found.image(input, scene.maps[map].map, row) : null,
+      image: row < ks[at].length ? found.image(input, scene.maps[map].name, row) : null,
     })),
   }));
 }
@@ -50,7 +50,7 @@ export function rowsOfInputs(
       title: h("span", {}, nameOf(scene.maps[map].name), ` · ${count(k)}`),
       cells: inputs.map((number) => ({
         neuron: { map, k },
-        image: found.image(number, scene.maps[map].map, place),
+        image: found.image(number, scene.maps[map].name, place),
       })),
     })),
   );

@@ -32,9 +32,7 @@ export function imagesPane(view: View) {
     const scene = state.scene.value;
     if (!scene) return [];
     if (across.value === "inputs") return labels.value.map((_, number) => number);
-    return mapsShown(scene, state.selectedNeurons.value).filter(
-      (at) => scene.maps[at].name === scene.maps[at].map,
-    );
+    return mapsShown(scene, state.selectedNeurons.value);
   });
   const pages = computed(() => Math.max(1, Math.ceil(columns.value.length / MOST_COLUMNS)));
   const shown = computed(() => {
@@ -58,7 +56,9 @@ export function imagesPane(view: View) {
       return {
         kind: "images",
         inputs: across.value === "maps" ? [input.value] : shown.value,
-        neurons: Object.fromEntries([...neurons.value].map(([at, ks]) => [scene.maps[at].map, ks])),
+        neurons: Object.fromEntries(
+          [...neurons.value].map(([at, ks]) => [scene.maps[at].name, ks]),
+        ),
         most: MOST_POSITIONS,
         cosine: cosine.value,
         revision: state.inputs.value?.revision,
