@@ -61,7 +61,8 @@ else if (name === "failed") {
   initial._status = { state: "failed", message };
 } else initial._scene = SCENES[name]();
 
-const host = devHost(initial, query.get("kernel") !== "none");
+const host = devHost(initial, query.get("kernel") !== "none", query.get("refusal") ?? "");
+if (query.get("kernel") === "gone") host.losePython();
 const element = document.createElement("div");
 if (query.has("width")) element.style.width = `${query.get("width")}px`;
 document.body.append(element);

@@ -38,7 +38,8 @@ export interface DevHost extends Host {
   readonly sent: object[];
 }
 
-export function devHost(initial: Partial<Traits>, answers = true): DevHost {
+/** `refusal` is what every question is answered with instead, if it is any. */
+export function devHost(initial: Partial<Traits>, answers = true, refusal = ""): DevHost {
   const traits: Traits = { ...DEFAULTS, ...initial };
   const listeners = new Map<string, Set<() => void>>();
   const messages = new Set<MessageListener>();
@@ -85,8 +86,9 @@ export function devHost(initial: Partial<Traits>, answers = true): DevHost {
     send: (message) => {
       sent.push(message);
       const question = message as Question;
-      if (!answers) return;
+      if (!answers || there === "gone") return;
       setTimeout(() => {
+        if (refusal !== "") return receive({ id: question.id, kind: "error", message: refusal });
         const { reply, buffers } = answerOf(traits._scene, question);
         receive(reply, buffers);
       }, 20);

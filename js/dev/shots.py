@@ -94,6 +94,13 @@ SHOTS = {
     "panes-dark-1800": (f"{FOUR}&theme=dark", 1800, 1, "select"),
     "images-dark-600": ("scene=vgg&panes=images&inputs=1&theme=dark", 600, 1, "inputs"),
     "images-empty": ("scene=trained&panes=images,filters&kernel=none", 1100, 1, ""),
+    "refused": ("scene=vgg&panes=adjacency,images,filters&inputs=1&refusal=No.", 1100, 1, ""),
+    "gone": ("scene=vgg&theme=dark&panes=adjacency,images&inputs=1&kernel=gone", 1100, 1, ""),
+    "links-light-1100": ("scene=dense", 1100, 1, "links"),
+    "links-parallel-dark-600": ("scene=parallel&theme=dark", 600, 1, "links"),
+    "tools-light-600": ("scene=vgg&panes=adjacency,images,filters,table", 600, 1, "tools"),
+    "tools-dark-1100": ("scene=vgg&panes=adjacency,table&theme=dark", 1100, 1, "tools"),
+    "typed-between": ("scene=million&panes=none&mode=p&kernel=none", 1100, 1, "between"),
     "no-kernel": ("scene=trained&kernel=none", 1100, 1, "patience"),
 }
 
@@ -177,6 +184,13 @@ def act(page: Page, action: str) -> None:
         page.get_by_role("button", name="cosine").click()
     elif action == "matrix-output":
         page.get_by_role("button", name="|U|", exact=True).click()
+    elif action == "links":
+        page.get_by_label("consumer", exact=True).click()
+    elif action == "tools":
+        page.get_by_role("button", name="more tools").click()
+    elif action == "between":
+        page.get_by_label("significance level").fill("0.4567")
+        page.keyboard.press("Enter")
     elif action == "typed":
         page.get_by_label("significance level").fill("7")
         page.keyboard.press("Enter")

@@ -22,6 +22,7 @@ export interface Requests {
 }
 
 const PATIENCE = 4000;
+const GONE = "This needs Python, which is gone.";
 
 /** A question still open when the signal is aborted stays open. */
 export function createRequests(host: Host, abort: AbortSignal): Requests {
@@ -53,8 +54,16 @@ export function createRequests(host: Host, abort: AbortSignal): Requests {
     },
     { once: true },
   );
+  host.onPython(() => {
+    if (host.python() !== "gone") return;
+    for (const { reject } of open.values()) reject(new Error(GONE));
+    open.clear();
+    silent.value = false;
+    wait();
+  }, abort);
   const ask: Ask = (question, buffers) =>
     new Promise((resolve, reject) => {
+      if (host.python() === "gone") return reject(new Error(GONE));
       id += 1;
       const first = open.size === 0;
       open.set(id, { resolve, reject });

@@ -22,6 +22,20 @@ function started() {
   return { host, controller, state: createState(host, controller.signal) };
 }
 
+describe("questions", () => {
+  it("are refused at once when Python is gone, also those that were open", async () => {
+    const host = devHost({ _scene: bytes }, false);
+    const { ask, silent } = createRequests(host, new AbortController().signal);
+    const open = ask({ kind: "tile" });
+    host.losePython();
+    await expect(open).rejects.toThrow("gone");
+    await expect(ask({ kind: "tile" })).rejects.toThrow("gone");
+    vi.advanceTimersByTime(10_000);
+    expect(silent.value).toBe(false);
+    expect(host.sent).toHaveLength(1);
+  });
+});
+
 describe("state", () => {
   it("acts at once and is sent once, after a pause", () => {
     const { host, state } = started();

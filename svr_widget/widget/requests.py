@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from svr_widget.engine import SVR
+from svr_widget.engine.errors import SVRError
 from svr_widget.widget import cuts, filters, matrices
 
 Answer = Callable[[SVR, dict[str, Any]], bytes]
@@ -42,4 +43,6 @@ def answer(
             raise ValueError(f"there is no answer to {kind!r}")
         return reply, [known[kind](svr, question)]
     except Exception as error:  # the person at the widget has to see it
-        return {**reply, "kind": "error", "message": f"{type(error).__name__}: {error}"}, []
+        # What the engine refuses says what to do; of anything else the kind of error helps.
+        name = "" if isinstance(error, SVRError) else f"{type(error).__name__}: "
+        return {**reply, "kind": "error", "message": f"{name}{error}"}, []

@@ -48,3 +48,8 @@ def test_what_cannot_be_answered_is_said(
     reply, buffers = answer(svr, question)
     assert (reply["kind"], reply["id"], buffers) == ("error", 3, [])
     assert message in reply["message"]
+
+
+def test_a_refusal_is_said_without_the_name_of_its_class(svr: SVR) -> None:
+    question = {"kind": "cut", "law": "exact", "mode": "p", "level": 2}
+    assert answer(svr, question)[0]["message"] == "p = 2 is out of range: 0 < p <= 1"

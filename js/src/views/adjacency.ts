@@ -13,6 +13,7 @@ import { linkChoice } from "./links.js";
 import { matrix } from "./matrix.js";
 import { matrixData } from "./matrixData.js";
 import { select } from "./pointer.js";
+import { ASKING, say } from "./status.js";
 import { oncePerFrame, type View } from "./view.js";
 
 const WORDS: Readonly<Record<Which, readonly [string, string]>> = {
@@ -20,7 +21,7 @@ const WORDS: Readonly<Record<Which, readonly [string, string]>> = {
   cross: ["|ṼᵀU|", "How the producer's SVR neurons feed the consumer's co-SVR neurons (Fig 7)"],
   output: ["|U|", "The producer's output representations, a channel a row (Fig 8)"],
 };
-const NO_ANSWER = "Python does not answer: only the edges that were sent are shown.";
+const ONLY_SENT = "Only the edges that were sent are shown.";
 const NO_LINKS = "This network has no links.";
 const STILL = "Python does not answer yet.";
 
@@ -158,13 +159,11 @@ export function adjacencyPane(view: View) {
   view.watch(() => {
     const linked = state.link.value !== null;
     tools.hidden = matrixFrame.hidden = head.inert = !linked;
-    if (!linked) {
-      message.textContent = state.scene.value ? NO_LINKS : "";
-      return;
-    }
-    const waits = view.silent.value ? STILL : shown.value ? "" : "Asking Python …";
-    const stale = shown.value?.facts.complete === false ? NO_ANSWER : "";
-    message.textContent = data.trouble.value || stale || waits;
+    if (!linked) return say(message, state.scene.value ? NO_LINKS : "", false);
+    const waits = view.silent.value ? STILL : shown.value ? "" : ASKING;
+    const part = shown.value?.facts.complete === false ? ONLY_SENT : "";
+    const trouble = data.trouble.value;
+    say(message, [part, trouble || waits].join(" ").trim(), trouble !== "");
   });
   const body = h(
     "div",

@@ -2,37 +2,38 @@
 
 import { signal } from "@preact/signals-core";
 import { h } from "./dom.js";
+import type { Awaited } from "./status.js";
 import type { View } from "./view.js";
 
 /** Pixels a side that are sent, at most. */
 const LARGEST = 1024;
 
+/** `line` is where a file is chosen; what is dropped on the target goes the same way. */
 export function followDrops(
   view: View,
   target: HTMLElement,
   welcome: { readonly value: boolean; peek(): boolean },
-): void {
+): { readonly line: HTMLElement; readonly awaited: Awaited } {
   const words = signal("");
+  const busy = signal(false);
   const file = h("input", { type: "file", accept: "image/*", hidden: true });
   const choose = h("button", { type: "button", class: "svr-tool" }, "add an image …");
-  const status = h("span", { class: "svr-soft", role: "status" });
-  const line = h("div", { class: "svr-drop" }, choose, status, file);
-  target.append(line);
+  const line = h("div", { class: "svr-drop" }, choose, file);
   view.watch(() => {
-    line.hidden = !welcome.value;
-    status.textContent = words.value;
+    choose.hidden = !welcome.value || view.state.python.value !== "here";
   });
   const send = async (image: File | undefined) => {
     if (!image || !welcome.peek()) return;
-    words.value = "Reading …";
+    busy.value = true;
+    words.value = "";
     try {
       const { rgb, width, height } = await pixelsOf(image);
       const question = { kind: "drop", name: image.name, width, height };
       await view.ask(question, [rgb.buffer as ArrayBuffer]);
-      words.value = "";
     } catch (error) {
       words.value = (error as Error).message || `${image.name} is no image`;
     }
+    busy.value = false;
   };
   view.listen(choose, "click", () => file.click());
   view.listen(file, "change", () => {
@@ -54,6 +55,7 @@ export function followDrops(
     event.stopPropagation();
     void send(image);
   });
+  return { line, awaited: { words, busy } };
 }
 
 async function pixelsOf(file: File): Promise<{ rgb: Uint8Array; width: number; height: number }> {

@@ -113,10 +113,10 @@ export function imagesPane(view: View) {
   view.watch(() => {
     compared.hidden = table.hidden || !cosine.value || images.value.value === null;
   });
-  const status = statusOf(view, [images]);
-  const body = h("div", { class: "svr-images" }, tools, status, message, compared, table);
-  followDrops(view, body, hasModel);
-  return { body };
+  const body = h("div", { class: "svr-images" });
+  const { line, awaited } = followDrops(view, body, hasModel);
+  body.append(tools, statusOf(view, [awaited, images]), message, compared, table);
+  return { head: line, body };
 }
 
 interface Choices {

@@ -1,6 +1,6 @@
 // Where the pane of matrices has its numbers from: Python, or without it the edges that were sent.
 
-import { type ReadonlySignal, signal } from "@preact/signals-core";
+import { computed, type ReadonlySignal, signal } from "@preact/signals-core";
 import { testsOf } from "../links.js";
 import {
   type Facts,
@@ -20,6 +20,7 @@ import type { View } from "./view.js";
 interface MatrixData {
   readonly shown: ReadonlySignal<Shown | null>;
   readonly internal: ReadonlySignal<InternalDimensions | null>;
+  /** Why something is missing; empty where nothing is. */
   readonly trouble: ReadonlySignal<string>;
   readonly news: ReadonlySignal<number>;
 }
@@ -29,7 +30,8 @@ export function matrixData(view: View, which: ReadonlySignal<Which>): MatrixData
   const { state } = view;
   const shown = signal<Shown | null>(null);
   const internal = signal<InternalDimensions | null>(null);
-  const trouble = signal("");
+  const refused = signal("");
+  const torn = signal("");
   const news = signal(0);
   const facts = signal<Facts | null>(null);
   let asked: readonly unknown[] = [];
@@ -43,7 +45,7 @@ export function matrixData(view: View, which: ReadonlySignal<Which>): MatrixData
     asked = wanted;
     facts.value = null;
     internal.value = null;
-    trouble.value = "";
+    refused.value = "";
     const about = { link, matrix: which.value };
     const current = () => asked === wanted && !view.signal.aborted;
     const receive =
@@ -58,11 +60,11 @@ export function matrixData(view: View, which: ReadonlySignal<Which>): MatrixData
         if (about.matrix === "output" || testsOf(scene, link) === 0) return;
         view.ask({ kind: "internal", ...about }).then(
           receive((answer) => (internal.value = readInternal(answer.buffers[0]))),
-          receive((error: Error) => (trouble.value = error.message)),
+          receive((error: Error) => (refused.value = error.message)),
         );
       }),
       receive((error: Error) => {
-        trouble.value = error.message;
+        refused.value = error.message;
         if (about.matrix === "adjacency") facts.value = factsOfSentEdges(scene, link);
       }),
     );
@@ -79,6 +81,7 @@ export function matrixData(view: View, which: ReadonlySignal<Which>): MatrixData
     const scene = state.scene.value;
     const law = state.law.value;
     shown.peek()?.tiles.close();
+    torn.value = "";
     if (!facts.value || !scene) {
       shown.value = null;
       return;
@@ -93,11 +96,12 @@ export function matrixData(view: View, which: ReadonlySignal<Which>): MatrixData
       return readCoarseTile(buffers[0], max, sent);
     };
     const tiles = createTiles(shape, fetch, (error) => {
-      trouble.value = error?.message ?? "";
+      torn.value = error?.message ?? "";
       news.value += 1;
     });
     shown.value = { facts: facts.value, tiles };
   });
   view.signal.addEventListener("abort", () => shown.peek()?.tiles.close(), { once: true });
+  const trouble = computed(() => refused.value || torn.value);
   return { shown, internal, trouble, news };
 }

@@ -171,7 +171,7 @@ function lasso(view: View): HTMLElement {
 
 /** Asks Python whether it is there, so that the page can say so where it is not. */
 function expectPython(view: View): void {
-  void view.ask({ kind: "ping" });
+  view.ask({ kind: "ping" }).catch(() => {});
 }
 
 const labelled = (words: string, control: HTMLElement) =>
