@@ -110,13 +110,11 @@ def _vectors(svr: SVR, selected: Sequence[Neuron]) -> Iterator[Question]:
 def _images(svr: SVR, chosen: dict[str, list[int]], inputs: dict[str, Any]) -> Iterator[Question]:
     """One input through the maps, for each input, with and without the cosines."""
     shown: list[tuple[str, list[int]]] = []
-    for name, (map_name, _) in svr.columns.items():
-        if name != map_name:
-            continue  # the other side of a cross graph
+    for name in svr.columns:
         neurons = len(svr[name])
         default = [k for k in dict.fromkeys((0, 1, neurons - 1)) if 0 <= k < neurons]
         if mine := (chosen.get(name, [])[:_MOST_COLUMNS] if chosen else default):
-            shown.append((map_name, mine))
+            shown.append((name, mine))
     for cosine in (False, True):
         for number, _ in enumerate(inputs["labels"]):
             for start in range(0, len(shown), _MOST_COLUMNS):

@@ -98,4 +98,19 @@ def test_inputs_are_set_and_dropped(open_notebook: Callable[..., Notebook]) -> N
     expect(pane.locator(".svr-input")).to_contain_text("half")
     assert thumbnail.evaluate(middle) == [0, 255]
     body.evaluate(DROP, ["noise.png", base64.b64encode(b"no image").decode()])
-    expect(pane.locator(".svr-drop")).to_contain_text("noise.png is no image")
+    expect(pane.locator(".svr-status")).to_contain_text("noise.png is no image")
+
+
+def test_a_cross_graph_has_images_of_both_sides(open_notebook: Callable[..., Notebook]) -> None:
+    cross = IMAGES.replace("inputs=images", "inputs=images, method='cross'")
+    notebook = open_notebook(cross, "widget")
+    pane = notebook.page.locator('[data-pane="images"]')
+    expect(pane.locator('th[scope="col"]')).to_have_text(["0", "2~", "2", "5"])
+    notebook.execute("widget.selected = [('2~', 1)]")
+    cells = pane.locator(".svr-cell-button")
+    expect(cells).to_have_count(1)
+    found = (
+        "widget.svr.spectral_activations(images[:1], maps=['2'], neurons=[1], method='cosvr')['2']"
+    )
+    values = np.array(notebook.python(f"{found}.flatten().tolist()"))
+    assert np.corrcoef(signs(cells.locator("canvas")), values)[0, 1] > 0.95
