@@ -53,7 +53,8 @@ snapshots: $(READY) frontend chromium
 bench: $(READY) frontend chromium
 	$(BIN)/python -m tests.benchmarks.engine
 	$(BIN)/python -m tests.benchmarks.similarity
-	$(BIN)/python -m tests.benchmarks.browser
+	$(BIN)/python -m tests.benchmarks.painting
+	$(BIN)/python -m tests.benchmarks.opening
 
 format: $(READY)
 	$(BIN)/ruff format .

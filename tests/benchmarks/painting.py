@@ -1,8 +1,10 @@
-"""Threshold and pan to updated picture in Chromium without a GPU, beside a stroke an edge.
+"""Threshold and pan to updated picture in Chromium without a GPU, beside others that draw edges.
 
-Run with ``python -m tests.benchmarks.browser``. All is timed in turn on one page: from the event to
-the first frame that answers it, to the task after the last frame, and the longest time in between
-that the page answered nothing else.
+Run with ``python -m tests.benchmarks.painting``. All is timed in turn, in one browser: from the
+event to the first frame that answers it, to the task after the last frame, and the longest time in
+between that the page answered nothing else, its longest task. Beside it stand a stroke an edge on a
+2D canvas, sigma.js and plotly (a trace an edge). Where those draw fewer edges (``peers.MOST``),
+their time is scaled up by the edges.
 """
 
 from __future__ import annotations
@@ -10,12 +12,14 @@ from __future__ import annotations
 import statistics
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
 from playwright.sync_api import Page
 
 from svr_widget import SVRWidget
+from tests.benchmarks.peers import MOST, Peer, bundle_sigma, opened
 from tests.browser import plain_page
 from tests.browser.lab import WIDGET, chromium
 from tests.browser.picture import Picture
@@ -23,6 +27,10 @@ from tests.browser.picture import Picture
 ROUNDS = 7
 # Width of three square maps, and the level at which chance draws so many of their edges.
 SIZES = {"10 thousand": (256, 0.0763), "100 thousand": (512, 0.191), "1 million": (1024, 0.477)}
+# At a million edges the others are not even asked.
+MOST_WIDTH_BESIDE = 1024
+STEP, NONE_AND_BACK, PAN = "a step", "none and back", "a pan"
+Times = list[list[float]]
 
 TIME_A_CHANGE = """async ({ threshold, camera }) => {
   const graph = document.querySelector('[data-svr="graph"]');
@@ -84,33 +92,43 @@ TIME_STROKES = """async (count) => {
 }"""
 
 
-def measure(page: Page) -> tuple[int, dict[str, list[list[float]]], list[float]]:
-    """Edges drawn, the three times of every change in milliseconds, and those of the strokes."""
+def measure(page: Page, peers: dict[str, Peer]) -> tuple[int, dict[str, Times], dict[str, Times]]:
+    """Edges drawn, our times of every change in milliseconds, and those of what stands beside."""
     picture = Picture(page.locator(WIDGET))
     picture.settle()
     drawn = int(picture.count("shown"))
     share = picture.slider.evaluate("(slider) => slider.value / slider.max")
-    times: dict[str, list[list[float]]] = {"a step": [], "none and back": [], "a full redraw": []}
-    strokes = []
+    ours: dict[str, Times] = {STEP: [], NONE_AND_BACK: [], PAN: []}
+    beside: dict[str, Times] = {name: [] for name in ("a stroke an edge", *peers)}
     for turn in range(ROUNDS):
-        times["a step"].append(page.evaluate(TIME_A_CHANGE, {"threshold": share - 0.005}))
+        ours[STEP].append(page.evaluate(TIME_A_CHANGE, {"threshold": share - 0.005}))
         page.evaluate(TIME_A_CHANGE, {"threshold": 0})
-        times["none and back"].append(page.evaluate(TIME_A_CHANGE, {"threshold": share}))
+        ours[NONE_AND_BACK].append(page.evaluate(TIME_A_CHANGE, {"threshold": share}))
         camera = {"camera": [1, 0.5 + 0.02 * (turn % 2 + 1), 0.5]}
-        times["a full redraw"].append(page.evaluate(TIME_A_CHANGE, camera))
-        strokes.append(page.evaluate(TIME_STROKES, drawn))
-    return drawn, times, strokes
+        ours[PAN].append(page.evaluate(TIME_A_CHANGE, camera))
+        beside["a stroke an edge"].append([page.evaluate(TIME_STROKES, drawn)])
+        for name, peer in peers.items():
+            times = [peer.step(), peer.pan(turn)]
+            # Where it draws fewer edges, its time an edge counts for the others.
+            beside[name].append([time * drawn / peer.count for time in times])
+    return drawn, ours, beside
+
+
+def medians(times: Times) -> list[float]:
+    return [statistics.median(column) for column in zip(*times, strict=True)]
 
 
 def main() -> None:
-    """Print medians in milliseconds and their ratio for each number of edges."""
+    """Print medians in milliseconds and their ratios for each number of edges."""
     write = sys.stdout.write
+    bundle_sigma()
     write(
-        "| edges drawn | change | first answer, ms | whole | page busy "
-        "| a stroke an edge | ratio |\n"
+        "| edges drawn | change | first answer, ms | whole | longest task "
+        "| a stroke an edge | sigma.js | plotly | whole to stroke | to sigma.js | to plotly |\n"
     )
-    write("| --- | --- | --- | --- | --- | --- | --- |\n")
-    with chromium() as browser, tempfile.TemporaryDirectory() as folder:
+    write("| --- " * 11 + "|\n")
+    with chromium() as browser, tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        folder = Path(name)
         for width, p in SIZES.values():
             generator = torch.Generator().manual_seed(0)
             weights = [torch.randn(width, width, generator=generator) for _ in range(3)]
@@ -118,17 +136,27 @@ def main() -> None:
             widget.wait()
             page = browser.new_page(viewport={"width": 1232, "height": 760})
             state = plain_page.widget_state(widget)
-            page.goto(plain_page.write(Path(folder) / f"{width}.html", state))
-            drawn, times, strokes = measure(page)
-            beside = statistics.median(strokes)
-            for change, found in times.items():
-                first, whole, busy = (
-                    statistics.median(column) for column in zip(*found, strict=True)
-                )
-                write(
-                    f"| {drawn:,} | {change} | {first:.0f} | {whole:.0f} | {busy:.0f} "
-                    f"| {beside:.0f} | {whole / beside:.2f} |\n"
-                )
+            page.goto(plain_page.write(folder / f"{width}.html", state))
+            names = [name for name in MOST if width < MOST_WIDTH_BESIDE]
+            peers = {
+                name: stack.enter_context(opened(browser, folder, name, widget)) for name in names
+            }
+            drawn, ours, beside = measure(page, peers)
+            stroke = medians(beside["a stroke an edge"])[0]
+            for change, place in ((STEP, 0), (NONE_AND_BACK, None), (PAN, 1)):
+                first, whole, longest = medians(ours[change])
+                theirs = [
+                    None if name not in peers or place is None else medians(beside[name])[place]
+                    for name in ("sigma.js", "plotly")
+                ]
+                cells = [f"{first:.0f}", f"{whole:.0f}", f"{longest:.0f}", f"{stroke:.0f}"]
+                cells += ["" if time is None else f"{time:.0f}" for time in theirs]
+                cells += [
+                    "" if time is None else f"{whole / time:.2g}" for time in (stroke, *theirs)
+                ]
+                write(f"| {drawn:,} | {change} | {' | '.join(cells)} |\n")
+            sys.stdout.flush()
+            stack.close()
             page.close()
 
 
