@@ -47,7 +47,7 @@ class Dimensions:
             )
             for colour, marker, label in (
                 (GREY, "circle", "d_in, of the producer"),
-                (ACCENT, "rectangle", "d_out, of the consumer"),
+                (ACCENT, "diamond", "d_out, of the consumer"),
             )
         )
         for dots in (self.d_in, self.d_out):
@@ -56,7 +56,7 @@ class Dimensions:
             "",
             [self.d_in, self.d_out],
             [self._x_axis, axis(y, "neurons", vertical=True)],
-            legend_location="bottom-left",
+            legend_location="top-right",
         )
 
     def show(self, svr: SVR, link: LinkKey) -> None:

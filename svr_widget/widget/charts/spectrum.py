@@ -13,7 +13,7 @@ from svr_widget.widget.charts.style import ACCENT, GREY, PALE, axis, colour_of, 
 
 
 class Spectrum:
-    """Singular values over their rank (2.2); the line is where noise of that size would end.
+    """Singular values over their rank (2.2); the line is the Marchenko-Pastur edge of noise.
 
     Args:
         choose: called with the neurons that the brush covers, and with none when it is cleared.
@@ -45,7 +45,7 @@ class Spectrum:
             colors=[GREY],
             line_style="dashed",
             stroke_width=1.5,
-            labels=["upper edge of noise (Marchenko-Pastur)"],
+            labels=["edge of noise"],
             display_legend=False,
         )
         self._brush = bq.interacts.BrushIntervalSelector(
