@@ -46,8 +46,8 @@ class Dimensions:
                 display_legend=True,
             )
             for colour, marker, label in (
-                (GREY, "circle", "d_in, of the producer"),
-                (ACCENT, "diamond", "d_out, of the consumer"),
+                (GREY, "circle", "d_in (from)"),
+                (ACCENT, "diamond", "d_out (to)"),
             )
         )
         for dots in (self.d_in, self.d_out):
