@@ -41,11 +41,19 @@ export interface PrivateTraits {
   _status: Status;
   _notice: string;
   _inputs: Inputs | null;
+  /** Neurons with a ring, and what that means, in a word and at length. */
+  _marked?: Marked | null;
   /** Of a timeline: what is known of its checkpoints, and scenes of them by step. */
   _timeline?: Bytes | null;
   /** How many checkpoints there are, computed or not. */
   _recorded?: number;
   _frames?: Bytes | null;
+}
+
+export interface Marked {
+  readonly word?: string;
+  readonly meaning?: string;
+  readonly neurons?: readonly (readonly [string, number])[];
 }
 
 export interface Status {

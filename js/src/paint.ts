@@ -126,6 +126,31 @@ export function paintNeurons(
   }
 }
 
+/** Rings around neurons, to lie beneath all of them: where they crowd, one line goes around. */
+export function paintRings(
+  scene: Scene,
+  layout: Layout,
+  palette: Palette,
+  ratio: number,
+  pixels: Uint32Array,
+  width: number,
+  height: number,
+  neurons: readonly (readonly [name: string, k: number])[],
+): void {
+  const places = new Map(scene.maps.map(({ name }, at) => [name, at]));
+  for (const [radius, colour] of [
+    [NEURON_RADIUS + 3, palette.ink],
+    [NEURON_RADIUS + 1.75, palette.paper],
+  ] as const) {
+    for (const [name, k] of neurons) {
+      const at = places.get(name);
+      if (at === undefined || k >= scene.maps[at].neurons) continue;
+      const y = layout.y[scene.maps[at].start + k] * ratio;
+      addDisc(pixels, width, height, layout.x[at] * ratio, y, radius * ratio, colour);
+    }
+  }
+}
+
 /** The neurons of a map that others do not cover, weakest first; each as vivid as those it covers. */
 function visibleNeurons(scene: Scene, layout: Layout, index: number, apart: number) {
   const { start, neurons } = scene.maps[index];

@@ -104,7 +104,11 @@ export function createPlayback(
     "_timeline",
     () => {
       history.value = readHistory(host.get("_timeline"));
-      store.keep(history.value?.steps ?? []);
+      const steps = history.value?.steps ?? [];
+      store.keep(steps);
+      if (steps.length > 0 && (following.peek() || !steps.includes(wanted.peek() ?? Number.NaN))) {
+        host.set("step", steps[steps.length - 1]);
+      }
     },
     abort,
   );
@@ -199,22 +203,16 @@ export function createPlayback(
   };
   const placeNow = () => (history.peek()?.steps ?? []).indexOf(wanted.peek() ?? Number.NaN);
 
-  // Python leads as long as the newest is followed; whoever scrubbed back is left alone.
+  // What Python sets is shown; the newest is followed here, until one scrubs back.
+  host.on("step", () => (wanted.value = host.get("step") ?? wanted.peek()), abort);
   host.on(
-    "step",
+    "following",
     () => {
-      const step = host.get("step");
-      if (
-        step !== null &&
-        step !== undefined &&
-        (following.peek() || host.get("following") === false)
-      ) {
-        wanted.value = step;
-      }
+      following.value = host.get("following") ?? true;
+      if (!following.peek()) wanted.value = host.get("step") ?? wanted.peek();
     },
     abort,
   );
-  host.on("following", () => (following.value = host.get("following") ?? true), abort);
 
   let beat: ReturnType<typeof setTimeout> | undefined;
   const stop = () => {

@@ -68,6 +68,7 @@ export function createState(host: Host, abort: AbortSignal, ask: Ask | null = nu
   const status: ReadonlySignal<Status> = trait("_status");
   const notice = trait("_notice");
   const inputs = trait("_inputs");
+  const marked = trait("_marked");
   const bytes = trait("_scene");
   const python = signal(host.python());
   host.onPython(() => (python.value = host.python()), abort);
@@ -186,6 +187,7 @@ export function createState(host: Host, abort: AbortSignal, ask: Ask | null = nu
     notice,
     python: python as ReadonlySignal<Python>,
     inputs,
+    marked,
     playback,
     fault,
     hover,

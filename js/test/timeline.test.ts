@@ -172,23 +172,29 @@ describe("playback", () => {
   });
 
   it("follows Python to the newest, but not once one has scrubbed back", () => {
-    const { host, playback, push } = started([0, 10]);
+    const { host, playback, push } = started([0, 10, 20, 30]);
     const comes = (steps: number[]) => {
       push(steps[steps.length - 1]);
       host.push("_timeline", history(steps));
-      host.push("step", steps[steps.length - 1]);
     };
-    for (const step of [0, 10]) push(step);
+    comes([0, 10]);
+    expect(playback.shown.value).toBe(10);
+    push(0);
     playback.seek(0);
     expect(playback.following.value).toBe(false);
-    // Python has not heard of it: its cell still runs.
-    Object.assign(host.traits, { following: true });
-    host.push("step", 10);
-    expect(playback.wanted.value).toBe(0);
-    playback.seek(1);
+    comes([0, 10, 20]);
+    expect([playback.wanted.value, playback.shown.value]).toEqual([0, 0]);
+    playback.seek(2);
     expect(playback.following.value).toBe(true);
-    comes([0, 10]);
-    expect(playback.wanted.value).toBe(10);
+    comes([0, 10, 20, 30]);
+    expect(playback.shown.value).toBe(30);
+    expect(host.traits.step).toBe(30);
+    // What Python asks for is shown, and so is the newest where what was shown was dropped.
+    host.push("step", 10);
+    host.push("following", false);
+    expect(playback.shown.value).toBe(10);
+    comes([0, 20, 30]);
+    expect(playback.wanted.value).toBe(30);
   });
 
   it("plays from the beginning where it stands at the end, and stops there", () => {

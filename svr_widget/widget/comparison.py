@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 __all__ = ["Comparison"]
 
 SHARED = ("method", "null", "y_scale", "panes", "theme", "height")
+MOST_BIRTHS = 50
+"""Rows of the table of births; the frame has all."""
+
+_BIRTH_COLUMNS = ("other_map", "other_k", "S", "k", "overlap", "log10_p", "new")
+
 Neuron = tuple[str, int]
 
 
@@ -37,12 +43,12 @@ class Comparison(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untype
         self.matching: Matching | None = None
         self._partners: dict[bool, dict[Neuron, Neuron]] = {True: {}, False: {}}
         self._following = False
-        self._said = ipywidgets.HTML()
+        self._said, self._born = ipywidgets.HTML(), ipywidgets.HTML()
         sides = ipywidgets.GridBox(
             [left, right],
             layout={"grid_template_columns": "minmax(0, 1fr) minmax(0, 1fr)", "grid_gap": "16px"},
         )
-        super().__init__([self._said, sides])
+        super().__init__([self._said, sides, self._born])
         self._links = [traitlets.link((left, name), (right, name)) for name in SHARED]
         left.observe(self._share_threshold, ["threshold", "threshold_mode"])
         right.observe(self._share_threshold, ["threshold", "threshold_mode"])
@@ -61,6 +67,7 @@ class Comparison(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untype
             for widget in (self.left, self.right):
                 widget.close()
             self._said.close()
+            self._born.close()
         super().close()
 
     def _renew(self, _: Any) -> None:
@@ -80,7 +87,28 @@ class Comparison(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untype
             theirs = _neurons(pairs["other_map"], pairs["other_k"])
             self._partners[True] = dict(zip(ours, theirs, strict=True))
             self._partners[False] = dict(zip(theirs, ours, strict=True))
+        self._mark()
         self._said.value = _words(a, b, self.matching)
+        self._born.value = "" if self.matching is None else _births(b, self.matching)
+
+    def _mark(self) -> None:
+        """Put rings around the neurons that the other network has not, not even nearly."""
+        matching = self.matching
+        if matching is None:
+            self.left._marked = self.right._marked = {}
+            return
+        gone = matching.deaths[matching.deaths["gone"]]
+        new = matching.births[matching.births["new"]]
+        self.left._marked = {
+            "word": "gone",
+            "meaning": f"no neuron on the right is as near as chance would not be: {len(gone):,}",
+            "neurons": _neurons(gone["map"], gone["k"]),
+        }
+        self.right._marked = {
+            "word": "new",
+            "meaning": f"no neuron on the left is as near as chance would not be: {len(new):,}",
+            "neurons": _neurons(new["other_map"], new["other_k"]),
+        }
 
     def _share_threshold(self, change: Any) -> None:
         changed = change["owner"]
@@ -127,3 +155,36 @@ def _words(a: SVR, b: SVR, matching: Matching | None) -> str:
         f"{matching.level:g}), {len(matching.births):,} only on the right, {new:,} of them new, "
         f"{len(matching.deaths):,} only on the left"
     )
+
+
+def _births(b: SVR, matching: Matching) -> str:
+    """The neurons that only the right network has, the strongest first, as a table."""
+    births = matching.births
+    if births.empty:
+        return ""
+    neurons = _neurons(births["other_map"], births["other_k"])
+    values = [float(b.decomposition(name, b.flattening).S[k]) for name, k in neurons]
+    ordered = births.assign(S=values).sort_values("S", ascending=False).head(MOST_BIRTHS)
+    columns = (ordered[name].tolist() for name in _BIRTH_COLUMNS)
+    rows = "".join(
+        f"<tr><td style='text-align:left'>{html.escape(name)} · {k}</td><td>{S:.3g}</td>"
+        f"<td>{'–' if nearest < 0 else nearest}</td><td>{overlap:.2f}</td>"
+        f"<td>{_p_value(log10_p)}</td><td>{'new' if new else ''}</td></tr>"
+        for name, k, S, nearest, overlap, log10_p, new in zip(*columns, strict=True)
+    )
+    shown = f"{len(ordered):,} of {len(births):,}, " if len(ordered) < len(births) else ""
+    return (
+        f"<details><summary>{len(births):,} births: neurons only on the right ({shown}the "
+        "strongest first; <code>matching.births</code> has all)</summary>"
+        "<table style='text-align:right;border-spacing:12px 2px;border-collapse:separate'><thead>"
+        "<tr><th style='text-align:left'>neuron</th><th>singular value</th>"
+        "<th>nearest on the left</th><th>overlap</th><th>p of that overlap</th><th></th></tr>"
+        f"</thead><tbody>{rows}</tbody></table></details>"
+    )
+
+
+def _p_value(log10_p: float) -> str:
+    if log10_p >= -3:
+        return f"{10**log10_p:.2g}"
+    exponent = math.floor(log10_p)
+    return f"{10 ** (log10_p - exponent):.0f} × 10<sup>−{-exponent}</sup>"

@@ -96,7 +96,7 @@ class Outputs(LiveGraph):
 
     def _page(self, view: Mapping[str, Any]) -> str:
         """The page, with the traits of a view that may be ahead of this side."""
-        shown = self._own_keywords() | {"_scene", "_inputs"}
+        shown = self._own_keywords() | {"_scene", "_inputs", "_marked"}
         state = {name: value for name, value in self.get_state().items() if name in shown}
         still = {"_status": {"state": "ready"}, "_notice": ""}
         chosen = {name: value for name, value in view.items() if name in self._own_keywords()}

@@ -73,6 +73,7 @@ class Settings(anywidget.AnyWidget):
     _scene = t.Bytes(b"").tag(sync=True, echo_update=False)
     _status = t.Dict({"state": "computing"}).tag(sync=True)
     _notice = t.Unicode("").tag(sync=True)
+    _marked = t.Dict(help="neurons with a ring, and what it means").tag(sync=True)
     _inputs = t.Dict(help="what the pane of spectral images can show").tag(sync=True)
     _svr: SVR
     _level_given = False

@@ -151,7 +151,7 @@ class SVRTimeline(SVRWidget):
             if count & (count - 1) == 0 or count == len(self._source.checkpoints):
                 self._send_frames(run, list(ready))
             if self.following or self.step not in ready:
-                self._move_to(step, frame)
+                self._move_to(step, frame, "step")  # the page follows by itself, or does not
             if is_first:
                 self._status = {"state": "ready"}
 
@@ -188,10 +188,10 @@ class SVRTimeline(SVRWidget):
             arrays[str(step)] = _bytes(scene)
         self._frames = encode({}, arrays)
 
-    def _move_to(self, step: int, frame: Frame) -> None:
+    def _move_to(self, step: int, frame: Frame, *silent: str) -> None:
         """Show a checkpoint; the page moves the selection as it is moved here."""
         self._svr = self._run.svr(step)
-        with self._silent("selected", "_scene"):
+        with self._silent("selected", "_scene", *silent):
             self._scene = self._run.scene(step)
             if "selected" not in self._property_lock:
                 self.selected = self._present(frame)

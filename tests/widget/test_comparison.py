@@ -70,6 +70,21 @@ def test_what_is_the_same_is_said_in_words(compared: Comparison) -> None:
     assert "20 of them new" in compared._said.value
 
 
+def test_births_have_a_ring_and_a_row(compared: Comparison) -> None:
+    assert compared.matching is not None
+    births = compared.matching.births
+    new = births[births["new"]]
+    marked = compared.right._marked
+    assert marked["word"] == "new"
+    assert marked["neurons"] == list(zip(new["other_map"], new["other_k"], strict=True))
+    assert compared.left._marked["neurons"] == [("2", k) for k in range(20)]
+    table = compared._born.value
+    assert f"{len(births)} births" in table
+    assert table.count("<tr>") == len(births) + 1
+    strongest = compared.right.svr["2"].S[0]
+    assert f"2 · 0</td><td>{strongest:.3g}</td>" in table.split("<tr>")[2]
+
+
 def test_a_change_of_method_matches_anew(compared: Comparison) -> None:
     compared.left.method = "cosvr"
     for widget in (compared.left, compared.right):
@@ -84,6 +99,7 @@ def test_networks_without_common_maps_stand_side_by_side() -> None:
     made = SVRWidget.compare(network(), other)
     assert made.matching is None
     assert "no neurons are matched" in made._said.value
+    assert (made.left._marked, made._born.value) == ({}, "")
     made.left.selected = [("0", 0)]
     assert made.right.selected == []
     made.close()

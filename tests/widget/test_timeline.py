@@ -143,9 +143,9 @@ def test_checkpoints_that_come_later_are_sent_and_followed(
     frame = wire.messages[0]
     assert (frame["kind"], frame["step"]) == ("frame", 3)
     assert frame["buffers"] == [shown._scene]
-    assert {"step", "_timeline"} <= wire.changed
+    assert "_timeline" in wire.changed
     # What the page has, or comes to by itself, does not travel again.
-    assert not {"_scene", "selected"} & wire.changed
+    assert not {"_scene", "selected", "step", "following"} & wire.changed
     shown.step = 0
     recorder.step()
     shown.wait()

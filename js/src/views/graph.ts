@@ -2,7 +2,7 @@
 
 import { type ReadonlySignal, signal } from "@preact/signals-core";
 import { FAINTEST } from "../crowd.js";
-import { paintNeurons } from "../paint.js";
+import { paintNeurons, paintRings } from "../paint.js";
 import type { Neuron } from "../picking.js";
 import { sameColumns } from "../timeline.js";
 import { axes } from "./axes.js";
@@ -87,14 +87,18 @@ export function graph(view: View): Drawn & Graph {
 }
 
 function paint(view: View, stage: Stage, canvas: HTMLCanvasElement): void {
-  const neurons = pixelLayer((pixels, { scene, layout, palette, ratio, width, height }) =>
-    paintNeurons(scene, layout, palette, ratio, pixels, width, height),
-  );
+  const { state } = view;
+  const neurons = pixelLayer((pixels, { scene, layout, palette, ratio, width, height }) => {
+    const rings = state.marked.peek()?.neurons ?? [];
+    paintRings(scene, layout, palette, ratio, pixels, width, height, rings);
+    paintNeurons(scene, layout, palette, ratio, pixels, width, height);
+  });
   edgeLayer(view, stage, canvas, {
     of: signal("all" as const),
     ink: ({ ink }) => ink,
     faintest: FAINTEST,
-    over: (painting) => neurons(painting),
+    causes: [state.marked],
+    over: (painting) => neurons(painting, state.marked.peek()),
   });
 }
 

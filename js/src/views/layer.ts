@@ -15,6 +15,8 @@ export interface Layer {
   ink(palette: Palette): Rgb;
   /** Opacity of the weakest edge alone. */
   readonly faintest: number;
+  /** What else asks for another picture when it changes. */
+  readonly causes?: readonly ReadonlySignal<unknown>[];
   /** What is drawn above the edges. */
   over(painting: Painting): void;
 }
@@ -117,6 +119,7 @@ export function edgeLayer(view: View, stage: Stage, canvas: HTMLCanvasElement, l
     for (const cause of [state.scene, state.cut, stage.layout, stage.ratio, stage.appearances]) {
       cause.value;
     }
+    for (const cause of layer.causes ?? []) cause.value;
     view.palette.value;
     layer.of.value;
     canvas.dataset.painted = "false";

@@ -46,6 +46,7 @@ export function legend(view: View): HTMLElement {
     });
     const [from, to] = [significant(weakest, 2), significant(strongest, 2)];
     const weight = h("span", {}, `edge weight ${from}`, ramp(greys), from !== to && to);
+    const marked = state.marked.value;
     const someNull = scene.isNull.includes(1);
     const backward = scene.links.some((link) => link.backward);
     fill(
@@ -54,6 +55,8 @@ export function legend(view: View): HTMLElement {
       intensity,
       strongest > 0 ? weight : h("span", {}, "no edge is significant"),
       someNull && h("span", {}, h("i", { class: "svr-dot svr-null" }), "null"),
+      marked?.neurons?.length &&
+        h("span", { title: marked.meaning }, h("i", { class: "svr-ring" }), marked.word),
       backward && h("span", {}, h("i", { class: "svr-dash" }), "backward"),
     );
   });
