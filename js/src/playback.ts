@@ -64,8 +64,10 @@ export function createPlayback(
   const history = signal(readHistory(host.get("_timeline")));
   const recorded = signal(host.get("_recorded") ?? 0);
   host.on("_recorded", () => (recorded.value = host.get("_recorded") ?? 0), abort);
-  const wanted = signal<number | null>(host.get("step") ?? null);
   const following = signal(host.get("following") ?? true);
+  // Python does not tell the step of the newest, which the page finds by itself.
+  const newest = following.peek() ? history.peek()?.steps.at(-1) : undefined;
+  const wanted = signal<number | null>(newest ?? host.get("step") ?? null);
   const playing = signal(false);
   const resting = signal(true);
   const trouble = signal("");

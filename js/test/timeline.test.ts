@@ -255,6 +255,15 @@ describe("playback", () => {
     expect(playback?.scene.value?.singularValue[0]).toBe(1);
   });
 
+  it("begins with the newest where Python has told no step", () => {
+    const data = Uint8Array.from(frame([7], [0]));
+    const frames = encode({}, new Map([["10", { data, shape: [data.length] }]]));
+    const host = devHost({ _timeline: history([0, 10]), _frames: frames, step: null });
+    const { playback } = createState(host, new AbortController().signal);
+    expect(playback?.shown.value).toBe(10);
+    expect(playback?.scene.value?.singularValue[0]).toBe(7);
+  });
+
   it("ends with the view", () => {
     const { host, controller, playback, push } = started([0, 10]);
     for (const step of [0, 10]) push(step);
