@@ -8,7 +8,7 @@ NPM := $(BIN)/python js/hatch_build.py
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo demo-check test check python-tests js-tests browser-tests notebook-tests package-tests notebooks snapshots bench format chromium clean
+.PHONY: demo demo-check test check python-tests js-tests browser-tests notebook-tests package-tests notebooks pictures snapshots bench format chromium clean
 
 demo: $(READY) frontend
 	$(BIN)/jupyter lab notebooks/quickstart.ipynb
@@ -49,6 +49,10 @@ notebooks: $(READY) frontend
 # Records the pictures that tests/browser/test_snapshots.py compares: after a change that shows.
 snapshots: $(READY) frontend chromium
 	$(BIN)/python -m tests.browser.snapshots
+
+# Takes the README's pictures anew.
+pictures: $(READY) frontend chromium
+	$(BIN)/python -m tests.browser.readme_pictures
 
 bench: $(READY) frontend chromium
 	$(BIN)/python -m tests.benchmarks.engine

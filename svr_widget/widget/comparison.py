@@ -11,6 +11,7 @@ import ipywidgets
 import traitlets
 
 from svr_widget.engine import SVR
+from svr_widget.engine.errors import SVRError
 from svr_widget.engine.matching import Matching, form
 
 if TYPE_CHECKING:
@@ -52,11 +53,12 @@ class Comparison(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untype
         self._links = [traitlets.link((left, name), (right, name)) for name in SHARED]
         left.observe(self._share_threshold, ["threshold", "threshold_mode"])
         right.observe(self._share_threshold, ["threshold", "threshold_mode"])
-        left.observe(self._share_selection, "selected")
-        right.observe(self._share_selection, "selected")
         for widget in (left, right):
+            widget.observe(self._share_norm, "norm")
+            widget.observe(self._share_selection, "selected")
             widget.observe(self._renew, "_scene")
         self._share_threshold({"owner": left})
+        self._share_norm({"owner": left})
         self._renew(None)
 
     def close(self) -> None:
@@ -71,9 +73,9 @@ class Comparison(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untype
         super().close()
 
     def _renew(self, _: Any) -> None:
-        """Match the networks anew: the method changed."""
+        """Match the networks anew: the method changed, or what became of norms."""
         a, b = self.left.svr, self.right.svr
-        if a.method != b.method:  # one of the two is still being computed
+        if (a.method, a.norm) != (b.method, b.norm):  # one of the two is still being computed
             return
         values = [svr[name].S for svr in (a, b) for name in svr.columns]
         positive = [float(S[S > 0].min()) for S in values if (S > 0).any()]
@@ -115,6 +117,17 @@ class Comparison(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untype
         other = self.right if changed is self.left else self.left
         if (other.threshold_mode, other.threshold) != (changed.threshold_mode, changed.threshold):
             other.set_threshold(**{changed.threshold_mode: changed.threshold})
+
+    def _share_norm(self, change: Any) -> None:
+        """Fold the norms of both networks or of none: one that refuses decides for both."""
+        changed = change["owner"]
+        other = self.right if changed is self.left else self.left
+        try:
+            other.norm = changed.norm
+        except SVRError as error:
+            changed.norm = other.norm
+            changed._notice = str(error)
+            raise
 
     def _share_selection(self, change: Any) -> None:
         """Select the partners in the other network, as far as there are any."""

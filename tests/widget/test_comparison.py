@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from svr_widget import SVRWidget
+from svr_widget.engine.errors import SVRError
 from svr_widget.widget.comparison import Comparison
 
 
@@ -109,3 +110,37 @@ def test_closing_closes_both(compared: Comparison) -> None:
     compared.close()
     assert compared.left.comm is None
     assert compared.right.comm is None
+
+
+def normed(norm: nn.Module) -> nn.Sequential:
+    torch.manual_seed(7)
+    model = nn.Sequential(nn.Linear(12, 10), norm, nn.ReLU(), nn.Linear(10, 6))
+    model(torch.randn(16, 12))
+    return model.eval()
+
+
+def test_norms_are_folded_in_both() -> None:
+    model = normed(nn.BatchNorm1d(10))
+    compared = SVRWidget.compare(model, copy.deepcopy(model))
+    compared.right.norm = "fold"
+    for widget in (compared.left, compared.right):
+        widget.wait()
+        assert (widget.norm, widget.svr.norm) == ("fold", "fold")
+    assert compared.matching is not None
+    assert len(compared.matching.pairs) == 16
+    compared.close()
+
+
+def test_a_network_that_cannot_fold_its_norms_decides_for_both() -> None:
+    compared = SVRWidget.compare(
+        normed(nn.BatchNorm1d(10)),
+        normed(nn.BatchNorm1d(10, track_running_stats=False)),
+        example_inputs=torch.zeros(4, 12),
+    )
+    with pytest.raises(SVRError, match="no stored statistics"):
+        compared.left.norm = "fold"
+    for widget in (compared.left, compared.right):
+        widget.wait()
+        assert (widget.norm, widget.svr.norm) == ("ignore", "ignore")
+        assert "no stored statistics" in widget._notice
+    compared.close()

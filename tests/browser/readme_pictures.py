@@ -1,0 +1,139 @@
+"""``make pictures``: takes the README's pictures anew, by its own code, in a real JupyterLab.
+
+Two are those that the lessons were recorded with. The others are outputs of cells that do what the
+README prints, on networks that are trained here.
+"""
+
+from __future__ import annotations
+
+import base64
+import sys
+
+import nbformat
+
+from tests.browser.lab import REPOSITORY, WIDGET, Lab, Notebook, chromium
+from tests.browser.picture import Picture
+from tests.notebooks.execution import outputs
+
+NOTEBOOKS = REPOSITORY / "notebooks"
+PICTURES = NOTEBOOKS / "pictures"
+
+NETWORKS = """
+import copy
+import torch
+from sklearn.datasets import load_digits
+from torch import nn
+from svr_widget import SVR, SVRRecorder, SVRTimeline, SVRWidget
+
+digits = load_digits()
+images = torch.tensor(digits.images, dtype=torch.float32)[:, None] / 16
+labels = torch.tensor(digits.target)
+train, test = torch.arange(1500), torch.arange(1500, len(labels))
+
+def fit(model, epochs, chosen=train, lr=3e-3, decay=0.0, after_step=lambda: None):
+    generator = torch.Generator().manual_seed(1)
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr, weight_decay=decay)
+    for _ in range(epochs):
+        for batch in chosen[torch.randperm(len(chosen), generator=generator)].split(64):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(images[batch]), labels[batch]).backward()
+            optimizer.step()
+            after_step()
+    return model.eval()
+
+def accuracy(model):
+    with torch.no_grad():
+        return float((model(images[test]).argmax(1) == labels[test]).float().mean())
+
+def mlp():
+    torch.manual_seed(0)
+    widths = [64, 40, 40, 40, 10]
+    model = nn.Sequential(nn.Flatten())
+    for i, (width_in, width_out) in enumerate(zip(widths, widths[1:]), start=1):
+        if i > 1:
+            model.add_module(f"relu{i - 1}", nn.ReLU())
+        model.add_module(f"fc{i}", nn.Linear(width_in, width_out, bias=False))
+    return model
+"""
+
+CELLS = {
+    "fine-tuning": """
+some = train[labels[train] < 5]
+base = fit(mlp(), 30, some)
+tuned = fit(copy.deepcopy(base), 6, lr=1e-3)
+SVRWidget.compare(SVR(base, images[:1]), SVR(tuned, images[:1]), panes=[], height=460)
+""",
+    "timeline": """
+model = mlp()
+recorder = SVRRecorder(model, every=20, example_inputs=images[:1])
+fit(model, 20, after_step=recorder.step)
+timeline = SVRTimeline(recorder, step=120, selected=[("fc2", 0)])
+timeline
+""",
+    "networkx": """
+import networkx as nx
+from matplotlib.figure import Figure
+
+graph = SVR(fit(mlp(), 40), images[:1]).to_networkx(fdr=0.05)
+chains = sorted(nx.weakly_connected_components(graph), key=len, reverse=True)
+chains = [sorted(chain) for chain in chains if len(chain) > 1]
+places, colours, row = {}, {}, 0
+for at, chain in enumerate(chains):
+    for map_, k in chain:
+        beside = [other for other, _ in chain].index(map_)
+        places[map_, k] = graph.nodes[map_, k]["depth"], -row - chain.index((map_, k)) + beside
+        colours[map_, k] = at
+    row += max(sum(name == map_ for name, _ in chain) for map_, _ in chain)
+figure = Figure((7.2, 0.32 * row + 0.2), layout="constrained")
+axes = figure.subplots()
+axes.axis("off")
+nx.draw_networkx(
+    graph.subgraph(places), places, ax=axes, arrows=False, edge_color="#9a9a9a", cmap="tab10",
+    node_color=[colours[node] for node in graph.subgraph(places)], vmin=0, vmax=9,
+    node_size=420, node_shape="o", font_size=6.5, font_color="white",
+    labels={(name, k): f"{name}·{k}" for name, k in places},
+)
+figure
+""",
+}
+RECORDED = {"oversized": ("blocks", 2), "dead-channels": ("dead_channels", 1)}
+
+
+def from_notebooks() -> None:
+    """Copy the pictures that lessons were recorded with."""
+    for name, (lesson, place) in RECORDED.items():
+        recorded = nbformat.read(NOTEBOOKS / f"{lesson}.ipynb", as_version=4)
+        drawn = [
+            output.data["image/png"]
+            for output in outputs(recorded)
+            if "image/png" in output.get("data", {})
+        ]
+        (PICTURES / f"{name}.png").write_bytes(base64.b64decode(drawn[place]))
+
+
+def from_jupyterlab(chosen: list[str]) -> None:
+    """Run the cells of these names, or all, in turn and photograph what each shows."""
+    lab = Lab()
+    try:
+        with chromium() as browser:
+            for name in chosen or CELLS:
+                notebook = Notebook(
+                    lab, browser, lab.write(f"{name}.ipynb", [NETWORKS, CELLS[name]])
+                )
+                notebook.page.set_viewport_size({"width": 1360, "height": 1200})
+                notebook.run()
+                for graph in notebook.page.locator(WIDGET).all():
+                    Picture(graph).settle()
+                shown = notebook.page.locator(".jp-OutputArea-output").last
+                if name == "networkx":
+                    shown = shown.locator("img")
+                shown.screenshot(path=PICTURES / f"{name}.png")
+                notebook.close()
+    finally:
+        lab.stop()
+
+
+if __name__ == "__main__":
+    PICTURES.mkdir(exist_ok=True)
+    from_notebooks()
+    from_jupyterlab(sys.argv[1:])
