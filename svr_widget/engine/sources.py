@@ -55,7 +55,7 @@ def read_network(
         TypeError: a source of another kind, or example inputs for bare weights.
         SVRError: the source cannot be used; the message names the culprit.
     """
-    given = None if links is None else tuple(links)
+    given = None if links is None else _pairs(links)
     if isinstance(source, Network):
         return source
     if norm == "fold" and (given is not None or not isinstance(source, nn.Module)):
@@ -211,6 +211,16 @@ def _flattened(producer: Tensor, consumer: Tensor) -> tuple[int, ...] | None:
         return None
     side = round((width // channels) ** (1 / dims))
     return (side,) * dims if side**dims * channels == width else None
+
+
+def _pairs(links: Links) -> tuple[tuple[str, str] | Link, ...]:
+    """The links as the caller gave them, each a ``Link`` or a pair of names."""
+    given = tuple(links)
+    for link in given:
+        pair = isinstance(link, tuple | list) and len(link) == 2
+        if not (pair or isinstance(link, Link)):
+            raise TraceError(f"links: {link!r} is no pair (producer, consumer) of names of maps")
+    return given
 
 
 def _check_names(links: Iterable[Link], names: Sequence[str]) -> None:

@@ -63,5 +63,5 @@ def draw(svr: SpectralGraph, what: Plot, of: Any, options: dict[str, Any]) -> Fi
         raise SVRError(f"plot: {what!r} is none of {names}{nearest_name(str(what), known)}")
     wanted = _OF.get(what, "a key of links")
     if (of is None) != (wanted == "nothing"):
-        raise SVRError(f"plot({what!r}) is a picture of {wanted}, got {of!r}")
+        raise SVRError(f"plot({what!r}, of) is a picture of {wanted}, got of={of!r}")
     return _PLOTS[what](svr, *(() if of is None else (of,)), **options)

@@ -14,6 +14,8 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
         OSError: the folder is not there, or cannot be written to.
     """
     target = Path(path)
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {target.parent} to write {target.name} into")
     partial = target.with_name(f".{target.name}-{uuid.uuid4().hex}")
     try:
         partial.write_bytes(content)

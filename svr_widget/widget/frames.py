@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from svr_widget.engine import SVR
 from svr_widget.engine.adjacency import Method
@@ -95,7 +96,7 @@ def source_of(given: Any, labels: Iterable[str] | None) -> Source:
         if not given.checkpoints:
             raise SVRError("the recording has no checkpoint yet")
         return given
-    if isinstance(given, SVR) or not isinstance(given, Iterable):
+    if isinstance(given, SVR | nn.Module) or not isinstance(given, Iterable):
         kind = type(given).__name__
         raise TypeError(f"SVRTimeline takes an SVRRecorder, a path or a list of SVRs, not {kind}")
     svrs = list(given)

@@ -133,6 +133,8 @@ class Settings(anywidget.AnyWidget):
             return [self._neuron(item) for item in proposal["value"]]
 
     def _neuron(self, item: Any) -> tuple[str, int]:
+        if not (isinstance(item, tuple | list) and len(item) == 2):
+            raise SVRError(f"selected: {item!r} is no neuron (map, k)")
         name, k = item
         count = self._neurons_of(name)
         if count == 0:

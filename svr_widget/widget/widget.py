@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from svr_widget.widget.comparison import Comparison
 
 INPUT_KEYWORDS = ("inputs", "transform", "labels")
-GIVEN_KEYWORDS = {*INPUT_KEYWORDS, "reference"}
+GIVEN_KEYWORDS = {"example_inputs", *INPUT_KEYWORDS, "reference"}
 SVR_KEYWORDS = frozenset(inspect.signature(SVR).parameters) - {"source", "example_inputs"}
 
 

@@ -334,8 +334,12 @@ assert "matplotlib.pyplot" not in sys.modules
         ("call", "error", "message"),
         [
             (lambda svr: svr.plot("grph"), SVRError, "did you mean 'graph'"),
-            (lambda svr: svr.plot("adjacency"), SVRError, "a picture of a key of links, got None"),
-            (lambda svr: svr.plot("graph", "0"), SVRError, "a picture of nothing, got '0'"),
+            (
+                lambda svr: svr.plot("adjacency"),
+                SVRError,
+                "a picture of a key of links, got of=None",
+            ),
+            (lambda svr: svr.plot("graph", "0"), SVRError, "a picture of nothing, got of='0'"),
             (lambda svr: svr.plot("adjacency", ("0", "9")), KeyError, "no link"),
             (lambda svr: svr.plot("survival", ("0", "9")), KeyError, "no link"),
             (lambda svr: svr.plot("output", "9"), KeyError, "no map '9'"),

@@ -169,6 +169,29 @@ def test_rules_that_cannot_be_followed(options, message):
         SVR(perceptron()).prune(**options)
 
 
+@pytest.mark.parametrize("given", [None, "good", [1.0, 2.0]])
+def test_a_score_is_a_number(given):
+    svr = SVR(perceptron())
+    with pytest.raises(SVRError, match="evaluate has to return a number"):
+        svr.prune(2, evaluate=lambda model: given)
+    with pytest.raises(SVRError, match="evaluate has to return a number"):
+        svr.pruning_curve(lambda model: given)
+    scores = svr.prune(2, evaluate=lambda model: torch.tensor(0.5))[1].scores
+    assert all(type(each) is float for each in scores)
+
+
+def test_a_report_stays_readable_where_many_links_leave_a_map():
+    torch.manual_seed(0)
+    readers = {str(k): nn.Linear(6, 6) for k in range(12)}
+    model = nn.ModuleDict({"first": nn.Linear(6, 6), **readers})
+    _, report = SVR(model, links=[("first", name) for name in readers]).prune()
+    remarks = report.maps.set_index("map").remark
+    assert remarks["first"].count("no clear block on first -> ") > 2
+    lines = repr(report).splitlines()
+    assert max(map(len, lines)) < 240
+    assert f"{remarks['first'].count('; ')} more in .maps" in repr(report)
+
+
 def test_graphs_that_cannot_be_pruned():
     model = perceptron()
     with pytest.raises(SVRError, match="bare weights"):

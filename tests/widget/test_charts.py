@@ -41,6 +41,26 @@ def test_the_spectrum_is_that_of_the_map(charts: Charts, svr: SVR) -> None:
     assert charts.spectrum.figure.title == "a: spectrum"
 
 
+def test_titles_of_long_names_fit_beside_a_widget() -> None:
+    names = [f"model.layers.0.self_attn.{name}_proj" for name in "qkv"]
+    made = SVRWidget({name: torch.eye(3) for name in names}).charts()
+    titles = made.spectrum.figure.title, made.survival.figure.title, made.dimensions.figure.title
+    assert titles[:2] == (
+        "…layers.0.self_attn.q_proj: spectrum",
+        "…elf_attn.q_proj → …elf_attn.k_proj",
+    )
+    assert max(map(len, titles)) <= 36, "what 260 px hold"
+    made.close()
+
+
+def test_ticks_of_many_links_stay_apart() -> None:
+    made = SVRWidget([torch.eye(3)] * 60).charts()
+    ticks = made.dimensions.figure.axes[0].tick_values
+    assert 4 <= len(ticks) <= 8
+    assert ticks[-1] < 59
+    made.close()
+
+
 def test_charts_follow_the_widget(charts: Charts, widget: SVRWidget) -> None:
     widget.selected = [("a", 1), ("b", 3), ("b", 5)]
     assert charts.spectrum.map == "b"

@@ -121,6 +121,11 @@ def test_answers_keep_their_buffers_apart() -> None:
     assert held == [[b"x", b"yy"], [b"z"]]
 
 
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no folder .*gone to write page\.html into"):
+        write_whole(tmp_path / "gone" / "page.html", b"")
+
+
 def test_a_file_is_written_whole_or_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -248,6 +248,7 @@ def test_the_page_without_python_holds_every_checkpoint(shown: SVRTimeline, tmp_
     [
         ([], SVRError, "at least one checkpoint"),
         ([1], TypeError, "checkpoint 0 is a int, not an SVR"),
+        (torch.nn.Sequential(torch.nn.Linear(2, 2)), TypeError, "list of SVRs, not Sequential"),
         (3, TypeError, "takes an SVRRecorder, a path or a list of SVRs, not int"),
         ("nowhere", FileNotFoundError, "no recording"),
     ],

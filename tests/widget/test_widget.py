@@ -106,6 +106,7 @@ def test_one_level_at_a_time(svr: SVR) -> None:
         ("threshold", 3, "0 < fdr < 1"),
         ("selected", [("00", 1)], "did you mean '0'"),
         ("selected", [("0", 20)], "neurons 0 to 19"),
+        ("selected", ["0"], "'0' is no neuron"),
         ("selected_link", ("0", "3"), "did you mean '0 -> 2'"),
         ("y_scale", "logarithmic", "y_scale"),
         ("height", 10, "height"),
@@ -124,7 +125,13 @@ def test_traits_refuse_what_does_not_exist(
 
 @pytest.mark.parametrize(
     ("keyword", "nearest"),
-    [("treshold", "threshold"), ("y_scael", "y_scale"), ("exlude", "exclude"), ("sgima", "sigma")],
+    [
+        ("treshold", "threshold"),
+        ("example_input", "example_inputs"),
+        ("y_scael", "y_scale"),
+        ("exlude", "exclude"),
+        ("sgima", "sigma"),
+    ],
 )
 def test_a_misspelt_keyword_names_the_nearest(keyword: str, nearest: str) -> None:
     with pytest.raises(TypeError, match=f"'{keyword}'; did you mean '{nearest}'"):

@@ -10,7 +10,7 @@ import pandas as pd
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.pruning.choice import choose
 from svr_widget.engine.pruning.cutting import check_prunable, cut
-from svr_widget.engine.pruning.report import Evaluate
+from svr_widget.engine.pruning.report import Evaluate, score
 from svr_widget.engine.spectral_graph import SpectralGraph
 
 
@@ -31,5 +31,7 @@ def pruning_curve(
             cut(graph, choose(graph, dict.fromkeys(names, rank), None, None).kept)[0]
             for rank in (count, slice(count, None))
         )
-        rows.append({"neurons": count, "kept": evaluate(first), "cut": evaluate(others)})
+        rows.append(
+            {"neurons": count, "kept": score(evaluate, first), "cut": score(evaluate, others)}
+        )
     return pd.DataFrame(rows)

@@ -14,7 +14,7 @@ from svr_widget.engine.decompose import Decomposition
 from svr_widget.engine.footprint import Change, Footprint, footprint
 from svr_widget.engine.pruning.choice import Choice, Kept, Ranks, choose
 from svr_widget.engine.pruning.cutting import Cut, check_prunable, cut, cut_into_two
-from svr_widget.engine.pruning.report import Evaluate, PruningReport, Scores
+from svr_widget.engine.pruning.report import Evaluate, PruningReport, Scores, score
 from svr_widget.engine.spectral_graph import SpectralGraph
 
 
@@ -60,7 +60,7 @@ def _scores(
     control, _ = cut(graph, lowest)
     given, pruned = copy.deepcopy(graph.model), copy.deepcopy(model)
     assert given is not None
-    return Scores(evaluate(given), evaluate(pruned), evaluate(control))
+    return Scores(*(score(evaluate, each) for each in (given, pruned, control)))
 
 
 def _measured(graph: SpectralGraph, model: nn.Module | None) -> Footprint | None:

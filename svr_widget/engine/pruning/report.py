@@ -9,10 +9,26 @@ from typing import NamedTuple
 import pandas as pd
 from torch import nn
 
+from svr_widget.engine.errors import SVRError
 from svr_widget.engine.footprint import Change
 
 Evaluate = Callable[[nn.Module], float]
 """Scores a model, by its accuracy on held-out data for instance."""
+
+
+def score(evaluate: Evaluate, model: nn.Module) -> float:
+    """What ``evaluate`` gives for a model.
+
+    Raises:
+        SVRError: it is no number.
+    """
+    given = evaluate(model)
+    try:
+        return float(given)
+    except (TypeError, ValueError) as error:
+        raise SVRError(
+            f"evaluate has to return a number, the score of the model, and returned {given!r}"
+        ) from error
 
 
 class Scores(NamedTuple):
@@ -70,6 +86,12 @@ class PruningReport:
         if self.bound is not None:
             least = f"at best to {self.bound:.4g}"
             lines.append(f"squared relative errors add up to {self.squared_error:.4g}, {least}")
-        known = self.maps.dropna(axis=1, how="all")
+        known = self.maps.dropna(axis=1, how="all").assign(remark=self.maps.remark.map(_first))
         table = known.to_string(index=False, max_rows=40, float_format="{:.4g}".format)
         return "\n".join([*lines, table])
+
+
+def _first(remark: str) -> str:
+    """The first of the remarks on a map, and how many more ``maps`` has."""
+    first, *others = remark.split("; ")
+    return f"{first}; {len(others)} more in .maps" if others else first

@@ -9,7 +9,7 @@ import numpy as np
 
 from svr_widget.engine import SVR
 from svr_widget.engine.keys import LinkKey
-from svr_widget.widget.charts.style import ACCENT, GREY, PALE, axis, figure
+from svr_widget.widget.charts.style import ACCENT, GREY, PALE, axis, figure, shortened
 
 BLOCK_P = 0.05
 # A graph of more links than this is shown in parts: the links into one map.
@@ -53,7 +53,7 @@ class Dimensions:
         for dots in (self.d_in, self.d_out):
             dots.on_element_click(self._clicked)
         self.figure = figure(
-            "",
+            f"internal dimensions; pale: p ≥ {BLOCK_P}",
             [self.d_in, self.d_out],
             [self._x_axis, axis(y, "neurons", vertical=True)],
             legend_location="top-right",
@@ -75,9 +75,8 @@ class Dimensions:
                 dots.x = np.arange(len(shown), dtype=np.float64)
                 dots.y = np.array([getattr(one, side) for one in found], np.float64)
                 dots.opacities = [1.0 if certain else PALE for certain in clear]
-        self._x_axis.tick_values = np.arange(0.0, len(shown), 1 + len(shown) // 16)
-        which = "" if shown == every else f" of the links into {entered}"
-        self.figure.title = f"internal dimensions{which}; pale: p ≥ {BLOCK_P}"
+        self._x_axis.tick_values = np.arange(0.0, len(shown), 1 + len(shown) // 8)
+        self._x_axis.label = "link" if shown == every else f"link into {shortened(entered, 24)}"
 
     def forget(self) -> None:
         """Show anew whatever is shown next."""

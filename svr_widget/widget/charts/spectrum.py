@@ -9,7 +9,7 @@ import numpy as np
 
 from svr_widget.engine import SVR
 from svr_widget.engine.marchenko_pastur import marchenko_pastur_edges
-from svr_widget.widget.charts.style import ACCENT, GREY, PALE, axis, colour_of, figure
+from svr_widget.widget.charts.style import ACCENT, GREY, PALE, axis, colour_of, figure, shortened
 
 
 class Spectrum:
@@ -77,7 +77,7 @@ class Spectrum:
             self._edge.x = [0, max(len(neurons) - 1, 1)] if noise else []
             self._edge.y = [edge, edge] if noise else []
             self._edge.display_legend = noise
-        self.figure.title = f"{name}: spectrum"
+        self.figure.title = f"{shortened(name, 26)}: spectrum"
 
     def forget(self) -> None:
         """Show anew whatever is shown next."""

@@ -55,6 +55,11 @@ def figure(title: str, marks: list[bq.Mark], axes: list[bq.Axis], **options: Any
     )
 
 
+def shortened(name: str, most: int) -> str:
+    """A name that fits: bqplot cuts what is wider than its figure at both ends."""
+    return name if len(name) <= most else f"…{name[1 - most :]}"
+
+
 def colour_of(kind: str) -> str:
     """The hue of a kind of map, as in the graph."""
     return KINDS.get(kind, OTHER)

@@ -12,7 +12,7 @@ from svr_widget.engine import SVR
 from svr_widget.engine.keys import LinkKey
 from svr_widget.engine.nulls import Kind
 from svr_widget.engine.significance import LinkTests
-from svr_widget.widget.charts.style import ACCENT, GREY, axis, figure
+from svr_widget.widget.charts.style import ACCENT, GREY, axis, figure, shortened
 
 POINTS = 160
 # From the strongest weight the axis goes down by this factor: below it every law is near 1.
@@ -74,7 +74,7 @@ class Survival:
             _set(line, grid, expected)
             if grid.size:
                 self._x.min = float(np.log10(grid[0]))
-        self.figure.title = " → ".join(map(str, link)) + ": entries against chance"
+        self.figure.title = " → ".join(shortened(str(part), 16) for part in link)
 
     def forget(self) -> None:
         """Show anew whatever is shown next."""
