@@ -4,8 +4,8 @@ from svr_widget.engine.adjacency import Adjacency
 from svr_widget.engine.decompose import Certificate, Decomposition
 from svr_widget.engine.links import Layout, Link
 from svr_widget.engine.maps import LinearMap
-from svr_widget.engine.recorder import SVRRecorder
-from svr_widget.engine.recording import Recording
+from svr_widget.engine.recording.recorder import SVRRecorder
+from svr_widget.engine.recording.recording import Recording
 from svr_widget.engine.svr import SVR
 
 __all__ = [

@@ -24,9 +24,9 @@ from svr_widget.engine import structure
 from svr_widget.engine.blocks import Block, take
 from svr_widget.engine.decompose import Decomposition, Flattening, check_method
 from svr_widget.engine.errors import SVRError, WidthMismatchError
+from svr_widget.engine.laws.nulls import Kind, NullLaw
+from svr_widget.engine.laws.random_frames import Frame, RandomFrames
 from svr_widget.engine.links import Link
-from svr_widget.engine.nulls import Kind, NullLaw
-from svr_widget.engine.random_frames import Frame, RandomFrames
 from svr_widget.engine.significance import LinkTests, Significance
 
 Method = Literal["svr", "cosvr", "cross"]

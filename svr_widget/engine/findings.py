@@ -13,10 +13,10 @@ from svr_widget.engine import tables
 from svr_widget.engine.channels import blocks_of_channels, near_kernel_table
 from svr_widget.engine.dead_channels import TOLERANCE, dead_channels
 from svr_widget.engine.keys import LinkKey
+from svr_widget.engine.laws.nulls import Kind
 from svr_widget.engine.matching import Matching, match
 from svr_widget.engine.near_kernels import GAP, SHARE
 from svr_widget.engine.null_comparison import null_comparison
-from svr_widget.engine.nulls import Kind
 from svr_widget.engine.path_metric import path_metric
 from svr_widget.engine.spectral_graph import SpectralGraph
 from svr_widget.engine.super_feature import super_feature

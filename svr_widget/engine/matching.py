@@ -29,8 +29,8 @@ from scipy.sparse import csr_array
 
 from svr_widget.engine.decompose import Decomposition
 from svr_widget.engine.errors import SVRError, nearest_name
+from svr_widget.engine.laws.nulls import LOG_10, NullLaw
 from svr_widget.engine.maps import LinearMap
-from svr_widget.engine.nulls import LOG_10, NullLaw
 from svr_widget.engine.spectral_graph import SpectralGraph
 
 Floats = NDArray[np.float64]

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 
 from torch import nn
 
-from svr_widget.engine.gains import gains_of
+from svr_widget.engine.folding.gains import gains_of
+from svr_widget.engine.folding.normalisation import Normalisation, fold
 from svr_widget.engine.links import OUTSIDE, Link
 from svr_widget.engine.maps import LinearMap
 from svr_widget.engine.model_maps import Arrangement, Reading
-from svr_widget.engine.normalisation import Normalisation, fold
 from svr_widget.engine.parts import Part
 from svr_widget.engine.products import Product, plan_products
 from svr_widget.engine.trace import depths

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from scipy import special
 
 from svr_widget.engine.errors import ThresholdError, nearest_name
-from svr_widget.engine.nulls import LOG_10, NullLaw
+from svr_widget.engine.laws.nulls import LOG_10, NullLaw
+from svr_widget.engine.laws.tails import Floats
 from svr_widget.engine.stops import Stops, lay_out
-from svr_widget.engine.tails import Floats
 
 Mode = Literal["fdr", "p", "sigma", "bonferroni"]
 FdrMethod = Literal["bh", "by"]

@@ -20,11 +20,11 @@ from svr_widget.engine.errors import (
     nearest_name,
 )
 from svr_widget.engine.finding import Globs, Selection, find_parts, unwrap
+from svr_widget.engine.folding.normalisation import Normalisation
 from svr_widget.engine.links import Layout, Link
 from svr_widget.engine.maps import map_of
 from svr_widget.engine.model_maps import Reading
 from svr_widget.engine.network import Network, TracedModel
-from svr_widget.engine.normalisation import Normalisation
 from svr_widget.engine.products import AttentionView
 from svr_widget.engine.trace import depths, directed, links_from_pairs, trace
 from svr_widget.engine.trace.example import given_example

@@ -26,11 +26,11 @@ from svr_widget.engine.decompose import (
 )
 from svr_widget.engine.errors import SVRError, check_option, nearest_name
 from svr_widget.engine.finding import Globs
+from svr_widget.engine.folding.normalisation import Normalisation
 from svr_widget.engine.keys import LinkKey, TestKey, keyed
+from svr_widget.engine.laws.nulls import Kind
 from svr_widget.engine.links import Link
 from svr_widget.engine.maps import LinearMap
-from svr_widget.engine.normalisation import Normalisation
-from svr_widget.engine.nulls import Kind
 from svr_widget.engine.products import AttentionView
 from svr_widget.engine.significance import Significance
 from svr_widget.engine.sources import Links, read_network

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from svr_widget.engine.nulls import LOG_10
-from svr_widget.engine.tails import Floats
+from svr_widget.engine.laws.nulls import LOG_10
+from svr_widget.engine.laws.tails import Floats
 
 if TYPE_CHECKING:
     from svr_widget.engine.significance import Mode, Significance

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from svr_widget.engine.dimensions_null import largest_deviation_p_value
-from svr_widget.engine.random_frames import RandomFrames
+from svr_widget.engine.laws.dimensions_null import largest_deviation_p_value
+from svr_widget.engine.laws.random_frames import RandomFrames
 
 Floats = NDArray[np.float64]
 

@@ -42,7 +42,7 @@ class SVR(Compression):
         method: ``"svr"``, ``"cosvr"`` (section 4.4), or ``"cross"``, the producers' SVR neurons
             joined to the consumers' co-SVR neurons (section 5.2.1; see ``columns``).
         norm: ``"ignore"`` norms, as the paper does, or ``"fold"`` them into the weights that they
-            touch; see ``svr_widget.engine.normalisation``.
+            touch; see ``svr_widget.engine.folding.normalisation``.
         null: law of an edge's weight under chance: ``"exact"`` or the paper's ``"chi2"``.
         attention: ``"products"`` shows each head of a traced model's attention as ``W_O W_V`` (OV)
             and ``W_Q^T W_K`` (QK), which no rotation of the head's basis moves; ``"plain"`` the

@@ -6,7 +6,7 @@ from typing import TypedDict
 
 from svr_widget.engine.errors import nearest_name
 from svr_widget.engine.keys import TestKey
-from svr_widget.engine.nulls import Kind
+from svr_widget.engine.laws.nulls import Kind
 from svr_widget.engine.significance import MODES, Cut, FdrMethod, Key, Scope, Significance
 from svr_widget.engine.spectral_graph import SpectralGraph
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.keys import LinkKey
-from svr_widget.engine.nulls import Kind
+from svr_widget.engine.laws.nulls import Kind
 from svr_widget.engine.significance import LinkTests
 from svr_widget.engine.spectral_graph import SpectralGraph
 from svr_widget.engine.thresholds import Threshold, cut_of

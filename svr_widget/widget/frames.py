@@ -17,11 +17,11 @@ from torch import nn
 
 from svr_widget.engine import SVR
 from svr_widget.engine.adjacency import Method
-from svr_widget.engine.checkpoints import Checkpoint
 from svr_widget.engine.errors import SVRError
-from svr_widget.engine.identities import Followed, Moment
-from svr_widget.engine.normalisation import Normalisation
-from svr_widget.engine.recording import Recording
+from svr_widget.engine.folding.normalisation import Normalisation
+from svr_widget.engine.recording.checkpoints import Checkpoint
+from svr_widget.engine.recording.identities import Followed, Moment
+from svr_widget.engine.recording.recording import Recording
 from svr_widget.widget.codec import encode
 from svr_widget.widget.scene import encode_scene
 

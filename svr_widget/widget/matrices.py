@@ -22,7 +22,7 @@ from svr_widget.engine import SVR
 from svr_widget.engine.adjacency import Adjacency
 from svr_widget.engine.decompose import Decomposition
 from svr_widget.engine.keys import LinkKey
-from svr_widget.engine.nulls import Kind
+from svr_widget.engine.laws.nulls import Kind
 from svr_widget.widget.codec import encode
 from svr_widget.widget.scene import scene_links
 

@@ -15,8 +15,8 @@ import numpy as np
 from svr_widget.engine import SVR
 from svr_widget.engine.adjacency import Edges
 from svr_widget.engine.keys import TestKey, number_of
+from svr_widget.engine.laws.nulls import Kind
 from svr_widget.engine.links import Link
-from svr_widget.engine.nulls import Kind
 from svr_widget.engine.significance import MODES, Significance
 from svr_widget.widget.codec import Array, encode
 from svr_widget.widget.survival import law_indices, survival_tables

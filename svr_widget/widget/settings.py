@@ -13,8 +13,8 @@ import traitlets as t
 from svr_widget.engine import SVR
 from svr_widget.engine.adjacency import Method
 from svr_widget.engine.errors import SVRError, ThresholdError, nearest_name
-from svr_widget.engine.normalisation import Normalisation
-from svr_widget.engine.nulls import Kind
+from svr_widget.engine.folding.normalisation import Normalisation
+from svr_widget.engine.laws.nulls import Kind
 from svr_widget.engine.significance import MODES, Mode, check_level
 from svr_widget.widget.scene import LAWS
 

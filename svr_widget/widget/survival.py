@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from svr_widget.engine.keys import TestKey
-from svr_widget.engine.nulls import LOG_10, Kind, NullLaw
+from svr_widget.engine.laws.nulls import LOG_10, Kind, NullLaw
 from svr_widget.engine.significance import Significance
 from svr_widget.engine.stops import Stops
 from svr_widget.widget.codec import Array

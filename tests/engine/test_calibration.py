@@ -15,8 +15,8 @@ from scipy import stats
 
 from svr_widget.engine.adjacency import Adjacency, sides
 from svr_widget.engine.decompose import decompose
+from svr_widget.engine.laws.nulls import NullLaw
 from svr_widget.engine.links import Link
-from svr_widget.engine.nulls import NullLaw
 
 LEVELS = (0.5, 0.15, 0.05, 0.01, 0.001)
 DRAWS = 1000

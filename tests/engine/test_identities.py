@@ -8,7 +8,7 @@ import torch
 
 from svr_widget.engine import SVR
 from svr_widget.engine.errors import SVRError
-from svr_widget.engine.identities import Followed
+from svr_widget.engine.recording.identities import Followed
 
 
 def frame(rng, rows, columns):

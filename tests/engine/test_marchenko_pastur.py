@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from svr_widget.engine.decompose import decompose
-from svr_widget.engine.marchenko_pastur import marchenko_pastur_edges
+from svr_widget.engine.laws.marchenko_pastur import marchenko_pastur_edges
 
 
 @pytest.mark.parametrize(

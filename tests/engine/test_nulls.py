@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from svr_widget.engine.nulls import NullLaw
+from svr_widget.engine.laws.nulls import NullLaw
 
 DIGITS = 30
 # Natural logarithms of p-values: from nearly 1, through 1e-20 and 1e-300, to where p underflows.

@@ -11,7 +11,7 @@ from torch import nn
 
 from svr_widget import SVR, SVRRecorder
 from svr_widget.engine.errors import NonFiniteWeightsError, SVRError
-from svr_widget.engine.recording import Recording
+from svr_widget.engine.recording.recording import Recording
 from tests.engine.zoo import attention
 
 

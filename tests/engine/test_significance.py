@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from svr_widget.engine.errors import ThresholdError
-from svr_widget.engine.nulls import LOG_10, NullLaw
+from svr_widget.engine.laws.nulls import LOG_10, NullLaw
 from svr_widget.engine.significance import MODES, LinkTests, Significance, check_level
 
 LAWS = [

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import linalg, stats
 
-from svr_widget.engine.dimensions_limit import limit_maxima
-from svr_widget.engine.dimensions_null import DRAWS, largest_deviation_p_value
-from svr_widget.engine.random_frames import Frame, RandomFrames
+from svr_widget.engine.laws.dimensions_limit import limit_maxima
+from svr_widget.engine.laws.dimensions_null import DRAWS, largest_deviation_p_value
+from svr_widget.engine.laws.random_frames import Frame, RandomFrames
 from svr_widget.engine.structure import intensity, internal_dimensions
 
 Random = np.random.Generator
@@ -230,7 +230,7 @@ def test_limit_of_a_split_link_has_the_covariance_of_random_frames() -> None:
 def test_a_coarse_grid_does_not_lower_the_maximum(monkeypatch: pytest.MonkeyPatch) -> None:
     square = (150, (150, 150), (150, 150), 1, 2000)
     coarse = limit_maxima(*square, np.random.default_rng(0))
-    monkeypatch.setattr("svr_widget.engine.dimensions_limit._CELLS", 150)
+    monkeypatch.setattr("svr_widget.engine.laws.dimensions_limit._CELLS", 150)
     fine = limit_maxima(*square, np.random.default_rng(1))
     assert stats.ks_2samp(coarse, fine).pvalue > 1e-3
     assert coarse.mean() == pytest.approx(fine.mean(), rel=0.02)

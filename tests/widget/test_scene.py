@@ -11,8 +11,8 @@ from scipy import stats
 from torch import nn
 
 from svr_widget import SVR
+from svr_widget.engine.laws.nulls import Kind
 from svr_widget.engine.links import Link
-from svr_widget.engine.nulls import Kind
 from svr_widget.engine.significance import MODES, Mode
 from svr_widget.widget.codec import decode
 from svr_widget.widget.cuts import exact_cut

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from svr_widget.engine import SVR
 from svr_widget.engine.keys import LinkKey
-from svr_widget.engine.nulls import Kind
+from svr_widget.engine.laws.nulls import Kind
 from svr_widget.engine.significance import LinkTests
 from svr_widget.widget.charts.style import ACCENT, GREY, axis, figure, shortened
 

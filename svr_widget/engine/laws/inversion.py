@@ -8,7 +8,7 @@ import numpy as np
 from scipy import special
 from scipy.interpolate import CubicSpline
 
-from svr_widget.engine.tails import Floats
+from svr_widget.engine.laws.tails import Floats
 
 # The normal score is the standard normal quantile of the same probability. Along a logit or
 # logarithmic coordinate it is smooth on the scale of 1 for every Beta, Gamma and product law.

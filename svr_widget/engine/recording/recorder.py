@@ -12,11 +12,17 @@ from typing import Any, Literal, Self, get_args
 import torch
 from torch import nn
 
-from svr_widget.engine.checkpoints import Checkpoint, FolderStore, MemoryStore, Store, Weights
 from svr_widget.engine.errors import NonFiniteWeightsError, SVRError, check_option
 from svr_widget.engine.maps import LinearMap
 from svr_widget.engine.network import Network
-from svr_widget.engine.recording import (
+from svr_widget.engine.recording.checkpoints import (
+    Checkpoint,
+    FolderStore,
+    MemoryStore,
+    Store,
+    Weights,
+)
+from svr_widget.engine.recording.recording import (
     NETWORK,
     Recording,
     check_same,

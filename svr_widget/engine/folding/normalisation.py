@@ -52,9 +52,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from svr_widget.engine.folding.placement import Placements, read_factors, refusal
 from svr_widget.engine.links import Link, Norm
 from svr_widget.engine.maps import LinearMap
-from svr_widget.engine.placement import Placements, read_factors, refusal
 
 Normalisation = Literal["ignore", "fold"]
 

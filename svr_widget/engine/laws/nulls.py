@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from svr_widget.engine.inversion import Inverse
-from svr_widget.engine.product_law import LAST_LOGIT, ProductLaw, product_law
-from svr_widget.engine.tails import Floats, log_beta_sf, log_gamma_sf
+from svr_widget.engine.laws.inversion import Inverse
+from svr_widget.engine.laws.product_law import LAST_LOGIT, ProductLaw, product_law
+from svr_widget.engine.laws.tails import Floats, log_beta_sf, log_gamma_sf
 
 Kind = Literal["exact", "chi2"]
 LOG_10 = math.log(10.0)

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import special
 from scipy.interpolate import make_interp_spline
 
-from svr_widget.engine.tails import Floats, log_beta_cdf, log_beta_sf
+from svr_widget.engine.laws.tails import Floats, log_beta_cdf, log_beta_sf
 
 # The integrand is cut where it is exp(-30) = 1e-13 of its peak. It is analytic in a strip of
 # half-width pi/2 around the real axis, so the trapezoidal rule converges geometrically.

@@ -11,11 +11,11 @@ from typing import Any
 import pandas as pd
 import torch
 
-from svr_widget.engine.checkpoints import WRITER, Checkpoint, FolderStore, Store, Weights
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.links import Link
 from svr_widget.engine.maps import LinearMap
 from svr_widget.engine.network import Network
+from svr_widget.engine.recording.checkpoints import WRITER, Checkpoint, FolderStore, Store, Weights
 from svr_widget.engine.records import Writer
 from svr_widget.engine.saved import described, network_of, read_record, write_record
 from svr_widget.engine.svr import SVR

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from svr_widget.engine.dimensions_limit import limit_maxima
-from svr_widget.engine.random_frames import Frame, RandomFrames, group_of
+from svr_widget.engine.laws.dimensions_limit import limit_maxima
+from svr_widget.engine.laws.random_frames import Frame, RandomFrames, group_of
 
 Floats = NDArray[np.float64]
 

@@ -1,0 +1,1 @@
+"""What norms and other stored factors on links do to the maps beside them."""
