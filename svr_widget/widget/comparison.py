@@ -146,12 +146,16 @@ class Comparison(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untype
 
 def _match(a: SVR, b: SVR) -> Matching | None:
     """The matching over the maps of the same name whose neurons live in the same spaces."""
-    common = {
+    common = _common(a, b)
+    return a.match(b, common) if common and a.flattening == b.flattening else None
+
+
+def _common(a: SVR, b: SVR) -> dict[str, str]:
+    return {
         name: name
         for name, linear in a.maps.items()
         if name in b.maps and form(linear) == form(b.maps[name])
     }
-    return a.match(b, common) if common and a.flattening == b.flattening else None
 
 
 def _neurons(names: Iterable[str], indices: Iterable[int]) -> list[Neuron]:
@@ -163,10 +167,19 @@ def _words(a: SVR, b: SVR, matching: Matching | None) -> str:
     if matching is None:
         return f"{titles}: no map of the same name and form, so no neurons are matched"
     new = int(matching.births["new"].sum())
+    common = _common(a, b)
+    alone = [
+        f"{html.escape(name)} on the {side}"
+        for side, svr in (("left", a), ("right", b))
+        for name in svr.maps
+        if name not in common
+    ]
+    more = f" and {len(alone) - 6:,} more" if len(alone) > 6 else ""
+    left_out = f"; without a map of the same name and form: {', '.join(alone[:6])}{more}"
     return (
         f"{titles}: {len(matching.pairs):,} neurons matched (chance of any such pair "
         f"{matching.level:g}), {len(matching.births):,} only on the right, {new:,} of them new, "
-        f"{len(matching.deaths):,} only on the left"
+        f"{len(matching.deaths):,} only on the left{left_out if alone else ''}"
     )
 
 

@@ -53,6 +53,13 @@ def test_titles_of_long_names_fit_beside_a_widget() -> None:
     made.close()
 
 
+def test_no_tick_lies_beyond_the_axes(charts: Charts) -> None:
+    for part in charts.survival.figure.axes:
+        assert part.scale.min < 0
+        assert part.scale.min <= part.tick_values[0] < part.scale.min + 1
+        assert part.tick_values[-1] == 0
+
+
 def test_ticks_of_many_links_stay_apart() -> None:
     made = SVRWidget([torch.eye(3)] * 60).charts()
     ticks = made.dimensions.figure.axes[0].tick_values

@@ -95,6 +95,21 @@ def test_a_change_of_method_matches_anew(compared: Comparison) -> None:
     assert compared.right.selected == [("0", 0)]
 
 
+def test_maps_without_a_partner_are_named() -> None:
+    some = {"a": torch.randn(6, 5), "<i>": torch.randn(4, 6)}
+    made = SVRWidget.compare(
+        some, {"a": some["a"], **{f"m{k}": torch.randn(6, 6) for k in "1234567"}}
+    )
+    said = made._said.value
+    assert "5 neurons matched" in said
+    assert "same name and form: &lt;i&gt; on the left, m1 on the right" in said
+    assert said.endswith("m5 on the right and 2 more")
+    made.close()
+    same = SVRWidget.compare(some, some)
+    assert "same name and form" not in same._said.value
+    same.close()
+
+
 def test_networks_without_common_maps_stand_side_by_side() -> None:
     other = {"<b>x": torch.randn(6, 5), "y": torch.randn(4, 6)}
     made = SVRWidget.compare(network(), other)

@@ -74,6 +74,8 @@ class Survival:
             _set(line, grid, expected)
             if grid.size:
                 self._x.min = float(np.log10(grid[0]))
+        for part in self.figure.axes:  # bqplot draws ticks beyond the end of an axis too
+            part.tick_values = np.arange(np.ceil(part.scale.min or -9.0), 1.0)
         self.figure.title = " → ".join(shortened(str(part), 16) for part in link)
 
     def forget(self) -> None:
