@@ -25,6 +25,11 @@ export function powerOfTen(exponent: number): string {
   return `10${exponent < 0 ? "⁻" : ""}${digits.join("")}`;
 }
 
+/** A tick of an axis of p-values: "10⁻⁵", and "0.2" between powers of ten. */
+export function pTick(log10: number): string {
+  return Number.isInteger(log10) ? powerOfTen(log10) : pValue(log10);
+}
+
 /** A p-value from its log10, so that 1e-500 has a form: "0.15", "4 × 10⁻¹⁰". */
 export function pValue(log10: number): string {
   if (log10 === Number.NEGATIVE_INFINITY) return "0";

@@ -1,5 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { count, duration, level, parseLevel, percent, pValue, significant } from "../src/format.js";
+import {
+  count,
+  duration,
+  level,
+  parseLevel,
+  percent,
+  pTick,
+  pValue,
+  significant,
+} from "../src/format.js";
 
 describe("numbers", () => {
   it.each([
@@ -68,4 +77,11 @@ describe("typed levels", () => {
       expect(parseLevel(level(value))).toBe(value);
     }
   });
+
+  it.each([
+    [-5, "10⁻⁵"],
+    [-12, "10⁻¹²"],
+    [Math.log10(0.5), "0.5"],
+    [Math.log10(0.02), "0.02"],
+  ])("a tick at p = 10^%d", (log10, text) => expect(pTick(log10)).toBe(text));
 });

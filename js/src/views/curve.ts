@@ -1,7 +1,7 @@
 // The survival curve under the slider: entries against chance, the cut a line that can be dragged.
 
 import { scaleLinear, scaleLog } from "d3-scale";
-import { count, powerOfTen, significant } from "../format.js";
+import { count, powerOfTen, pTick, significant } from "../format.js";
 import {
   cutAtPlace,
   nearestStopTo,
@@ -189,7 +189,7 @@ function axisTicks(curve: Survival, x: Frame["x"]): SVGElement[] {
   for (const value of values.sort((a, b) => b - a)) {
     const at = x(value);
     if (at > room || at - (words.at(-1)?.at ?? Number.NEGATIVE_INFINITY) < APART) continue;
-    words.push({ at, text: ofP ? powerOfTen(-value) : significant(10 ** value, 1) });
+    words.push({ at, text: ofP ? pTick(-value) : significant(10 ** value, 1) });
   }
   return [
     ...words.map(({ at, text }) => s("text", { x: at, y, "text-anchor": "middle" }, text)),
