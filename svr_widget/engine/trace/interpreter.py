@@ -196,6 +196,9 @@ class Interpreter:
         for flow in results:
             if isinstance(flow, Flow):
                 self.outlets += flow.carriers
+                for source, reason in sorted(flow.mixed):
+                    if not reason.weighs:
+                        self.notes.add_lost(source.name, "the output", reason)
                 if self.meetings is not None:
                     self.meetings.returned(flow.carriers)
 

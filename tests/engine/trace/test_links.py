@@ -368,3 +368,19 @@ def test_shared_part_of_a_weight_is_refused() -> None:
 def test_nothing_to_trace() -> None:
     with pytest.raises(NoMapsError):
         trace(nn.ReLU(), {})
+
+
+def test_a_use_of_a_weight_that_is_no_map_is_said() -> None:
+    class Tied(nn.Module):
+        """An autoencoder whose decoder is the encoder's weight, transposed."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.encode = nn.Linear(12, 6)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return F.linear(torch.relu(self.encode(x)), self.encode.weight.T)
+
+    (note,) = traced(Tied(), torch.zeros(2, 12)).notes
+    assert "encode -> the output" in note
+    assert "encode.weight (no map)" in note
