@@ -213,7 +213,7 @@ def test_everything_by_keyboard(planted: Notebook) -> None:
             break
         assert ring, name
         names.append(name)
-    for name in ("SVR", "y scale", "edge budget", "lasso", "help", "graph of spectral neurons"):
+    for name in ("SVR", "y scale", "more tools", "help", "graph of spectral neurons"):
         assert name in names
     for name in ("threshold", "mode", "significance level", "null law"):
         assert name in names
@@ -313,6 +313,7 @@ def test_the_budget_is_chosen_in_the_page(planted: Notebook) -> None:
     significant = planted.python("len(widget.edges())")
     expect(shown).to_have_attribute("data-value", "200")
     assert 200 < significant == picture.count("significant") < 1000
+    picture.root.get_by_role("button", name="more tools").click()
     picture.root.get_by_label("edge budget").select_option("1000")
     planted.wait_for_python("widget.max_edges == 1000")
     expect(shown).to_have_attribute("data-value", str(significant))
@@ -346,16 +347,18 @@ def test_the_survival_curve_says_what_the_engine_does(planted: Notebook) -> None
     planted.wait_for_python("widget.threshold < 0.01")
 
 
-def test_a_level_between_the_stops_says_what_it_shows(planted: Notebook) -> None:
+def test_without_python_a_level_between_the_stops_says_what_it_shows(open_notebook: Open) -> None:
     """Below the edges that travelled the nearest stop stands in, and the page says so."""
-    picture = picture_of(planted)
-    planted.execute("widget.max_edges = 20\nwidget.set_threshold(p=0.01)")
+    notebook = open_notebook(PLANTED + "widget.max_edges = 20\nwidget.set_threshold(p=0.01)", SHOW)
+    picture = picture_of(notebook)
+    notebook.page.evaluate("() => lab.kernel().restart()")
+    expect(picture.root.locator('[data-svr="python"]')).to_contain_text("Python is gone")
     field = picture.root.get_by_label("significance level")
     expect(field).to_have_value("0.01")
     field.fill("0.1234")
     field.press("Enter")
-    expect(picture.root.get_by_text("the nearest level known here")).to_be_visible()
-    planted.wait_for_python("widget.threshold == 0.1234")
+    stand_in = picture.root.locator('[data-svr="stand-in"]')
+    expect(stand_in).to_contain_text("the nearest level known without Python")
 
 
 def test_a_restarted_kernel_is_noticed_and_the_graph_lives(open_notebook: Open) -> None:

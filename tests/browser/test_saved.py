@@ -70,5 +70,7 @@ def test_a_notebook_saved_with_its_widgets_draws_without_python(open_notebook: O
     picture.set_slider(0.97)
     assert picture.count("significant") > shown
     pane = picture.root.locator('[data-pane="adjacency"]')
-    expect(pane).to_contain_text("Python does not answer: only the edges that were sent are shown.")
+    expect(pane).to_contain_text(
+        "Only the edges that were sent are shown. This needs Python, which is gone."
+    )
     expect(picture.root.locator(".svr-message:visible")).to_have_count(0)
