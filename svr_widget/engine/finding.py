@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -39,8 +40,27 @@ def unwrap(model: nn.Module) -> nn.Module:
             return nn.Sequential(model) if nameless else model
 
 
-def find_parts(model: nn.Module, include: Globs = None, exclude: Globs = None) -> dict[str, Part]:
-    """The linear maps of a model by name, in order of definition.
+class Found(NamedTuple):
+    """What a model's parameters are.
+
+    Attributes:
+        parts: the linear maps by name, in order of definition.
+        undecided: parameters of two or more dimensions that belong to no known layer, by qualified
+            name: constants that are added (learned positions), or else what has to be raised.
+    """
+
+    parts: dict[str, Part]
+    undecided: dict[str, UnsupportedLayerError]
+
+    def check(self, constants: Container[str] = ()) -> None:
+        """Raise ``UnsupportedLayerError`` for what is undecided and is none of these constants."""
+        for name, error in self.undecided.items():
+            if name not in constants:
+                raise error
+
+
+def find_parts(model: nn.Module, include: Globs = None, exclude: Globs = None) -> Found:
+    """The linear maps of a model, and what may be further ones.
 
     Args:
         model: the model; see ``unwrap`` for wrapped ones.
@@ -48,14 +68,15 @@ def find_parts(model: nn.Module, include: Globs = None, exclude: Globs = None) -
         exclude: likewise; also matches single parameters (``"encoder.position"``).
 
     Raises:
-        UnsupportedLayerError: a module holds weights of two or more dimensions and is neither a
-            known map nor a normalisation, or its weights have no values.
+        UnsupportedLayerError: a map's weight has no values or is computed in an unknown way, or a
+            layer is packed or compiled.
         NoMapsError: nothing is left.
         SVRError: a glob matches nothing.
     """
     selection = Selection(include, exclude)
     found: dict[str, Part] = {}
     names = [name for name, _ in (*model.named_modules(), *model.named_parameters())]
+    undecided: dict[str, UnsupportedLayerError] = {}
     inside: list[tuple[str, Layer]] = []
     for path, module in model.named_modules():
         if any(
@@ -76,16 +97,18 @@ def find_parts(model: nn.Module, include: Globs = None, exclude: Globs = None) -
                 _check_own_weights(path, module, layer, parts)
             found |= {part.name: part for part in chosen}
         elif selection(path) and not isinstance(module, _NORMS):
-            _check_not_a_map(path, module, selection)
+            undecided |= _undecided(path, module, selection)
     selection.check(names)
+    everything = Found(found, undecided)
     if not found:
+        everything.check()
         types = sorted({type(module).__name__ for module in model.modules()})
         raise NoMapsError(
             f"{type(model).__name__} has no linear map to decompose (found only "
             f"{', '.join(types)}{selection.described()}); it needs a Linear, convolution, "
             "embedding, attention or recurrent layer"
         )
-    return found
+    return everything
 
 
 def _owns(layer: Layer, beneath: str) -> bool:
@@ -153,27 +176,39 @@ def _check_own_weights(path: str, module: nn.Module, layer: Layer, parts: Sequen
             )
 
 
-def _check_not_a_map(name: str, module: nn.Module, selection: Selection) -> None:
+def _undecided(
+    name: str, module: nn.Module, selection: Selection
+) -> dict[str, UnsupportedLayerError]:
+    """The parameters of an unknown layer that may be linear maps, each with what to say then."""
     layer = f"{name or 'the model'!s} ({type(module).__name__})"
     if isinstance(module, torch.jit.ScriptModule):
         raise UnsupportedLayerError(
             f"{layer} is compiled to TorchScript, which does not tell its layers; give the model "
             "as it was before it was scripted or traced"
         )
+    found = {}
     for own, parameter in module.named_parameters(recurse=False):
         qualified = _join(name, own)
-        if selection(qualified) and (is_lazy(parameter) or _extent(parameter) >= 2):
-            shape = "not yet known" if is_lazy(parameter) else str(tuple(parameter.shape))
+        if not selection(qualified):
+            continue
+        if is_lazy(parameter):
             raise UnsupportedLayerError(
+                f"{layer} holds the weight {own!r}, which is lazy and has no shape yet; run the "
+                f"model once, or leave the layer out with exclude={name or qualified!r}"
+            )
+        if _extent(parameter) >= 2:
+            shape = tuple(parameter.shape)
+            found[qualified] = UnsupportedLayerError(
                 f"{layer} holds the weight {own!r} (shape {shape}), and no linear-map form of this "
                 f"layer is known; leave it out with exclude={name or qualified!r}, or exclude="
-                f"{qualified!r} if this parameter is no linear map (an additive constant)"
+                f"{qualified!r} if this parameter is no linear map"
             )
     for own in _packed(module):
         raise UnsupportedLayerError(
             f"{layer} packs its weight into {own!r} in a form that is not known here; load the "
             f"model without quantisation, or leave the layer out with exclude={name!r}"
         )
+    return found
 
 
 def _packed(module: nn.Module) -> Iterator[str]:

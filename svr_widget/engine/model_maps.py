@@ -101,11 +101,10 @@ def _tied(maps: Mapping[str, LinearMap], parts: Mapping[str, Part]) -> dict[str,
     shared = dict(maps)
     first_use: dict[object, LinearMap] = {}
     for name, linear in maps.items():
-        part = parts[name]
-        if part.held is None or linear.kernel or linear.folded:
+        memory = parts[name].memory
+        if memory is None or linear.kernel or linear.folded:
             continue
-        rows = part.rows if part.outputs < part.total else None
-        first = first_use.setdefault((id(part.held), rows), linear)
+        first = first_use.setdefault(memory, linear)
         for weight in (first.weight, first.weight.T):
             if first is not linear and torch.equal(weight, linear.weight):
                 shared[name] = replace(linear, factors=(weight,), tied_to=first.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from torch import nn
@@ -110,11 +110,12 @@ class TracedModel:
         arranged = Arrangement(
             self.reading, {name: depth[name] for name in order}, products, norm == "fold"
         )
+        maps = arranged.maps(whole)
         return Network(
             type(self.model).__name__,
-            arranged.maps(whole),
+            maps,
             found,
-            notes,
+            (*notes, *_ties(maps, found)),
             self.model,
             self.parts,
             outlets,
@@ -123,6 +124,21 @@ class TracedModel:
             self.meetings,
             self,
         )
+
+
+def _ties(maps: Mapping[str, LinearMap], links: Iterable[Link]) -> Iterator[str]:
+    """Notes on links whose edges of weight 1 no training made."""
+    for link in links:
+        ends = maps[link.producer], maps[link.consumer]
+        one, other = (linear.tied_to or linear.name for linear in ends)
+        if link.producer == link.consumer or one != other:
+            continue
+        sent, read = (linear.factors[0] for linear in ends)
+        if (sent.T.shape, sent.T.stride()) == (read.shape, read.stride()):
+            yield (
+                f"{link.producer!r} and {link.consumer!r} are one weight, transposed: the link "
+                "between them joins each neuron to itself with weight 1 by construction"
+            )
 
 
 def _summed_up(link: Link, maps: Mapping[str, LinearMap]) -> Link:

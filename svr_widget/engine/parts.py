@@ -120,6 +120,12 @@ class Part:
         """The parameter itself, ``None`` where it is computed or packed."""
         return dict(self.module.named_parameters(remove_duplicate=False)).get(self.parameter)
 
+    @property
+    def memory(self) -> tuple[int, range | None] | None:
+        """What is equal for two parts of the same rows of one parameter; ``None`` as ``held``."""
+        held, rows = self.held, None if self.outputs == self.total else self.rows
+        return None if held is None else (id(held), rows)
+
     def check(self) -> None:
         """Raise ``UnsupportedLayerError`` where the weight cannot be read, before any work."""
         if self.refusal:

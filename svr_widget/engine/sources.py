@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -90,7 +90,8 @@ def _of_model(
     meetings: bool,
 ) -> Network:
     model = unwrap(model)
-    parts = find_parts(model, include, exclude)
+    found_parts = find_parts(model, include, exclude)
+    parts = found_parts.parts
     outputs: Mapping[str, Layout] = {}
     ends: tuple[Link, ...] = ()
     notes: tuple[str, ...] = ()
@@ -102,13 +103,22 @@ def _of_model(
     met: Meetings | None = None
     if links is None:
         heads = attention == "products"
-        traced = trace(model, parts, example_inputs, heads=heads, meetings=meetings)
-        found, notes = traced.links, traced.notes
+        traced = trace(
+            model,
+            parts,
+            example_inputs,
+            heads=heads,
+            meetings=meetings,
+            constants=found_parts.undecided,
+        )
+        found_parts.check(traced.added)
+        found, notes = traced.links, (*traced.notes, *_left_out(traced.added))
         inputs, outputs, ends = traced.input_layouts, traced.output_layouts, traced.ends
         order = tuple(dict.fromkeys((*traced.order, *order)))
         attentions, rank, computed = traced.attentions, traced.rank, traced.computed
         example, met = traced.example, traced.meetings
     else:
+        found_parts.check()
         pairs = [link for link in links if not isinstance(link, Link)]
         made, inputs = links_from_pairs(pairs, parts)
         found = (*made, *(link for link in links if isinstance(link, Link)))
@@ -120,6 +130,13 @@ def _of_model(
     )
     network = traced_model.network(norm)
     return network if links is None else replace(network, traced=None)
+
+
+def _left_out(constants: Collection[str], shown: int = 4) -> Iterator[str]:
+    if constants:
+        names = ", ".join(map(repr, sorted(constants)[:shown]))
+        more = f" and {len(constants) - shown} more" if len(constants) > shown else ""
+        yield f"no maps, for they are only added to channels or put beside them: {names}{more}"
 
 
 def _of_weights(

@@ -199,7 +199,7 @@ class Frames:
         latest = self._latest
         if latest is not None and latest[0] == step:
             return latest[1]
-        return self._source.svr(step).by_norm(self._norm).by_method(self._method)
+        return self._by_settings(step)
 
     def scene(self, step: int) -> bytes:
         """The scene of a checkpoint that is ready, computed again where it was let go.
@@ -270,7 +270,7 @@ class Frames:
         step = checkpoint.step
         if step in self._frames:
             return
-        svr = self._source.svr(step).by_norm(self._norm).by_method(self._method)
+        svr = self._by_settings(step)
         svr.compute()
         moment = self._followed.add(svr)
         self._keep(step, self._encode(svr, moment))
@@ -286,6 +286,9 @@ class Frames:
             self._frames[step] = Frame(checkpoint, moment, leading, span)
             self._latest = step, svr
         self._on_frame(self._frames[step])
+
+    def _by_settings(self, step: int) -> SVR:
+        return self._source.svr(step).by_norm(self._norm).by_method(self._method)
 
     def _encode(self, svr: SVR, moment: Moment) -> bytes:
         numbers = np.concatenate([moment.numbers[name] for name in svr.columns])

@@ -168,11 +168,11 @@ class TestEffectiveWeight:
         linear = only(layer)
         x = torch.randn(1, 3, 6, 6)
         torch.testing.assert_close(functional.conv2d(x, linear.weight, layer.bias), layer(x))
-        assert list(find_parts(nn.Sequential(layer))) == ["0"]
+        assert list(find_parts(nn.Sequential(layer)).parts) == ["0"]
 
     def test_parametrised_modules_are_found_once(self):
         model = nn.Sequential(parametrizations.weight_norm(nn.Linear(3, 3)), nn.ReLU())
-        assert list(find_parts(model)) == ["0"]
+        assert list(find_parts(model).parts) == ["0"]
 
 
 class Adapter(nn.Linear):
@@ -202,7 +202,7 @@ class TestFinding:
             nn.Sequential(nn.Flatten(), nn.LayerNorm([4, 6, 6]), nn.Linear(144, 5), nn.PReLU()),
             nn.RMSNorm([2, 5]),
         )
-        assert list(find_parts(model)) == ["0", "2.2"]
+        assert list(find_parts(model).parts) == ["0", "2.2"]
 
     def test_globs_choose_modules_and_what_lies_beneath(self):
         model = nn.ModuleDict(
@@ -212,27 +212,27 @@ class TestFinding:
                 "head": nn.Linear(2, 2),
             }
         )
-        assert list(find_parts(model, include="body")) == ["body.0", "body.1"]
-        assert list(find_parts(model, exclude="body")) == ["stem", "head"]
-        assert list(find_parts(model, ["stem", "body*"], "*.1")) == ["stem", "body.0"]
+        assert list(find_parts(model, include="body").parts) == ["body.0", "body.1"]
+        assert list(find_parts(model, exclude="body").parts) == ["stem", "head"]
+        assert list(find_parts(model, ["stem", "body*"], "*.1").parts) == ["stem", "body.0"]
 
     def test_globs_choose_maps_of_one_module(self):
         model = nn.ModuleDict({"attn": nn.MultiheadAttention(4, 2), "lstm": nn.LSTM(4, 3)})
         gates = [f"lstm.{side}[{gate}]" for side in ("ih", "hh") for gate in "ifgo"]
-        assert list(find_parts(model, exclude="attn")) == gates
-        assert list(find_parts(model, include="lstm.hh")) == gates[4:]
-        assert list(find_parts(model, include="lstm.*[f]")) == ["lstm.ih[f]", "lstm.hh[f]"]
-        assert list(find_parts(model, "attn", exclude="attn.in_proj[[]q]")) == [
+        assert list(find_parts(model, exclude="attn").parts) == gates
+        assert list(find_parts(model, include="lstm.hh").parts) == gates[4:]
+        assert list(find_parts(model, include="lstm.*[f]").parts) == ["lstm.ih[f]", "lstm.hh[f]"]
+        assert list(find_parts(model, "attn", exclude="attn.in_proj[[]q]").parts) == [
             "attn.in_proj[k]",
             "attn.in_proj[v]",
             "attn.out_proj",
         ]
-        assert list(find_parts(model, "attn", "attn.in_proj[q]")) == [
+        assert list(find_parts(model, "attn", "attn.in_proj[q]").parts) == [
             "attn.in_proj[k]",
             "attn.in_proj[v]",
             "attn.out_proj",
         ]
-        assert list(find_parts(model, "attn", "attn.in_proj_weight")) == ["attn.out_proj"]
+        assert list(find_parts(model, "attn", "attn.in_proj_weight").parts) == ["attn.out_proj"]
 
     def test_a_glob_that_matches_nothing_is_an_error(self):
         model = nn.ModuleDict({"head": nn.Linear(2, 2)})
@@ -254,9 +254,13 @@ class TestFinding:
     def test_unknown_layers_with_weights_are_refused_by_name(self, layer, parameter):
         model = nn.ModuleDict({"fc": nn.Linear(4, 4), "odd": layer})
         message = rf"odd \({type(layer).__name__}\) holds the weight '{parameter}'.*exclude='odd'"
+        found = find_parts(model)
+        assert list(found.parts) == ["fc"]
         with pytest.raises(UnsupportedLayerError, match=message):
-            find_parts(model)
-        assert list(find_parts(model, exclude="odd")) == ["fc"]
+            found.check()
+        find_parts(model, exclude="odd").check()
+        with pytest.raises(UnsupportedLayerError, match=message):
+            find_parts(nn.ModuleDict({"odd": layer}))
 
     def test_adapters_and_packed_layers_are_refused(self):
         with pytest.raises(UnsupportedLayerError, match=r"'0' \(Adapter\) .* further weight 'lora"):
@@ -264,10 +268,13 @@ class TestFinding:
         with pytest.raises(UnsupportedLayerError, match=r"1 \(Packed\) packs its weight"):
             find_parts(nn.Sequential(nn.Linear(2, 2), Packed()))
 
-    def test_additive_constants_are_left_out_by_their_own_name(self):
+    def test_what_may_be_a_constant_is_undecided(self):
+        found = find_parts(Positions())
+        assert (list(found.parts), list(found.undecided)) == (["fc"], ["position"])
+        found.check(constants={"position"})
         with pytest.raises(UnsupportedLayerError, match=r"the model \(Positions\).*'position'"):
-            find_parts(Positions())
-        assert list(find_parts(Positions(), exclude="position")) == ["fc"]
+            found.check()
+        find_parts(Positions(), exclude="position").check()
 
     @pytest.mark.parametrize(
         ("layer", "message"),
@@ -280,7 +287,7 @@ class TestFinding:
     def test_layers_without_values(self, layer, message):
         with pytest.raises(UnsupportedLayerError, match=message):
             find_parts(nn.Sequential(layer))
-        assert list(find_parts(nn.Sequential(nn.Linear(2, 2), layer), exclude="1")) == ["0"]
+        assert list(find_parts(nn.Sequential(nn.Linear(2, 2), layer), exclude="1").parts) == ["0"]
 
     def test_wrappers(self):
         model = nn.Sequential(nn.Linear(2, 2))
@@ -288,7 +295,7 @@ class TestFinding:
         assert unwrap(torch.compile(model, backend="eager")) is model
         assert unwrap(nn.DataParallel(torch.compile(model, backend="eager"))) is model
         alone = nn.Linear(2, 2)
-        assert find_parts(unwrap(alone))["0"].module is alone
+        assert find_parts(unwrap(alone)).parts["0"].module is alone
 
 
 class TestUnusableWeights:

@@ -145,11 +145,10 @@ def test_norms_behind_linear_maps_leave_one_number_a_position():
 @pytest.mark.parametrize("name", ["gpt2", "llama", "qwen3", "t5", "vit", "gemma"])
 def test_transformers_compute_the_same(name):
     torch.manual_seed(0)
-    exclude = ["*cls_token", "*position_embeddings"] if name == "vit" else None
     model, inputs = gemma() if name == "gemma" else getattr(language, name)()
     model = trained(model)
     inputs = {k: v.double() if v.is_floating_point() else v for k, v in inputs.items()}
-    svr = SVR(model, inputs, norm="fold", exclude=exclude, attention="plain")
+    svr = SVR(model, inputs, norm="fold", attention="plain")
     bare = without_norms(model, svr)
     ours, theirs = bare(**inputs)[0], model(**inputs)[0]
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)

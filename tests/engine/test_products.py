@@ -138,8 +138,7 @@ def test_library_models_by_hand(name):
     torch.manual_seed(0)
     build, by_hand, layers = LANGUAGE[name]
     model, inputs = build()
-    aside = "*.position_embeddings" if name == "ViT" else None
-    svr = SVR(model, inputs, exclude=aside)
+    svr = SVR(model, inputs)
     wanted = {
         f"{module}[{kind}.{head}]": matrix.detach().double()
         for module, of_module in by_hand(model)
@@ -154,7 +153,7 @@ def test_library_models_by_hand(name):
         assert len(neurons) == found[key].neurons() == found[key].factors[0].shape[1]
         rebuilt = (neurons.U.double() * neurons.S) @ neurons.V.double().T
         torch.testing.assert_close(rebuilt, matrix, rtol=0, atol=1e-6)
-    plain = SVR(model, inputs, exclude=aside, attention="plain")
+    plain = SVR(model, inputs, attention="plain")
     left = set(svr.maps) - found.keys()
     assert left < set(plain.maps)
     consumed = set(plain.maps) - left

@@ -89,6 +89,27 @@ class TestLaziness:
         torch.testing.assert_close(svr["head"].U, alone.U)
         torch.testing.assert_close(svr["head"].V, alone.V)
 
+    def test_a_link_between_the_ends_of_one_weight_is_said_to_be_the_identity(self):
+        class Bigram(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.embed, self.mlp = nn.Embedding(11, 4), nn.Linear(4, 4)
+                self.head, self.apart = nn.Linear(4, 11, bias=False), nn.Linear(4, 11)
+                self.head.weight = self.embed.weight
+
+            def forward(self, x):
+                x = self.embed(x)
+                x = x + self.mlp(self.mlp(x).relu())
+                return self.head(x), self.apart(x)
+
+        svr = SVR(Bigram(), torch.zeros(1, 2, dtype=torch.long))
+        torch.testing.assert_close(svr.adjacency(("embed", "head")).dense(), torch.eye(4))
+        assert {("embed", "apart"), ("mlp", "head"), ("mlp", "mlp")} <= set(svr.links)
+        said = [note for note in svr.notes if "one weight" in note]
+        assert [note.partition(":")[0] for note in said] == [
+            "'embed' and 'head' are one weight, transposed"
+        ]
+
     def test_progress_and_stopping(self, counted):
         svr = SVR({"first": gaussian(4, 5), "second": gaussian(3, 4)})
         steps = []

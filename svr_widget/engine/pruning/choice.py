@@ -240,12 +240,8 @@ def _sharing(graph: SpectralGraph) -> list[list[str]]:
     """The maps, those of one parameter together."""
     shared: dict[object, list[str]] = {}
     for name in graph.maps:
-        part = graph.parts.get(name)
-        held = None if part is None else part.held
-        key: object = name
-        if part is not None and held is not None:
-            key = id(held), part.rows if part.outputs < part.total else None
-        shared.setdefault(key, []).append(name)
+        memory = graph.parts[name].memory if name in graph.parts else None
+        shared.setdefault(memory or name, []).append(name)
     return list(shared.values())
 
 

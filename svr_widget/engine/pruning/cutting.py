@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Container, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from svr_widget.engine.copies import copied
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.footprint import footprint
 from svr_widget.engine.maps import LinearMap
@@ -74,10 +74,7 @@ def cut(
             check_current(graph.parts[name], linear)
         else:
             check_current_product(graph.parts, linear)
-    try:
-        model = copy.deepcopy(graph.model)
-    except Exception as error:  # whatever a model's own attributes raise
-        raise SVRError(f"{graph.title} cannot be copied, so it is not pruned: {error}") from error
+    model = copied(graph.model, "so it is not pruned")
     parts = {
         name: replace(part, module=model.get_submodule(part.path))
         for name, part in graph.parts.items()

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
 from svr_widget.engine.activations import examples_of, is_one_batch
+from svr_widget.engine.copies import copied
 from svr_widget.engine.errors import OutputChangeError, SVRError, nearest_name
 from svr_widget.engine.footprint import Change, Footprint, footprint
 from svr_widget.engine.network import Network
@@ -61,7 +62,7 @@ def remove_dead_channels(
             f"{graph.title}: removal follows channels through a run of the model, and this SVR was "
             "made with links= alone; give it example_inputs as well"
         )
-    work = Removing(_copied(model), example, list(graph.parts), influence)
+    work = Removing(copied(model, "so nothing is removed"), example, list(graph.parts), influence)
     before = work.network
     chosen = _chosen(before, maps)
     work.chosen = chosen
@@ -85,16 +86,6 @@ def remove_dead_channels(
         rounds=work.rounds,
     )
     return work.model, report
-
-
-def _copied(model: nn.Module) -> nn.Module:
-    try:
-        return copy.deepcopy(model)
-    except Exception as error:  # whatever an attribute of the user's raises
-        raise SVRError(
-            f"{type(model).__name__} cannot be copied, so that it could be made smaller without "
-            f"being touched: {error}"
-        ) from error
 
 
 def _chosen(network: Network, maps: str | Iterable[str] | None) -> Collection[str] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,8 @@ class Trace:
             that is not what the parameters tell.
         meetings: which parameters channels meet on their way, where that was asked for.
         example: what the model was called with.
+        added: those of the parameters asked for that are only added to what the maps make, or put
+            beside it.
         notes: which example input was used, which maps were not reached, and every dependency
             that is no link because it keeps no channel identity.
     """
@@ -57,6 +59,7 @@ class Trace:
     ends: tuple[Link, ...] = ()
     computed: Mapping[str, Tensor] = field(default_factory=dict)
     meetings: Meetings | None = None
+    added: frozenset[str] = frozenset()
 
 
 def trace(
@@ -66,6 +69,7 @@ def trace(
     *,
     heads: bool = False,
     meetings: bool = False,
+    constants: Iterable[str] = (),
 ) -> Trace:
     """Read off the model which map feeds which, through which channels (paper, section 2.2).
 
@@ -78,6 +82,7 @@ def trace(
             ``None`` takes ``model.dummy_inputs`` or tries inputs that fit the first map.
         heads: read attention head by head.
         meetings: note which parameters channels meet on their way.
+        constants: parameters of no known layer, of which it is asked whether they are only added.
 
     Raises:
         NoMapsError: ``parts`` is empty.
@@ -92,7 +97,7 @@ def trace(
         tried = list(examples(model, parts, example_inputs))
         for method in METHODS:
             for example in tried:
-                interpreter = Interpreter(model, parts, heads, meetings)
+                interpreter = Interpreter(model, parts, heads, meetings, constants)
                 try:
                     notes = METHODS[method](model, interpreter, example)
                 except SVRError as error:
@@ -162,6 +167,7 @@ def _result(interpreter: Interpreter, example: Example, method: str, notes: Sequ
         interpreter.ends(),
         computed,
         interpreter.meetings,
+        interpreter.constants.added,
     )
 
 

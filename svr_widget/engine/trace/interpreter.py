@@ -16,6 +16,7 @@ from svr_widget.engine.trace import labels, recurrent
 from svr_widget.engine.trace.arrivals import Arrival, Graph, Notes, assemble, read
 from svr_widget.engine.trace.attention import Attentions
 from svr_widget.engine.trace.call import Call, Scope
+from svr_widget.engine.trace.constants import Constants
 from svr_widget.engine.trace.dispatch import Dispatch
 from svr_widget.engine.trace.flow import Carrier, Flow, Reason, Source, mint
 from svr_widget.engine.trace.heads import Attention, read_heads
@@ -34,6 +35,7 @@ class Interpreter:
         parts: Mapping[str, Part],
         heads: bool = False,
         meetings: bool = False,
+        constants: Iterable[str] = (),
     ) -> None:
         """Start with nothing seen.
 
@@ -42,6 +44,7 @@ class Interpreter:
             parts: where it keeps its maps, by name.
             heads: read attention head by head.
             meetings: note which parameters channels meet.
+            constants: parameters of no known layer, which are watched.
         """
         self.model = model
         self.parts = parts
@@ -49,6 +52,7 @@ class Interpreter:
         self.notes = Notes()
         self.attentions = Attentions() if heads else None
         self.meetings = Meetings(model) if meetings else None
+        self.constants = Constants(constants)
         self.arrivals: list[Arrival] = []
         self.outlets: list[Carrier] = []
         self.inlets: list[tuple[str, Carrier]] = []
@@ -75,7 +79,9 @@ class Interpreter:
         """
         use = recognise(call, self.owners)
         if use is not None:
+            self.constants.applied(use.weights, use.read.weights)
             return self._use(call, use)
+        self.constants.see(call)
         if call.name in (*recurrent.LAYERS, *recurrent.CELLS):
             self._announce(call)
             layer = call.name in recurrent.LAYERS
