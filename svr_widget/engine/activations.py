@@ -183,7 +183,7 @@ def _names(graph: SpectralGraph, maps: Maps | None, neurons: Neurons | None) -> 
         names = [maps] if isinstance(maps, str) else list(maps)
     for name in [*names, *(neurons if isinstance(neurons, Mapping) else ())]:
         if name not in graph.maps:
-            raise SVRError(f"no map {name!r}{nearest_name(str(name), graph.maps)}")
+            raise SVRError(f"no map {name!r}{nearest_name(name, graph.maps)}")
     return names
 
 

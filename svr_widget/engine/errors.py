@@ -43,11 +43,15 @@ def check_option(option: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
         names = ", ".join(map(repr, known))
         raise SVRError(
-            f"{option} must be one of {names}, got {value!r}{nearest_name(str(value), known)}"
+            f"{option} must be one of {names}, got {value!r}{nearest_name(value, known)}"
         )
 
 
-def nearest_name(name: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the known name closest to ``name``, else ``""``."""
-    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {matches[0]!r}?" if matches else ""
+def nearest_name(name: object, known: Iterable[object]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the known name closest to ``name``, else ``""``.
+
+    Names are strings, or pairs of them that are close where they read alike.
+    """
+    words = {str(each): each for each in known}
+    matches = difflib.get_close_matches(str(name), words, n=1, cutoff=0.6)
+    return f"; did you mean {words[matches[0]]!r}?" if matches else ""

@@ -111,9 +111,7 @@ def _partners(
     for name, partner in maps.items():
         for of, each in ((graph, name), (other, partner)):
             if each not in of.maps:
-                raise SVRError(
-                    f"maps: {of.title} has no map {each!r}{nearest_name(str(each), of.maps)}"
-                )
+                raise SVRError(f"maps: {of.title} has no map {each!r}{nearest_name(each, of.maps)}")
         mine, theirs = graph.maps[name], other.maps[partner]
         if form(mine) != form(theirs):
             raise SVRError(

@@ -61,7 +61,7 @@ def check_reference(reference: object) -> None:
     if not callable(reference) and reference != "sobel":
         raise SVRError(
             'reference must be "sobel" or a function of (inputs, size), not '
-            f"{reference!r}{nearest_name(str(reference), ['sobel'])}"
+            f"{reference!r}{nearest_name(reference, ['sobel'])}"
         )
 
 

@@ -269,8 +269,8 @@ class SpectralGraph:
             KeyError: there is no such link.
         """
         method = method or self.method
-        out_side, in_side = sides(method)
         joined = self._lookup(self._links, link, "link")
+        out_side, in_side = sides(method)
         with self._lock:
             key = link, method
             if key not in self._adjacencies:
@@ -385,6 +385,6 @@ class SpectralGraph:
         try:
             return known[key]
         except (KeyError, TypeError):
-            words = {str(name): name for name in known}
-            hint = nearest_name(str(key), words)
-            raise KeyError(f"no {noun} {key!r}{hint}") from None
+            if noun == "link" and isinstance(key, str):
+                raise KeyError(f"no link {key!r}: a link is a pair (producer, consumer)") from None
+            raise KeyError(f"no {noun} {key!r}{nearest_name(key, known)}") from None

@@ -60,7 +60,7 @@ def draw(svr: SpectralGraph, what: Plot, of: Any, options: dict[str, Any]) -> Fi
     known = get_args(Plot)
     if what not in known:
         names = ", ".join(map(repr, known))
-        raise SVRError(f"plot: {what!r} is none of {names}{nearest_name(str(what), known)}")
+        raise SVRError(f"plot: {what!r} is none of {names}{nearest_name(what, known)}")
     wanted = _OF.get(what, "a key of links")
     if (of is None) != (wanted == "nothing"):
         raise SVRError(f"plot({what!r}, of) is a picture of {wanted}, got of={of!r}")

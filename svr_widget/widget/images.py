@@ -104,7 +104,7 @@ def _columns_by_flattening(svr: SVR, names: Iterable[str]) -> dict[Flattening, d
     found: dict[Flattening, dict[str, str]] = {}
     for name in names:
         if name not in svr.columns:
-            raise SVRError(f"no map {name!r}{nearest_name(str(name), svr.columns)}")
+            raise SVRError(f"no map {name!r}{nearest_name(name, svr.columns)}")
         of, flattening = svr.columns[name]
         found.setdefault(flattening, {})[of] = name
     return found

@@ -138,7 +138,7 @@ class Settings(anywidget.AnyWidget):
         name, k = item
         count = self._neurons_of(name)
         if count == 0:
-            raise SVRError(f"no map {name!r}{nearest_name(str(name), self._svr.columns)}")
+            raise SVRError(f"no map {name!r}{nearest_name(name, self._svr.columns)}")
         if not (isinstance(k, int) and 0 <= k < count):
             raise SVRError(f"map {name!r} has neurons 0 to {count - 1}, not {k!r}")
         return name, k

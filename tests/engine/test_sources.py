@@ -186,8 +186,10 @@ class TestRefusals:
         svr = SVR(chain(4, 3, 2))
         with pytest.raises(KeyError, match="no map '00'; did you mean '0'"):
             svr["00"]
-        with pytest.raises(KeyError, match="no link"):
+        with pytest.raises(KeyError, match=r"no link \('1', '0'\); did you mean \('0', '1'\)\?"):
             svr.adjacency(("1", "0"))
+        with pytest.raises(KeyError, match=r"no link '0': a link is a pair \(producer, consumer\)"):
+            svr.adjacency("0", "1")
         with pytest.raises(SVRError, match="method must be one of"):
             svr.adjacency(("0", "1"), method="svd")
 

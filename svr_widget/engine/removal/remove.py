@@ -94,7 +94,7 @@ def _chosen(network: Network, maps: str | Iterable[str] | None) -> Collection[st
     names = [maps] if isinstance(maps, str) else list(maps)
     for name in names:
         if name not in network.maps:
-            raise SVRError(f"no map {name!r}{nearest_name(str(name), network.maps)}")
+            raise SVRError(f"no map {name!r}{nearest_name(name, network.maps)}")
     return names
 
 
