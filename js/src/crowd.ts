@@ -18,7 +18,7 @@ const LEAST_FULL_WEIGHT = 0.5;
 /** Edges that overlap deeper than this begin to make room for the stronger ones. */
 const CROWD = 0.22;
 /** Weights are told apart by their logarithm, in so many steps. */
-const LEVELS = 512;
+export const LEVELS = 512;
 /** Weights below this share of the largest are one level. */
 const LEAST_WEIGHT = 1e-4;
 
@@ -38,17 +38,22 @@ export function edgeAlpha(weight: number, largest: number, faintest = FAINTEST):
 export function edgeDepths(
   scene: Drawable,
   layout: Layout,
-  { only = null, faintest = FAINTEST }: EdgeChoice,
+  choice: EdgeChoice,
 ): (link: number, edge: number) => number {
   const { edgeWeight, links } = scene;
   const levelOf = levels(scene);
-  const isChosen = (link: number, edge: number) => {
-    if (only === null) return true;
-    const { producer, consumer } = links[link];
-    const m = scene.maps[producer].start + scene.edgeM[edge];
-    const n = scene.maps[consumer].start + scene.edgeN[edge];
-    return only[m] !== 0 || only[n] !== 0;
-  };
+  const isChosen = chooser(scene, choice);
+  const depths = depthTable(scene, layout, choice);
+  return (link, edge) =>
+    isChosen(link, edge) ? depths[levelOf(edgeWeight[edge]) * links.length + link] : 0;
+}
+
+/** The depth of the chosen edges of every level and link: row by row, a level a row. */
+export function depthTable(scene: Drawable, layout: Layout, choice: EdgeChoice): Float32Array {
+  const { only = null, faintest = FAINTEST } = choice;
+  const { edgeWeight, links } = scene;
+  const levelOf = levels(scene);
+  const isChosen = chooser(scene, choice);
   const counts = new Uint32Array(LEVELS * links.length);
   links.forEach(({ start, sent }, link) => {
     const end = start + sent;
@@ -65,9 +70,19 @@ export function edgeDepths(
     const weight = scene.largestWeight * LEAST_WEIGHT ** ((level + 0.5) / LEVELS);
     return opticalDepth(edgeAlpha(weight, scene.largestWeight, faintest));
   });
-  const depths = shrunk(scene, layout, counts, alone);
-  return (link, edge) =>
-    isChosen(link, edge) ? depths[levelOf(edgeWeight[edge]) * links.length + link] : 0;
+  return shrunk(scene, layout, counts, alone);
+}
+
+/** Whether an edge of a link is one of the chosen. */
+function chooser(scene: Drawable, { only = null }: EdgeChoice) {
+  const { links } = scene;
+  return (link: number, edge: number): boolean => {
+    if (only === null) return true;
+    const { producer, consumer } = links[link];
+    const m = scene.maps[producer].start + scene.edgeM[edge];
+    const n = scene.maps[consumer].start + scene.edgeN[edge];
+    return only[m] !== 0 || only[n] !== 0;
+  };
 }
 
 /** From the strongest level to the weakest: what each link's edges of it have left. */
@@ -132,7 +147,7 @@ function firstWhere(low: number, high: number, holds: (at: number) => boolean): 
 }
 
 /** The level of a weight: 0 for the largest ones. */
-function levels({ largestWeight }: Drawable): (weight: number) => number {
+export function levels({ largestWeight }: Drawable): (weight: number) => number {
   const scale = LEVELS / Math.log(LEAST_WEIGHT);
   return (weight) => {
     const level = Math.log(weight / largestWeight) * scale;

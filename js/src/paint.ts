@@ -18,7 +18,7 @@ export interface Palette {
 }
 
 /** An edge of this weight and more is drawn half as wide again, or twice on a coarse screen. */
-const HEAVY = 0.4;
+export const HEAVY = 0.4;
 export const NEURON_RADIUS = 3;
 const NULL_RADIUS = 2;
 

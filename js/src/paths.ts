@@ -4,8 +4,8 @@
 import type { Layout } from "./layout.js";
 import type { Drawable } from "./scene.js";
 
-const ARC_PIECES = 20;
-const LOOP_PIECES = 14;
+export const ARC_PIECES = 20;
+export const LOOP_PIECES = 14;
 
 /** A polyline x0, y0, x1, y1, ...; `length` numbers of `points` are used. */
 export interface Path {
@@ -133,10 +133,10 @@ export function forStrokes(
 }
 
 /** An arc rises by a share of the plot's height that grows with its span, and never quite more. */
-const LEAST_LIFT = 12;
-const MOST_LIFT = 0.3;
+export const LEAST_LIFT = 12;
+export const MOST_LIFT = 0.3;
 /** An arc of this span rises half as far as can be. */
-const HALF_SPAN = 240;
+export const HALF_SPAN = 240;
 
 /** How far an arc's inner control points leave the straight line; negative is up. */
 function arcLift(

@@ -19,8 +19,8 @@ const SLICE = 16;
 
 export interface Picture {
   readonly job: Job;
-  /** RGBA, of the size that the job asks for. */
-  readonly pixels: Uint32Array<ArrayBuffer>;
+  /** RGBA, of the size that the job asks for; or a canvas of it, to be copied at once. */
+  readonly image: Uint32Array<ArrayBuffer> | HTMLCanvasElement;
   readonly done: boolean;
 }
 
@@ -37,7 +37,7 @@ export function pageInker(view: View, show: Show): Inker {
   const turn = () => {
     if (!job) return;
     const done = inking.work(SLICE);
-    show({ job, pixels: inking.picture(), done });
+    show({ job, image: inking.picture(), done });
     if (!done) later();
   };
   const later = oncePerFrame(view, turn);
@@ -82,7 +82,7 @@ export function workerInker(view: View, show: Show): Inker {
       const job = jobs.get(data.id);
       if (!job) return;
       for (const id of jobs.keys()) if (id < data.id) jobs.delete(id);
-      show({ job, pixels: data.pixels, done: data.done });
+      show({ job, image: data.pixels, done: data.done });
     }),
   );
   return {

@@ -5,7 +5,8 @@ import { type Job, sizeOf } from "../inking.js";
 import { type Layout, moved } from "../layout.js";
 import type { Palette, Rgb } from "../paint.js";
 import type { Scene } from "../scene.js";
-import { FEW_EDGES, type Inker, type Picture, pageInker, workerInker } from "./inkers.js";
+import { gpuInker } from "./gpuInker.js";
+import { FEW_EDGES, type Inker, type Picture, pageInker } from "./inkers.js";
 import type { Stage } from "./stage.js";
 import { oncePerFrame, type View } from "./view.js";
 
@@ -32,7 +33,7 @@ export interface Painting {
   readonly height: number;
 }
 
-type Where = "page" | "worker";
+type Where = "page" | "beside";
 
 /** A picture on a canvas of its own, to be put where the camera has moved it. */
 interface Sheet {
@@ -83,7 +84,7 @@ export function edgeLayer(view: View, stage: Stage, canvas: HTMLCanvasElement, l
     compose();
   };
   const inkerAt = (place: Where) => {
-    const make = { page: pageInker, worker: workerInker }[place];
+    const make = { page: pageInker, beside: gpuInker }[place];
     const inker = inkers.get(place) ?? make(view, (picture) => show(place, picture));
     inkers.set(place, inker);
     return inker;
@@ -112,7 +113,7 @@ export function edgeLayer(view: View, stage: Stage, canvas: HTMLCanvasElement, l
     job = { scene, layout, ratio, drawn, only, faintest, ink: layer.ink(palette) };
     if (whole.job && whole.job.layout !== layout) compose();
     // The edges of a selection are few beside all the others.
-    where = only === null && cut.drawn > FEW_EDGES ? "worker" : "page";
+    where = only === null && cut.drawn > FEW_EDGES ? "beside" : "page";
     inkerAt(where).paint(job);
   });
   view.watch(() => {
@@ -132,14 +133,19 @@ function createSheet(): Sheet {
   return { canvas, context: contextOf(canvas), job: null };
 }
 
-function put({ job, pixels }: Picture, sheet: Sheet): void {
+function put({ job, image }: Picture, sheet: Sheet): void {
   const { width, height } = sizeOf(job);
   if (sheet.canvas.width !== width || sheet.canvas.height !== height) {
     sheet.canvas.width = width;
     sheet.canvas.height = height;
   }
-  const bytes = new Uint8ClampedArray(pixels.buffer);
-  sheet.context.putImageData(new ImageData(bytes, width, height), 0, 0);
+  if (image instanceof HTMLCanvasElement) {
+    sheet.context.clearRect(0, 0, width, height);
+    sheet.context.drawImage(image, 0, 0);
+  } else {
+    const bytes = new Uint8ClampedArray(image.buffer);
+    sheet.context.putImageData(new ImageData(bytes, width, height), 0, 0);
+  }
   sheet.job = job;
 }
 
