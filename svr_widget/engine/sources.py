@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -30,6 +32,7 @@ from svr_widget.engine.trace import depths, directed, links_from_pairs, trace
 from svr_widget.engine.trace.example import given_example
 from svr_widget.engine.trace.heads import Attention
 from svr_widget.engine.trace.meetings import Meetings
+from svr_widget.engine.weight_files import read_weights
 from svr_widget.engine.weights import floating
 
 Links = Iterable[tuple[str, str] | Link]
@@ -67,6 +70,11 @@ def read_network(
         return _of_model(source, example_inputs, given, include, exclude, attention, norm, meetings)
     if example_inputs is not None:
         raise TypeError("example_inputs belong to an nn.Module; bare weights are not run")
+    if isinstance(source, str | os.PathLike):
+        file = read_weights(Path(source))
+        network = _of_weights(_without_suffix(file.weights), given, include, exclude)
+        notes = file.notes if given is None else ()
+        return replace(network, title=file.title, notes=notes)
     if isinstance(source, Mapping):
         weights = {str(name): weight for name, weight in source.items()}
         return _of_weights(_without_suffix(weights), given, include, exclude)
@@ -74,8 +82,8 @@ def read_network(
         weights = {str(place): weight for place, weight in enumerate(source)}
         return _of_weights(weights, given, include, exclude)
     raise TypeError(
-        "SVR takes an nn.Module, a list of weights or a mapping from names to weights, "
-        f"not {type(source).__name__}"
+        "SVR takes an nn.Module, a list of weights, a mapping from names to weights or the path "
+        f"of a file of them, not {type(source).__name__}"
     )
 
 

@@ -36,7 +36,10 @@ class SVR(Compression):
         source: an ``nn.Module``; or a list of tensors or arrays ``[out, in, *kernel]``, a chain;
             or a mapping from names to them, as a state dict, a chain in its order. One-dimensional
             entries of lists and mappings are ignored. In a chain a matrix of width ``c h^2`` after
-            a convolution with ``c`` output channels reads it flattened, channels first.
+            a convolution with ``c`` output channels reads it flattened, channels first. Or the path
+            of a file of weights: ``.safetensors``, the index of its shards, a folder with either,
+            or a state dict as ``torch.save`` writes it (``.pt``, ``.pth``, ``.bin``, ``.ckpt``),
+            read without running what is in it.
         example_inputs: what the model is run on to read off its links: a tensor, a tuple of
             positional or a mapping of keyword arguments; usually found without.
         method: ``"svr"``, ``"cosvr"`` (section 4.4), or ``"cross"``, the producers' SVR neurons

@@ -160,7 +160,7 @@ class TestRefusals:
             ([torch.eye(2)], {"metod": "svr"}, TypeError, "'metod'; did you mean 'method'"),
             ([None], {}, TypeError, "weight '0' is a NoneType"),
             (torch.eye(2), {}, TypeError, "not Tensor"),
-            ("vgg.pt", {}, TypeError, "not str"),
+            (7, {}, TypeError, "not int"),
         ],
     )
     def test_every_message(self, source, keywords, error, message):
