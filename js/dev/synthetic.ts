@@ -140,7 +140,7 @@ export function sceneBytes(model: string, maps: MapPlan[], links: LinkPlan[]): U
     for (const mode of MODES) {
       const level = levels(mode);
       const cuts = level.map((at) => cutOf(mode, at, tests, counter));
-      const counts = Uint32Array.from([...cuts].flatMap(counter));
+      const counts = packIncrements([...cuts].map(counter));
       const expected = level.map((at, stop) => {
         if (mode === "bonferroni") return at;
         return mode === "fdr" ? at * total(counter(cuts[stop])) : tests * 10 ** cuts[stop];
@@ -148,7 +148,7 @@ export function sceneBytes(model: string, maps: MapPlan[], links: LinkPlan[]): U
       const prefix = `stops_${law}_${mode}`;
       add(`${prefix}_level`, level);
       add(`${prefix}_log10_p`, cuts);
-      add(`${prefix}_counts`, counts, [level.length, links.length]);
+      add(`${prefix}_counts`, counts);
       add(`${prefix}_expected`, expected);
     }
     const stop = Uint32Array.from({ length: 80 }, (_, at) => Math.round((at * (STOPS - 1)) / 79));
@@ -188,6 +188,31 @@ function cutOf(mode: Mode, level: number, tests: number, count: (cut: number) =>
     cut = Math.max(next, -400);
     if (cut === -400) return cut;
   }
+}
+
+/** Rows of counts as Python packs them, see `src/increments.ts`. */
+export function packIncrements(rows: readonly (readonly number[])[]): Uint8Array<ArrayBuffer> {
+  const bytes: number[] = [];
+  const write = (number: number) => {
+    let rest = number;
+    for (; rest > 127; rest = Math.floor(rest / 128)) bytes.push(128 + (rest % 128));
+    bytes.push(rest);
+  };
+  let zeros = 0;
+  rows.forEach((row, at) => {
+    row.forEach((count, column) => {
+      const gain = count - (rows[at - 1]?.[column] ?? 0);
+      if (gain === 0) {
+        zeros += 1;
+        return;
+      }
+      if (zeros > 0) write(2 * zeros + 1);
+      zeros = 0;
+      write(2 * gain);
+    });
+  });
+  if (zeros > 0) write(2 * zeros + 1);
+  return Uint8Array.from(bytes);
 }
 
 const total = (counts: number[]) => counts.reduce((sum, count) => sum + count, 0);

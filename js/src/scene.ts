@@ -2,6 +2,7 @@
 // Everything is checked here, so that the rest of the front end can rely on it.
 
 import { type Bytes, type Container, type Data, decode } from "./codec.js";
+import { unpackIncrements } from "./increments.js";
 
 export const MODES = ["fdr", "p", "sigma", "bonferroni"] as const;
 export const LAWS = ["exact", "chi2"] as const;
@@ -62,7 +63,7 @@ export interface StrongestEdge {
 export interface Stops {
   readonly level: Float64Array;
   readonly log10p: Float64Array;
-  /** Row k holds each link's number of significant edges at stop k. */
+  /** Row k holds each link's number of significant edges at stop k; unpacked when first asked for. */
   readonly counts: Uint32Array;
   readonly expected: Float64Array;
 }
@@ -178,12 +179,25 @@ function reader(container: Container): Reader {
 
 function readStops(array: Reader, prefix: string, links: number): Stops {
   const level = array(`${prefix}_level`, Float64Array);
+  const packed = array(`${prefix}_counts`, Uint8Array);
+  let counts: Uint32Array | null = null;
   return {
     level,
     log10p: array(`${prefix}_log10_p`, Float64Array, level.length),
-    counts: array(`${prefix}_counts`, Uint32Array, level.length * links),
+    get counts() {
+      counts ??= unpackCounts(packed, prefix, level.length, links);
+      return counts;
+    },
     expected: array(`${prefix}_expected`, Float64Array, level.length),
   };
+}
+
+function unpackCounts(packed: Uint8Array, prefix: string, stops: number, links: number) {
+  try {
+    return unpackIncrements(packed, stops, links);
+  } catch (error) {
+    throw new SceneError(`array "${prefix}_counts": ${(error as Error).message}`);
+  }
 }
 
 function known<T extends string>(all: readonly T[], given: unknown, what: string): readonly T[] {

@@ -44,9 +44,17 @@ describe("scene", () => {
     ["no known law", (meta) => (meta.laws = ["guess"])],
     [
       "stops of another length",
-      (_, arrays) => (arrays.get("stops_chi2_p_counts").data = new Uint32Array(3)),
+      (_, arrays) => (arrays.get("stops_chi2_p_log10_p").data = new Float64Array(3)),
     ],
   ])("refuses %s", (_, change) => {
     expect(() => sceneOf(broken(change))).toThrow(SceneError);
+  });
+
+  it("refuses counts of another number of links once they are asked for", () => {
+    const scene = sceneOf(
+      broken((_, arrays) => (arrays.get("stops_chi2_p_counts").data = Uint8Array.of(3))),
+    );
+    expect(scene.stops.chi2.fdr.counts.length).toBe(400 * 2);
+    expect(() => scene.stops.chi2.p.counts).toThrow(SceneError);
   });
 });

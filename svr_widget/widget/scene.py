@@ -19,6 +19,7 @@ from svr_widget.engine.laws.nulls import Kind
 from svr_widget.engine.links import Link
 from svr_widget.engine.significance import MODES, Significance
 from svr_widget.widget.codec import Array, encode
+from svr_widget.widget.increments import pack_increments
 from svr_widget.widget.survival import law_indices, survival_tables
 
 LAWS: tuple[Kind, ...] = get_args(Kind)
@@ -55,7 +56,7 @@ def encode_scene(svr: SVR, max_edges: int, identity: Array | None = None) -> byt
         prefix = f"stops_{law}_{mode}"
         arrays[f"{prefix}_level"] = table.level
         arrays[f"{prefix}_log10_p"] = table.log10_p
-        arrays[f"{prefix}_counts"] = table.counts
+        arrays[f"{prefix}_counts"] = pack_increments(table.counts)
         arrays[f"{prefix}_expected"] = table.expected
     if identity is not None:
         arrays["identity"] = identity.astype(np.int32)

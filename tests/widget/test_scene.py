@@ -18,6 +18,7 @@ from svr_widget.widget.codec import decode
 from svr_widget.widget.cuts import exact_cut
 from svr_widget.widget.scene import LAWS, encode_scene
 from tests.engine.zoo import attention
+from tests.widget.test_increments import unpacked
 
 
 def convolutional() -> SVR:
@@ -81,7 +82,8 @@ def test_log10_p_is_the_engines(svr: SVR) -> None:
 def test_stops_count_what_the_engine_counts(svr: SVR, law: str, mode: str) -> None:
     _, arrays = decode(encode_scene(svr, 50))
     prefix = f"stops_{law}_{mode}"
-    level, counts = arrays[f"{prefix}_level"], arrays[f"{prefix}_counts"]
+    level = arrays[f"{prefix}_level"]
+    counts = unpacked(arrays[f"{prefix}_counts"].tobytes(), (len(level), len(svr.links)))
     assert (np.diff(arrays[f"{prefix}_log10_p"]) >= 0).all()  # strict to loose
     for k in range(0, len(level), 37):
         cut = svr.significance(law).cut(**{mode: float(level[k])})

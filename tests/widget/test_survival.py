@@ -12,6 +12,7 @@ from svr_widget import SVR
 from svr_widget.widget import survival
 from svr_widget.widget.codec import decode
 from svr_widget.widget.scene import encode_scene
+from tests.widget.test_increments import unpacked
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,10 @@ def svr() -> SVR:
 def test_the_tables_are_the_survival_of_entries_and_of_chance(svr: SVR) -> None:
     meta, arrays = decode(encode_scene(svr, 0))
     p = 10 ** arrays["stops_exact_p_log10_p"][arrays["survival_stop_exact"]]
-    counts = arrays["stops_exact_p_counts"][arrays["survival_stop_exact"]]
+    stops = len(arrays["stops_exact_p_level"]), len(svr.links)
+    counts = unpacked(arrays["stops_exact_p_counts"].tobytes(), stops)[
+        arrays["survival_stop_exact"]
+    ]
     weights = arrays["survival_weight_exact"]
     # Plain links of 12, 10 and 12 channels: two laws, Beta(1/2, (c - 1)/2).
     assert weights.shape == (2, len(p))
