@@ -169,12 +169,13 @@ class Adjacency:
 
     @cached_property
     def _dense(self) -> Tensor:
-        dense = torch.zeros(self.shape, dtype=self._U.dtype)
+        dense: Tensor | None = None
         for block in self._blocks(_ALL, _ALL):
-            if block.V.shape[2] * block.U.shape[2] == dense.numel():
+            if (block.V.shape[2], block.U.shape[2]) == self.shape:
                 return block.squares()
+            dense = torch.zeros(self.shape, dtype=self._U.dtype) if dense is None else dense
             dense[block.rows[:, None], block.columns] = block.squares()
-        return dense
+        return torch.zeros(self.shape, dtype=self._U.dtype) if dense is None else dense
 
     def signed(self) -> Tensor:
         """``V^T U`` ``[n, m]``, whose square is the adjacency (Fig 7).
@@ -225,12 +226,11 @@ class Adjacency:
     @cached_property
     def _meetings(self) -> list[tuple[int, int, Tensor]]:
         """Producer's group, consumer's group, the link's channels that pass between them."""
-        groups = torch.stack([self._sent // self._U.shape[0], self._read // self._V.shape[0]])
-        pairs, inverse = torch.unique(groups, dim=1, return_inverse=True)
-        by_pair = torch.argsort(inverse, stable=True)
-        sizes = torch.bincount(inverse, minlength=pairs.shape[1]).tolist()
-        parts = torch.split(by_pair, sizes)
-        return [(int(g), int(h), part) for (g, h), part in zip(pairs.T, parts, strict=True)]
+        groups = self.consumer.group_count
+        pair = (self._sent // self._U.shape[0]) * groups + self._read // self._V.shape[0]
+        pairs, inverse, sizes = torch.unique(pair, return_inverse=True, return_counts=True)
+        parts = torch.split(torch.argsort(inverse, stable=True), sizes.tolist())
+        return [(*divmod(int(each), groups), part) for each, part in zip(pairs, parts, strict=True)]
 
     # Laws and tests.
 
@@ -294,8 +294,11 @@ class Adjacency:
         table = np.full((self.consumer.group_count, self.producer.group_count), -1, np.int16)
         for g, h, shared in self._meetings:
             table[h, g] = index[self._law(len(shared))]
-        row_groups, column_groups = self.consumer.groups.numpy(), self.producer.groups.numpy()
-        return np.asarray(table[row_groups[rows, None], column_groups[cols]])
+        row_groups = self.consumer.groups.numpy()[rows]
+        column_groups = self.producer.groups.numpy()[cols]
+        if table.size == 1:
+            return np.full((len(row_groups), len(column_groups)), table[0, 0])
+        return np.asarray(table[row_groups[:, None], column_groups])
 
     def mean(self) -> float | NDArray[np.float64]:
         """The expected entry under chance; a matrix ``[n, m]`` where entries differ in it."""

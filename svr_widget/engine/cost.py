@@ -7,10 +7,12 @@ from svr_widget.engine.links import Link
 from svr_widget.engine.maps import LinearMap
 
 # Measured on two ordinary cores: floating-point operations in a second, the n^3 of an
-# eigendecomposition, and an entry's share of the passes over an adjacency and its sort.
+# eigendecomposition, an entry's share of the passes over an adjacency and its sort, and what any
+# link takes, however small.
 OPERATIONS_PER_SECOND = 5e10
 EIGENDECOMPOSITION = 20.0
 ENTRY = 500.0
+LINK_SECONDS = 2e-3
 
 
 def decomposition_seconds(linear: LinearMap) -> float:
@@ -33,4 +35,5 @@ def link_seconds(link: Link, producer: LinearMap, consumer: LinearMap, method: M
     out_side, in_side = sides(method)
     entries = producer.neurons(out_side) * consumer.neurons(in_side)
     positions = {"svr": consumer.positions, "cosvr": producer.positions, "cross": 1}[method]
-    return entries * (2.0 * link.shared * positions + ENTRY) / OPERATIONS_PER_SECOND
+    operations = entries * (2.0 * link.shared * positions + ENTRY)
+    return LINK_SECONDS + operations / OPERATIONS_PER_SECOND

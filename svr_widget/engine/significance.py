@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Real
@@ -250,9 +250,19 @@ class Significance(Generic[Key]):
 
     def counts(self, log_p: Floats) -> Counts:
         """Significant entries int64 ``[k, keys]`` at the natural logs of ``k`` cuts."""
-        weights = {law: law.isf_log(log_p) for law in {part.law for part in self.tests.values()}}
-        columns = [part.count(log_p, weights[part.law]) for part in self.tests.values()]
+        columns = list(self._counts_by_key(log_p))
         return np.stack(columns, axis=1) if columns else np.zeros((log_p.size, 0), np.int64)
+
+    def totals(self, log_p: Floats) -> Counts:
+        """Their sums over the graph, int64 ``[k]``, in the memory of one key."""
+        total = np.zeros(log_p.size, np.int64)
+        for column in self._counts_by_key(log_p):
+            total += column
+        return total
+
+    def _counts_by_key(self, log_p: Floats) -> Iterator[Counts]:
+        weights = {law: law.isf_log(log_p) for law in {part.law for part in self.tests.values()}}
+        return (part.count(log_p, weights[part.law]) for part in self.tests.values())
 
     def log_cuts(self, mode: Mode, levels: Floats, fdr_method: FdrMethod = "bh") -> Floats:
         """Natural logs of the largest significant p-value at levels ``[k]`` of one mode.
@@ -317,7 +327,7 @@ class Significance(Generic[Key]):
         top = max(1.0, -float(special.ndtri_exp(min(strongest, default=-1.0))))
         log_p = np.append(special.log_ndtr(-np.linspace(top, -3.0, _GRID)), 0.0)
         log_p[0] = min(strongest, default=log_p[0])
-        return log_p, self.counts(log_p).sum(axis=1)
+        return log_p, self.totals(log_p)
 
     def _step_up(self, log_q: Floats) -> Floats:
         """Benjamini-Hochberg cuts: the largest ``t`` with ``t = q * max(R(t), 1) / tests``.
@@ -338,7 +348,7 @@ class Significance(Generic[Key]):
         log_t = np.minimum(ends[last], target(log_q, counts[last]))
         moving = np.arange(log_t.size)
         while moving.size:
-            count = self.counts(log_t[moving]).sum(axis=1)
+            count = self.totals(log_t[moving])
             new = target(log_q[moving], count)
             falling = new < log_t[moving]
             moving = moving[falling]

@@ -23,7 +23,9 @@ from svr_widget.widget.increments import pack_increments
 from svr_widget.widget.survival import law_indices, survival_tables
 
 LAWS: tuple[Kind, ...] = get_args(Kind)
-BISECTIONS = 40
+REFINEMENTS = 5
+CUTS = 257
+"""Cuts that are tried at once: a graph of many links takes nearly as long for one."""
 _NORM = re.compile(r"\w*norm\b")
 
 
@@ -92,26 +94,16 @@ def _links_within(svr: SVR, max_edges: int) -> list[SceneLink]:
 
 def _counts_within(significance: Significance[TestKey], budget: int) -> dict[TestKey, int]:
     """Significant edges of every link at the loosest cut whose edges all fit into the budget."""
-
-    def counts(log_p: float) -> Array:
-        return np.asarray(significance.counts(np.array([log_p]))[0])
-
     cuts, totals = significance.curve
+    for _ in range(REFINEMENTS):
+        fitting = int(np.searchsorted(totals, budget, side="right"))
+        if fitting in (0, len(cuts)):
+            break
+        between = np.linspace(cuts[fitting - 1], cuts[fitting], CUTS)
+        cuts, totals = between, significance.totals(between)
     fitting = int(np.searchsorted(totals, budget, side="right"))
-    if fitting == len(cuts):
-        best = counts(0.0)
-    elif fitting == 0:
-        best = counts(-np.inf)
-    else:
-        strict, loose = cuts[fitting - 1], cuts[fitting]
-        best = counts(strict)
-        for _ in range(BISECTIONS):
-            middle = 0.5 * (strict + loose)
-            found = counts(middle)
-            if found.sum() <= budget:
-                strict, best = middle, found
-            else:
-                loose = middle
+    last = cuts[fitting - 1] if fitting else -np.inf
+    best = significance.counts(np.array([last]))[0]
     return dict(zip(significance.tests, best.tolist(), strict=True))
 
 
