@@ -147,6 +147,7 @@ class Significance(Generic[Key]):
 
     Attributes:
         tests: as given.
+        keys: theirs, by place.
         total: number of tests.
     """
 
@@ -154,6 +155,7 @@ class Significance(Generic[Key]):
         self, tests: Mapping[Key, LinkTests], link_of: Callable[[Key], Hashable] | None = None
     ) -> None:
         self.tests = dict(tests)
+        self.keys = tuple(self.tests)
         self.total = sum(part.weights.size for part in self.tests.values())
         self._link_of = link_of or (lambda key: key)
 

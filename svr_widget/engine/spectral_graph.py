@@ -317,7 +317,8 @@ class SpectralGraph:
         """The tests of all edges together, by ``(link, index of the law)``."""
         null = null or self.null
         check_option("null", null, get_args(Kind))
-        self.compute()
+        if null not in self._significance:
+            self.compute()
         with self._lock:
             if null not in self._significance:
                 tests = {

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from svr_widget.engine import SVR
+from svr_widget.engine.significance import LinkTests
 from svr_widget.widget.scene import scene_links
 
 Question = dict[str, Any]
@@ -66,9 +67,6 @@ def foreseen(
         selected: of the neurons, as in ``widget.selected``.
         inputs: as ``Gallery.describe`` gives them.
     """
-    links = range(len(scene_links(svr)))
-    for link in links:
-        yield from _matrix(link, "adjacency")
     for question in reversed(list(asked)):
         if "kind" not in question:
             yield from _matrix(**question)
@@ -77,7 +75,9 @@ def foreseen(
     chosen: dict[str, list[int]] = {}
     for name, k in selected:
         chosen.setdefault(name, []).append(k)
-    yield from _filters(svr, chosen)
+    for link in _strongest_first(svr):
+        yield from _matrix(link, "adjacency")
+        yield _filters(svr, link, chosen)
     yield from _vectors(svr, selected)
     yield from _images(svr, chosen, inputs)
 
@@ -88,15 +88,29 @@ def _matrix(link: int, matrix: str) -> Iterator[Question]:
             yield {"kind": kind, "link": link, "matrix": matrix}
 
 
-def _filters(svr: SVR, chosen: dict[str, list[int]]) -> Iterator[Question]:
+def _strongest_first(svr: SVR) -> list[int]:
+    """The links, those whose strongest edge is least like chance first."""
+
+    def log_p(tests: LinkTests) -> float:
+        return float(tests.law.logsf(tests.weights[-1])) if tests.weights.size else 0.0
+
+    strongest = [log_p(tests) for tests in svr.significance().tests.values()]
+    return sorted(range(len(strongest)), key=strongest.__getitem__)
+
+
+def _filters(svr: SVR, link: int, chosen: dict[str, list[int]]) -> Question:
     def of(name: str, neurons: int) -> list[int]:
         return chosen.get(name, list(range(neurons)[:_FIRST_NEURONS]))[:_MOST_NEURONS]
 
-    for link, (key, _) in enumerate(scene_links(svr)):
-        producer, consumer = svr.ends(key)
-        rows, columns = svr.adjacency(key).shape
-        sides = {"rows": of(consumer, rows), "columns": of(producer, columns)}
-        yield {"kind": "filters", "link": link, **sides}
+    key, _ = scene_links(svr)[link]
+    producer, consumer = svr.ends(key)
+    rows, columns = svr.adjacency(key).shape
+    return {
+        "kind": "filters",
+        "link": link,
+        "rows": of(consumer, rows),
+        "columns": of(producer, columns),
+    }
 
 
 def _vectors(svr: SVR, selected: Sequence[Neuron]) -> Iterator[Question]:

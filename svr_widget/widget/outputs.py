@@ -32,7 +32,8 @@ class Outputs(LiveGraph):
         The page holds the edges that travelled (``max_edges``), the threshold's tables for all of
         them, and every link's matrix pooled to at most 256 x 256 cells; the filters and images
         that its panes show when they open, and whatever views of this widget have asked for about
-        this graph: other matrices, filters and images, the latter up to ``MOST_IMAGE_BYTES``.
+        this graph: other matrices, filters and images. Of images ``MOST_IMAGE_BYTES`` go in at
+        most, of all else ``MOST_OTHER_BYTES``, links with the strongest edges first.
         Threshold, hover, selection and panes are alive in it; what it does not hold says so.
         Waits for a computation that is under way.
 

@@ -16,7 +16,9 @@ from svr_widget.widget.codec import Array, encode
 from svr_widget.widget.foreseen import MATRIX_KINDS, Question
 
 MOST_IMAGE_BYTES = 8_000_000
-"""Spectral images in a page, before they are compressed; those asked for come first."""
+MOST_OTHER_BYTES = 16_000_000
+"""Spectral images, and matrices, filters and vectors in a page, before they are compressed; those
+asked for come first."""
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -62,26 +64,24 @@ def answers_to(
     questions: Iterable[Question],
     ask: Callable[[Question], tuple[Mapping[str, Any], Sequence[bytes]]],
 ) -> list[Answer]:
-    """Ask in advance: matrices in coarse, images until they fill ``MOST_IMAGE_BYTES``.
+    """Ask in advance: matrices in coarse, and all until ``MOST_..._BYTES`` are full.
 
     Args:
         questions: more important ones first; what comes twice is asked once.
         ask: gives the message and its buffers.
     """
     answers: dict[str, Answer] = {}
-    room = MOST_IMAGE_BYTES
+    room = {True: MOST_IMAGE_BYTES, False: MOST_OTHER_BYTES}
     for question in questions:
         key = json.dumps(question)
         is_image = question["kind"] == "images"
-        if key in answers or (is_image and room <= 0):
+        if key in answers or room[is_image] <= 0:
             continue
         coarse = {"coarse": True} if question["kind"] in MATRIX_KINDS else {}
         message, buffers = ask({**question, **coarse})
-        if is_image:
-            room -= sum(map(len, buffers))
-            if room < 0:
-                continue
-        answers[key] = Answer(question, message, buffers)
+        room[is_image] -= len(key) + len(json.dumps(message)) + sum(map(len, buffers))
+        if room[is_image] >= 0:
+            answers[key] = Answer(question, message, buffers)
     return list(answers.values())
 
 

@@ -36,9 +36,9 @@ class SceneLink(NamedTuple):
     sent: Edges
 
 
-def scene_links(svr: SVR) -> list[TestKey]:
+def scene_links(svr: SVR) -> tuple[TestKey, ...]:
     """The links as the front end numbers them: one for each law of each link."""
-    return list(svr.significance().tests)
+    return svr.significance().keys
 
 
 def encode_scene(svr: SVR, max_edges: int, identity: Array | None = None) -> bytes:

@@ -102,6 +102,21 @@ def test_images_stop_where_their_room_ends(
     assert kept == [[0]]
 
 
+def test_the_links_with_the_strongest_edges_come_first(
+    widget: SVRWidget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edges = widget.svr.edges(p=1.0)
+    by_link = edges.groupby(["producer", "consumer"], sort=False)["log10_p"].min()
+    wanted = [list(widget.svr.links).index(link) for link in by_link.sort_values().index]
+    of_links = [at for at in held(widget)[0] if at.get("matrix") == "adjacency"]
+    assert list(dict.fromkeys(at["link"] for at in of_links)) == wanted
+    assert len(wanted) > 1
+    monkeypatch.setattr(page, "MOST_OTHER_BYTES", 1500)
+    kept = [at for at in held(widget)[0] if at["kind"] != "images"]
+    assert 0 < len(kept) <= 4
+    assert {at["link"] for at in kept} == {wanted[0]}
+
+
 def test_questions_about_another_graph_or_other_inputs_are_forgotten(widget: SVRWidget) -> None:
     question = {"kind": "filters", "link": 1, "rows": [3], "columns": [7]}
     image = {"kind": "images", "inputs": [2], "neurons": {"0": [3]}, "most": 96, "cosine": False}
