@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Real
-from typing import Generic, Literal, TypeVar, get_args
+from typing import Generic, Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,33 @@ def check_level(mode: str, level: float) -> None:
         raise ThresholdError(f"{mode} = {level!r} is out of range: {text}")
 
 
+class Cuts(NamedTuple):
+    """Cuts in entries of one law and precision, which many links share.
+
+    Attributes:
+        log_p: natural logarithms of their p-values, ``[k]``.
+        doubtful: the smallest entries that may be significant, as the law's inverse is rounded.
+        sure: the smallest that are for sure.
+    """
+
+    log_p: Floats
+    doubtful: NDArray[np.floating]
+    sure: NDArray[np.floating]
+
+    @classmethod
+    def of(cls, law: NullLaw, log_p: Floats, dtype: np.dtype[np.floating]) -> Cuts:
+        """The cuts at p-values in entries of a law, of ``dtype``."""
+        weight = law.isf_log(log_p)
+        above = np.nextafter(weight * (1 + _DOUBTFUL), np.inf)
+        return cls(log_p, _at_least(weight * (1 - _DOUBTFUL), dtype), _at_least(above, dtype))
+
+
+def _at_least(values: Floats, dtype: np.dtype[np.floating]) -> NDArray[np.floating]:
+    """The smallest number of ``dtype`` that is not below each value."""
+    cast = values.astype(dtype)
+    return np.where(cast < values, np.nextafter(cast, np.array(np.inf, dtype)), cast)
+
+
 @dataclass(frozen=True, eq=False)
 class LinkTests:
     """All tested entries of a link that follow one law.
@@ -76,37 +103,22 @@ class LinkTests:
         if w.ndim != 1 or np.isnan(w[-1:]).any() or (w[1:] < w[:-1]).any():
             raise ValueError("weights must be a 1-D array in ascending order, without NaN")
 
-    def count(self, log_p: Floats, weight: Floats) -> Counts:
-        """Numbers of entries whose log p-value is at most ``log_p``, int64 ``[k]``.
-
-        Args:
-            log_p: natural logarithms of cuts ``[k]``.
-            weight: ``law.isf_log(log_p)``, which links of the same law share.
-        """
+    def count(self, cuts: Cuts) -> Counts:
+        """Numbers of entries whose log p-value is at most that of each cut, int64 ``[k]``."""
         w = self.weights
-        if not w.size:
-            return np.zeros(log_p.shape, np.int64)
-        first = np.searchsorted(w, _at_least(weight, w.dtype))
-        below = w[np.maximum(first - 1, 0)]
-        at = w[np.minimum(first, w.size - 1)]
-        low, high = weight * (1 - _DOUBTFUL), weight * (1 + _DOUBTFUL)
-        doubtful = ((first > 0) & (below >= low)) | ((first < w.size) & (at <= high))
-        for i in np.flatnonzero(doubtful & np.isfinite(weight)):
-            start, stop = np.searchsorted(w, low[i], "left"), np.searchsorted(w, high[i], "right")
-            first[i] = start + bisect_left(
-                range(start, stop), True, key=lambda j: self.law.logsf(w[j]) <= log_p[i]
+        first = np.searchsorted(w, cuts.doubtful)
+        sure = np.searchsorted(w, cuts.sure)
+        for i in np.flatnonzero(first != sure):
+            first[i] += bisect_left(
+                range(first[i], sure[i]),
+                True,
+                key=lambda j: self.law.logsf(w[j]) <= cuts.log_p[i],
             )
         return w.size - first
 
     def smallest(self, count: int) -> float:
         """The smallest of the ``count`` largest entries; ``inf`` for none."""
         return float(self.weights[-count]) if count else math.inf
-
-
-def _at_least(values: Floats, dtype: np.dtype[np.floating]) -> NDArray[np.floating]:
-    """The smallest number of ``dtype`` that is not below each value."""
-    cast = values.astype(dtype)
-    return np.where(cast < values, np.nextafter(cast, np.array(np.inf, dtype)), cast)
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,8 +275,9 @@ class Significance(Generic[Key]):
         return total
 
     def _counts_by_key(self, log_p: Floats) -> Iterator[Counts]:
-        weights = {law: law.isf_log(log_p) for law in {part.law for part in self.tests.values()}}
-        return (part.count(log_p, weights[part.law]) for part in self.tests.values())
+        kinds = {(part.law, part.weights.dtype) for part in self.tests.values()}
+        cuts = {(law, dtype): Cuts.of(law, log_p, dtype) for law, dtype in kinds}
+        return (part.count(cuts[part.law, part.weights.dtype]) for part in self.tests.values())
 
     def log_cuts(self, mode: Mode, levels: Floats, fdr_method: FdrMethod = "bh") -> Floats:
         """Natural logs of the largest significant p-value at levels ``[k]`` of one mode.

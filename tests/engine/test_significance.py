@@ -10,7 +10,7 @@ from scipy import stats
 
 from svr_widget.engine.errors import ThresholdError
 from svr_widget.engine.laws.nulls import LOG_10, NullLaw
-from svr_widget.engine.significance import MODES, LinkTests, Significance, check_level
+from svr_widget.engine.significance import MODES, Cuts, LinkTests, Significance, check_level
 
 LAWS = [
     NullLaw((40, 40), (1, 40)),
@@ -161,7 +161,7 @@ def test_entries_exactly_at_the_cut(law: NullLaw, dtype) -> None:
     cuts = np.concatenate([log_p, np.nextafter(log_p, -np.inf), np.nextafter(log_p, 0.0)])
     cuts = np.append(cuts[cuts <= 0], -np.inf)
     expected = (log_p <= cuts[:, None]).sum(axis=1)
-    np.testing.assert_array_equal(tests.count(cuts, law.isf_log(cuts)), expected)
+    np.testing.assert_array_equal(tests.count(Cuts.of(law, cuts, tests.weights.dtype)), expected)
 
 
 def test_constant_entries_are_never_significant() -> None:
