@@ -378,9 +378,15 @@ class Adjacency:
     def intensity(self) -> NDArray[np.float64]:
         """``max_i sum_{k <= i} (A[k, m] - mean)`` of each of the producer's neurons (section 3.2).
 
-        Clipped at 0, not yet divided by the map's maximum: float64 ``[m]``.
+        Clipped at 0, not yet divided by the map's maximum: float64 ``[m]``, read-only.
         """
-        return structure.intensity(self.dense().double().numpy(), self.mean())
+        return self._intensity
+
+    @cached_property
+    def _intensity(self) -> NDArray[np.float64]:
+        found = structure.intensity(self.dense().double().numpy(), self.mean())
+        found.setflags(write=False)
+        return found
 
     def internal_dimensions(self) -> structure.InternalDimensions:
         """``(d_out, d_in, deviation, p_value)`` of the block of strong entries (section 3.2)."""
