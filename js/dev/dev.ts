@@ -55,6 +55,7 @@ const initial: Partial<Traits> = {
 };
 const working = { map: "features.17", done: 7, total: 16, seconds_left: 21 };
 if (name === "computing") initial._status = { state: "computing", ...working };
+else if (name === "cancelled") initial._status = { state: "cancelled" };
 else if (name === "failed") {
   const message =
     "layer3.0.conv2: weight 512x512x3x3 holds NaN.\nLoad a checkpoint with finite weights.";

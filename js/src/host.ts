@@ -57,7 +57,7 @@ export interface Marked {
 }
 
 export interface Status {
-  state: "computing" | "ready" | "failed";
+  state: "computing" | "ready" | "failed" | "cancelled";
   message?: string;
   map?: string;
   done?: number;

@@ -29,6 +29,13 @@ class Progress:
 Report = Callable[[str, int, int], None]
 
 
+def end_of(error: BaseException) -> dict[str, str]:
+    """The status that tells a page without a picture what ended the work."""
+    if isinstance(error, CancelledError):
+        return {"state": "cancelled"}
+    return {"state": "failed", "message": str(error) or type(error).__name__}
+
+
 class Computation:
     """Runs ``work(report)`` at once or in a thread; ``report`` raises once it was cancelled."""
 

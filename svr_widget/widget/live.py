@@ -11,7 +11,7 @@ import traitlets as t
 
 from svr_widget.engine import SVR
 from svr_widget.engine.errors import SVRError
-from svr_widget.widget.computation import Computation, Progress, Report
+from svr_widget.widget.computation import Computation, Progress, Report, end_of
 from svr_widget.widget.scene import encode_scene
 from svr_widget.widget.settings import Settings
 
@@ -77,7 +77,7 @@ class LiveGraph(Settings):
         if error is None or computation is not self._computation:
             return
         if not self._scene:
-            self._status = {"state": "failed", "message": f"{error}" or type(error).__name__}
+            self._status = end_of(error)
             return
         self._notice = "" if isinstance(error, CancelledError) else str(error)
         self._status = {"state": "ready"}

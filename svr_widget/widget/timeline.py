@@ -16,6 +16,7 @@ from svr_widget.engine import SVR
 from svr_widget.engine.errors import SVRError
 from svr_widget.widget import requests
 from svr_widget.widget.codec import Array, encode
+from svr_widget.widget.computation import end_of
 from svr_widget.widget.frames import Frame, Frames, source_of
 from svr_widget.widget.live import AT_ONCE_SECONDS
 from svr_widget.widget.widget import SVRWidget
@@ -157,11 +158,10 @@ class SVRTimeline(SVRWidget):
 
     def _say(self, error: BaseException) -> None:
         """Tell the page what ended the work; what was computed before stays."""
-        words = str(error) or type(error).__name__
         if self._scene:
-            self._notice = words
+            self._notice = str(error) or type(error).__name__
         else:
-            self._status = {"state": "failed", "message": words}
+            self._status = end_of(error)
 
     def _widen(self, frame: Frame) -> None:
         """Let the axis reach as far as any checkpoint; by steps, so that it seldom changes."""

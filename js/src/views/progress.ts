@@ -1,4 +1,4 @@
-// What stands in the picture's place while it is computed, and when that failed.
+// What stands in the picture's place while it is computed, and when that failed or was cancelled.
 
 import { count, duration } from "../format.js";
 import { fill, h, nameOf } from "./dom.js";
@@ -10,6 +10,7 @@ export function progress(view: View): HTMLElement {
   const cancel = h("button", { type: "button", class: "svr-tool" }, "Cancel");
   view.listen(cancel, "click", () => {
     cancel.disabled = true;
+    cancel.textContent = "Cancelling …";
     view.cancel();
   });
   view.watch(() => {
@@ -24,6 +25,19 @@ export function progress(view: View): HTMLElement {
         h("p", {}, status.message || "Python gave no reason."),
       );
       return;
+    }
+    if (status.state === "cancelled") {
+      fill(
+        element,
+        h("strong", { role: "status" }, "Computation cancelled"),
+        h("p", {}, "Run the cell again to start it anew."),
+      );
+      return;
+    }
+    // Nothing is known yet of one that has just begun, perhaps in the place of a cancelled one.
+    if (status.done === undefined) {
+      cancel.disabled = false;
+      cancel.textContent = "Cancel";
     }
     const { map, done = 0, total = 0, seconds_left: left } = status;
     const bar = h("progress", { "aria-label": "maps decomposed", max: total || 1 });
