@@ -165,7 +165,7 @@ def _neurons(names: Iterable[str], indices: Iterable[int]) -> list[Neuron]:
 def _words(a: SVR, b: SVR, matching: Matching | None) -> str:
     titles = f"<b>{html.escape(a.title)}</b> beside <b>{html.escape(b.title)}</b>"
     if matching is None:
-        return f"{titles}: no map of the same name and form, so no neurons are matched"
+        return _paragraph(f"{titles}: no map of the same name and form, so no neurons are matched")
     new = int(matching.births["new"].sum())
     common = _common(a, b)
     alone = [
@@ -176,11 +176,17 @@ def _words(a: SVR, b: SVR, matching: Matching | None) -> str:
     ]
     more = f" and {len(alone) - 6:,} more" if len(alone) > 6 else ""
     left_out = f"; without a map of the same name and form: {', '.join(alone[:6])}{more}"
-    return (
+    return _paragraph(
         f"{titles}: {len(matching.pairs):,} neurons matched (chance of any such pair "
-        f"{matching.level:g}), {len(matching.births):,} only on the right, {new:,} of them new, "
-        f"{len(matching.deaths):,} only on the left{left_out if alone else ''}"
+        f"{matching.level:g}), {len(matching.deaths):,} only on the left, "
+        f"{len(matching.births):,} only on the right ({new:,} of them new)"
+        f"{left_out if alone else ''}"
     )
+
+
+def _paragraph(words: str) -> str:
+    """Words set like those of the widgets beneath, not with the line height of a control."""
+    return f"<p style='margin:0;padding:4px 8px 8px;line-height:1.5'>{words}</p>"
 
 
 def _births(b: SVR, matching: Matching) -> str:
@@ -200,8 +206,8 @@ def _births(b: SVR, matching: Matching) -> str:
     )
     shown = f"{len(ordered):,} of {len(births):,}, " if len(ordered) < len(births) else ""
     return (
-        f"<details><summary>{len(births):,} births: neurons only on the right ({shown}the "
-        "strongest first; <code>matching.births</code> has all)</summary>"
+        f"<details style='padding-inline:8px'><summary>{len(births):,} births: neurons only on the "
+        f"right ({shown}the strongest first; <code>matching.births</code> has all)</summary>"
         "<table style='text-align:right;border-spacing:12px 2px;border-collapse:separate'><thead>"
         "<tr><th style='text-align:left'>neuron</th><th>singular value</th>"
         "<th>nearest on the left</th><th>overlap</th><th>p of that overlap</th><th></th></tr>"

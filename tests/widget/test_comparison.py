@@ -103,7 +103,7 @@ def test_maps_without_a_partner_are_named() -> None:
     said = made._said.value
     assert "5 neurons matched" in said
     assert "same name and form: &lt;i&gt; on the left, m1 on the right" in said
-    assert said.endswith("m5 on the right and 2 more")
+    assert said.endswith("m5 on the right and 2 more</p>")
     made.close()
     same = SVRWidget.compare(some, some)
     assert "same name and form" not in same._said.value
