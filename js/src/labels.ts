@@ -63,7 +63,8 @@ const segmenter = new Intl.Segmenter(undefined, { granularity: "grapheme" });
 
 /**
  * The text, shortened to `room`. Of a module's path the end tells most, then the number of the
- * block that it stands in: "h.3…c_proj", "…downsample.0". Where all else is too wide, the middle goes.
+ * block that it stands in: "h.3…c_proj", "…downsample.0"; of a part in brackets the brackets tell
+ * enough: "h.3…[QK.0]". Where all else is too wide, the middle goes.
  */
 export function shorten(text: string, room: number, measure: Measure): string {
   if (measure(text) <= room) return text;
@@ -86,16 +87,21 @@ export function shorten(text: string, room: number, measure: Measure): string {
 
 /** A path with parts left out, from the longest that keeps a number to the shortest end. */
 function shorterPaths(text: string): string[] {
-  const parts = text.split(".");
+  const bracket = text.match(/.\[[^\][]*\]$/)?.[0].slice(1) ?? "";
+  const parts = text.slice(0, text.length - bracket.length).split(".");
   if (parts.length < 2 || parts.length > MOST_PARTS) return [];
   let end = parts.length - 1;
-  while (end > 0 && parts.slice(end).join(".").length < LEAST_END) end--;
-  const tail = (from: number) => `${from > 0 ? "…" : ""}${parts.slice(from).join(".")}`;
+  while (end > 0 && parts.slice(end).join(".").length + bracket.length < LEAST_END) end--;
+  const tail = (from: number) => `${from > 0 ? "…" : ""}${parts.slice(from).join(".")}${bracket}`;
   const number = parts.slice(0, end).findLastIndex((part) => /^\d+$/.test(part));
-  const numbered = Array.from({ length: number + 1 }, (_, from) => {
-    const head = `${from > 0 ? "…" : ""}${parts.slice(from, number + 1).join(".")}`;
-    return `${head}${number + 1 < end ? "…" : "."}${parts.slice(end).join(".")}`;
-  });
+  const heads = Array.from(
+    { length: number + 1 },
+    (_, from) => `${from > 0 ? "…" : ""}${parts.slice(from, number + 1).join(".")}`,
+  );
+  const numbered = heads.map(
+    (head) => `${head}${number + 1 < end ? "…" : "."}${parts.slice(end).join(".")}${bracket}`,
+  );
+  const bracketed = bracket === "" ? [] : heads.map((head) => `${head}…${bracket}`);
   const ends = Array.from({ length: end }, (_, from) => tail(from + 1));
-  return [...numbered, ...ends];
+  return [...numbered, ...bracketed, ...ends];
 }

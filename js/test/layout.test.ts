@@ -151,6 +151,10 @@ describe("labels", () => {
     expect(to("layer1.0.downsample.0", 13)).toBe("…downsample.0");
     expect(to("layer1.0.downsample.0", 11)).toBe("lay…ample.0");
     expect(to("features.28", 8)).toBe("fe…es.28");
+    expect(to("layers.0.attention[QK.0]", 18)).toBe("…0.attention[QK.0]");
+    expect(to("layers.0.attention[QK.0]", 17)).toBe("layers.0…[QK.0]");
+    expect(to("layers.0.attention[QK.0]", 9)).toBe("…0…[QK.0]");
+    expect(to("h.1.attn.c_attn[q]", 10)).toBe("h.1…[q]");
   });
 
   it("are cut in the middle, between graphemes", () => {
