@@ -163,6 +163,7 @@ export const hasBlock = ({ p_value }: InternalDimensions) => p_value === null ||
 export function internalWords(internal: InternalDimensions): string {
   const { d_out, d_in, p_value } = internal;
   if (p_value === null) return `internal ${d_out} × ${d_in}, significance unknown`;
-  const p = p_value < 0.001 ? "p < 0.001" : `p = ${Number(p_value.toPrecision(1))}`;
+  const p =
+    p_value < 0.001 ? "p\u00a0<\u00a00.001" : `p\u00a0=\u00a0${Number(p_value.toPrecision(1))}`;
   return hasBlock(internal) ? `internal ${d_out} × ${d_in}, ${p}` : `no block, ${p}`;
 }

@@ -70,9 +70,9 @@ describe("internal dimensions in words", () => {
     internalWords({ d_out: 31, d_in: 28, deviation: 1, p_value });
 
   it.each([
-    [0.0004996, "internal 31 × 28, p < 0.001"],
-    [0.0213, "internal 31 × 28, p = 0.02"],
-    [0.42, "no block, p = 0.4"],
+    [0.0004996, "internal 31 × 28, p\u00a0<\u00a00.001"],
+    [0.0213, "internal 31 × 28, p\u00a0=\u00a00.02"],
+    [0.42, "no block, p\u00a0=\u00a00.4"],
     [null, "internal 31 × 28, significance unknown"],
   ])("p = %d", (p_value, expected) => expect(words(p_value)).toBe(expected));
 });

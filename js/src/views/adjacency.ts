@@ -172,6 +172,7 @@ export function adjacencyPane(view: View) {
     matrixFrame,
     h("div", { class: "svr-captions" }, block, words, message),
   );
+  view.watch(() => body.classList.toggle("svr-waiting", shown.value === null));
   view.watch(() => body.style.setProperty("--svr-slack", `${picture.slack.value}px`));
   return { head, body };
 }

@@ -14,7 +14,7 @@ import { dropDown, fill, h, nameOf, s } from "./dom.js";
 import type { View } from "./view.js";
 
 const SIZE = { width: 272, height: 68 };
-const MARGINS = { top: 4, right: 8, bottom: 16, left: 32 };
+const MARGINS = { top: 4, right: 8, bottom: 16, left: 40 };
 /** Fewer entries than this are none. */
 const LEAST = 0.5;
 const TICKS = 3;
@@ -157,7 +157,7 @@ function drawing({ curve, x, y }: Frame, place: number | null): SVGElement[] {
     ...[...new Set(ticks)].map((value) =>
       s(
         "text",
-        { x: MARGINS.left - 4, y: y(value), "text-anchor": "end", "dominant-baseline": "middle" },
+        { x: MARGINS.left - 8, y: y(value), "text-anchor": "end", "dominant-baseline": "middle" },
         value < 1e4 ? count(value) : powerOfTen(Math.log10(value)),
       ),
     ),

@@ -42,6 +42,11 @@ export function nameOf(name: string, attributes: Attributes = {}): HTMLElement {
   return h("bdi", { class: "svr-name", ...attributes }, name);
 }
 
+/** A name that loses its beginning where there is no room: of a module's path the end tells most. */
+export function tailOf(name: string): HTMLElement {
+  return h("span", { class: "svr-tail" }, nameOf(name, { title: name }));
+}
+
 /** A drop-down of values and their words. */
 export function dropDown(label: string, options: readonly (readonly [string, string])[]) {
   return h(

@@ -5,7 +5,7 @@ import { type Images, likeness, type ShownInput, type SpectralImage } from "../i
 import type { Palette } from "../paint.js";
 import type { Neuron } from "../picking.js";
 import type { Scene } from "../scene.js";
-import { type Child, h, nameOf } from "./dom.js";
+import { type Child, h, nameOf, tailOf } from "./dom.js";
 import { bars, picture } from "./pictures.js";
 import { select } from "./pointer.js";
 import type { View } from "./view.js";
@@ -47,7 +47,7 @@ export function rowsOfInputs(
 ): readonly Row[] {
   return [...neurons].flatMap(([map, ks]) =>
     ks.map((k, place) => ({
-      title: h("span", {}, nameOf(scene.maps[map].name), ` · ${count(k)}`),
+      title: h("span", { class: "svr-of-row" }, tailOf(scene.maps[map].name), ` · ${count(k)}`),
       cells: inputs.map((number) => ({
         neuron: { map, k },
         image: found.image(number, scene.maps[map].name, place),

@@ -3,7 +3,7 @@
 import { computed, signal } from "@preact/signals-core";
 import { count } from "../format.js";
 import { MOST_COLUMNS, mapsShown, neuronsShown, readImages } from "../images.js";
-import { fill, h, nameOf, segmented } from "./dom.js";
+import { fill, h, segmented, tailOf } from "./dom.js";
 import { followDrops } from "./drops.js";
 import { grid, inputHead, leftOut, rowsOfInputs, rowsOfMaps } from "./imageGrid.js";
 import { resource } from "./resource.js";
@@ -102,7 +102,7 @@ export function imagesPane(view: View) {
         : rowsOfInputs(scene, found, shown.value, neurons.value);
     const heads =
       across.value === "maps"
-        ? shown.value.map((at) => nameOf(scene.maps[at].name, { title: scene.maps[at].name }))
+        ? shown.value.map((at) => tailOf(scene.maps[at].name))
         : shown.value.map((number) => inputHead(found.inputs.find((of) => of.number === number)));
     const seen = across.value === "maps" ? inputHead(found.inputs[0]) : null;
     fill(table, grid(view, scene, palette, { input: seen, heads, rows }), leftOut(found));

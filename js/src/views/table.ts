@@ -18,7 +18,7 @@ import {
 } from "../table.js";
 import { heightOf, ROW, revealRow, rowsSeen } from "../virtual.js";
 import { copyText } from "./clipboard.js";
-import { type Child, fill, h, nameOf, segmented, setAttributes, uniqueId } from "./dom.js";
+import { type Child, fill, h, segmented, setAttributes, tailOf, uniqueId } from "./dom.js";
 import { endsOf, select } from "./pointer.js";
 import { oncePerFrame, type View } from "./view.js";
 
@@ -54,7 +54,7 @@ export function tablePane(view: View) {
   only.title = "Only what is selected, and the edges that touch it";
   const copy = h("button", { type: "button", class: "svr-tool" }, "copy");
   copy.title = "Copy all these rows as tab-separated values";
-  const empty = h("p", { class: "svr-soft" }, "Nothing to list.");
+  const empty = h("p", { class: "svr-soft" });
   const list = grid(view, kind, rows, sorting, () => void copyAll());
   const total = h("span", { class: "svr-soft", role: "status", "data-svr": "rows" });
   view.watch(() => {
@@ -79,6 +79,7 @@ export function tablePane(view: View) {
     total.textContent = missing > 0 ? `${words} of ${count(cut?.significant ?? 0)}` : words;
     copy.disabled = shown === 0;
     empty.hidden = shown > 0;
+    empty.textContent = whyEmpty(kind.value, touching.value, state.selectedMask.value !== null);
     list.hidden = shown === 0;
   });
   view.listen(maps, "change", () => (map.value = maps.value === "" ? null : Number(maps.value)));
@@ -109,6 +110,12 @@ export function tablePane(view: View) {
     list,
   );
   return { body };
+}
+
+function whyEmpty(kind: Kind, touching: boolean, isSelected: boolean): string {
+  if (touching && !isSelected) return "Nothing is selected.";
+  if (kind === "neurons") return touching ? "No neuron of this map is selected." : "No neurons.";
+  return touching ? "What is selected has no significant edge." : "No edge is significant.";
 }
 
 type Signals<T> = Readonly<Record<Kind, { value: T; peek(): T }>>;
@@ -283,7 +290,7 @@ function grid(
 }
 
 function wordsOf(scene: Scene, law: keyof Scene["log10p"], kind: Kind, row: number): Child[][] {
-  const end = (name: string, k: number) => [nameOf(name, { title: name }), ` · ${count(k)}`];
+  const end = (name: string, k: number) => [tailOf(name), ` · ${count(k)}`];
   if (kind === "edges") {
     const link = scene.links[linkOf(scene, row)];
     return [
