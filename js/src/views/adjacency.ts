@@ -7,7 +7,7 @@ import { hoverOf, marksOf, neuronsOf, type Target } from "../pointed.js";
 import { ALL, type Frame, type Pair } from "../tiles.js";
 import { describeTarget } from "./captions.js";
 import type { Marks } from "./cells.js";
-import { fill, h, nameOf, segmented } from "./dom.js";
+import { fill, h, nameOf, segmented, tailOf } from "./dom.js";
 import { followEntries, type Spot } from "./entries.js";
 import { linkChoice } from "./links.js";
 import { matrix } from "./matrix.js";
@@ -124,7 +124,7 @@ export function adjacencyPane(view: View) {
     const link = scene.links[facts.link];
     const from = scene.maps[link.producer].name;
     const to = endOf(scene, facts.link);
-    fill(across, nameOf(from, { title: from }), " →");
+    fill(across, tailOf(from), " →");
     if (facts.which === "output") fill(down, "channels");
     else fill(down, "← ", nameOf(to, { title: to }));
     const [rows, columns] = facts.shape;
