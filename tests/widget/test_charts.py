@@ -10,6 +10,7 @@ import torch
 from scipy import stats
 
 from svr_widget import SVR, SVRWidget
+from svr_widget.engine.links import Link
 from svr_widget.widget.charts import Charts
 from svr_widget.widget.charts.survival import by_chance, empirical
 
@@ -87,6 +88,33 @@ def test_the_widget_follows_the_charts(charts: Charts, widget: SVRWidget) -> Non
     assert widget.selected == []
     charts.dimensions._clicked(None, {"data": {"index": 1}})
     assert widget.selected_link == ["b", "c"]
+
+
+def test_a_link_is_chosen_by_its_two_ends() -> None:
+    some = torch.tensor([0, 2]), torch.tensor([1, 0])
+    links = [Link("0", "1", *some), Link("0", "2", *some), Link("1", "2", *some)]
+    links.append(Link("1", "2", some[1], some[0]))
+    widget = SVRWidget(SVR([torch.randn(4, 4) for _ in range(3)], links=links))
+    made = widget.charts()
+    producers, consumers = made._producers, made._links
+    assert (list(producers.options), producers.value) == (["0", "1"], "0")
+    assert list(consumers.options) == ["1", "2"]
+    consumers.value = ("0", "2")
+    assert widget.selected_link == ["0", "2"]
+    producers.value = "1"
+    assert list(consumers.options) == ["2", "2 (1)"]
+    assert widget.selected_link == ["1", "2"]
+    heard: list[object] = []
+    widget.observe(lambda change: heard.append(change["new"]), "selected_link")
+    widget.selected_link = ["0", "2"]
+    assert (producers.value, consumers.value, made.survival.link) == ("0", ("0", "2"), ("0", "2"))
+    widget.selected_link = ["1", "2", 1]
+    widget.method = "cosvr"
+    widget.wait(60)
+    assert (producers.value, consumers.value) == ("1", ("1", "2", 1))
+    assert heard == [["0", "2"], ["1", "2", 1]]
+    made.close()
+    widget.close()
 
 
 def test_internal_dimensions_are_those_of_the_links(charts: Charts, svr: SVR) -> None:

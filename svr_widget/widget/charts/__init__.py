@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
@@ -29,29 +30,39 @@ class Charts(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         widget: its computation is waited for.
     """
 
+    _open = False
+
     def __init__(self, widget: SVRWidget) -> None:
         widget.wait()
         self._widget = widget
-        self._maps = ipywidgets.Dropdown(description="map")
-        self._links = ipywidgets.Dropdown(description="link")
+        self._maps = _menu("spectrum of")
+        self._producers = _menu("link from")
+        self._links = _menu("to")
         self.spectrum = Spectrum(self._select)
         self.survival = Survival()
         self.dimensions = Dimensions(self._choose_link)
-        self._choices = ipywidgets.HBox([self._maps, self._links])
+        self._heard = True
+        self._choices = ipywidgets.HBox(
+            [self._maps, self._producers, self._links], layout={"flex_flow": "row wrap"}
+        )
         super().__init__()
         self._renew(None)
         self._maps.observe(self._show_map, "value")
+        self._producers.observe(self._offer_links, "value")
         self._links.observe(self._show_link, "value")
         widget.observe(self._follow, ["selected", "selected_link"])
         widget.observe(self._renew, "_scene")
+        self._open = True
 
     def close(self) -> None:
         """Take the figures off every page and let go of the widget."""
-        if hasattr(self, "dimensions"):
+        if self._open:
+            self._open = False
             self._widget.unobserve(self._follow, ["selected", "selected_link"])
             self._widget.unobserve(self._renew, "_scene")
-            for part in (self.spectrum, self.survival, self.dimensions, self._maps, self._links):
+            for part in (self.spectrum, self.survival, self.dimensions, *self._choices.children):
                 part.close()
+            self._choices.close()
         super().close()
 
     def _renew(self, _: Any) -> None:
@@ -60,8 +71,11 @@ class Charts(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         for part in (self.spectrum, self.survival, self.dimensions):
             part.forget()
         _offer(self._maps, {name: name for name in svr.columns})
-        _offer(self._links, {" → ".join(map(str, key)): key for key in svr.links})
-        self._links.disabled = not svr.links
+        before = self._links.value
+        with self._unheard():
+            _offer(self._producers, {key[0]: key[0] for key in svr.links})
+        self._name_link(before if before in svr.links else next(iter(svr.links), None))
+        self._producers.disabled = self._links.disabled = not svr.links
         figures = [self.spectrum.figure]
         if svr.links:
             figures += [self.survival.figure, self.dimensions.figure]
@@ -77,7 +91,7 @@ class Charts(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
             self._maps.value = chosen[-1][0]
         wanted = self._widget.selected_link
         if wanted is not None and wanted != list(self._links.value or ()):
-            self._links.value = tuple(wanted)
+            self._choose_link(tuple(wanted))
         self._mark()
 
     def _show_map(self, _: Any) -> None:
@@ -86,7 +100,7 @@ class Charts(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
 
     def _show_link(self, change: Any) -> None:
         link = self._links.value
-        if link is None:
+        if link is None or not self._heard:
             return
         self.survival.show(self._svr, link)
         self.dimensions.show(self._svr, link)
@@ -100,7 +114,45 @@ class Charts(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         self._widget.selected = neurons
 
     def _choose_link(self, link: LinkKey) -> None:
-        self._links.value = link
+        self._name_link(link)
+        self._show_link(link)
+
+    def _name_link(self, link: LinkKey | None) -> None:
+        """Let the menus name a link."""
+        with self._unheard():
+            if link is not None:
+                self._producers.value = link[0]
+            self._offer_links(None)
+            self._links.value = link
+
+    def _offer_links(self, change: Any) -> None:
+        """Offer the links that leave the chosen map."""
+        leaving = [key for key in self._svr.links if key[0] == self._producers.value]
+        if change is None or self._heard:
+            _offer(self._links, {_consumer(key): key for key in leaving})
+
+    @contextmanager
+    def _unheard(self) -> Iterator[None]:
+        """What changes in the menus of links is no choice of the user's."""
+        self._heard = False
+        try:
+            yield
+        finally:
+            self._heard = True
+
+
+def _menu(words: str) -> ipywidgets.Dropdown:
+    """A menu that takes a line of its own where there is no room beside others."""
+    return ipywidgets.Dropdown(
+        description=words,
+        style={"description_width": "80px"},
+        layout={"flex": "1 1 240px", "width": "auto", "min_width": "0"},
+    )
+
+
+def _consumer(link: LinkKey) -> str:
+    """The map that a link enters, and which of several links between the two it is."""
+    return link[1] if len(link) == 2 else f"{link[1]} ({link[2]})"
 
 
 def _offer(choice: ipywidgets.Dropdown, values: Mapping[str, object]) -> None:

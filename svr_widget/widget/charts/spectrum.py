@@ -26,9 +26,9 @@ class Spectrum:
     def __init__(self, choose: Callable[[list[tuple[str, int]]], None]) -> None:
         self.map = ""
         self._choose = choose
-        x, y = bq.LinearScale(), bq.LinearScale(min=0.0)
+        x, self._heights = bq.LinearScale(), bq.LinearScale(min=0.0)
         self._hues = bq.ColorScale(min=0.0, max=1.0, colors=[GREY, ACCENT])
-        scales = {"x": x, "y": y}
+        scales = {"x": x, "y": self._heights}
         self._values = bq.Scatter(
             x=[],
             y=[],
@@ -45,17 +45,25 @@ class Spectrum:
             colors=[GREY],
             line_style="dashed",
             stroke_width=1.5,
-            labels=["edge of noise"],
-            display_legend=False,
+        )
+        self._words = bq.Label(
+            x=[],
+            y=[],
+            text=["edge of noise"],
+            scales=scales,
+            colors=[GREY],
+            default_size=11,
+            font_weight="normal",
+            align="end",
+            y_offset=-8,
         )
         self._brush = bq.interacts.BrushIntervalSelector(
             scale=x, marks=[self._values], color=ACCENT
         )
         self.figure = figure(
             "",
-            [self._edge, self._values],
-            [axis(x, "rank k"), axis(y, "singular value", vertical=True)],
-            legend_location="top-right",
+            [self._edge, self._values, self._words],
+            [axis(x, "rank k"), axis(self._heights, "singular value", vertical=True)],
             interaction=self._brush,
         )
         self._brush.observe(self._brushed, "selected")
@@ -73,10 +81,13 @@ class Spectrum:
             self._values.color = np.zeros(len(neurons))
         noise = linear.product_of is None and neurons.energy > 0
         with self._edge.hold_sync():
-            edge = marchenko_pastur_edges(neurons)[1] if noise else np.nan
+            edge = marchenko_pastur_edges(neurons)[1] if noise else 0.0
+            # Above the line there is room for its name.
+            self._heights.max = 1.1 * max(edge, *self._values.y[:1]) or 1.0
             self._edge.x = [0, max(len(neurons) - 1, 1)] if noise else []
             self._edge.y = [edge, edge] if noise else []
-            self._edge.display_legend = noise
+        with self._words.hold_sync():
+            self._words.x, self._words.y = self._edge.x[-1:], self._edge.y[-1:]
         self.figure.title = f"{shortened(name, 26)}: spectrum"
 
     def forget(self) -> None:
@@ -94,7 +105,7 @@ class Spectrum:
     def close(self) -> None:
         """Let go of the widget and close the models."""
         self._brush.unobserve(self._brushed, "selected")
-        for part in (self.figure, self._values, self._edge, self._brush):
+        for part in (self.figure, self._values, self._edge, self._words, self._brush):
             part.close()
 
     def _brushed(self, change: dict[str, object]) -> None:
