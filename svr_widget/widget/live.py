@@ -68,8 +68,10 @@ class LiveGraph(Settings):
         svr.compute(report)
         scene = encode_scene(svr, self.max_edges)
         report("", 1, 1)  # raises where it was cancelled meanwhile
-        self._svr, self._scene = svr, scene
+        self._svr = svr
+        # Before the scene: charts follow it, and take what is selected to exist.
         self.selected = [item for item in self.selected if item[1] < self._neurons_of(item[0])]
+        self._scene = scene
         self._status = {"state": "ready"}
 
     def _show_end(self, computation: Computation, error: BaseException | None) -> None:

@@ -173,6 +173,28 @@ def test_another_method_is_shown_when_it_is_there(widget: SVRWidget) -> None:
     charts.close()
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "gone", "kept"),
+    [("svr", "cosvr", ("0", 11), ("0", 1)), ("cross", "svr", ("2~", 11), ("2", 3))],
+)
+def test_a_selection_that_another_method_lacks_is_let_go(
+    before: str, after: str, gone: tuple[str, int], kept: tuple[str, int]
+) -> None:
+    torch.manual_seed(0)
+    shapes = {"0": (12, 3, 3, 3), "2": (10, 12, 3, 3), "4": (8, 10, 3, 3)}
+    weights = {name: torch.randn(shape) for name, shape in shapes.items()}
+    widget = SVRWidget(weights, method=before)
+    charts = widget.charts()
+    widget.selected = [kept, gone]
+    widget.method = after
+    widget.wait(60)
+    assert widget._notice == ""
+    assert widget.selected == [kept]
+    assert charts.spectrum.map == kept[0]
+    charts.close()
+    widget.close()
+
+
 def test_one_map_has_a_spectrum_and_no_links() -> None:
     charts = SVRWidget([torch.randn(5, 6)]).charts()
     assert len(charts.children) == 2
