@@ -18,7 +18,7 @@ const LEAST_FULL_WEIGHT = 0.5;
 /** Edges that overlap deeper than this begin to make room for the stronger ones. */
 const CROWD = 0.22;
 /** Weights are told apart by their logarithm, in so many steps. */
-export const LEVELS = 512;
+const LEVELS = 512;
 /** Weights below this share of the largest are one level. */
 const LEAST_WEIGHT = 1e-4;
 

@@ -169,13 +169,13 @@ class Adjacency:
 
     @cached_property
     def _dense(self) -> Tensor:
-        dense: Tensor | None = None
+        if self._meetings and self.producer.group_count == self.consumer.group_count == 1:
+            [whole] = self._blocks(_ALL, _ALL)
+            return whole.squares()
+        dense = torch.zeros(self.shape, dtype=self._U.dtype)
         for block in self._blocks(_ALL, _ALL):
-            if (block.V.shape[2], block.U.shape[2]) == self.shape:
-                return block.squares()
-            dense = torch.zeros(self.shape, dtype=self._U.dtype) if dense is None else dense
             dense[block.rows[:, None], block.columns] = block.squares()
-        return torch.zeros(self.shape, dtype=self._U.dtype) if dense is None else dense
+        return dense
 
     def signed(self) -> Tensor:
         """``V^T U`` ``[n, m]``, whose square is the adjacency (Fig 7).

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from itertools import islice
 
 
 class SVRError(ValueError):
@@ -55,3 +56,9 @@ def nearest_name(name: object, known: Iterable[object]) -> str:
     words = {str(each): each for each in known}
     matches = difflib.get_close_matches(str(name), words, n=1, cutoff=0.6)
     return f"; did you mean {words[matches[0]]!r}?" if matches else ""
+
+
+def listed(words: Collection[str], shown: int = 4) -> str:
+    """The first so many words with commas between them, and how many more there are."""
+    more = f" and {len(words) - shown:,} more" if len(words) > shown else ""
+    return f"{', '.join(islice(words, shown))}{more}"

@@ -17,7 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from svr_widget.engine.errors import UnsupportedLayerError
+from svr_widget.engine.errors import UnsupportedLayerError, listed
 from svr_widget.engine.links import Link
 from svr_widget.engine.maps import LinearMap
 from svr_widget.engine.trace.heads import Attention, Pairing
@@ -135,15 +135,14 @@ def plan_products(
     )
 
 
-def _notes(products: Sequence[Product], shown: int = 4) -> Iterator[str]:
+def _notes(products: Sequence[Product]) -> Iterator[str]:
     """The remarks, each once, with the first of the modules that it is about."""
     about: dict[str, dict[str, None]] = {}
     for product in products:
         if product.remark:
             about.setdefault(product.remark, {})[product.name.rpartition("[")[0]] = None
     for remark, modules in about.items():
-        more = f" and {len(modules) - shown} more" if len(modules) > shown else ""
-        yield f"{remark} ({', '.join(list(modules)[:shown])}{more})"
+        yield f"{remark} ({listed(modules)})"
 
 
 def _products(attentions: Sequence[Attention]) -> Iterator[Product]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from svr_widget.engine.errors import (
     TraceError,
     UnsupportedLayerError,
     WidthMismatchError,
+    listed,
     nearest_name,
 )
 from svr_widget.engine.finding import Globs, Selection, find_parts, unwrap
@@ -140,11 +141,9 @@ def _of_model(
     return network if links is None else replace(network, traced=None)
 
 
-def _left_out(constants: Collection[str], shown: int = 4) -> Iterator[str]:
-    if constants:
-        names = ", ".join(map(repr, sorted(constants)[:shown]))
-        more = f" and {len(constants) - shown} more" if len(constants) > shown else ""
-        yield f"no maps, for they are only added to channels or put beside them: {names}{more}"
+def _left_out(constants: Iterable[str]) -> Iterator[str]:
+    if names := [repr(name) for name in sorted(constants)]:
+        yield f"no maps, for they are only added to channels or put beside them: {listed(names)}"
 
 
 def _of_weights(

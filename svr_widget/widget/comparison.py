@@ -11,7 +11,7 @@ import ipywidgets
 import traitlets
 
 from svr_widget.engine import SVR
-from svr_widget.engine.errors import SVRError
+from svr_widget.engine.errors import SVRError, listed
 from svr_widget.engine.matching import Matching, form
 
 if TYPE_CHECKING:
@@ -174,8 +174,7 @@ def _words(a: SVR, b: SVR, matching: Matching | None) -> str:
         for name in svr.maps
         if name not in common
     ]
-    more = f" and {len(alone) - 6:,} more" if len(alone) > 6 else ""
-    left_out = f"; without a map of the same name and form: {', '.join(alone[:6])}{more}"
+    left_out = f"; without a map of the same name and form: {listed(alone, shown=6)}"
     return _paragraph(
         f"{titles}: {len(matching.pairs):,} neurons matched (chance of any such pair "
         f"{matching.level:g}), {len(matching.deaths):,} only on the left, "

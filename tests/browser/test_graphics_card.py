@@ -106,6 +106,15 @@ def pixels(page: Page) -> np.ndarray:
     return Picture(page.locator(WIDGET)).pixels()
 
 
+def assert_workers_paint(page: Page, beside: Page) -> None:
+    """From now on the page's pictures are those of another one, and no card's."""
+    drawn = page.evaluate("strokes")
+    for opened in (beside, page):
+        opened.evaluate("model.set('threshold', 0.84)")
+    np.testing.assert_array_equal(pixels(page), pixels(beside))
+    assert page.evaluate("strokes") == drawn
+
+
 def is_lost(page: Page) -> bool:
     return bool(page.evaluate("contexts[0].isContextLost()"))
 
@@ -135,11 +144,7 @@ def test_workers_go_on_where_the_card_is_lost(show: Show) -> None:
     pixels(page)
     page.evaluate("contexts[0].getExtension('WEBGL_lose_context').loseContext()")
     page.wait_for_function("contexts[0].isContextLost()")
-    drawn = page.evaluate("strokes")
-    for opened in (plain, page):
-        opened.evaluate("model.set('threshold', 0.84)")
-    np.testing.assert_array_equal(pixels(page), pixels(plain))
-    assert page.evaluate("strokes") == drawn
+    assert_workers_paint(page, beside=plain)
 
 
 def test_a_slow_card_is_left_to_others(show: Show) -> None:
@@ -148,11 +153,7 @@ def test_a_slow_card_is_left_to_others(show: Show) -> None:
     page.evaluate("model.set('threshold', 0.86)")
     pixels(page)
     assert is_lost(page)
-    drawn = page.evaluate("strokes")
-    for opened in (plain, page):
-        opened.evaluate("model.set('threshold', 0.84)")
-    np.testing.assert_array_equal(pixels(page), pixels(plain))
-    assert page.evaluate("strokes") == drawn
+    assert_workers_paint(page, beside=plain)
 
 
 def test_software_is_no_card(show: Show) -> None:

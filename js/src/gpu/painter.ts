@@ -12,7 +12,7 @@ import { ALL_PIXELS, ROW, STROKE_PIXELS, STROKES, TONES } from "./shaders.js";
 type Gl = WebGL2RenderingContext;
 
 /** Each link is a call of its own, and a column of the table of depths. */
-export const MOST_LINKS = 1024;
+const MOST_LINKS = 1024;
 
 /** Names that software goes by that draws without a graphics card, slower than `raster.ts`. */
 const SOFTWARE = /swiftshader|llvmpipe|softpipe|software|basic render/i;

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from svr_widget.engine.errors import listed
 from svr_widget.engine.links import Layout, Link
 from svr_widget.engine.trace import labels
 from svr_widget.engine.trace.attention import Attended
@@ -95,17 +96,13 @@ class Notes:
         for reason, producers in (*self.weighed.items(), *self.lost.items()):
             yield reason, tuple(producers)
 
-    def all(self, shown: int = 4) -> tuple[str, ...]:
-        """The notes; ``shown`` pairs of each reason are spelled out, the others counted."""
+    def all(self) -> tuple[str, ...]:
+        """The notes; the first pairs of each reason are spelled out, the others counted."""
         grouped = []
         for reason, producers in (*self.weighed.items(), *self.lost.items()):
             pairs = [f"{p} -> {c}" for p, consumers in producers.items() for c in consumers]
-            more = f" and {len(pairs) - shown} more" if len(pairs) > shown else ""
-            grouped.append(
-                f"no link {', '.join(pairs[:shown])}{more}: {reason} keep no channel identity"
-                if reason == ATTENTION
-                else f"no link {', '.join(pairs[:shown])}{more}: {reason} keeps no channel identity"
-            )
+            keeps = "keep" if reason == ATTENTION else "keeps"
+            grouped.append(f"no link {listed(pairs)}: {reason} {keeps} no channel identity")
         return (*self.lines, *grouped)
 
 
