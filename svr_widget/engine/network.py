@@ -14,10 +14,10 @@ from svr_widget.engine.maps import LinearMap
 from svr_widget.engine.model_maps import Arrangement, Reading
 from svr_widget.engine.parts import Part
 from svr_widget.engine.products import Product, plan_products
-from svr_widget.engine.trace import depths
 from svr_widget.engine.trace.example import Example
 from svr_widget.engine.trace.heads import Attention
 from svr_widget.engine.trace.meetings import Meetings
+from svr_widget.engine.trace.order import depths
 
 
 @dataclass(frozen=True, eq=False)

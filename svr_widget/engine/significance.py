@@ -21,7 +21,6 @@ from scipy import special
 from svr_widget.engine.errors import ThresholdError, nearest_name
 from svr_widget.engine.laws.nulls import LOG_10, NullLaw
 from svr_widget.engine.laws.tails import Floats
-from svr_widget.engine.stops import Stops, lay_out
 
 Mode = Literal["fdr", "p", "sigma", "bonferroni"]
 FdrMethod = Literal["bh", "by"]
@@ -243,22 +242,6 @@ class Significance(Generic[Key]):
         converted = float(self.levels(to, log_p, self.counts(log_p).sum(axis=1))[0])
         rounded = float(f"{converted:.12g}")
         return converted if to == "fdr" and rounded == 1 else rounded
-
-    def stops(self, mode: Mode, count: int = 400) -> Stops:
-        """The stops of a threshold slider: about ``count`` levels over the graph, round ones too.
-
-        Half of the levels are even in the logarithm of the number of significant edges, so that
-        the picture changes steadily; half are even in ``sqrt(-log(level))`` or sigma, so that no
-        stretch of levels is skipped. They run from one that leaves the strongest edge (but at
-        least 1e-300, or sigma 37) to 0.5 (``fdr``, ``p``), 1 (``bonferroni``) or 0 (``sigma``),
-        have three significant digits (``sigma``: two decimals), and hold the round levels of that
-        range exactly, 0.05 among them.
-
-        Raises:
-            ThresholdError: the mode is unknown.
-        """
-        check_level(mode, 0.5)
-        return lay_out(self, mode, count)
 
     # Many cuts at once.
 

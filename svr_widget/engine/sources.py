@@ -29,10 +29,12 @@ from svr_widget.engine.maps import map_of
 from svr_widget.engine.model_maps import Reading
 from svr_widget.engine.network import Network, TracedModel
 from svr_widget.engine.products import AttentionView
-from svr_widget.engine.trace import depths, directed, links_from_pairs, trace
+from svr_widget.engine.trace import trace
 from svr_widget.engine.trace.example import given_example
 from svr_widget.engine.trace.heads import Attention
 from svr_widget.engine.trace.meetings import Meetings
+from svr_widget.engine.trace.order import depths, directed
+from svr_widget.engine.trace.pairs import links_from_pairs
 from svr_widget.engine.weight_files import read_weights
 from svr_widget.engine.weights import floating
 

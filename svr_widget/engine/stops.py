@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from svr_widget.engine.laws.nulls import LOG_10
 from svr_widget.engine.laws.tails import Floats
-
-if TYPE_CHECKING:
-    from svr_widget.engine.significance import Mode, Significance
+from svr_widget.engine.significance import Mode, Significance, check_level
 
 _POWERS = [float(f"1e-{k}") for k in (*range(3, 20), *range(20, 301, 10))]
 _ROUND: dict[Mode, list[float]] = {
@@ -46,8 +44,20 @@ class Stops:
     expected: Floats
 
 
-def lay_out(tests: Significance[Any], mode: Mode, count: int) -> Stops:
-    """Lay out the stops of a slider; see ``Significance.stops``."""
+def lay_out(tests: Significance[Any], mode: Mode, count: int = 400) -> Stops:
+    """The stops of a threshold slider: about ``count`` levels over the graph, round ones too.
+
+    Half of the levels are even in the logarithm of the number of significant edges, so that
+    the picture changes steadily; half are even in ``sqrt(-log(level))`` or sigma, so that no
+    stretch of levels is skipped. They run from one that leaves the strongest edge (but at
+    least 1e-300, or sigma 37) to 0.5 (``fdr``, ``p``), 1 (``bonferroni``) or 0 (``sigma``),
+    have three significant digits (``sigma``: two decimals), and hold the round levels of that
+    range exactly, 0.05 among them.
+
+    Raises:
+        ThresholdError: the mode is unknown.
+    """
+    check_level(mode, 0.5)
     log_p, significant = tests.curve
     levels = tests.levels(mode, log_p, significant)
     if mode == "fdr":  # a looser cut may have a lower rate: the level reaches the looser one

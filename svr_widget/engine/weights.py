@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -56,17 +55,20 @@ def packed_weight(_: str, module: nn.Module, parameter: str) -> Tensor:
     return weight
 
 
+def named_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Every parameter and buffer by each of its names."""
+    yield from module.named_parameters(remove_duplicate=False)
+    yield from module.named_buffers(remove_duplicate=False)
+
+
 def tensors_behind(module: nn.Module, parameter: str) -> frozenset[str]:
     """The names in a module of the tensors that a parameter is, or is computed from."""
     path, _, name = parameter.rpartition(".")
     inside = f"{path}." if path else ""
     own = {parameter, *(f"{parameter}_{part}" for part in ("orig", "mask", "g", "v", "u"))}
     computed = f"{inside}parametrizations.{name}."
-    named = itertools.chain(
-        module.named_parameters(remove_duplicate=False),
-        module.named_buffers(remove_duplicate=False),
-    )
-    return frozenset(name for name, _ in named if name in own or name.startswith(computed))
+    names = (name for name, _ in named_tensors(module))
+    return frozenset(name for name in names if name in own or name.startswith(computed))
 
 
 def _weight_of_hook(module: nn.Module, hook: object, parameter: str) -> object:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ipywidgets
 import traitlets
@@ -13,9 +13,7 @@ import traitlets
 from svr_widget.engine import SVR
 from svr_widget.engine.errors import SVRError, listed
 from svr_widget.engine.matching import Matching, form
-
-if TYPE_CHECKING:
-    from svr_widget.widget.widget import SVRWidget
+from svr_widget.widget.live import LiveGraph
 
 __all__ = ["Comparison"]
 
@@ -37,7 +35,7 @@ class Comparison(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untype
             form; None where there is no such map.
     """
 
-    def __init__(self, left: SVRWidget, right: SVRWidget) -> None:
+    def __init__(self, left: LiveGraph, right: LiveGraph) -> None:
         self.left, self.right = left, right
         for widget in (left, right):
             widget.wait()

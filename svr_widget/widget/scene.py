@@ -18,6 +18,7 @@ from svr_widget.engine.keys import TestKey, number_of
 from svr_widget.engine.laws.nulls import Kind
 from svr_widget.engine.links import Link
 from svr_widget.engine.significance import MODES, Significance
+from svr_widget.engine.stops import lay_out
 from svr_widget.widget.codec import Array, encode
 from svr_widget.widget.increments import pack_increments
 from svr_widget.widget.survival import law_indices, survival_tables
@@ -53,7 +54,7 @@ def encode_scene(svr: SVR, max_edges: int, identity: Array | None = None) -> byt
     laws = {law: svr.significance(law) for law in LAWS}
     links = _links_within(svr, max_edges)
     arrays = {**_neurons(svr), **_edges(links, laws)}
-    stops = {(law, mode): laws[law].stops(mode) for law in LAWS for mode in MODES}
+    stops = {(law, mode): lay_out(laws[law], mode) for law in LAWS for mode in MODES}
     for (law, mode), table in stops.items():
         prefix = f"stops_{law}_{mode}"
         arrays[f"{prefix}_level"] = table.level

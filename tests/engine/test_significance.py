@@ -11,6 +11,7 @@ from scipy import stats
 from svr_widget.engine.errors import ThresholdError
 from svr_widget.engine.laws.nulls import LOG_10, NullLaw
 from svr_widget.engine.significance import MODES, Cuts, LinkTests, Significance, check_level
+from svr_widget.engine.stops import lay_out
 
 LAWS = [
     NullLaw((40, 40), (1, 40)),
@@ -177,7 +178,7 @@ def test_nothing_to_test() -> None:
             cut = tests.cut(**{mode: 0.05})
             assert (cut.significant, cut.tests, cut.expected) == (0, 0, 0)
             assert np.isfinite(list(cut.log10_p.values())).all()
-            assert tests.stops(mode).counts.sum() == 0
+            assert lay_out(tests, mode).counts.sum() == 0
 
 
 @pytest.mark.parametrize(
@@ -289,7 +290,7 @@ def test_conversions_by_hand() -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_stops_are_cuts(mode, signal: float) -> None:
     tests = graph(10, signal=signal)
-    stops = tests.stops(mode)
+    stops = lay_out(tests, mode)
     assert stops.counts.dtype == np.uint32
     assert stops.counts.shape == (stops.level.size, len(tests.tests))
     for k in range(0, stops.level.size, 7):
@@ -303,7 +304,7 @@ def test_stops_are_cuts(mode, signal: float) -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_stops_make_a_useful_slider(mode, signal: float) -> None:
     tests = graph(12, sizes=(3000, 5000, 2000, 0, 4000), signal=signal)
-    stops = tests.stops(mode)
+    stops = lay_out(tests, mode)
     total = stops.counts.sum(axis=1).astype(int)
     assert 150 <= stops.level.size <= 500
     assert (np.diff(stops.log10_p) > 0).all()  # strict to loose

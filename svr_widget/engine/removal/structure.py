@@ -25,7 +25,7 @@ from svr_widget.engine.links import Link
 from svr_widget.engine.maps import LinearMap
 from svr_widget.engine.network import Network
 from svr_widget.engine.parts import LINEAR_TRANSPOSED, Part
-from svr_widget.engine.trace.mapping import named_tensors
+from svr_widget.engine.weights import named_tensors
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]

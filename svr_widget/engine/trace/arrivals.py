@@ -11,8 +11,15 @@ from torch import Tensor
 from svr_widget.engine.errors import listed
 from svr_widget.engine.links import Layout, Link
 from svr_widget.engine.trace import labels
-from svr_widget.engine.trace.attention import Attended
-from svr_widget.engine.trace.flow import ATTENTION, Carrier, Flow, Reason, Source, same_layout
+from svr_widget.engine.trace.flow import (
+    ATTENTION,
+    Attended,
+    Carrier,
+    Flow,
+    Reason,
+    Source,
+    same_layout,
+)
 from svr_widget.engine.trace.order import directed
 from svr_widget.engine.trace.steps import Steps, by_channel, joined
 from svr_widget.engine.trace.unflatten import coarse, distinct_rows, rows

@@ -4,169 +4,90 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from svr_widget.engine.trace import labels
-from svr_widget.engine.trace.call import Call, Scope
-from svr_widget.engine.trace.flow import Carrier, Flow, Scores, Source
-from svr_widget.engine.trace.steps import Steps
+from svr_widget.engine.trace.call import Call
+from svr_widget.engine.trace.flow import Attended, Attentions, Carrier, Factor, Flow, Scored, Scores
 
 
-@dataclass(frozen=True, eq=False)
-class Factor:
-    """A producer's channels in the queries or in the keys.
+def score(
+    call: Call, seen: Attentions, rows: Flow, columns: Flow, shape: Sequence[int]
+) -> Scores | None:
+    """The products of rows ``[..., t, d]`` with columns ``[..., s, d]``, if both hold channels.
 
-    Attributes:
-        source: the use of the map that made them.
-        channels: int64 ``[heads, d]``, the producer's channel at each place of each head, or
-            ``labels.NONE``; None where it depends on the position in the sequence.
-        through: what the channels passed before.
-        steps: what that did to each channel.
+    Args:
+        call: the operator that multiplies them.
+        seen: where the products are recorded.
+        rows: one tensor.
+        columns: the other one.
+        shape: that of the products, ``[..., t, s]``.
     """
-
-    source: Source
-    channels: Tensor | None
-    through: tuple[str, ...]
-    steps: Steps
-
-
-@dataclass(frozen=True, eq=False)
-class Scored:
-    """One matrix product of two tensors over the channels of both.
-
-    Attributes:
-        left: whose channels the rows hold.
-        right: whose channels the columns hold.
-        scope: where it ran.
-    """
-
-    left: tuple[Factor, ...]
-    right: tuple[Factor, ...]
-    scope: Scope
-
-    @property
-    def sources(self) -> frozenset[str]:
-        """The maps whose channels are multiplied."""
-        return frozenset(factor.source.name for factor in (*self.left, *self.right))
+    sides = [_along_last(flow) for flow in (rows, columns)]
+    if not all(sides):
+        return None
+    batch = tuple(shape[:-2])
+    tables = [[_by_head(carrier.label, batch) for carrier in side] for side in sides]
+    known = [table for group in tables for table in group if table is not None]
+    every = torch.cat(known, dim=1) if known else torch.zeros(math.prod(batch), 1)
+    first, head = _distinct(every)
+    left, right = (
+        tuple(
+            Factor(c.source, None if table is None else table[first], c.through, c.steps)
+            for c, table in zip(side, group, strict=True)
+        )
+        for side, group in zip(sides, tables, strict=True)
+    )
+    scored = Scored(left, right, call.scope)
+    seen.scored.append(scored)
+    by_head = head.view(*batch, 1, 1).expand(tuple(shape))
+    return Scores((scored,), labels.canonical(by_head), labels.along(len(shape) - 2, shape))
 
 
-@dataclass(frozen=True, eq=False)
-class Attended:
-    """Values that were summed over positions with scores as weights.
+def attend(
+    call: Call,
+    seen: Attentions,
+    values: Sequence[Carrier],
+    scores: Scores,
+    contracted: int,
+    entry: str,
+) -> list[Carrier]:
+    """What comes out, its heads told apart, where ``scores`` weigh ``values``.
 
-    The label of a channel that comes out of it is ``head * width + channel``.
-
-    Attributes:
-        scored: the products that the weights were made of.
-        transposed: the columns, not the rows, of ``scored`` are the queries.
-        aligned: each sum belongs to one head of ``scored``.
-        values: whose channels were summed.
-        width: more than any channel of theirs.
+    Args:
+        call: the operator that sums them up.
+        seen: where the sum is recorded.
+        values: at least one carrier, already in the result's shape.
+        scores: the weights.
+        contracted: the dimension of the weights that is summed over, from the end.
         entry: how this step reads in ``Carrier.through``.
-        scope: where it ran.
     """
+    head = labels.collapse(scores.head, [scores.head.dim() - 2, scores.head.dim() - 1])
+    varying = labels.varying_dims(scores.row)
+    attended = Attended(
+        scores.scored,
+        transposed=contracted % scores.row.dim() in varying,
+        aligned=head is not None,
+        values=tuple(values),
+        width=1 + max(int(labels.core(carrier.label).max()) for carrier in values),
+        entry=entry,
+        scope=call.scope,
+    )
+    seen.attended.append(attended)
+    if head is None:
+        return list(values)
+    offset = (head * attended.width).expand(call.shape)
 
-    scored: tuple[Scored, ...]
-    transposed: bool
-    aligned: bool
-    values: tuple[Carrier, ...]
-    width: int
-    entry: str
-    scope: Scope
+    def told_apart(carrier: Carrier) -> Carrier:
+        if carrier.attended is not None or carrier.layout is not None:
+            return carrier
+        label = torch.where(carrier.label == labels.NONE, carrier.label, carrier.label + offset)
+        return replace(carrier, label=labels.canonical(label), attended=attended)
 
-    def channels(self, label: Tensor) -> Tensor:
-        """The producer's channels that labels stand for; ``labels.NONE`` is kept."""
-        return torch.where(label == labels.NONE, label, label % self.width)
-
-    def heads(self, label: Tensor) -> Tensor:
-        """The heads that labels stand for; ``labels.NONE`` is kept."""
-        return torch.where(label == labels.NONE, label, label // self.width)
-
-
-class Attentions:
-    """What one forward pass shows of attention.
-
-    Attributes:
-        scored: every product of two tensors over channels, attention or not.
-        attended: every sum of values with such products as weights.
-    """
-
-    def __init__(self) -> None:
-        self.scored: list[Scored] = []
-        self.attended: list[Attended] = []
-
-    def score(self, call: Call, rows: Flow, columns: Flow, shape: Sequence[int]) -> Scores | None:
-        """The products of rows ``[..., t, d]`` with columns ``[..., s, d]``, if both hold channels.
-
-        Args:
-            call: the operator that multiplies them.
-            rows: one tensor.
-            columns: the other one.
-            shape: that of the products, ``[..., t, s]``.
-        """
-        sides = [_along_last(flow) for flow in (rows, columns)]
-        if not all(sides):
-            return None
-        batch = tuple(shape[:-2])
-        tables = [[_by_head(carrier.label, batch) for carrier in side] for side in sides]
-        known = [table for group in tables for table in group if table is not None]
-        every = torch.cat(known, dim=1) if known else torch.zeros(math.prod(batch), 1)
-        first, head = _distinct(every)
-        left, right = (
-            tuple(
-                Factor(c.source, None if table is None else table[first], c.through, c.steps)
-                for c, table in zip(side, group, strict=True)
-            )
-            for side, group in zip(sides, tables, strict=True)
-        )
-        scored = Scored(left, right, call.scope)
-        self.scored.append(scored)
-        by_head = head.view(*batch, 1, 1).expand(tuple(shape))
-        return Scores((scored,), labels.canonical(by_head), labels.along(len(shape) - 2, shape))
-
-    def attend(
-        self,
-        call: Call,
-        values: Sequence[Carrier],
-        scores: Scores,
-        contracted: int,
-        entry: str,
-    ) -> list[Carrier]:
-        """What comes out, its heads told apart, where ``scores`` weigh ``values``.
-
-        Args:
-            call: the operator that sums them up.
-            values: at least one carrier, already in the result's shape.
-            scores: the weights.
-            contracted: the dimension of the weights that is summed over, from the end.
-            entry: how this step reads in ``Carrier.through``.
-        """
-        head = labels.collapse(scores.head, [scores.head.dim() - 2, scores.head.dim() - 1])
-        varying = labels.varying_dims(scores.row)
-        attended = Attended(
-            scores.scored,
-            transposed=contracted % scores.row.dim() in varying,
-            aligned=head is not None,
-            values=tuple(values),
-            width=1 + max(int(labels.core(carrier.label).max()) for carrier in values),
-            entry=entry,
-            scope=call.scope,
-        )
-        self.attended.append(attended)
-        if head is None:
-            return list(values)
-        offset = (head * attended.width).expand(call.shape)
-
-        def told_apart(carrier: Carrier) -> Carrier:
-            if carrier.attended is not None or carrier.layout is not None:
-                return carrier
-            label = torch.where(carrier.label == labels.NONE, carrier.label, carrier.label + offset)
-            return replace(carrier, label=labels.canonical(label), attended=attended)
-
-        return [told_apart(carrier) for carrier in values]
+    return [told_apart(carrier) for carrier in values]
 
 
 def _along_last(flow: Flow) -> list[Carrier]:

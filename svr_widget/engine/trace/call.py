@@ -5,16 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch._ops import OpOverload
 
 from svr_widget.engine.errors import TraceError
-from svr_widget.engine.trace.flow import Flow, Reason
-
-if TYPE_CHECKING:
-    from svr_widget.engine.trace.attention import Attentions
+from svr_widget.engine.trace.flow import Attentions, Flow, Reason, Scope
 
 Rule = Callable[["Call"], "Flow | list[Flow]"]
 Shape = tuple[int, ...]
@@ -32,26 +29,6 @@ NORM_MODULES = {
     "RMSNorm": "rms_norm",
     "LocalResponseNorm": "local_response_norm",
 }
-
-
-@dataclass(frozen=True)
-class Scope:
-    """The module that an operator ran in.
-
-    Attributes:
-        module: its qualified name, ``""`` for the model itself.
-        kind: its class's name.
-        custom_leaf: a class of the user's (not of ``torch``) that holds no map: its operations
-            count as one step, named by the class.
-        library_leaf: a module of ``torch.nn``.
-        path: the qualified names of all modules around it, innermost last.
-    """
-
-    module: str = ""
-    kind: str = ""
-    path: tuple[str, ...] = ()
-    custom_leaf: bool = False
-    library_leaf: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from svr_widget.engine.trace import labels
+from svr_widget.engine.trace.attention import attend, score
 from svr_widget.engine.trace.call import Call, Rule, Shape
 from svr_widget.engine.trace.flow import (
     ATTENTION,
@@ -92,7 +93,7 @@ def matrix_product(call: Call) -> Flow:
     result = unite(call, sides, product=True)
     if call.attentions is not None and row and column:
         columns = _transposed(right)
-        result = replace(result, scores=call.attentions.score(call, left, columns, call.shape))
+        result = replace(result, scores=score(call, call.attentions, left, columns, call.shape))
     added = call.get("self") if call.name in ("addmm", "baddbmm", "addbmm") else call.get("bias")
     return unite(call, [result, added]) if isinstance(added, Flow) else result
 
@@ -111,7 +112,7 @@ def _named(call: Call, part: Flow, other: Flow, contracted: int) -> Flow:
     if any(reason.operation == ATTENTION for _, reason in other.mixed):
         entry = call.entry("attention")
         if call.attentions is not None and other.scores is not None and part.carriers:
-            attended = call.attentions.attend(call, part.carriers, other.scores, contracted, entry)
+            attended = attend(call, call.attentions, part.carriers, other.scores, contracted, entry)
             part = replace(part, carriers=tuple(attended))
             # Heads that share their values were positions until now.
             part = replace(part, place=mint(call.shape, part.channel_dims()))
@@ -167,9 +168,9 @@ def attention(call: Call) -> Flow | list[Flow]:
         carriers.append(replace(carrier, label=labels.canonical(one.expand(call.shape))))
     entry = call.entry("attention")
     if call.attentions is not None and carriers:
-        scores = call.attentions.score(call, query, key, (*call.shape[:-1], key.shape[-2]))
+        scores = score(call, call.attentions, query, key, (*call.shape[:-1], key.shape[-2]))
         if scores is not None:
-            carriers = call.attentions.attend(call, carriers, scores, -1, entry)
+            carriers = attend(call, call.attentions, carriers, scores, -1, entry)
     held = tuple(carrier.passing(entry, steps=CHANNELWISE) for carrier in carriers)
     place = mint(call.shape, Flow(call.shape, held).channel_dims()) if held else None
     result = Flow(call.shape, held, drop_known(mixed, held) | kept_mixed, place)

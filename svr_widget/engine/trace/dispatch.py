@@ -21,8 +21,8 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.weak import WeakIdKeyDictionary
 
-from svr_widget.engine.trace.call import Call, Scope, is_view
-from svr_widget.engine.trace.flow import Flow
+from svr_widget.engine.trace.call import Call, is_view
+from svr_widget.engine.trace.flow import Flow, Scope
 from svr_widget.engine.trace.parameters import parameter
 from svr_widget.engine.trace.recurrent import FUNCTIONS, overload
 

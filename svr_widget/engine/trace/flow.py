@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,9 +12,6 @@ from torch import Tensor
 from svr_widget.engine.links import Layout
 from svr_widget.engine.trace import labels
 from svr_widget.engine.trace.steps import Steps, appended, joined
-
-if TYPE_CHECKING:
-    from svr_widget.engine.trace.attention import Attended, Scored
 
 ATTENTION = "attention weights"
 
@@ -43,6 +40,26 @@ class Reason(NamedTuple):
     def __str__(self) -> str:
         """The reason as part of a sentence."""
         return f"{self.operation} in {self.module!r}" if self.module else self.operation
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The module that an operator ran in.
+
+    Attributes:
+        module: its qualified name, ``""`` for the model itself.
+        kind: its class's name.
+        custom_leaf: a class of the user's (not of ``torch``) that holds no map: its operations
+            count as one step, named by the class.
+        library_leaf: a module of ``torch.nn``.
+        path: the qualified names of all modules around it, innermost last.
+    """
+
+    module: str = ""
+    kind: str = ""
+    path: tuple[str, ...] = ()
+    custom_leaf: bool = False
+    library_leaf: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +113,90 @@ class Carrier:
             and self.attended is other.attended
             and same_layout(self.layout, other.layout)
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Factor:
+    """A producer's channels in the queries or in the keys.
+
+    Attributes:
+        source: the use of the map that made them.
+        channels: int64 ``[heads, d]``, the producer's channel at each place of each head, or
+            ``labels.NONE``; None where it depends on the position in the sequence.
+        through: what the channels passed before.
+        steps: what that did to each channel.
+    """
+
+    source: Source
+    channels: Tensor | None
+    through: tuple[str, ...]
+    steps: Steps
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """One matrix product of two tensors over the channels of both.
+
+    Attributes:
+        left: whose channels the rows hold.
+        right: whose channels the columns hold.
+        scope: where it ran.
+    """
+
+    left: tuple[Factor, ...]
+    right: tuple[Factor, ...]
+    scope: Scope
+
+    @property
+    def sources(self) -> frozenset[str]:
+        """The maps whose channels are multiplied."""
+        return frozenset(factor.source.name for factor in (*self.left, *self.right))
+
+
+@dataclass(frozen=True, eq=False)
+class Attended:
+    """Values that were summed over positions with scores as weights.
+
+    The label of a channel that comes out of it is ``head * width + channel``.
+
+    Attributes:
+        scored: the products that the weights were made of.
+        transposed: the columns, not the rows, of ``scored`` are the queries.
+        aligned: each sum belongs to one head of ``scored``.
+        values: whose channels were summed.
+        width: more than any channel of theirs.
+        entry: how this step reads in ``Carrier.through``.
+        scope: where it ran.
+    """
+
+    scored: tuple[Scored, ...]
+    transposed: bool
+    aligned: bool
+    values: tuple[Carrier, ...]
+    width: int
+    entry: str
+    scope: Scope
+
+    def channels(self, label: Tensor) -> Tensor:
+        """The producer's channels that labels stand for; ``labels.NONE`` is kept."""
+        return torch.where(label == labels.NONE, label, label % self.width)
+
+    def heads(self, label: Tensor) -> Tensor:
+        """The heads that labels stand for; ``labels.NONE`` is kept."""
+        return torch.where(label == labels.NONE, label, label // self.width)
+
+
+@dataclass(frozen=True, eq=False)
+class Attentions:
+    """What one forward pass shows of attention.
+
+    Attributes:
+        scored: every product of two tensors over channels, attention or not.
+        attended: every sum of values with such products as weights.
+    """
+
+    scored: list[Scored] = field(default_factory=list)
+    attended: list[Attended] = field(default_factory=list)
 
 
 def same_layout(left: Layout | None, right: Layout | None) -> bool:

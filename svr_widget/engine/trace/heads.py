@@ -16,9 +16,7 @@ from torch import Tensor
 from svr_widget.engine.errors import UnsupportedLayerError
 from svr_widget.engine.trace import labels
 from svr_widget.engine.trace.arrivals import Notes, Reading, Stream
-from svr_widget.engine.trace.attention import Attended, Attentions, Factor
-from svr_widget.engine.trace.call import Scope
-from svr_widget.engine.trace.flow import ATTENTION, Carrier
+from svr_widget.engine.trace.flow import ATTENTION, Attended, Attentions, Carrier, Factor, Scope
 
 
 @dataclass(frozen=True, eq=False)

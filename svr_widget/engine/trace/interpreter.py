@@ -14,11 +14,10 @@ from svr_widget.engine.links import OUTSIDE, Link
 from svr_widget.engine.parts import Part
 from svr_widget.engine.trace import labels, recurrent
 from svr_widget.engine.trace.arrivals import Arrival, Graph, Notes, assemble, read
-from svr_widget.engine.trace.attention import Attentions
-from svr_widget.engine.trace.call import Call, Scope
+from svr_widget.engine.trace.call import Call
 from svr_widget.engine.trace.constants import Constants
 from svr_widget.engine.trace.dispatch import Dispatch
-from svr_widget.engine.trace.flow import Carrier, Flow, Reason, Source, mint
+from svr_widget.engine.trace.flow import Attentions, Carrier, Flow, Reason, Scope, Source, mint
 from svr_widget.engine.trace.heads import Attention, read_heads
 from svr_widget.engine.trace.mapping import Owners, Use, recognise
 from svr_widget.engine.trace.meetings import Meetings

@@ -15,6 +15,7 @@ from svr_widget.engine.trace import labels
 from svr_widget.engine.trace.call import Call
 from svr_widget.engine.trace.contraction import CONVOLUTIONS, factors, packed_operator
 from svr_widget.engine.trace.flow import Flow
+from svr_widget.engine.weights import named_tensors
 
 MATRIX_PRODUCTS = frozenset({"linear", "matmul", "mm", "addmm", "mv"})
 LOOKUPS = frozenset({"embedding", "embedding_bag", "_embedding_bag"})
@@ -116,12 +117,6 @@ class Owners:
             },
             frozenset(name for name, tensor in aliases if id(tensor) in absorbed),
         )
-
-
-def named_tensors(module: nn.Module) -> Iterable[tuple[str, Tensor]]:
-    """Every parameter and buffer by each of its names."""
-    yield from module.named_parameters(remove_duplicate=False)
-    yield from module.named_buffers(remove_duplicate=False)
 
 
 def _packed_use(call: Call, operator: re.Match[str], owners: Owners) -> Use | None:

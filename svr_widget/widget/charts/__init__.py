@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ipywidgets
 
@@ -12,9 +12,7 @@ from svr_widget.engine.keys import LinkKey
 from svr_widget.widget.charts.dimensions import Dimensions
 from svr_widget.widget.charts.spectrum import Spectrum
 from svr_widget.widget.charts.survival import Survival
-
-if TYPE_CHECKING:
-    from svr_widget.widget.widget import SVRWidget
+from svr_widget.widget.live import LiveGraph
 
 __all__ = ["Charts"]
 
@@ -32,7 +30,7 @@ class Charts(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
 
     _open = False
 
-    def __init__(self, widget: SVRWidget) -> None:
+    def __init__(self, widget: LiveGraph) -> None:
         widget.wait()
         self._widget = widget
         self._maps = _menu("spectrum of")

@@ -11,7 +11,8 @@ from torch.nn import functional as F  # noqa: N812 - PyTorch's own name for it
 
 from svr_widget.engine.errors import NoMapsError, TraceError
 from svr_widget.engine.links import Link
-from svr_widget.engine.trace import Trace, depths, trace
+from svr_widget.engine.trace import Trace, trace
+from svr_widget.engine.trace.order import depths
 from tests.engine.zoo import attention, chains, convolutional, maps_of
 
 

@@ -12,9 +12,10 @@ from torch.nn import functional as F  # noqa: N812 - PyTorch's own name for it
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from svr_widget.engine import SVR
-from svr_widget.engine.trace import Trace, api, depths, trace
+from svr_widget.engine.trace import Trace, api, trace
 from svr_widget.engine.trace.dispatch import run
 from svr_widget.engine.trace.interpreter import Interpreter
+from svr_widget.engine.trace.order import depths
 from tests.engine.trace.oracle import oracle, traced_pairs
 from tests.engine.zoo import maps_of
 from tests.engine.zoo.explicit import unpacked

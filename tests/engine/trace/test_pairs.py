@@ -8,7 +8,8 @@ import torch
 from svr_widget.engine.errors import TraceError, WidthMismatchError
 from svr_widget.engine.links import Link
 from svr_widget.engine.parts import parts_of
-from svr_widget.engine.trace import depths, links_from_pairs
+from svr_widget.engine.trace.order import depths
+from svr_widget.engine.trace.pairs import links_from_pairs
 from tests.engine.zoo import chains, maps_of
 
 
