@@ -28,7 +28,7 @@ check: $(READY) frontend
 
 # A thread a process: two processes that each want every core take turns instead of working.
 python-tests: $(READY) frontend
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto tests/engine tests/widget
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto tests/svr tests/engine tests/plot tests/recording tests/widget
 
 js-tests: $(READY) frontend
 	$(NPM) test

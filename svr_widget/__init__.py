@@ -9,12 +9,56 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from svr_widget.engine import SVR, SVRRecorder
+from svr_widget.engine.analysis.matching import Matching
+from svr_widget.engine.compression.pruning.report import PruningReport
+from svr_widget.engine.compression.removal.report import RemovalReport
+from svr_widget.engine.decompose import Certificate, Decomposition
+from svr_widget.engine.errors import (
+    NoMapsError,
+    NonFiniteWeightsError,
+    OutputChangeError,
+    SVRError,
+    ThresholdError,
+    TraceError,
+    UnsupportedLayerError,
+    WidthMismatchError,
+)
+from svr_widget.engine.graph.adjacency import Adjacency
+from svr_widget.engine.graph.internal_dimensions import InternalDimensions
+from svr_widget.engine.maps.linear_map import LinearMap
+from svr_widget.engine.maps.links import Layout, Link
+from svr_widget.recording.recorder import SVRRecorder
+from svr_widget.recording.recording import Recording
+from svr_widget.svr import SVR
 
 if TYPE_CHECKING:
     from svr_widget.widget import SVRTimeline, SVRWidget
 
-__all__ = ["SVR", "SVRRecorder", "SVRTimeline", "SVRWidget"]
+__all__ = [
+    "SVR",
+    "Adjacency",
+    "Certificate",
+    "Decomposition",
+    "InternalDimensions",
+    "Layout",
+    "LinearMap",
+    "Link",
+    "Matching",
+    "NoMapsError",
+    "NonFiniteWeightsError",
+    "OutputChangeError",
+    "PruningReport",
+    "Recording",
+    "RemovalReport",
+    "SVRError",
+    "SVRRecorder",
+    "SVRTimeline",
+    "SVRWidget",
+    "ThresholdError",
+    "TraceError",
+    "UnsupportedLayerError",
+    "WidthMismatchError",
+]
 __version__ = "0.1.0"
 
 

@@ -1,21 +1,37 @@
-"""The engine: torch in, numbers out; it knows no widget."""
+"""The engine: torch in, numbers out; it knows neither pictures nor notebooks.
 
-from svr_widget.engine.adjacency import Adjacency
-from svr_widget.engine.decompose import Certificate, Decomposition
-from svr_widget.engine.links import Layout, Link
-from svr_widget.engine.maps import LinearMap
-from svr_widget.engine.recording.recorder import SVRRecorder
-from svr_widget.engine.recording.recording import Recording
-from svr_widget.engine.svr import SVR
+What users call, catch or annotate with is exported by ``svr_widget`` itself.
+"""
 
-__all__ = [
-    "SVR",
-    "Adjacency",
-    "Certificate",
-    "Decomposition",
-    "Layout",
-    "LinearMap",
-    "Link",
-    "Recording",
-    "SVRRecorder",
-]
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+_MOVED = frozenset(
+    {
+        "SVR",
+        "Adjacency",
+        "Certificate",
+        "Decomposition",
+        "Layout",
+        "LinearMap",
+        "Link",
+        "Recording",
+        "SVRRecorder",
+    }
+)
+"""What this package exported up to version 0.1."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MOVED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import svr_widget
+
+    warnings.warn(
+        f"svr_widget.engine.{name} is svr_widget.{name} now; the old name goes with version 0.3",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    return getattr(svr_widget, name)

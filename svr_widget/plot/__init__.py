@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from matplotlib.figure import Figure
 
 from svr_widget.engine.errors import SVRError, nearest_name
-from svr_widget.engine.spectral_graph import SpectralGraph
+from svr_widget.engine.graph.spectral_graph import SpectralGraph
 from svr_widget.plot.dimensions import dimensions
 from svr_widget.plot.graph import graph
 from svr_widget.plot.images import images

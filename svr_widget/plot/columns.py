@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svr_widget.engine.errors import SVRError, nearest_name
-from svr_widget.engine.spectral_graph import SpectralGraph
+from svr_widget.engine.graph.spectral_graph import SpectralGraph
 
 Floats = NDArray[np.float64]
 YScale = Literal["linear", "log", "relative", "rank"]

@@ -9,11 +9,11 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
-from svr_widget.engine.keys import LinkKey, TestKey
-from svr_widget.engine.significance import Cut
-from svr_widget.engine.spectral_graph import SpectralGraph
-from svr_widget.engine.tables import edges_of
-from svr_widget.engine.thresholds import Threshold, cut_of
+from svr_widget.engine.analysis.tables import edges_of
+from svr_widget.engine.graph.spectral_graph import SpectralGraph
+from svr_widget.engine.graph.thresholds import Threshold, cut_of
+from svr_widget.engine.maps.keys import LinkKey, TestKey
+from svr_widget.engine.significance.multiple_testing import Cut
 from svr_widget.plot.columns import Heights
 from svr_widget.plot.themes import Theme
 

@@ -13,8 +13,8 @@ from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from svr_widget.engine.errors import SVRError
-from svr_widget.engine.spectral_graph import SpectralGraph
-from svr_widget.engine.thresholds import Threshold
+from svr_widget.engine.graph.spectral_graph import SpectralGraph
+from svr_widget.engine.graph.thresholds import Threshold
 from svr_widget.plot import edges
 from svr_widget.plot.canvas import axes_on, figure_of
 from svr_widget.plot.columns import Heights, YScale, heights, places

@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from svr_widget.engine.activations import Filters
+from svr_widget.engine.activations.activations import Filters
+from svr_widget.engine.activations.hooks import placed_example
 from svr_widget.engine.decompose import Flattening
 from svr_widget.engine.errors import SVRError
-from svr_widget.engine.reading import placed_example
-from svr_widget.engine.spectral_graph import SpectralGraph
+from svr_widget.engine.graph.spectral_graph import SpectralGraph
 from svr_widget.plot.canvas import axes_on, figure_of
 from svr_widget.plot.themes import SMALL, Theme, theme_of
 from svr_widget.plot.words import titles

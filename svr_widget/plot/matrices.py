@@ -14,12 +14,12 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from svr_widget.engine.adjacency import Adjacency, Method
+from svr_widget.engine.analysis.near_kernels import GAP, block_masses, channel_blocks, near_kernels
 from svr_widget.engine.decompose import Decomposition, Flattening
-from svr_widget.engine.keys import LinkKey
-from svr_widget.engine.near_kernels import GAP, block_masses, channel_blocks, near_kernels
-from svr_widget.engine.spectral_graph import SpectralGraph
-from svr_widget.engine.structure import InternalDimensions
+from svr_widget.engine.graph.adjacency import Adjacency, Method
+from svr_widget.engine.graph.internal_dimensions import InternalDimensions
+from svr_widget.engine.graph.spectral_graph import SpectralGraph
+from svr_widget.engine.maps.keys import LinkKey
 from svr_widget.plot.canvas import axes_on, figure_of
 from svr_widget.plot.themes import MEDIUM, Theme, theme_of
 from svr_widget.plot.words import arrow, titles

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from svr_widget.engine.errors import SVRError, nearest_name
-from svr_widget.engine.spectral_graph import SpectralGraph
+from svr_widget.engine.graph.spectral_graph import SpectralGraph
 from svr_widget.plot.canvas import axes_on, figure_of
 from svr_widget.plot.themes import MEDIUM, RULE, Theme, theme_of
 from svr_widget.plot.words import titles

@@ -12,11 +12,11 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
 from svr_widget.engine.errors import SVRError
-from svr_widget.engine.keys import LinkKey
-from svr_widget.engine.laws.nulls import Kind
-from svr_widget.engine.significance import LinkTests
-from svr_widget.engine.spectral_graph import SpectralGraph
-from svr_widget.engine.thresholds import Threshold, cut_of
+from svr_widget.engine.graph.spectral_graph import SpectralGraph
+from svr_widget.engine.graph.thresholds import Threshold, cut_of
+from svr_widget.engine.maps.keys import LinkKey
+from svr_widget.engine.significance.multiple_testing import LinkTests
+from svr_widget.engine.significance.nulls import Kind
 from svr_widget.plot.canvas import axes_on, figure_of
 from svr_widget.plot.themes import MEDIUM, RULE, SMALL, Theme, family, theme_of
 from svr_widget.plot.words import arrow, level_of, titles

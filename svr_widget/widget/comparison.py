@@ -10,10 +10,10 @@ from typing import Any
 import ipywidgets
 import traitlets
 
-from svr_widget.engine import SVR
+from svr_widget.engine.analysis.matching import Matching, form
 from svr_widget.engine.errors import SVRError, listed
-from svr_widget.engine.matching import Matching, form
-from svr_widget.widget.live import LiveGraph
+from svr_widget.svr import SVR
+from svr_widget.widget.computing.shown_graph import LiveGraph
 
 __all__ = ["Comparison"]
 

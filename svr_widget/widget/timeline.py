@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import traitlets as t
 
-from svr_widget.engine import SVR
 from svr_widget.engine.errors import SVRError
-from svr_widget.widget import requests
-from svr_widget.widget.codec import Array, encode
-from svr_widget.widget.computation import end_of
-from svr_widget.widget.frames import Frame, Frames, source_of
-from svr_widget.widget.live import AT_ONCE_SECONDS
+from svr_widget.svr import SVR
+from svr_widget.widget.answers import requests
+from svr_widget.widget.computing.computation import end_of
+from svr_widget.widget.computing.frames import Frame, Frames, source_of
+from svr_widget.widget.computing.shown_graph import AT_ONCE_SECONDS
 from svr_widget.widget.widget import SVRWidget
+from svr_widget.widget.wire.codec import Array, encode
 
 PUSHED = 32 * 2**20
 """Bytes of scenes that travel unasked, so that they are there while Python is busy."""

@@ -10,15 +10,16 @@ import ipywidgets
 import pandas as pd
 import traitlets as t
 
-from svr_widget.engine import SVR
+from svr_widget.engine.activations.similarity import Reference
 from svr_widget.engine.errors import nearest_name
-from svr_widget.engine.significance import MODES
-from svr_widget.engine.similarity import Reference
-from svr_widget.widget import front_end, requests
-from svr_widget.widget.codec import encode
-from svr_widget.widget.foreseen import Asked, Question
-from svr_widget.widget.gallery import Gallery
-from svr_widget.widget.outputs import Outputs
+from svr_widget.engine.significance.multiple_testing import MODES
+from svr_widget.svr import SVR
+from svr_widget.widget.answers import requests
+from svr_widget.widget.answers.gallery import Gallery
+from svr_widget.widget.export.exports import Outputs
+from svr_widget.widget.export.page_answers import Asked, Question
+from svr_widget.widget.wire import front_end
+from svr_widget.widget.wire.codec import encode
 
 if TYPE_CHECKING:
     from svr_widget.widget.charts import Charts

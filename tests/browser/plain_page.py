@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from svr_widget.widget import front_end
+from svr_widget.widget.wire import front_end
 
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>svr_widget</title>
 <style>body {{ margin: 16px; }} {css}</style><div id="host"></div>

@@ -20,7 +20,7 @@ Open = Callable[..., Notebook]
 AXE = REPOSITORY / "js" / "node_modules" / "axe-core" / "axe.min.js"
 SLOW = """
 import threading
-from svr_widget.engine import SVR as Engine
+from svr_widget import SVR as Engine
 from svr_widget.widget import live
 
 live.AT_ONCE_SECONDS = 0

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from svr_widget import SVR
-from svr_widget.widget import live
+from svr_widget.widget.computing import shown_graph
 
 
 class Gate:
@@ -31,4 +31,4 @@ class Gate:
             compute(svr, progress)
 
         monkeypatch.setattr(SVR, "compute", held)
-        monkeypatch.setattr(live, "AT_ONCE_SECONDS", 0)
+        monkeypatch.setattr(shown_graph, "AT_ONCE_SECONDS", 0)

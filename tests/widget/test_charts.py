@@ -10,7 +10,7 @@ import torch
 from scipy import stats
 
 from svr_widget import SVR, SVRWidget
-from svr_widget.engine.links import Link
+from svr_widget.engine.maps.links import Link
 from svr_widget.widget.charts import Charts
 from svr_widget.widget.charts.survival import by_chance, empirical
 

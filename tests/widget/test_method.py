@@ -11,7 +11,7 @@ from torch import nn
 
 from svr_widget import SVR, SVRWidget
 from svr_widget.engine.errors import SVRError
-from svr_widget.widget.codec import decode
+from svr_widget.widget.wire.codec import decode
 from tests.widget.gate import Gate
 
 EXAMPLE = torch.zeros(1, 2, 9, 9)

@@ -12,7 +12,7 @@ from torch import nn
 
 from svr_widget import SVR, SVRWidget
 from svr_widget.engine.errors import SVRError
-from svr_widget.widget.codec import decode
+from svr_widget.widget.wire.codec import decode
 from tests.widget.gate import Gate
 
 EXAMPLE = torch.zeros(2, 2, 9, 9)

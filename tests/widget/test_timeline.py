@@ -17,8 +17,9 @@ from torch import nn
 
 from svr_widget import SVR, SVRRecorder, SVRTimeline
 from svr_widget.engine.errors import SVRError
-from svr_widget.widget import frames, timeline
-from svr_widget.widget.codec import decode
+from svr_widget.widget import timeline
+from svr_widget.widget.computing import frames
+from svr_widget.widget.wire.codec import decode
 
 
 def chain() -> nn.Sequential:

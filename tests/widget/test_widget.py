@@ -15,8 +15,8 @@ from torch import nn
 
 from svr_widget import SVR, SVRWidget
 from svr_widget.engine.errors import NoMapsError, SVRError, ThresholdError
-from svr_widget.engine.links import Link
-from tests.engine.zoo import attention
+from svr_widget.engine.maps.links import Link
+from tests.engine.support.zoo import attention
 from tests.widget.gate import Gate
 
 

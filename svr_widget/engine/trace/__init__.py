@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from svr_widget.engine.trace.api import Trace, trace
+from svr_widget.engine.trace.trace_model import Trace, trace
 
 __all__ = ["Trace", "trace"]

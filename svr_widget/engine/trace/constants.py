@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from svr_widget.engine.trace.call import Call
+from svr_widget.engine.trace.flow.call import Call
 
 _BESIDE = frozenset({"add", "sub", "rsub", "cat", "stack", "where", "copy"})
 """Operators in which a tensor of learned numbers is added to others or put beside them."""

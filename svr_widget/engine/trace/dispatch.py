@@ -21,10 +21,10 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.weak import WeakIdKeyDictionary
 
-from svr_widget.engine.trace.call import Call, is_view
-from svr_widget.engine.trace.flow import Flow, Scope
+from svr_widget.engine.trace.flow.call import Call, is_view
+from svr_widget.engine.trace.flow.flow import Flow, Scope
 from svr_widget.engine.trace.parameters import parameter
-from svr_widget.engine.trace.recurrent import FUNCTIONS, overload
+from svr_widget.engine.trace.rules.recurrent import FUNCTIONS, overload
 
 
 class Applies(Protocol):

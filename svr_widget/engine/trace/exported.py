@@ -19,8 +19,8 @@ from torch.export.graph_signature import InputKind
 from torch.utils._pytree import tree_leaves
 
 from svr_widget.engine.errors import TraceError
-from svr_widget.engine.trace.call import Call
-from svr_widget.engine.trace.flow import Flow
+from svr_widget.engine.trace.flow.call import Call
+from svr_widget.engine.trace.flow.flow import Flow
 from svr_widget.engine.trace.interpreter import Interpreter, as_shape
 from svr_widget.engine.trace.parameters import parameter
 

@@ -10,12 +10,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from svr_widget.engine.parts import Application, Part
-from svr_widget.engine.trace import labels
-from svr_widget.engine.trace.call import Call
-from svr_widget.engine.trace.contraction import CONVOLUTIONS, factors, packed_operator
-from svr_widget.engine.trace.flow import Flow
-from svr_widget.engine.weights import named_tensors
+from svr_widget.engine.maps.parts import Application, Part
+from svr_widget.engine.maps.weights import named_tensors
+from svr_widget.engine.trace.flow import labels
+from svr_widget.engine.trace.flow.call import Call
+from svr_widget.engine.trace.flow.flow import Flow
+from svr_widget.engine.trace.rules.contraction import CONVOLUTIONS, factors, packed_operator
 
 MATRIX_PRODUCTS = frozenset({"linear", "matmul", "mm", "addmm", "mv"})
 LOOKUPS = frozenset({"embedding", "embedding_bag", "_embedding_bag"})

@@ -9,11 +9,11 @@ from typing import Any
 from torch import Tensor
 
 from svr_widget.engine.errors import SVRError
-from svr_widget.engine.trace import labels
-from svr_widget.engine.trace.call import Call
-from svr_widget.engine.trace.factors import normalised_input
-from svr_widget.engine.trace.flow import Carrier, Flow, Source
-from svr_widget.engine.trace.rules import keeps_elements, keeps_values, rule_for
+from svr_widget.engine.trace.flow import labels
+from svr_widget.engine.trace.flow.call import Call
+from svr_widget.engine.trace.flow.flow import Carrier, Flow, Source
+from svr_widget.engine.trace.rules.factors import normalised_input
+from svr_widget.engine.trace.rules.table import keeps_elements, keeps_values, rule_for
 
 
 def parameter(name: str, shape: tuple[int, ...], value: Callable[[], Tensor]) -> Flow:

@@ -8,11 +8,11 @@ from typing import Any
 
 import ipywidgets
 
-from svr_widget.engine.keys import LinkKey
+from svr_widget.engine.maps.keys import LinkKey
 from svr_widget.widget.charts.dimensions import Dimensions
 from svr_widget.widget.charts.spectrum import Spectrum
 from svr_widget.widget.charts.survival import Survival
-from svr_widget.widget.live import LiveGraph
+from svr_widget.widget.computing.shown_graph import LiveGraph
 
 __all__ = ["Charts"]
 

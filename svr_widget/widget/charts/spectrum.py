@@ -7,8 +7,8 @@ from collections.abc import Callable
 import bqplot as bq
 import numpy as np
 
-from svr_widget.engine import SVR
-from svr_widget.engine.laws.marchenko_pastur import marchenko_pastur_edges
+from svr_widget.engine.decompose.marchenko_pastur import marchenko_pastur_edges
+from svr_widget.svr import SVR
 from svr_widget.widget.charts.style import ACCENT, GREY, PALE, axis, colour_of, figure, shortened
 
 

@@ -8,10 +8,10 @@ import bqplot as bq
 import numpy as np
 from numpy.typing import NDArray
 
-from svr_widget.engine import SVR
-from svr_widget.engine.keys import LinkKey
-from svr_widget.engine.laws.nulls import Kind
-from svr_widget.engine.significance import LinkTests
+from svr_widget.engine.maps.keys import LinkKey
+from svr_widget.engine.significance.multiple_testing import LinkTests
+from svr_widget.engine.significance.nulls import Kind
+from svr_widget.svr import SVR
 from svr_widget.widget.charts.style import ACCENT, GREY, axis, figure, shortened
 
 POINTS = 160

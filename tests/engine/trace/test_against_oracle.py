@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from svr_widget.engine.trace import Trace, api, trace
-from tests.engine.trace.oracle import Pair, oracle, traced_pairs
-from tests.engine.zoo import attention, chains, convolutional, language, maps_of
-from tests.engine.zoo.random_networks import RandomNetwork
+from svr_widget.engine.trace import Trace, trace, trace_model
+from tests.engine.support.oracle import Pair, oracle, traced_pairs
+from tests.engine.support.zoo import attention, chains, convolutional, language, maps_of
+from tests.engine.support.zoo.random_networks import RandomNetwork
 
 
 def images(*shape: int) -> Tensor:
@@ -116,7 +116,7 @@ def test_every_method_finds_the_same(
         model, inputs = LANGUAGE[name]()
     first = trace(model, maps_of(model), inputs)
     assert first.method == "torch dispatch"
-    monkeypatch.setattr(api, "METHODS", {method: api.METHODS[method]})
+    monkeypatch.setattr(trace_model, "METHODS", {method: trace_model.METHODS[method]})
     second = trace(model, maps_of(model), inputs)
     assert second.method == method
     assert second.order == first.order

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own name for it
 
 from svr_widget.engine.errors import NoMapsError, TraceError
-from svr_widget.engine.links import Link
+from svr_widget.engine.maps.links import Link
+from svr_widget.engine.maps.order import depths
 from svr_widget.engine.trace import Trace, trace
-from svr_widget.engine.trace.order import depths
-from tests.engine.zoo import attention, chains, convolutional, maps_of
+from tests.engine.support.zoo import attention, chains, convolutional, maps_of
 
 
 def traced(model: nn.Module, inputs: Any = None) -> Trace:

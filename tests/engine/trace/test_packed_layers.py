@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own name for it
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from svr_widget.engine import SVR
-from svr_widget.engine.trace import Trace, api, trace
+from svr_widget.engine.maps.order import depths
+from svr_widget.engine.trace import Trace, trace, trace_model
 from svr_widget.engine.trace.dispatch import run
 from svr_widget.engine.trace.interpreter import Interpreter
-from svr_widget.engine.trace.order import depths
-from tests.engine.trace.oracle import oracle, traced_pairs
-from tests.engine.zoo import maps_of
-from tests.engine.zoo.explicit import unpacked
+from svr_widget.svr import SVR
+from tests.engine.support.oracle import oracle, traced_pairs
+from tests.engine.support.zoo import maps_of
+from tests.engine.support.zoo.explicit import unpacked
 
 
 def sequence(*shape: int) -> Tensor:
@@ -189,7 +189,7 @@ def test_every_method_finds_the_same(
 ) -> None:
     model, inputs = MODELS[name]().double(), sequence(3, 3, 3)
     first = trace(model, maps_of(model), inputs)
-    monkeypatch.setattr(api, "METHODS", {method: api.METHODS[method]})
+    monkeypatch.setattr(trace_model, "METHODS", {method: trace_model.METHODS[method]})
     second = trace(model, maps_of(model), inputs)
     assert second.method == method
     assert traced_pairs(second) == traced_pairs(first)

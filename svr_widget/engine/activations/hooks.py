@@ -1,0 +1,120 @@
+"""What the maps of a model read while data runs through it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map
+
+from svr_widget.engine.activations.module_inputs import ModuleCall, Read, UnreadableError
+from svr_widget.engine.model.example_inputs import Example, given_example
+from svr_widget.engine.model.user_model import untouched
+
+Receive = Callable[[str, int, tuple[Any, ...]], None]
+"""Called as ``receive(map, call, what it reads)``; ``call`` counts a map's calls from 0."""
+
+UNREACHED = "its module is not called (this input does not reach it, or other code uses its weight)"
+
+
+def read_along(
+    model: nn.Module,
+    readings: Mapping[str, tuple[nn.Module, Read]],
+    example: Example,
+    receive: Receive,
+) -> dict[str, str]:
+    """One forward pass that hands over what each map reads, as it reads it.
+
+    The model is in evaluation mode and comes back untouched. What is handed over may change in
+    place afterwards: use it at once.
+
+    Args:
+        model: the model.
+        readings: for each map the module to watch and what the map reads of its calls.
+        example: what the model is called with.
+        receive: takes what is read.
+
+    Returns:
+        The maps of which nothing could be read, with the reason.
+    """
+    watch = _Watch(readings, receive)
+    with untouched(model), watch.hooked():
+        model(*example.args, **example.kwargs)
+    unreached = {name: UNREACHED for name in readings if not watch.calls[name]}
+    return unreached | watch.unreadable
+
+
+class _Watch:
+    """Hooks on the modules that are watched, one for all maps of a module."""
+
+    def __init__(self, readings: Mapping[str, tuple[nn.Module, Read]], receive: Receive) -> None:
+        self.calls = dict.fromkeys(readings, 0)
+        self.unreadable: dict[str, str] = {}
+        self._receive = receive
+        self._maps: dict[nn.Module, dict[str, Read]] = {}
+        for name, (module, read) in readings.items():
+            self._maps.setdefault(module, {})[name] = read
+
+    @contextmanager
+    def hooked(self) -> Iterator[None]:
+        handles = [
+            module.register_forward_pre_hook(self._hook, with_kwargs=True) for module in self._maps
+        ]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _hook(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        call = ModuleCall(module, args, kwargs)
+        for name, read in self._maps[module].items():
+            number = self.calls[name]
+            self.calls[name] += 1
+            try:
+                what = read(call)
+            except UnreadableError as error:
+                self.unreadable[name] = str(error)
+            else:
+                self._receive(name, number, what)
+
+
+def placed_example(model: nn.Module, given: Any) -> Example:
+    """A call of the model with the caller's input, on the model's device and in its precision.
+
+    Args:
+        model: decides device and precision by its first parameters.
+        given: a tensor or array, a tuple of positional or a mapping of keyword arguments.
+    """
+    device = next((p.device for p in (*model.parameters(), *model.buffers())), None)
+    floats = (p.dtype for p in model.parameters() if p.is_floating_point())
+    dtype = next(floats, None)
+
+    def place(leaf: Any) -> Any:
+        if isinstance(leaf, np.ndarray):
+            leaf = torch.from_numpy(leaf)
+        if not isinstance(leaf, Tensor):
+            return leaf
+        return leaf.to(device, dtype if leaf.is_floating_point() else None)
+
+    example = given_example(model, given)
+    return Example(tree_map(place, example.args), tree_map(place, dict(example.kwargs)))
+
+
+def of_batch(model: nn.Module, batch: Any) -> Any:
+    """What of a batch is the model's input.
+
+    A tensor or mapping as a whole; of a tuple or list as many leading entries as ``forward`` has
+    parameters without a default, at least one: what follows are labels.
+    """
+    if not isinstance(batch, tuple | list):
+        return batch
+    parameters = inspect.signature(model.forward).parameters.values()
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    needed = [p for p in parameters if p.kind in positional and p.default is p.empty]
+    return tuple(batch[: max(1, len(needed))])

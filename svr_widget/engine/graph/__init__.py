@@ -1,0 +1,1 @@
+"""Spectral neurons joined by adjacencies; thresholds over them; their file."""

@@ -1,0 +1,39 @@
+"""Rough costs from shapes alone, to tell work for the blink of an eye from work for a thread."""
+
+from __future__ import annotations
+
+from svr_widget.engine.graph.adjacency import Method, sides
+from svr_widget.engine.maps.linear_map import LinearMap
+from svr_widget.engine.maps.links import Link
+
+# Measured on two ordinary cores: floating-point operations in a second, the n^3 of an
+# eigendecomposition, an entry's share of the passes over an adjacency and its sort, and what any
+# link takes, however small.
+OPERATIONS_PER_SECOND = 5e10
+EIGENDECOMPOSITION = 20.0
+ENTRY = 500.0
+LINK_SECONDS = 2e-3
+
+
+def decomposition_seconds(linear: LinearMap) -> float:
+    """By the Gram driver: two matrix products and an eigendecomposition of the short side.
+
+    Of the product of two thin matrices the two orthogonal factorisations, and one of its core.
+    """
+    out_side, in_side = linear.out_channels // linear.groups, linear.shape[1]
+    short, long = sorted((out_side, in_side * linear.positions))
+    if linear.product_of is not None:
+        inner = linear.neurons()
+        operations = 8.0 * (out_side + in_side) * inner**2 + EIGENDECOMPOSITION * inner**3
+        return operations / OPERATIONS_PER_SECOND
+    operations = 3.0 * short**2 * long + EIGENDECOMPOSITION * short**3
+    return linear.groups * operations / OPERATIONS_PER_SECOND
+
+
+def link_seconds(link: Link, producer: LinearMap, consumer: LinearMap, method: Method) -> float:
+    """The adjacency of a link and its sorted tests."""
+    out_side, in_side = sides(method)
+    entries = producer.neurons(out_side) * consumer.neurons(in_side)
+    positions = {"svr": consumer.positions, "cosvr": producer.positions, "cross": 1}[method]
+    operations = entries * (2.0 * link.shared * positions + ENTRY)
+    return LINK_SECONDS + operations / OPERATIONS_PER_SECOND

@@ -1,0 +1,391 @@
+"""The graph of spectral neurons of a network, computed as it is asked for."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import html
+import inspect
+import threading
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, ParamSpec, Self, TypeVar, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from svr_widget.engine.decompose import (
+    Decomposition,
+    Flattening,
+    check_method,
+    decompose,
+    decompose_product,
+)
+from svr_widget.engine.errors import SVRError, check_option, nearest_name
+from svr_widget.engine.graph.adjacency import Adjacency, Method, sides
+from svr_widget.engine.graph.columns import Column, columns_of
+from svr_widget.engine.graph.cost import decomposition_seconds, link_seconds
+from svr_widget.engine.graph.internal_dimensions import InternalDimensions
+from svr_widget.engine.maps.keys import LinkKey, TestKey, keyed
+from svr_widget.engine.maps.linear_map import LinearMap
+from svr_widget.engine.maps.links import Link
+from svr_widget.engine.model.find_maps import Globs
+from svr_widget.engine.network.head_products import AttentionView
+from svr_widget.engine.network.norms.folding import Normalisation
+from svr_widget.engine.network.sources import Links, read_network
+from svr_widget.engine.significance.multiple_testing import Significance
+from svr_widget.engine.significance.nulls import Kind
+
+Progress = Callable[[str, int, int], object]
+"""Called as ``progress(name, done, total)`` before each step that is left, and at the end."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+def _suggesting(function: Callable[P, R]) -> Callable[P, R]:
+    """Let an unknown keyword raise a ``TypeError`` that suggests the nearest one."""
+    known = set(inspect.signature(function).parameters)
+
+    @functools.wraps(function)
+    def checked(*args: P.args, **keywords: P.kwargs) -> R:
+        for name in keywords:
+            if name not in known:
+                raise TypeError(f"unexpected keyword {name!r}{nearest_name(name, known)}")
+        return function(*args, **keywords)
+
+    return checked
+
+
+class SpectralGraph:
+    """What ``SVR`` rests on: maps, links, decompositions, adjacencies and tests, each made once.
+
+    Arguments, attributes and errors are those of ``SVR``.
+    """
+
+    @_suggesting
+    def __init__(
+        self,
+        source: object,
+        example_inputs: object = None,
+        *,
+        method: Method = "svr",
+        norm: Normalisation = "ignore",
+        null: Kind = "exact",
+        attention: AttentionView = "products",
+        links: Links | None = None,
+        include: Globs = None,
+        exclude: Globs = None,
+        rank: int | None = None,
+        progress: Progress | None = None,
+        seed: int = 0,
+    ) -> None:
+        check_method(method, get_args(Method))
+        check_option("norm", norm, get_args(Normalisation))
+        check_option("null", null, get_args(Kind))
+        check_option("attention", attention, get_args(AttentionView))
+        if rank is not None and (not isinstance(rank, int) or rank < 1):
+            raise SVRError(f"rank must be an integer of at least 1, or None for all, got {rank!r}")
+        network = read_network(source, example_inputs, links, include, exclude, attention, norm)
+        self.title, self.notes = network.title, network.notes
+        self.model, self.parts, self.outlets = network.model, network.parts, network.outlets
+        self.arrangement = network.arrangement
+        self.example = network.example
+        self.method: Method = method
+        self.norm: Normalisation = norm
+        self.null: Kind = null
+        self.attention: AttentionView = attention
+        self.rank, self.seed = rank, seed
+        self._traced = network.traced
+        self._by_norm: dict[Normalisation, Self] = {}
+        self._maps = MappingProxyType(dict(network.maps))
+        self._links = MappingProxyType(keyed(network.links))
+        self._leaving: dict[str, list[LinkKey]] = {}
+        for key, link in self._links.items():
+            self._leaving.setdefault(link.producer, []).append(key)
+        self._progress = progress
+        self._lock = threading.RLock()
+        self._decompositions: dict[tuple[str, Flattening], Decomposition] = {}
+        self._transposed: dict[tuple[str, Flattening], Decomposition] = {}
+        self._adjacencies: dict[tuple[LinkKey, Method], Adjacency] = {}
+        self._tested: set[LinkKey] = set()
+        self._significance: dict[Kind, Significance[TestKey]] = {}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The keywords that make the same graph of the same ``Network``."""
+        return {
+            "method": self.method,
+            "norm": self.norm,
+            "null": self.null,
+            "attention": self.attention,
+            "rank": self.rank,
+            "seed": self.seed,
+        }
+
+    @property
+    def decomposed(self) -> Mapping[tuple[str, Flattening], Decomposition]:
+        """The decompositions that there are so far, by map and flattening."""
+        return MappingProxyType(self._decompositions)
+
+    @property
+    def maps(self) -> Mapping[str, LinearMap]:
+        """The linear maps by name, in order of execution."""
+        return self._maps
+
+    @property
+    def links(self) -> Mapping[LinkKey, Link]:
+        """The links by ``(producer, consumer)``."""
+        return self._links
+
+    @property
+    def columns(self) -> Mapping[str, Column]:
+        """The sets of spectral neurons by name: one a map, or, in a cross graph, up to two.
+
+        There ``name`` are the SVR neurons that a map emits with and ``name~`` the co-SVR neurons
+        that it reads with, where both are joined to others and differ.
+        """
+        return self._columns
+
+    @functools.cached_property
+    def _columns(self) -> Mapping[str, Column]:
+        return MappingProxyType(columns_of(self._maps, self._links.values(), self.method))
+
+    def ends(self, link: LinkKey) -> tuple[str, str]:
+        """The names of the columns that a link leaves and enters."""
+        joined = self._links[link]
+        read = Column(joined.consumer, sides(self.method)[1])
+        return joined.producer, self._column_names.get(read, joined.consumer)
+
+    @functools.cached_property
+    def _column_names(self) -> Mapping[Column, str]:
+        return {column: name for name, column in self.columns.items()}
+
+    @property
+    def flattening(self) -> Flattening:
+        """Which neurons ``decomposition`` gives: those that a map emits with."""
+        return sides(self.method)[0]
+
+    def by_method(self, method: Method) -> Self:
+        """The same network by another method, sharing what both need; this one stays as it is.
+
+        Raises:
+            SVRError: the method is unknown.
+        """
+        check_method(method, get_args(Method))
+        if method == self.method:
+            return self
+        other = copy.copy(self)
+        other.method = method
+        other._tested, other._significance = set(), {}
+        for cached in ("_columns", "_column_names"):
+            other.__dict__.pop(cached, None)
+        return other
+
+    @property
+    def has_norms(self) -> bool:
+        """Whether norms were found in a traced model, which ``by_norm`` ignores or folds."""
+        return self._traced is not None and self._traced.has_norms
+
+    def by_norm(self, norm: Normalisation) -> Self:
+        """The same network, as it was traced, with its norms ignored or folded.
+
+        It is kept, so that one can go back and forth; this one stays as it is.
+
+        Raises:
+            SVRError: the option is unknown, the norms were not read off a model, or one of them
+                cannot be folded exactly.
+        """
+        check_option("norm", norm, get_args(Normalisation))
+        if norm == self.norm:
+            return self
+        if self._traced is None:
+            raise SVRError(
+                f"norm={norm!r} needs the norms, which are read off an nn.Module as it is traced, "
+                "not off bare weights, files or models with links="
+            )
+        with self._lock:
+            if norm not in self._by_norm:
+                network, settings = self._traced.network(norm), {**self.settings, "norm": norm}
+                other = type(self)(network, progress=self._progress, **settings)
+                other._by_norm = self._by_norm
+                self._by_norm |= {self.norm: self, norm: other}
+            return self._by_norm[norm].by_method(self.method)
+
+    # What is computed.
+
+    def __getitem__(self, name: str) -> Decomposition:
+        """The spectral neurons of a column, which is a map's in all but a cross graph."""
+        return self.decomposition(*self._lookup(self.columns, name, "map"))
+
+    def decomposition(self, name: str, method: Flattening | None = None) -> Decomposition:
+        """The spectral neurons of a map, by this SVR's flattening or another.
+
+        Raises:
+            KeyError: there is no such map.
+        """
+        method = method or self.flattening
+        linear = self._lookup(self._maps, name, "map")
+        with self._lock:
+            key = name, method
+            if key not in self._decompositions:
+                self._decompositions[key] = self._decompose(linear, method)
+            return self._decompositions[key]
+
+    def _decompose(self, linear: LinearMap, method: Flattening) -> Decomposition:
+        """By way of what is known already where that is the same matrix."""
+        if linear.tied_to is not None:
+            first = self.decomposition(linear.tied_to, method)
+            same = linear.factors[0].stride() == self._maps[linear.tied_to].factors[0].stride()
+            return first if same else first.transposed()
+        other = self._decompositions.get((linear.name, "svr" if method == "cosvr" else "cosvr"))
+        if other is not None and linear.positions == 1:
+            return other.flattened_as(method)
+        linear.check_known()
+        if linear.product_of is not None:
+            left, right = linear.factors
+            return decompose_product(
+                left, right, method, self.rank, normals=linear.normals, seed=self.seed
+            )
+        return decompose(
+            linear.weight,
+            linear.groups,
+            method,
+            self.rank,
+            normals=linear.normals,
+            seed=self.seed,
+        )
+
+    def adjacency(self, link: LinkKey, method: Method | None = None) -> Adjacency:
+        """The weighted adjacency of a link (sections 2.2, 4.2 and 5.2.1).
+
+        Args:
+            link: ``(producer, consumer)``, a key of ``links``.
+            method: ``"svr"``, ``"cosvr"`` or ``"cross"``.
+
+        Raises:
+            KeyError: there is no such link.
+        """
+        method = method or self.method
+        joined = self._lookup(self._links, link, "link")
+        out_side, in_side = sides(method)
+        with self._lock:
+            key = link, method
+            if key not in self._adjacencies:
+                self._adjacencies[key] = Adjacency(
+                    joined,
+                    self.decomposition(joined.producer, out_side),
+                    self._reading(joined, in_side),
+                    method,
+                    null=self.null,
+                    seed=self.seed,
+                )
+            return self._adjacencies[key]
+
+    def _reading(self, link: Link, method: Flattening) -> Decomposition:
+        """The consumer's neurons, their ``V`` that of the side which the link ends in."""
+        consumer = self.decomposition(link.consumer, method)
+        if link.side != "q":
+            return consumer
+        if (link.consumer, method) not in self._transposed:
+            self._transposed[link.consumer, method] = consumer.transposed()
+        return self._transposed[link.consumer, method]
+
+    def compute(self, progress: Progress | None = None) -> None:
+        """Decompose every map and compute every adjacency, as far as that is not done already.
+
+        What ``progress`` raises stops the work between two steps; what is done is kept.
+        """
+        report = progress or self._progress or (lambda *_: None)
+        needed = [column for column in self.columns.values() if column not in self._decompositions]
+        links = [key for key in self._links if key not in self._tested]
+        total = len(needed) + len(links)
+        for done, (name, flattening) in enumerate(needed):
+            report(name, done, total)
+            self.decomposition(name, flattening)
+        for done, key in enumerate(links, start=len(needed)):
+            report(" → ".join(key[:2]), done, total)
+            with self._lock:
+                self.adjacency(key).tests()
+                self._tested.add(key)
+        if total:
+            report("", total, total)
+
+    def significance(self, null: Kind | None = None) -> Significance[TestKey]:
+        """The tests of all edges together, by ``(link, index of the law)``."""
+        null = null or self.null
+        check_option("null", null, get_args(Kind))
+        if null not in self._significance:
+            self.compute()
+        with self._lock:
+            if null not in self._significance:
+                tests = {
+                    (key, part): link_tests
+                    for key in self._links
+                    for part, link_tests in enumerate(self.adjacency(key).tests(null))
+                }
+                self._significance[null] = Significance(tests, link_of=lambda key: key[0])
+            return self._significance[null]
+
+    def intensity(self, name: str) -> NDArray[np.float64]:
+        """Colour intensity of a column's neurons (section 3.2), float64 ``[M]`` in [0, 1].
+
+        The largest over the links that leave it, divided by the column's maximum (all 0 where
+        that is 0); 1 where no link leaves it.
+        """
+        self._lookup(self.columns, name, "map")
+        leaving = self._leaving.get(name)
+        if leaving is None:
+            return np.ones(len(self[name]))
+        strongest = np.max([self.adjacency(key).intensity() for key in leaving], axis=0)
+        return np.asarray(strongest / (strongest.max(initial=0.0) or 1.0))
+
+    def internal_dimensions(self, link: LinkKey) -> InternalDimensions:
+        """The block of strongly joined neurons of a link (section 3.2) and its p-value."""
+        return self.adjacency(link).internal_dimensions()
+
+    def estimate_seconds(self) -> float:
+        """Roughly how long ``compute`` takes where nothing is done yet, on two ordinary cores."""
+        maps = sum(decomposition_seconds(self._maps[name]) for name, _ in self.columns.values())
+        return maps + sum(
+            link_seconds(link, self._maps[link.producer], self._maps[link.consumer], self.method)
+            for link in self._links.values()
+        )
+
+    # In words.
+
+    def __repr__(self) -> str:
+        return f"SVR({self._summary()})"
+
+    def _summary(self) -> str:
+        neurons = sum(self._maps[name].neurons(side) for name, side in self.columns.values())
+        kept = f", first {self.rank} of each map" if self.rank else ""
+        folded = ", norms folded" if self.norm == "fold" else ""
+        return (
+            f"{self.title}: {len(self._maps)} maps, {neurons:,} neurons{kept}, "
+            f"{len(self._links)} links, {self.method}{folded}"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{html.escape(linear.name)}</td><td>{linear.kind}</td>"
+            f"<td>{' × '.join(map(str, linear.shape))}</td>"
+            f"<td>{linear.neurons(self.flattening):,}</td></tr>"
+            for linear in self._maps.values()
+        )
+        return (
+            f"<details><summary>SVR of {html.escape(self._summary())}</summary><table><thead><tr>"
+            "<th>map</th><th>kind</th><th>weight</th><th>neurons</th></tr></thead>"
+            f"<tbody>{rows}</tbody></table></details>"
+        )
+
+    @staticmethod
+    def _lookup(known: Mapping[K, V], key: K, noun: str) -> V:
+        try:
+            return known[key]
+        except (KeyError, TypeError):
+            if noun == "link" and isinstance(key, str):
+                raise KeyError(f"no link {key!r}: a link is a pair (producer, consumer)") from None
+            raise KeyError(f"no {noun} {key!r}{nearest_name(key, known)}") from None

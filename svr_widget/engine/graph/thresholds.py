@@ -1,0 +1,63 @@
+"""The keywords that choose a threshold, alike wherever edges are asked for."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from svr_widget.engine.errors import nearest_name
+from svr_widget.engine.graph.spectral_graph import SpectralGraph
+from svr_widget.engine.maps.keys import TestKey
+from svr_widget.engine.significance.multiple_testing import (
+    MODES,
+    Cut,
+    FdrMethod,
+    Key,
+    Scope,
+    Significance,
+)
+from svr_widget.engine.significance.nulls import Kind
+
+DEFAULT_FDR = 0.05
+
+
+class Threshold(TypedDict, total=False):
+    """The keywords of ``SVR.edges``, which says what they mean."""
+
+    p: float | None
+    sigma: float | None
+    fdr: float | None
+    bonferroni: float | None
+    fdr_method: FdrMethod
+    scope: Scope
+    null: Kind | None
+
+
+def cut_of(
+    graph: SpectralGraph, threshold: Threshold
+) -> tuple[Significance[TestKey], Cut[TestKey]]:
+    """The tests of a graph and the cut that a threshold makes in them; errors as in ``cut_at``."""
+    check_keywords(threshold)
+    tests = graph.significance(threshold.get("null"))
+    return tests, cut_at(tests, threshold)
+
+
+def cut_at(tests: Significance[Key], threshold: Threshold) -> Cut[Key]:
+    """The cut that a threshold makes in tests; ``fdr=0.05`` where no level is given.
+
+    Raises:
+        ThresholdError: the level is out of range, or more than one is given.
+        TypeError: an unknown keyword.
+    """
+    check_keywords(threshold)
+    if all(threshold.get(mode) is None for mode in MODES):
+        threshold = {**threshold, "fdr": DEFAULT_FDR}
+    level = {name: value for name, value in threshold.items() if name != "null"}
+    return tests.cut(**level)  # type: ignore[arg-type]
+
+
+def check_keywords(threshold: Threshold) -> None:
+    """Raise ``TypeError`` with the nearest name for a keyword that is none of a threshold."""
+    known = Threshold.__annotations__
+    for name in threshold:
+        if name not in known:
+            raise TypeError(f"unexpected keyword {name!r}{nearest_name(name, known)}")

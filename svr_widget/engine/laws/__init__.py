@@ -1,1 +1,0 @@
-"""The laws of chance: of an entry of an adjacency, of a block, of singular values."""

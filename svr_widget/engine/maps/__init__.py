@@ -1,0 +1,1 @@
+"""What a linear map and a link are; their weights."""

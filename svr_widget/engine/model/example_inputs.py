@@ -1,0 +1,149 @@
+"""An example input for a model: the caller's, the model's own, or one tried from its first map."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+from torch.utils._pytree import tree_leaves
+
+from svr_widget.engine.maps.parts import Part
+
+SIZES = (28, 32, 64, 96, 224, 299)
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """What the model is called with, and where it comes from.
+
+    Attributes:
+        args: positional arguments.
+        kwargs: keyword arguments.
+        origin: a sentence for the notes, empty for the caller's own input.
+    """
+
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    origin: str = ""
+
+    def tensors(self) -> list[Any]:
+        """Every leaf of the arguments in the order of ``torch.export``."""
+        return list(tree_leaves((self.args, dict(self.kwargs))))
+
+
+def examples(model: nn.Module, parts: Mapping[str, Part], given: Any) -> Iterator[Example]:
+    """Inputs to try, best first; only the caller's own where there is one."""
+    extra = _no_cache(model)
+    if given is not None:
+        yield given_example(model, given)
+        return
+    dummy = getattr(model, "dummy_inputs", None)
+    if isinstance(dummy, Mapping):
+        yield Example((), {**dummy, **extra}, "example input: the model's own dummy_inputs")
+    for value in _from_first_map(model, parts, extra):
+        shape = "x".join(map(str, value.shape))
+        yield Example((value,), extra, f"example input tried from the first map: {shape}")
+
+
+def given_example(model: nn.Module, given: Any) -> Example:
+    """The caller's own input: a tensor, a tuple of positional or a mapping of keyword arguments.
+
+    An ``Example`` is one already.
+    """
+    if isinstance(given, Example):
+        return given
+    extra = _no_cache(model)
+    if isinstance(given, Mapping):
+        return Example((), {**extra, **given})
+    if isinstance(given, (tuple, list)):
+        return Example(tuple(given), extra)
+    return Example((given,), extra)
+
+
+def _no_cache(model: nn.Module) -> dict[str, Any]:
+    """Caches of keys and values are no tensors and cannot be exported."""
+    parameters = inspect.signature(model.forward).parameters
+    return {"use_cache": False} if "use_cache" in parameters else {}
+
+
+class _MisfitError(Exception):
+    """A matrix met another width than its own."""
+
+    def __init__(self, met: int, own: int) -> None:
+        super().__init__(f"{met} features for {own}")
+        self.met, self.own = met, own
+
+
+def fitting_size(
+    model: nn.Module, image: Callable[[int], Tensor], kwargs: Mapping[str, Any]
+) -> int | None:
+    """The size of image that the model takes, found on tensors without values.
+
+    One of ``SIZES``, or the size at which the first flattened ``Linear`` gets its width.
+    """
+
+    def misfit(size: int) -> Exception | None:
+        try:
+            with FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.no_grad():
+                model(mode.from_tensor(image(size)), **kwargs)
+        except DataDependentOutputException:
+            return None  # so far it fits
+        except Exception as error:  # whatever the model raises for a size that does not fit
+            return error
+        return None
+
+    def check(module: nn.Linear, inputs: tuple[Any, ...]) -> None:
+        if inputs and inputs[0].shape[-1] != module.in_features:
+            raise _MisfitError(inputs[0].shape[-1], module.in_features)
+
+    linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    handles = [module.register_forward_pre_hook(check) for module in linear]
+    try:
+        for size in SIZES:
+            if misfit(size) is None:
+                return size
+        low, high = 1, 1024
+        while low <= high:
+            size = (low + high) // 2
+            error = misfit(size)
+            if error is None:
+                return size
+            if isinstance(error, _MisfitError) and error.met > error.own:
+                high = size - 1
+            else:
+                low = size + 1
+        return None
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _from_first_map(
+    model: nn.Module, parts: Mapping[str, Part], extra: Mapping[str, Any]
+) -> Iterator[Tensor]:
+    first = next(iter(parts.values()), None)
+    if first is None:
+        return
+    generator = torch.Generator().manual_seed(0)
+    weight = next(iter(first.module.parameters()), torch.empty(0))
+    device, dtype = weight.device, weight.dtype
+
+    def floats(*shape: int) -> Tensor:
+        value = torch.randn(shape, generator=generator)
+        return value.to(device, dtype if dtype.is_floating_point else torch.float32)
+
+    if first.kind.application == "matrix":
+        yield floats(1, first.inputs)
+        yield floats(1, 8, first.inputs)
+    elif first.kind.application == "lookup":
+        yield (torch.arange(8) % first.inputs).unsqueeze(0).to(device)
+    else:
+        dims = first.weight().ndim - 2
+        fitting = fitting_size(model, lambda size: floats(1, first.inputs, *[size] * dims), extra)
+        for size in [fitting] if fitting else SIZES:
+            yield floats(1, first.inputs, *[size] * dims)

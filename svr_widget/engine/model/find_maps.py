@@ -1,0 +1,226 @@
+"""Which linear maps a model holds, and which of them are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.parameter import is_lazy
+
+from svr_widget.engine.errors import (
+    NoMapsError,
+    SVRError,
+    UnsupportedLayerError,
+    nearest_name,
+)
+from svr_widget.engine.maps.parts import Layer, Part, layer_of, parts_of
+
+_NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNorm)
+
+Globs = str | Iterable[str] | None
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """The model inside ``DataParallel``, ``DistributedDataParallel`` and ``torch.compile``.
+
+    A model that is itself one map comes back as a ``Sequential`` that holds it, so that the map
+    has a name.
+    """
+    while True:
+        if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            model = model.module
+        elif isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):
+            model = inner
+        else:
+            nameless = any(not part.name for part in parts_of(model))
+            return nn.Sequential(model) if nameless else model
+
+
+class Found(NamedTuple):
+    """What a model's parameters are.
+
+    Attributes:
+        parts: the linear maps by name, in order of definition.
+        undecided: parameters of two or more dimensions that belong to no known layer, by qualified
+            name: constants that are added (learned positions), or else what has to be raised.
+    """
+
+    parts: dict[str, Part]
+    undecided: dict[str, UnsupportedLayerError]
+
+    def check(self, constants: Container[str] = ()) -> None:
+        """Raise ``UnsupportedLayerError`` for what is undecided and is none of these constants."""
+        for name, error in self.undecided.items():
+            if name not in constants:
+                raise error
+
+
+def find_parts(model: nn.Module, include: Globs = None, exclude: Globs = None) -> Found:
+    """The linear maps of a model, and what may be further ones.
+
+    Args:
+        model: the model; see ``unwrap`` for wrapped ones.
+        include: globs over qualified names; a glob that matches a module takes everything beneath.
+        exclude: likewise; also matches single parameters (``"encoder.position"``).
+
+    Raises:
+        UnsupportedLayerError: a map's weight has no values or is computed in an unknown way, or a
+            layer is packed or compiled.
+        NoMapsError: nothing is left.
+        SVRError: a glob matches nothing.
+    """
+    selection = Selection(include, exclude)
+    found: dict[str, Part] = {}
+    names = [name for name, _ in (*model.named_modules(), *model.named_parameters())]
+    undecided: dict[str, UnsupportedLayerError] = {}
+    inside: list[tuple[str, Layer]] = []
+    for path, module in model.named_modules():
+        if any(
+            _owns(layer, path.removeprefix(above))
+            for above, layer in inside
+            if path.startswith(above)
+        ):
+            continue
+        layer = layer_of(module)
+        if layer is not None:
+            inside.append((f"{path}." if path else "", layer))
+            parts = parts_of(module, path)
+            names += (part.name for part in parts)
+            chosen = [part for part in parts if selection(part.name, _join(path, part.parameter))]
+            for part in chosen:
+                part.check()
+            if chosen:
+                _check_own_weights(path, module, layer, parts)
+            found |= {part.name: part for part in chosen}
+        elif selection(path) and not isinstance(module, _NORMS):
+            undecided |= _undecided(path, module, selection)
+    selection.check(names)
+    everything = Found(found, undecided)
+    if not found:
+        everything.check()
+        types = sorted({type(module).__name__ for module in model.modules()})
+        raise NoMapsError(
+            f"{type(model).__name__} has no linear map to decompose (found only "
+            f"{', '.join(types)}{selection.described()}); it needs a Linear, convolution, "
+            "embedding, attention or recurrent layer"
+        )
+    return everything
+
+
+def _owns(layer: Layer, beneath: str) -> bool:
+    """Whether what lies beneath a layer's module belongs to the layer's own maps."""
+    return bool(beneath) and beneath.split(".")[0] not in layer.children
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+class Selection:
+    """Which names ``include`` and ``exclude`` globs choose; remembers which globs ever matched."""
+
+    def __init__(self, include: Globs, exclude: Globs) -> None:
+        self.include, self.exclude = _globs(include), _globs(exclude)
+
+    def __call__(self, *names: str) -> bool:
+        """Whether a module, parameter or map of these names is chosen."""
+        wanted = not self.include or any(matches(name, self.include) for name in names)
+        return wanted and not any(matches(name, self.exclude) for name in names)
+
+    def check(self, names: Iterable[str]) -> None:
+        """Raise ``SVRError`` for a glob that matches none of the names."""
+        known = [name for name in names if name]
+        for keyword, globs in (("include", self.include), ("exclude", self.exclude)):
+            for glob in globs:
+                if not any(matches(name, (glob,)) for name in known):
+                    raise SVRError(f"{keyword}={glob!r} matches no name{nearest_name(glob, known)}")
+
+    def described(self) -> str:
+        """The globs as part of a sentence, empty where there are none."""
+        parts = [("include", self.include), ("exclude", self.exclude)]
+        return "".join(f"; {word}={list(globs)}" for word, globs in parts if globs)
+
+
+def _globs(globs: Globs) -> tuple[str, ...]:
+    if globs is None:
+        return ()
+    return (globs,) if isinstance(globs, str) else tuple(globs)
+
+
+def matches(name: str, globs: Sequence[str]) -> bool:
+    """Whether a glob matches the name or one of the modules that it lies in.
+
+    Brackets stand for themselves (``"attn.in_proj[q]"``) or for a choice of characters.
+    """
+    steps = name.split(".")
+    ancestry = [".".join(steps[: n + 1]) for n in range(len(steps))] + [name.partition("[")[0]]
+    patterns = {pattern for glob in globs for pattern in (glob, glob.replace("[", "[[]"))}
+    return any(fnmatchcase(ancestor, glob) for ancestor in ancestry for glob in patterns)
+
+
+def _check_own_weights(path: str, module: nn.Module, layer: Layer, parts: Sequence[Part]) -> None:
+    """Refuse a map whose subclass computes with further weights (an adapter, for instance)."""
+    known = frozenset[str]().union(*(part.tensors | part.absorbed for part in parts))
+    for own, parameter in module.named_parameters():
+        if own in known or own.split(".")[0] in {"parametrizations", *layer.children}:
+            continue
+        if _extent(parameter) >= 2:
+            raise UnsupportedLayerError(
+                f"{path!r} ({type(module).__name__}) holds the further weight {own!r} of shape "
+                f"{tuple(parameter.shape)}, so its effective weight is not known; merge it into "
+                f"the weight, or leave the layer out with exclude={path!r}"
+            )
+
+
+def _undecided(
+    name: str, module: nn.Module, selection: Selection
+) -> dict[str, UnsupportedLayerError]:
+    """The parameters of an unknown layer that may be linear maps, each with what to say then."""
+    layer = f"{name or 'the model'!s} ({type(module).__name__})"
+    if isinstance(module, torch.jit.ScriptModule):
+        raise UnsupportedLayerError(
+            f"{layer} is compiled to TorchScript, which does not tell its layers; give the model "
+            "as it was before it was scripted or traced"
+        )
+    found = {}
+    for own, parameter in module.named_parameters(recurse=False):
+        qualified = _join(name, own)
+        if not selection(qualified):
+            continue
+        if is_lazy(parameter):
+            raise UnsupportedLayerError(
+                f"{layer} holds the weight {own!r}, which is lazy and has no shape yet; run the "
+                f"model once, or leave the layer out with exclude={name or qualified!r}"
+            )
+        if _extent(parameter) >= 2:
+            shape = tuple(parameter.shape)
+            found[qualified] = UnsupportedLayerError(
+                f"{layer} holds the weight {own!r} (shape {shape}), and no linear-map form of this "
+                f"layer is known; leave it out with exclude={name or qualified!r}, or exclude="
+                f"{qualified!r} if this parameter is no linear map"
+            )
+    for own in _packed(module):
+        raise UnsupportedLayerError(
+            f"{layer} packs its weight into {own!r} in a form that is not known here; load the "
+            f"model without quantisation, or leave the layer out with exclude={name!r}"
+        )
+    return found
+
+
+def _packed(module: nn.Module) -> Iterator[str]:
+    """Where a quantised layer keeps its weight: codes in a buffer, an object, behind a method."""
+    for own, buffer in module.named_buffers(recurse=False):
+        if "weight" in own and _extent(buffer) >= 2 and not buffer.is_floating_point():
+            yield own
+    yield from (own for own, value in vars(module).items() if isinstance(value, torch.ScriptObject))
+    if callable(getattr(module, "weight", None)):
+        yield "weight"
+
+
+def _extent(parameter: Tensor) -> int:
+    """Dimensions of a parameter that are more than 1 long: two make a matrix."""
+    return 0 if is_lazy(parameter) else sum(size > 1 for size in parameter.shape)

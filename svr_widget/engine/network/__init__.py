@@ -1,0 +1,1 @@
+"""From what the caller has, a model, weights or a file, to maps and links."""

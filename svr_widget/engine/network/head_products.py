@@ -1,0 +1,223 @@
+"""The maps of attention heads: products of two matrices in place of the matrices.
+
+Per head ``W_O W_V`` (OV) says what a value position writes, and ``W_Q^T W_K`` (QK) which positions
+attend to which: its ``U`` reads the query's position, its ``V`` the key's. Singular vectors of the
+four matrices themselves move when the head's basis is rotated, which changes no output. Biases are
+ignored, and so is the scale ``1 / sqrt(d)`` of the scores, on which no singular vector depends: the
+singular values of QK are those of ``W_Q^T W_K`` itself.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from svr_widget.engine.errors import UnsupportedLayerError, listed
+from svr_widget.engine.maps.linear_map import LinearMap
+from svr_widget.engine.maps.links import Link
+from svr_widget.engine.maps.order import directed
+from svr_widget.engine.trace.results.heads import Attention, Pairing
+
+AttentionView = Literal["products", "plain"]
+"""Attention as products of each head's matrices, or as the matrices themselves."""
+
+Side = Literal["q", "k"] | None
+
+ROTATED = "positions turn queries and keys; QK is their product at relative position 0"
+
+
+@dataclass(frozen=True, eq=False)
+class Product:
+    """One head's product of two maps.
+
+    Attributes:
+        name: what it is called.
+        kind: ``"OV"`` or ``"QK"``.
+        maps: the output and the value map, or the query and the key map.
+        channels: int64 ``[d]`` and ``[d]``, the channels of the two that meet: input channels of
+            the output map and output channels of the value map, or output channels of both.
+        remark: what has to be said about it.
+    """
+
+    name: str
+    kind: Literal["OV", "QK"]
+    maps: tuple[str, str]
+    channels: tuple[Tensor, Tensor]
+    remark: str = ""
+
+    @property
+    def readers(self) -> tuple[tuple[str, Side], ...]:
+        """The maps through which it reads, and which of its sides each is."""
+        left, right = self.maps
+        return ((right, None),) if self.kind == "OV" else ((left, "q"), (right, "k"))
+
+    def of(self, maps: Mapping[str, LinearMap], depth: int) -> LinearMap:
+        """The product of the two maps.
+
+        Raises:
+            UnsupportedLayerError: one of them has a kernel or groups.
+        """
+        outer, inner = (maps[name] for name in self.maps)
+        left, right = _matrix(outer, self.name), _matrix(inner, self.name)
+        out_normal = outer.normals[0 if self.kind == "OV" else 1]
+        left = left[:, self.channels[0]] if self.kind == "OV" else left[self.channels[0]].T
+        factors = left.contiguous(), right[self.channels[1]]
+        return LinearMap(
+            self.name,
+            "attention",
+            factors,
+            depth=depth,
+            product_of=self.maps,
+            product_channels=self.channels,
+            remark=self.remark,
+            norms=tuple(dict.fromkeys((*inner.norms, *outer.norms))),
+            normals=(out_normal, inner.normals[1]),
+        )
+
+
+def _matrix(linear: LinearMap, product: str) -> Tensor:
+    if linear.groups > 1 or linear.positions > 1:
+        raise UnsupportedLayerError(
+            f"{product!r} would be a product with {linear!r}, which has a kernel or groups; "
+            "attention='plain' shows the matrices themselves"
+        )
+    return linear.weight.flatten(1)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A network with products in the place of the maps that they account for.
+
+    Attributes:
+        order: the names of all maps, products among them, in order of execution.
+        links: every link.
+        products: by name.
+        notes: what has to be said about them.
+    """
+
+    order: tuple[str, ...]
+    links: tuple[Link, ...]
+    products: Mapping[str, Product]
+    notes: tuple[str, ...]
+
+
+def plan_products(
+    maps: Mapping[str, LinearMap],
+    rank: Mapping[str, int],
+    links: Sequence[Link],
+    attentions: Sequence[Attention],
+) -> Plan:
+    """Put products in the place of maps.
+
+    A map stays beside them where they leave out some of its channels, or where it is linked to
+    something else as well.
+
+    Args:
+        maps: the plain ones, in order of execution.
+        rank: the places of those that ran in that order.
+        links: the links between them, without those that the attentions pair.
+        attentions: the heads.
+    """
+    products = list(_products(attentions))
+    gone = _accounted_for(maps, links, products)
+    places = {name: rank.get(name, len(maps)) for name in maps if name not in gone}
+    places |= {product.name: max(rank[name] for name in product.maps) for product in products}
+    return Plan(
+        tuple(sorted(places, key=places.__getitem__)),
+        directed(_replaced(links, gone, products), places),
+        {product.name: product for product in products},
+        tuple(_notes(products)),
+    )
+
+
+def _notes(products: Sequence[Product]) -> Iterator[str]:
+    """The remarks, each once, with the first of the modules that it is about."""
+    about: dict[str, dict[str, None]] = {}
+    for product in products:
+        if product.remark:
+            about.setdefault(product.remark, {})[product.name.rpartition("[")[0]] = None
+    for remark, modules in about.items():
+        yield f"{remark} ({listed(modules)})"
+
+
+def _products(attentions: Sequence[Attention]) -> Iterator[Product]:
+    """Every head's products; the same head of a module that runs twice has one."""
+    known: set[tuple[object, ...]] = set()
+    count: dict[tuple[str, str], int] = {}
+    for attention in attentions:
+        module = _module(attention)
+        remark = ROTATED if attention.rotated else ""
+        pairings: list[tuple[Literal["OV", "QK"], Pairing, str]]
+        pairings = [("QK", attention.scores, remark)]
+        pairings += [("OV", output, "") for output in attention.outputs]
+        for kind, pairing, said in pairings:
+            for left, right in pairing.heads:
+                key = (module, kind, *pairing.maps, *left.tolist(), *right.tolist())
+                if key in known:
+                    continue
+                known.add(key)
+                number = count.get((module, kind), 0)
+                count[module, kind] = number + 1
+                yield Product(f"{module}[{kind}.{number}]", kind, pairing.maps, (left, right), said)
+
+
+def _module(attention: Attention) -> str:
+    """The innermost module that holds all maps of an attention."""
+    pairings = (attention.scores, *attention.outputs)
+    paths = [name.split(".")[:-1] for pairing in pairings for name in pairing.maps]
+    alike = itertools.takewhile(lambda level: len(set(level)) == 1, zip(*paths, strict=False))
+    return ".".join(level[0] for level in alike) or attention.module or "attention"
+
+
+def _accounted_for(
+    maps: Mapping[str, LinearMap], links: Sequence[Link], products: Sequence[Product]
+) -> set[str]:
+    """The maps all of whose channels the products hold, and nothing else leads in or out of."""
+    read: dict[str, list[Tensor]] = {}
+    written: dict[str, list[Tensor]] = {}
+    for product in products:
+        for name, channels, at_input in zip(
+            product.maps, product.channels, (product.kind == "OV", False), strict=True
+        ):
+            (read if at_input else written).setdefault(name, []).append(channels)
+    for name in read.keys() & written.keys():
+        raise UnsupportedLayerError(
+            f"{name!r} reads the heads of one attention and makes those of another, so that no "
+            "product of two matrices is what a head computes; attention='plain' shows the matrices "
+            "themselves"
+        )
+
+    def complete(held: Mapping[str, list[Tensor]], width: str) -> set[str]:
+        return {
+            name
+            for name, channels in held.items()
+            if len(set(torch.cat(channels).tolist())) == getattr(maps[name], width)
+        }
+
+    inner = complete(read, "in_channels") - {link.consumer for link in links}
+    return inner | (complete(written, "out_channels") - {link.producer for link in links})
+
+
+def _replaced(links: Sequence[Link], gone: set[str], products: Sequence[Product]) -> Iterator[Link]:
+    """Every link from and to what stands in the place of its ends, on the same channels."""
+    writers: dict[str, list[str]] = {}
+    readers: dict[str, list[tuple[str, Side]]] = {}
+    for product in products:
+        if product.kind == "OV":
+            writers.setdefault(product.maps[0], []).append(product.name)
+        for name, side in product.readers:
+            readers.setdefault(name, []).append((product.name, side))
+    for link in links:
+        producers = [name for name in (link.producer,) if name not in gone]
+        consumers: list[tuple[str, Side]] = [
+            (name, None) for name in (link.consumer,) if name not in gone
+        ]
+        consumers += readers.get(link.consumer, [])
+        for producer in (*producers, *writers.get(link.producer, [])):
+            for consumer, side in consumers:
+                yield replace(link, producer=producer, consumer=consumer, side=side)

@@ -1,0 +1,148 @@
+"""A network as the graph is made of it, and the traced model that it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from torch import nn
+
+from svr_widget.engine.maps.linear_map import LinearMap
+from svr_widget.engine.maps.links import OUTSIDE, Link
+from svr_widget.engine.maps.order import depths
+from svr_widget.engine.maps.parts import Part
+from svr_widget.engine.model.example_inputs import Example
+from svr_widget.engine.network.head_products import Product, plan_products
+from svr_widget.engine.network.model_maps import Arrangement, Reading
+from svr_widget.engine.network.norms.folding import Normalisation, fold
+from svr_widget.engine.network.norms.gains import gains_of
+from svr_widget.engine.trace.results.heads import Attention
+from svr_widget.engine.trace.results.meetings import Meetings
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """The linear maps of a network and which feeds which.
+
+    Attributes:
+        title: what to call it.
+        maps: by name, in order of execution.
+        links: every link between them.
+        notes: what tracing found worth saying.
+        model: the model itself, inside its wrappers; None where only weights were given.
+        parts: where the model keeps each map; empty where only weights were given.
+        outlets: what leads from a map to the output of the network, as far as it was traced; the
+            consumer is called ``OUTSIDE``.
+        example: what the model can be called with: the caller's input, or the one it was traced
+            with.
+        arrangement: what reads the maps off the model again; None where only weights were given.
+        meetings: which parameters channels meet on their way, where that was asked for.
+        traced: the model before its norms were ignored or folded, to do the other; None where the
+            links were not traced.
+    """
+
+    title: str
+    maps: Mapping[str, LinearMap]
+    links: tuple[Link, ...]
+    notes: tuple[str, ...] = ()
+    model: nn.Module | None = None
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    outlets: tuple[Link, ...] = ()
+    example: Example | None = None
+    arrangement: Arrangement | None = None
+    meetings: Meetings | None = None
+    traced: TracedModel | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class TracedModel:
+    """A model after tracing, as it was then, whose norms are still to be ignored or folded.
+
+    Attributes:
+        model, parts, notes, example, meetings: as in ``Network``.
+        reading: where the weights come from.
+        matrices: the weights of the moment when it was traced.
+        links: every link, with its steps.
+        ends: what leads from the input to a map, or from a map to the output.
+        attentions: the heads that become products.
+        rank: where each map stands in the order of execution.
+    """
+
+    model: nn.Module
+    parts: Mapping[str, Part]
+    reading: Reading
+    matrices: Mapping[str, LinearMap]
+    links: tuple[Link, ...]
+    ends: tuple[Link, ...]
+    attentions: Sequence[Attention]
+    rank: Mapping[str, int]
+    notes: tuple[str, ...]
+    example: Example | None
+    meetings: Meetings | None
+
+    @property
+    def has_norms(self) -> bool:
+        """Whether a norm stands before, between or behind the maps."""
+        steps = (step for link in (*self.links, *self.ends) for step in link.steps)
+        return any(
+            step.kind == "unfoldable" or (step.norm is not None and not step.norm.plain)
+            for step in steps
+        )
+
+    def network(self, norm: Normalisation) -> Network:
+        """The network with its norms ignored, or folded into the maps that they touch.
+
+        Raises:
+            UnsupportedLayerError: a norm cannot be folded exactly.
+        """
+        whole, found = self.matrices, self.links
+        if norm == "fold":
+            whole, found = fold(whole, found, self.ends)
+        found = tuple(_summed_up(link, whole) for link in found)
+        outlets = tuple(_summed_up(link, whole) for link in self.ends if link.consumer == OUTSIDE)
+        order, notes = tuple(self.matrices), self.notes
+        products: Mapping[str, Product] = {}
+        if self.attentions:
+            plan = plan_products(whole, self.rank, found, self.attentions)
+            order, found, products = plan.order, plan.links, plan.products
+            notes = (*notes, *plan.notes)
+        depth = depths(found, order)
+        arranged = Arrangement(
+            self.reading, {name: depth[name] for name in order}, products, norm == "fold"
+        )
+        maps = arranged.maps(whole)
+        return Network(
+            type(self.model).__name__,
+            maps,
+            found,
+            (*notes, *_ties(maps, found)),
+            self.model,
+            self.parts,
+            outlets,
+            self.example,
+            arranged,
+            self.meetings,
+            self,
+        )
+
+
+def _ties(maps: Mapping[str, LinearMap], links: Iterable[Link]) -> Iterator[str]:
+    """Notes on links whose edges of weight 1 no training made."""
+    for link in links:
+        ends = maps[link.producer], maps[link.consumer]
+        one, other = (linear.tied_to or linear.name for linear in ends)
+        if link.producer == link.consumer or one != other:
+            continue
+        sent, read = (linear.factors[0] for linear in ends)
+        if (sent.T.shape, sent.T.stride()) == (read.shape, read.stride()):
+            yield (
+                f"{link.producer!r} and {link.consumer!r} are one weight, transposed: the link "
+                "between them joins each neuron to itself with weight 1 by construction"
+            )
+
+
+def _summed_up(link: Link, maps: Mapping[str, LinearMap]) -> Link:
+    """A link with the product of its steps, which are of no more use themselves, and large."""
+    ends = (maps[end] for end in (link.producer, link.consumer) if end != OUTSIDE)
+    folded = {name for linear in ends for name in linear.norms}
+    return replace(link, steps=(), gains=gains_of(link, folded))

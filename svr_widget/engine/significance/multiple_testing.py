@@ -1,0 +1,361 @@
+"""Which edges are significant: thresholds over a graph or a link, with exact counts (2.4, 4.3).
+
+An entry is significant at a cut ``t`` iff its p-value, as ``NullLaw.logsf`` gives it, is at most
+``t``. Counts come from binary searches in the sorted entries of each link, so no cut scans them.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from numbers import Real
+from typing import Generic, Literal, NamedTuple, TypeVar, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from svr_widget.engine.errors import ThresholdError, nearest_name
+from svr_widget.engine.significance.nulls import LOG_10, NullLaw
+from svr_widget.engine.significance.tails import Floats
+
+Mode = Literal["fdr", "p", "sigma", "bonferroni"]
+FdrMethod = Literal["bh", "by"]
+Scope = Literal["graph", "link"]
+Counts = NDArray[np.int64]
+Key = TypeVar("Key", bound=Hashable)
+
+MODES: tuple[Mode, ...] = get_args(Mode)
+_LARGEST_SIGMA = 37.0  # 1 - Phi(37) is about 1e-300
+_RANGES: dict[str, tuple[str, Callable[[float], bool]]] = {
+    "fdr": ("0 < fdr < 1", lambda q: 0 < q < 1),
+    "p": ("0 < p <= 1", lambda p: 0 < p <= 1),
+    "sigma": ("-37 <= sigma <= 37", lambda sigma: abs(sigma) <= _LARGEST_SIGMA),
+    "bonferroni": ("0 < bonferroni <= 1", lambda alpha: 0 < alpha <= 1),
+}
+# An inverted p-value is right to far better than this; entries nearer to it are compared directly.
+_DOUBTFUL = 1e-9
+_GRID = 1024
+
+
+def check_level(mode: str, level: float) -> None:
+    """Raise ``ThresholdError`` unless ``level`` lies in the range of ``mode``.
+
+    The ranges: ``0 < fdr < 1``, ``0 < p <= 1``, ``-37 <= sigma <= 37``, ``0 < bonferroni <= 1``.
+    """
+    if mode not in _RANGES:
+        raise ThresholdError(
+            f"a threshold is one of {', '.join(MODES)}, not {mode!r}{nearest_name(mode, MODES)}"
+        )
+    text, inside = _RANGES[mode]
+    if not isinstance(level, Real) or not inside(float(level)):
+        raise ThresholdError(f"{mode} = {level!r} is out of range: {text}")
+
+
+class Cuts(NamedTuple):
+    """Cuts in entries of one law and precision, which many links share.
+
+    Attributes:
+        log_p: natural logarithms of their p-values, ``[k]``.
+        doubtful: the smallest entries that may be significant, as the law's inverse is rounded.
+        sure: the smallest that are for sure.
+    """
+
+    log_p: Floats
+    doubtful: NDArray[np.floating]
+    sure: NDArray[np.floating]
+
+    @classmethod
+    def of(cls, law: NullLaw, log_p: Floats, dtype: np.dtype[np.floating]) -> Cuts:
+        """The cuts at p-values in entries of a law, of ``dtype``."""
+        weight = law.isf_log(log_p)
+        above = np.nextafter(weight * (1 + _DOUBTFUL), np.inf)
+        return cls(log_p, _at_least(weight * (1 - _DOUBTFUL), dtype), _at_least(above, dtype))
+
+
+def _at_least(values: Floats, dtype: np.dtype[np.floating]) -> NDArray[np.floating]:
+    """The smallest number of ``dtype`` that is not below each value."""
+    cast = values.astype(dtype)
+    return np.where(cast < values, np.nextafter(cast, np.array(np.inf, dtype)), cast)
+
+
+@dataclass(frozen=True, eq=False)
+class LinkTests:
+    """All tested entries of a link that follow one law.
+
+    Attributes:
+        law: their law under chance.
+        weights: the entries, float32 or float64 ``[k]``, ascending.
+
+    Raises:
+        ValueError: the weights are not one-dimensional, ascending and free of NaN.
+    """
+
+    law: NullLaw
+    weights: NDArray[np.floating]
+
+    def __post_init__(self) -> None:
+        w = self.weights
+        if w.ndim != 1 or np.isnan(w[-1:]).any() or (w[1:] < w[:-1]).any():
+            raise ValueError("weights must be a 1-D array in ascending order, without NaN")
+
+    def count(self, cuts: Cuts) -> Counts:
+        """Numbers of entries whose log p-value is at most that of each cut, int64 ``[k]``."""
+        w = self.weights
+        first = np.searchsorted(w, cuts.doubtful)
+        sure = np.searchsorted(w, cuts.sure)
+        for i in np.flatnonzero(first != sure):
+            first[i] += bisect_left(
+                range(first[i], sure[i]),
+                True,
+                key=lambda j: self.law.logsf(w[j]) <= cuts.log_p[i],
+            )
+        return w.size - first
+
+    def smallest(self, count: int) -> float:
+        """The smallest of the ``count`` largest entries; ``inf`` for none."""
+        return float(self.weights[-count]) if count else math.inf
+
+
+@dataclass(frozen=True, eq=False)
+class Cut(Generic[Key]):
+    """A threshold and what it means on every key of a ``Significance``.
+
+    Attributes:
+        mode: what ``level`` is a level of.
+        level: as it was given.
+        log10_p: largest significant p-value, as a decimal logarithm.
+        weight: an entry is significant iff it is at least this (the smallest significant entry;
+            ``inf`` where there is none).
+        counts: numbers of significant entries.
+        significant: their sum.
+        tests: number of tests.
+        expected: how many of the significant ones chance accounts for: ``p * tests`` for a level
+            of each test, ``fdr * significant`` for a false discovery rate; for Bonferroni the
+            upper bound alpha, once a graph or once a link.
+    """
+
+    mode: Mode
+    level: float
+    log10_p: Mapping[Key, float]
+    weight: Mapping[Key, float]
+    counts: Mapping[Key, int]
+    significant: int
+    tests: int
+    expected: float
+
+
+class Significance(Generic[Key]):
+    """The tests of all edges of a graph, and the thresholds over them.
+
+    Args:
+        tests: the entries of every link under their law. A link whose entries follow several laws
+            has a key for each.
+        link_of: the link that a key belongs to, for ``scope="link"``; by default the key itself.
+
+    Attributes:
+        tests: as given.
+        keys: theirs, by place.
+        total: number of tests.
+    """
+
+    def __init__(
+        self, tests: Mapping[Key, LinkTests], link_of: Callable[[Key], Hashable] | None = None
+    ) -> None:
+        self.tests = dict(tests)
+        self.keys = tuple(self.tests)
+        self.total = sum(part.weights.size for part in self.tests.values())
+        self._link_of = link_of or (lambda key: key)
+
+    def cut(
+        self,
+        *,
+        p: float | None = None,
+        sigma: float | None = None,
+        fdr: float | None = None,
+        bonferroni: float | None = None,
+        fdr_method: FdrMethod = "bh",
+        scope: Scope = "graph",
+    ) -> Cut[Key]:
+        """The cut at one level: exactly one of the four.
+
+        Args:
+            p: level of each single test (upper tail), in (0, 1]; the paper uses 0.15 (3.1).
+            sigma: the same in standard deviations, ``p = 1 - Phi(sigma)``, in [-37, 37].
+            fdr: false discovery rate, in (0, 1).
+            bonferroni: level of all tests together, in (0, 1].
+            fdr_method: ``"bh"`` (Benjamini and Hochberg 1995) or ``"by"`` (Benjamini and
+                Yekutieli 2001, under any dependence).
+            scope: whether ``fdr`` and ``bonferroni`` hold over the graph or over each link.
+
+        Raises:
+            ThresholdError: none or several levels are given, or one outside its range.
+        """
+        given = {"p": p, "sigma": sigma, "fdr": fdr, "bonferroni": bonferroni}
+        levels = [(mode, given[mode]) for mode in MODES if given[mode] is not None]
+        if len(levels) != 1:
+            raise ThresholdError("give exactly one of p, sigma, fdr and bonferroni")
+        ((mode, level),) = levels
+        assert level is not None  # for the type checker: filtered above
+        check_level(mode, level)
+        for value, allowed in ((fdr_method, FdrMethod), (scope, Scope)):
+            if value not in get_args(allowed):
+                raise ThresholdError(f"{value!r} is not one of {get_args(allowed)}")
+        families = [self] if scope == "graph" else self._families
+        log10_p: dict[Key, float] = {}
+        counts: dict[Key, int] = {}
+        expected = 0.0
+        for family in families:
+            log_p = family.log_cuts(mode, np.array([float(level)]), fdr_method)
+            found = family.counts(log_p)
+            log10_p.update(dict.fromkeys(family.tests, float(log_p[0]) / LOG_10))
+            counts.update(zip(family.tests, found[0].tolist(), strict=True))
+            expected += float(family.expected(mode, np.array([level]), log_p, found)[0])
+        return Cut(
+            mode=mode,
+            level=float(level),
+            log10_p={key: log10_p[key] for key in self.tests},
+            weight={key: part.smallest(counts[key]) for key, part in self.tests.items()},
+            counts={key: counts[key] for key in self.tests},
+            significant=sum(counts.values()),
+            tests=self.total,
+            expected=expected,
+        )
+
+    def convert(self, mode: Mode, level: float, to: Mode) -> float:
+        """The level of another mode with the same cut, over the graph, clipped into its range.
+
+        A cut ``t`` is the false discovery rate ``t * tests / R(t)`` with ``R(t)`` entries
+        significant. Levels are rounded to 12 significant digits.
+
+        Raises:
+            ThresholdError: ``level`` lies outside the range of ``mode``, or a mode is unknown.
+        """
+        check_level(mode, level)
+        check_level(to, 0.5)
+        if to == mode:
+            return float(level)
+        log_p = self.log_cuts(mode, np.array([float(level)]))
+        converted = float(self.levels(to, log_p, self.counts(log_p).sum(axis=1))[0])
+        rounded = float(f"{converted:.12g}")
+        return converted if to == "fdr" and rounded == 1 else rounded
+
+    # Many cuts at once.
+
+    def counts(self, log_p: Floats) -> Counts:
+        """Significant entries int64 ``[k, keys]`` at the natural logs of ``k`` cuts."""
+        columns = list(self._counts_by_key(log_p))
+        return np.stack(columns, axis=1) if columns else np.zeros((log_p.size, 0), np.int64)
+
+    def totals(self, log_p: Floats) -> Counts:
+        """Their sums over the graph, int64 ``[k]``, in the memory of one key."""
+        total = np.zeros(log_p.size, np.int64)
+        for column in self._counts_by_key(log_p):
+            total += column
+        return total
+
+    def _counts_by_key(self, log_p: Floats) -> Iterator[Counts]:
+        kinds = {(part.law, part.weights.dtype) for part in self.tests.values()}
+        cuts = {(law, dtype): Cuts.of(law, log_p, dtype) for law, dtype in kinds}
+        return (part.count(cuts[part.law, part.weights.dtype]) for part in self.tests.values())
+
+    def log_cuts(self, mode: Mode, levels: Floats, fdr_method: FdrMethod = "bh") -> Floats:
+        """Natural logs of the largest significant p-value at levels ``[k]`` of one mode.
+
+        The cut of a false discovery rate q is ``q * R / tests`` with ``R`` entries significant;
+        where none is, that of a first one, ``q / tests``.
+        """
+        if mode == "sigma":
+            sigma: Floats = special.log_ndtr(-levels)
+            return sigma
+        log_level = np.log(levels)
+        if mode == "p":
+            return log_level
+        tests = max(self.total, 1)
+        if mode == "bonferroni":
+            return log_level - math.log(tests)
+        if fdr_method == "by":
+            log_level -= math.log(special.digamma(tests + 1) + np.euler_gamma)
+        return self._step_up(log_level)
+
+    def levels(self, mode: Mode, log_p: Floats, significant: Counts) -> Floats:
+        """The inverse of ``log_cuts``: levels whose cut is ``log_p``, clipped into their range.
+
+        Args:
+            mode: what the levels are of.
+            log_p: natural logs of cuts ``[k]``.
+            significant: numbers of significant entries at them ``[k]``.
+        """
+        if mode == "sigma":
+            sigma: Floats = -special.ndtri_exp(log_p)
+            return sigma.clip(-_LARGEST_SIGMA, _LARGEST_SIGMA)
+        log_level = log_p.copy()
+        if mode != "p":
+            log_level += math.log(max(self.total, 1))
+        if mode == "fdr":
+            log_level -= np.log(np.maximum(significant, 1))
+        largest = np.nextafter(1.0, 0.0) if mode == "fdr" else 1.0
+        return np.clip(np.exp(log_level), np.finfo(np.float64).tiny, largest)
+
+    def expected(self, mode: Mode, levels: Floats, log_p: Floats, counts: Counts) -> Floats:
+        """Entries that chance accounts for at cuts ``[k]`` (at most, for Bonferroni)."""
+        expected: Floats = np.exp(log_p) * self.total
+        if mode == "fdr":
+            expected = levels * counts.sum(axis=1)
+        elif mode == "bonferroni":
+            expected = levels * (self.total > 0)
+        return expected
+
+    @cached_property
+    def curve(self) -> tuple[Floats, Counts]:
+        """Significant entries of the whole graph along a grid of cuts.
+
+        Returns:
+            Natural logs of cuts, ascending from the strongest entry's p-value to 0 (p = 1), even
+            in normal scores; and the number of entries significant at each.
+        """
+        strongest = [
+            float(part.law.logsf(part.weights[-1]))
+            for part in self.tests.values()
+            if len(part.weights)
+        ]
+        top = max(1.0, -float(special.ndtri_exp(min(strongest, default=-1.0))))
+        log_p = np.append(special.log_ndtr(-np.linspace(top, -3.0, _GRID)), 0.0)
+        log_p[0] = min(strongest, default=log_p[0])
+        return log_p, self.totals(log_p)
+
+    def _step_up(self, log_q: Floats) -> Floats:
+        """Benjamini-Hochberg cuts: the largest ``t`` with ``t = q * max(R(t), 1) / tests``.
+
+        From above, ``t <- q R(t) / tests`` falls to it in finitely many steps. The start is the
+        end of the last stretch of ``curve`` that can hold the solution.
+        """
+        log_tests = math.log(max(self.total, 1))
+
+        def target(log_level: Floats, count: Counts) -> Floats:
+            return log_level + np.log(np.maximum(count, 1)) - log_tests
+
+        ends, counts = self.curve
+        starts = np.append(-np.inf, ends[:-1])
+        needed = starts - target(np.zeros_like(ends), counts)
+        reachable = np.minimum.accumulate(needed[::-1])[::-1]
+        last = np.searchsorted(reachable, log_q, side="right") - 1
+        log_t = np.minimum(ends[last], target(log_q, counts[last]))
+        moving = np.arange(log_t.size)
+        while moving.size:
+            count = self.totals(log_t[moving])
+            new = target(log_q[moving], count)
+            falling = new < log_t[moving]
+            moving = moving[falling]
+            log_t[moving] = new[falling]
+        return log_t
+
+    @cached_property
+    def _families(self) -> list[Significance[Key]]:
+        families: dict[Hashable, dict[Key, LinkTests]] = {}
+        for key, part in self.tests.items():
+            families.setdefault(self._link_of(key), {})[key] = part
+        return [Significance(tests) for tests in families.values()]

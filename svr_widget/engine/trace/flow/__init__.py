@@ -1,0 +1,1 @@
+"""What travels through a forward pass: labels, carriers, steps; and one call."""

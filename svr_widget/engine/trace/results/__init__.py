@@ -1,0 +1,1 @@
+"""What a pass is read for: links, heads of attention, parameters met on the way."""

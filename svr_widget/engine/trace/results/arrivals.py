@@ -1,0 +1,338 @@
+"""From what arrives at each map's input to links, layouts and notes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from svr_widget.engine.errors import listed
+from svr_widget.engine.maps.links import Layout, Link
+from svr_widget.engine.maps.order import directed
+from svr_widget.engine.trace.flow import labels
+from svr_widget.engine.trace.flow.flow import (
+    ATTENTION,
+    Attended,
+    Carrier,
+    Flow,
+    Reason,
+    Source,
+    same_layout,
+)
+from svr_widget.engine.trace.flow.steps import Steps, by_channel, joined
+from svr_widget.engine.trace.flow.unflatten import coarse, distinct_rows, rows
+
+
+@dataclass(frozen=True, eq=False)
+class Arrival:
+    """One use of a map: what it reads, and the dimension of its input channels."""
+
+    use: Source
+    flow: Flow
+    dim: int
+    matrix: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """One carrier at a map's input, per input feature.
+
+    Attributes:
+        source: the producer's use.
+        label: int64 ``[features]``: the producer's channel in each feature, or ``labels.NONE``.
+        through: what the channels passed.
+        layout: the producer's unflattened output, where ``label`` counts its channels.
+        attended: the attention that the channels came out of, where its heads are told apart.
+        heads: int64 ``[features]``, the head of it in each feature, or ``labels.NONE``.
+        steps: what that did to each channel; ``Step.factors`` are by output feature.
+    """
+
+    source: Source
+    label: Tensor
+    through: tuple[str, ...]
+    layout: Layout | None
+    attended: Attended | None = None
+    heads: Tensor | None = None
+    steps: Steps = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """One use of a map, resolved.
+
+    Attributes:
+        use: the consumer's use.
+        streams: what arrives.
+        place: int64 ``[features]``: the position of each feature, ``None`` if there is one only.
+        layout: the input as channels x positions, where it is flattened regularly.
+    """
+
+    use: Source
+    streams: tuple[Stream, ...]
+    place: Tensor | None
+    layout: Layout | None
+    matrix: bool
+
+
+@dataclass
+class Notes:
+    """What is no link, and why; grouped so that a large model stays readable."""
+
+    lines: list[str] = field(default_factory=list)
+    lost: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    weighed: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+
+    def add(self, line: str) -> None:
+        """One line, once."""
+        if line not in self.lines:
+            self.lines.append(line)
+
+    def add_lost(self, producer: str, consumer: str, reason: Reason | str) -> None:
+        """``producer`` reaches ``consumer`` without channel identity."""
+        weights = isinstance(reason, Reason) and reason.operation == ATTENTION
+        group = self.weighed if weights else self.lost
+        targets = group.setdefault(ATTENTION if weights else str(reason), {})
+        consumers = targets.setdefault(producer, [])
+        if consumer not in consumers:
+            consumers.append(consumer)
+
+    def reasons(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Each reason for which channels are on no link, and the producers that it concerns."""
+        for reason, producers in (*self.weighed.items(), *self.lost.items()):
+            yield reason, tuple(producers)
+
+    def all(self) -> tuple[str, ...]:
+        """The notes; the first pairs of each reason are spelled out, the others counted."""
+        grouped = []
+        for reason, producers in (*self.weighed.items(), *self.lost.items()):
+            pairs = [f"{p} -> {c}" for p, consumers in producers.items() for c in consumers]
+            keeps = "keep" if reason == ATTENTION else "keeps"
+            grouped.append(f"no link {listed(pairs)}: {reason} {keeps} no channel identity")
+        return (*self.lines, *grouped)
+
+
+def read(arrival: Arrival, linear_like: Mapping[str, bool], notes: Notes) -> Reading:
+    """Resolve one use: which channel of which producer sits in each input feature."""
+    flow, dim = arrival.flow, arrival.dim % len(arrival.flow.shape)
+    others = [d for d in range(len(flow.shape)) if d != dim]
+    streams: list[Stream] = []
+    for carrier in flow.carriers:
+        found = _per_feature(carrier, others, linear_like[carrier.source.name])
+        if not found:
+            where = "positions, not its channels" if flow.shape[dim] > 1 else "one channel"
+            notes.add_lost(
+                carrier.source.name,
+                arrival.use.name,
+                f"a rearrangement after which {arrival.use.name!r} reads {where}",
+            )
+        streams += [_by_head(stream, carrier.attended) for stream in found]
+    for source, reason in sorted(flow.mixed):
+        notes.add_lost(source.name, arrival.use.name, reason)
+    place = _places(flow, dim, others) if streams else None
+    if place is not None and not any(_repeats(stream.label, place) for stream in streams):
+        place = None
+    layout = None
+    if place is not None and arrival.matrix:
+        layout = _layout(streams, place, flow.place.grid if flow.place else None)
+    return Reading(arrival.use, tuple(streams), place, layout, arrival.matrix)
+
+
+def _by_head(stream: Stream, attended: Attended | None) -> Stream:
+    """The stream in terms of its producer's channels, the heads beside them."""
+    if attended is None:
+        return stream
+    channels, heads = attended.channels(stream.label), attended.heads(stream.label)
+    return replace(stream, label=channels, attended=attended, heads=heads)
+
+
+def _per_feature(carrier: Carrier, others: Sequence[int], linear_like: bool) -> list[Stream]:
+    """The carrier at one location, where every location holds the same channels."""
+    size = carrier.label.numel() // max(
+        1, torch.Size(carrier.label.shape[d] for d in others).numel()
+    )
+
+    def stream(table: Tensor, layout: Layout | None) -> Stream:
+        label = table.expand(size).clone()
+        return Stream(carrier.source, label, carrier.through, layout, steps=carrier.steps)
+
+    one = labels.collapse(carrier.label, others)
+    if one is not None:
+        found = stream(rows(one, others)[0], carrier.layout)
+        return [found] if linear_like or found.layout is None else _phases(found)
+    if linear_like:
+        whole = coarse(carrier, others, single=size == 1)
+        if whole is not None:
+            return [stream(rows(whole.label, others)[0], whole.layout)]
+    table = distinct_rows(rows(carrier.label, others))
+    # Sub-pixel channels: each phase puts its own channels into all features.
+    present = table[table != labels.NONE]
+    if table.shape[1] > 1 and len(torch.unique(present)) == present.numel():
+        return [stream(row, carrier.layout) for row in table]
+    return []
+
+
+def _phases(stream: Stream) -> list[Stream]:
+    """An unflattened output position by position, in terms of the producer's own features."""
+    assert stream.layout is not None
+    found = []
+    for column in stream.layout.index.T:
+        label = torch.where(
+            stream.label == labels.NONE, stream.label, column[stream.label.clamp(min=0)]
+        )
+        found.append(replace(stream, label=label, layout=None))
+    return found
+
+
+def _places(flow: Flow, dim: int, others: Sequence[int]) -> Tensor | None:
+    """Each feature's position, where all locations group their features alike."""
+    if flow.place is None or dim not in labels.varying_dims(flow.place.ids):
+        return None
+    table = rows(flow.place.ids, others)
+    first = table[0]
+    ids, inverse = torch.unique(first, return_inverse=True)
+    leaders = torch.stack([(inverse == at).nonzero()[0, 0] for at in range(len(ids))])
+    alike = bool((table == table[:, leaders][:, inverse]).all())
+    ranks = table[:, leaders].sort(dim=1).values
+    apart = bool((ranks.diff(dim=1) > 0).all())
+    return first if alike and apart else torch.arange(len(first))
+
+
+def _repeats(label: Tensor, place: Tensor) -> bool:
+    """Whether some channel sits in several features at different positions."""
+    here = label != labels.NONE
+    pairs = torch.unique(torch.stack([label[here], place[here]]), dim=1)
+    return bool(torch.unique(pairs[0]).numel() < pairs.shape[1])
+
+
+def _layout(
+    streams: Sequence[Stream], place: Tensor, grid: tuple[int, ...] | None
+) -> Layout | None:
+    """Channels x positions of a flattened input; ``None`` where there is no one kernel."""
+    table = torch.stack([stream.label for stream in streams])
+    if bool((table == labels.NONE).all(dim=0).any()):
+        return None
+    _, channel = torch.unique(table, dim=1, return_inverse=True)
+    ids, position = torch.unique(place, return_inverse=True)
+    count = int(channel.max()) + 1
+    if count * len(ids) != len(place):
+        return None
+    index = torch.full((count, len(ids)), labels.NONE)
+    index[channel, position] = torch.arange(len(place))
+    if bool((index == labels.NONE).any()):
+        return None
+    index = index[index[:, 0].argsort()]
+    return Layout(index, _kernel(ids, grid))
+
+
+def _kernel(ids: Tensor, grid: tuple[int, ...] | None) -> tuple[int, ...]:
+    """The box of positions that ``ids`` fill, or their number."""
+    if grid and int(ids.min()) >= 0:
+        extents = [len(torch.unique(axis)) for axis in torch.unravel_index(ids, grid)]
+        kernel = tuple(extent for extent in extents if extent > 1)
+        if torch.Size(kernel).numel() == len(ids):
+            return kernel
+    return (len(ids),)
+
+
+@dataclass
+class Graph:
+    """The links and layouts that the readings of all maps add up to."""
+
+    links: list[Link] = field(default_factory=list)
+    input_layouts: dict[str, Layout] = field(default_factory=dict)
+    output_layouts: dict[str, Layout] = field(default_factory=dict)
+
+
+def assemble(readings: Sequence[Reading], rank: Mapping[str, int], notes: Notes) -> Graph:
+    """Agree on layouts, pair channels, and merge the paths that carry the same ones.
+
+    Args:
+        readings: every use of a map.
+        rank: the maps' places in the order of execution; those that one operator applies together
+            share a place.
+        notes: receives what is no link.
+    """
+    graph = Graph()
+    by_consumer: dict[str, list[Reading]] = {}
+    for reading in readings:
+        if reading.streams:
+            by_consumer.setdefault(reading.use.name, []).append(reading)
+    for name, group in by_consumer.items():
+        first = group[0].layout
+        if first is not None and all(same_layout(first, other.layout) for other in group):
+            graph.input_layouts[name] = first
+    readings = _agree_on_outputs(readings, graph)
+    found: dict[tuple[object, ...], Link] = {}
+    for reading in readings:
+        layout = graph.input_layouts.get(reading.use.name)
+        for stream in reading.streams:
+            for producer, consumer in _pairs(stream, reading, layout, notes):
+                link = Link(
+                    stream.source.name,
+                    reading.use.name,
+                    producer,
+                    consumer,
+                    stream.through,
+                    steps=by_channel(stream.steps, graph.output_layouts.get(stream.source.name)),
+                )
+                pairs = (*producer.tolist(), *consumer.shape, *consumer.flatten().tolist())
+                key = (link.producer, link.consumer, pairs)
+                known = found.get(key)
+                if known is not None:
+                    through = tuple(dict.fromkeys(known.through + link.through))
+                    link = replace(known, through=through, steps=joined(known.steps, link.steps))
+                found[key] = link
+    links = sorted(found.values(), key=lambda link: (rank[link.consumer], rank[link.producer]))
+    graph.links = list(directed(links, rank))
+    return graph
+
+
+def _agree_on_outputs(readings: Sequence[Reading], graph: Graph) -> list[Reading]:
+    """Output layouts on which all readers of a map agree; elsewhere a link a position instead."""
+    seen: dict[str, list[Layout | None]] = {}
+    for reading in readings:
+        for stream in reading.streams:
+            seen.setdefault(stream.source.name, []).append(stream.layout)
+    agreed = {
+        name: layouts[0]
+        for name, layouts in seen.items()
+        if all(same_layout(layouts[0], layout) for layout in layouts)
+    }
+    graph.output_layouts = {name: layout for name, layout in agreed.items() if layout is not None}
+    resolved = []
+    for reading in readings:
+        streams: list[Stream] = []
+        for stream in reading.streams:
+            split = stream.layout is not None and stream.source.name not in agreed
+            streams += _phases(stream) if split else [stream]
+        resolved.append(replace(reading, streams=tuple(streams)))
+    return resolved
+
+
+def _pairs(
+    stream: Stream, reading: Reading, layout: Layout | None, notes: Notes
+) -> list[tuple[Tensor, Tensor]]:
+    """``(producer_channels, consumer_channels)`` of each link that a stream makes."""
+    label, place = stream.label, reading.place
+    if layout is not None:
+        label = label[layout.index[:, 0]]
+    features = (label != labels.NONE).nonzero().flatten()
+    if layout is not None or place is None or not _repeats(label, place):
+        return [(label[features], features)]
+    channels = torch.unique(label[features])
+    table = [features[label[features] == channel] for channel in channels]
+    if len({len(row) for row in table}) == 1 and all(
+        torch.equal(place[row].sort().values, place[table[0]].sort().values) for row in table
+    ):
+        ordered = torch.stack([row[place[row].argsort()] for row in table])
+        if reading.matrix:
+            return [(channels, ordered)]
+        if len(channels) > 1:
+            return [(channels, phase) for phase in ordered.T]
+        reason = "a rearrangement of its positions into channels"
+    else:
+        reason = "an input in which its channels differ in extent"
+    notes.add_lost(stream.source.name, reading.use.name, reason)
+    return []

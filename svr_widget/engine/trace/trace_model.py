@@ -1,0 +1,197 @@
+"""``trace``: from a model and an example input to its graph of links."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from svr_widget.engine.errors import NoMapsError, SVRError, TraceError
+from svr_widget.engine.maps.links import Layout, Link
+from svr_widget.engine.maps.parts import Part
+from svr_widget.engine.model.example_inputs import Example, examples
+from svr_widget.engine.model.user_model import untouched
+from svr_widget.engine.trace.dispatch import run
+from svr_widget.engine.trace.exported import Walk, export, quiet
+from svr_widget.engine.trace.interpreter import Interpreter
+from svr_widget.engine.trace.results.heads import Attention
+from svr_widget.engine.trace.results.meetings import Meetings
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """Which map feeds which.
+
+    Attributes:
+        links: every link, by consumer and producer in order of execution.
+        order: names of the maps in order of first execution.
+        input_layouts: matrices that read a flattened ``channels x positions`` tensor.
+        output_layouts: matrices whose output is unflattened to ``channels x positions``.
+        method: how the model was read: ``"torch dispatch"``, ``"torch.export"`` or
+            ``"forward pass"``.
+        rank: the maps' places in that order; those that one operator applies together share one.
+        attentions: the heads of attention, where they were asked for; ``links`` are then without
+            those from values to the maps that read them head by head.
+        ends: the ways between a map and the network's input or output; the other end of each is
+            called ``OUTSIDE``.
+        computed: weights that modules compute as they run, as their parameters are kept, where
+            that is not what the parameters tell.
+        meetings: which parameters channels meet on their way, where that was asked for.
+        example: what the model was called with.
+        added: those of the parameters asked for that are only added to what the maps make, or put
+            beside it.
+        notes: which example input was used, which maps were not reached, and every dependency
+            that is no link because it keeps no channel identity.
+    """
+
+    links: tuple[Link, ...]
+    order: tuple[str, ...]
+    input_layouts: Mapping[str, Layout]
+    output_layouts: Mapping[str, Layout]
+    method: str
+    example: Example
+    notes: tuple[str, ...]
+    rank: Mapping[str, int]
+    attentions: tuple[Attention, ...] = ()
+    ends: tuple[Link, ...] = ()
+    computed: Mapping[str, Tensor] = field(default_factory=dict)
+    meetings: Meetings | None = None
+    added: frozenset[str] = frozenset()
+
+
+def trace(
+    model: nn.Module,
+    parts: Mapping[str, Part],
+    example_inputs: Any = None,
+    *,
+    heads: bool = False,
+    meetings: bool = False,
+    constants: Iterable[str] = (),
+) -> Trace:
+    """Read off the model which map feeds which, through which channels (paper, section 2.2).
+
+    The model is run in evaluation mode on tensors without values and comes back untouched.
+
+    Args:
+        model: the network.
+        parts: where it keeps its maps, by name.
+        example_inputs: a tensor, a tuple of positional or a mapping of keyword arguments;
+            ``None`` takes ``model.dummy_inputs`` or tries inputs that fit the first map.
+        heads: read attention head by head.
+        meetings: note which parameters channels meet on their way.
+        constants: parameters of no known layer, of which it is asked whether they are only added.
+
+    Raises:
+        NoMapsError: ``parts`` is empty.
+        UnsupportedLayerError: what a head of attention computes is no product of matrices.
+        TraceError: the model cannot be run or followed; the message names the module.
+    """
+    if not parts:
+        raise NoMapsError(f"{type(model).__name__} holds no linear map to trace.")
+    refusal: SVRError | None = None
+    failures: dict[Example, Exception] = {}
+    with untouched(model), quiet():
+        tried = list(examples(model, parts, example_inputs))
+        for method in METHODS:
+            for example in tried:
+                interpreter = Interpreter(model, parts, heads, meetings, constants)
+                try:
+                    notes = METHODS[method](model, interpreter, example)
+                except SVRError as error:
+                    refusal = refusal or error
+                except Exception as error:  # whatever the model itself raises
+                    failures[example] = error
+                else:
+                    return _result(interpreter, example, method, notes)
+    if refusal is not None:
+        raise refusal
+    raise TraceError(_failure(model, failures)) from next(iter(failures.values()), None)
+
+
+def _valueless(model: nn.Module, interpreter: Interpreter, example: Example) -> list[str]:
+    return run(model, interpreter, example.args, example.kwargs)
+
+
+def _exported(model: nn.Module, interpreter: Interpreter, example: Example) -> list[str]:
+    program = export(model, example.args, example.kwargs)
+    Walk(program, interpreter, example.tensors()).run()
+    return []
+
+
+def _computed(model: nn.Module, interpreter: Interpreter, example: Example) -> list[str]:
+    return run(model, interpreter, example.args, example.kwargs, values=True)
+
+
+# In this order: running the model on tensors without values takes a hundredth of the time of an
+# export; an export also follows writes to shared memory; a real forward pass also follows a
+# course that depends on values.
+METHODS: dict[str, Callable[[nn.Module, Interpreter, Example], list[str]]] = {
+    "torch dispatch": _valueless,
+    "torch.export": _exported,
+    "forward pass": _computed,
+}
+
+
+def _result(interpreter: Interpreter, example: Example, method: str, notes: Sequence[str]) -> Trace:
+    if not interpreter.order:
+        raise TraceError(
+            f"{type(interpreter.model).__name__} ran without using any of its maps "
+            f"({', '.join(list(interpreter.parts)[:5])}): are these maps parts of this model?"
+        )
+    graph, attentions = interpreter.graph()
+    if example.origin:
+        interpreter.notes.add(example.origin)
+    for note in notes:
+        interpreter.notes.add(note)
+    for name in interpreter.parts:
+        if name not in interpreter.order:
+            interpreter.notes.add(f"map {name!r} is not used by this input")
+    computed = _computed_weights(interpreter)
+    if interpreter.meetings is not None:
+        interpreter.meetings.repeated = interpreter.repeated
+        for reason, lost in interpreter.notes.reasons():
+            interpreter.meetings.hold_all(lost, f"it goes into {reason}")
+    return Trace(
+        tuple(graph.links),
+        interpreter.order,
+        graph.input_layouts,
+        graph.output_layouts,
+        method,
+        example,
+        interpreter.notes.all(),
+        interpreter.rank,
+        attentions,
+        interpreter.ends(),
+        computed,
+        interpreter.meetings,
+        interpreter.constants.added,
+    )
+
+
+def _computed_weights(interpreter: Interpreter) -> dict[str, Tensor]:
+    """The weights that the model computes as it runs, where its parameters do not tell them."""
+    found: dict[str, Tensor] = {}
+    for name, value in interpreter.computed.items():
+        part = interpreter.parts[name]
+        if not torch.allclose(part.weight(value), part.weight(), rtol=1e-5):
+            found[name] = value.clone()
+            interpreter.notes.add(
+                f"map {name!r} is what {part.path!r} computes from its {part.parameter} as it runs"
+            )
+    return found
+
+
+def _failure(model: nn.Module, failures: Mapping[Example, Exception]) -> str:
+    tried = "; ".join(
+        f"{example.origin or 'the given input'}: {type(error).__name__}: "
+        f"{(str(error).strip().splitlines() or [''])[0]}"
+        for example, error in failures.items()
+    )
+    return (
+        f"{type(model).__name__} could not be traced ({tried or 'no example input is known'}). "
+        "Pass example_inputs=..., or the links by hand: "
+        'links=[("producer", "consumer"), ...].'
+    )

@@ -1,0 +1,130 @@
+"""A self-contained page: the widget as it stands, without a kernel and without a network."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import html
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from svr_widget.widget.export.page_answers import MATRIX_KINDS, Question
+from svr_widget.widget.wire import front_end
+from svr_widget.widget.wire.codec import Array, encode
+
+MOST_IMAGE_BYTES = 8_000_000
+MOST_OTHER_BYTES = 16_000_000
+"""Spectral images, and matrices, filters and vectors in a page, before they are compressed; those
+asked for come first."""
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="generator" content="svr_widget">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<title>{title}</title>
+<style>
+body {{ margin: 0; padding: 16px; }}
+body:has(.svr[data-theme="dark"]) {{ background: #14171a; }}
+{css}
+</style>
+</head>
+<body>
+<main id="svr"></main>
+<noscript>This page draws with JavaScript, which is switched off here.</noscript>
+<script type="text/plain" id="svr-data">{data}</script>
+<script type="module">
+{script}
+</script>
+</body>
+</html>
+"""
+# Nothing is loaded from anywhere: the page says so itself, and the browser holds it to it.
+_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline' blob:; worker-src blob:; "
+    "style-src 'unsafe-inline'; img-src data: blob:"
+)
+
+
+class Answer(NamedTuple):
+    """What the page answers to every question that says at least ``question``."""
+
+    question: Mapping[str, Any]
+    message: Mapping[str, Any]
+    buffers: Sequence[bytes]
+
+
+def answers_to(
+    questions: Iterable[Question],
+    ask: Callable[[Question], tuple[Mapping[str, Any], Sequence[bytes]]],
+) -> list[Answer]:
+    """Ask in advance: matrices in coarse, and all until ``MOST_..._BYTES`` are full.
+
+    Args:
+        questions: more important ones first; what comes twice is asked once.
+        ask: gives the message and its buffers.
+    """
+    answers: dict[str, Answer] = {}
+    room = {True: MOST_IMAGE_BYTES, False: MOST_OTHER_BYTES}
+    for question in questions:
+        key = json.dumps(question)
+        is_image = question["kind"] == "images"
+        if key in answers or room[is_image] <= 0:
+            continue
+        coarse = {"coarse": True} if question["kind"] in MATRIX_KINDS else {}
+        message, buffers = ask({**question, **coarse})
+        room[is_image] -= len(key) + len(json.dumps(message)) + sum(map(len, buffers))
+        if room[is_image] >= 0:
+            answers[key] = Answer(question, message, buffers)
+    return list(answers.values())
+
+
+def page(title: str, state: Mapping[str, Any], answers: Sequence[Answer]) -> str:
+    """The page as HTML.
+
+    Args:
+        title: of the page.
+        state: the widget's traits; those that are bytes go as they are.
+        answers: what panes ask Python for, answered in advance.
+    """
+    binary = {name: value for name, value in state.items() if isinstance(value, bytes)}
+    buffers = {
+        f"answer {place} {part}": buffer
+        for place, answer in enumerate(answers)
+        for part, buffer in enumerate(answer.buffers)
+    }
+    meta = {
+        "traits": {name: value for name, value in state.items() if name not in binary},
+        "binary": list(binary),
+        "answers": [
+            {
+                "question": answer.question,
+                "message": answer.message,
+                "buffers": [f"answer {place} {part}" for part in range(len(answer.buffers))],
+            }
+            for place, answer in enumerate(answers)
+        ],
+    }
+    container = encode(meta, {name: _bytes(value) for name, value in {**binary, **buffers}.items()})
+    return _PAGE.format(
+        policy=html.escape(_POLICY),
+        title=html.escape(title),
+        css=front_end.read("widget.css"),
+        data=base64.b64encode(gzip.compress(container, mtime=0)).decode(),
+        script=_inline(front_end.read("page.js")),
+    )
+
+
+def _bytes(value: bytes) -> Array:
+    return np.frombuffer(value, np.uint8)
+
+
+def _inline(script: str) -> str:
+    """A script that cannot end the element it stands in."""
+    return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")

@@ -1,0 +1,195 @@
+"""What is set on the widget, in Python or on the page: its traits, and which values they take."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, get_args
+
+import anywidget
+import traitlets as t
+
+from svr_widget.engine.errors import SVRError, ThresholdError, nearest_name
+from svr_widget.engine.graph.adjacency import Method
+from svr_widget.engine.network.norms.folding import Normalisation
+from svr_widget.engine.significance.multiple_testing import MODES, Mode, check_level
+from svr_widget.engine.significance.nulls import Kind
+from svr_widget.svr import SVR
+from svr_widget.widget.wire.scene import LAWS
+
+DEFAULT_LEVELS = {"fdr": 0.05, "p": 1e-3, "sigma": 4.0, "bonferroni": 0.05}
+PANES = ("adjacency", "images", "filters", "table")
+
+
+class Settings(anywidget.AnyWidget):
+    """The traits of ``SVRWidget``. Those that begin with an underscore are the page's alone."""
+
+    method: t.Enum[Method] = t.Enum(
+        get_args(Method), "svr", help="which spectral neurons are joined; a change is computed anew"
+    ).tag(sync=True)
+    norm: t.Enum[Normalisation] = t.Enum(
+        get_args(Normalisation),
+        "ignore",
+        help="whether norms are left out or folded into the weights; a change is computed anew",
+    ).tag(sync=True)
+    threshold_mode: t.Enum[Mode] = t.Enum(MODES, "fdr", help="what `threshold` is a level of").tag(
+        sync=True
+    )
+    threshold = t.Float(0.05, help="the level of significance, in its mode's own unit").tag(
+        sync=True
+    )
+    null: t.Enum[Kind] = t.Enum(LAWS, "exact", help="law of an entry under chance").tag(sync=True)
+    y_scale = t.Enum(("linear", "log", "relative", "rank"), "linear", help="the vertical axis").tag(
+        sync=True
+    )
+    selected: t.List[Any] = t.List(help="spectral neurons, as (map name, k)").tag(sync=True)
+    selected_link: t.List[Any] = t.List(
+        default_value=None,
+        allow_none=True,
+        help="(producer, consumer) in the adjacency pane; a key of `svr.links`",
+    ).tag(sync=True)
+    panes = t.List(t.Enum(PANES), ["adjacency"], help="side panes that are open").tag(sync=True)
+    camera: t.List[float] = t.List(
+        t.Float(),
+        None,
+        allow_none=True,
+        help="[zoom, x, y]: the zoom, and which shares of the picture lie in the middle, from the "
+        "left and from the top; None is the whole graph, or the first columns of a deep one",
+    ).tag(sync=True)
+    y_range: t.List[float] = t.List(
+        t.Float(),
+        None,
+        allow_none=True,
+        minlen=2,
+        maxlen=2,
+        help="[smallest, largest] singular value that the vertical axis reaches to at least, for "
+        "graphs that are to share it; None is the graph's own",
+    ).tag(sync=True)
+    theme = t.Enum(("auto", "light", "dark"), "auto").tag(sync=True)
+    height = t.Int(620, min=280, max=4000, help="pixels").tag(sync=True)
+    max_edges = t.Int(100_000, min=0, help="most edges that travel to the page").tag(sync=True)
+
+    _scene = t.Bytes(b"").tag(sync=True, echo_update=False)
+    _status = t.Dict({"state": "computing"}).tag(sync=True)
+    _notice = t.Unicode("").tag(sync=True)
+    _marked = t.Dict(help="neurons with a ring, and what it means").tag(sync=True)
+    _inputs = t.Dict(help="what the pane of spectral images can show").tag(sync=True)
+    _svr: SVR
+    _level_given = False
+
+    @classmethod
+    def _own_keywords(cls) -> set[str]:
+        inherited = set(anywidget.AnyWidget.class_trait_names()) - {"layout"}
+        return {n for n in cls.class_trait_names() if not n.startswith("_")} - inherited
+
+    def set_threshold(
+        self,
+        *,
+        fdr: float | None = None,
+        p: float | None = None,
+        sigma: float | None = None,
+        bonferroni: float | None = None,
+    ) -> None:
+        """Draw the edges that are significant at one level: exactly one of the four.
+
+        Args:
+            fdr: false discovery rate over the whole graph, in (0, 1) (Benjamini-Hochberg).
+            p: level of each single test, in (0, 1]; the paper uses 0.15 (section 3.1).
+            sigma: the same as standard deviations of a normal law, p = 1 - Phi(sigma).
+            bonferroni: level of the whole graph, in (0, 1], divided by the number of tests.
+
+        Raises:
+            ThresholdError: the level is outside its range; nothing is changed.
+            TypeError: none or several are given.
+        """
+        given: dict[Mode, float | None]
+        given = {"fdr": fdr, "p": p, "sigma": sigma, "bonferroni": bonferroni}
+        levels = {mode: level for mode, level in given.items() if level is not None}
+        if len(levels) != 1:
+            raise TypeError("set_threshold() takes exactly one of fdr, p, sigma and bonferroni")
+        ((mode, level),) = levels.items()
+        try:
+            check_level(mode, level)
+        except ThresholdError as error:
+            self._notice = str(error)
+            raise
+        self._level_given = True
+        try:
+            with self.hold_trait_notifications():
+                self.threshold_mode, self.threshold = mode, level
+        finally:
+            self._level_given = False
+
+    @t.validate("threshold")
+    def _check_threshold(self, proposal: dict[str, Any]) -> float:
+        with self._noticing():
+            check_level(self.threshold_mode, proposal["value"])
+        return float(proposal["value"])
+
+    @t.validate("selected")
+    def _check_selected(self, proposal: dict[str, Any]) -> list[tuple[str, int]]:
+        with self._noticing():
+            return [self._neuron(item) for item in proposal["value"]]
+
+    def _neuron(self, item: Any) -> tuple[str, int]:
+        if not (isinstance(item, tuple | list) and len(item) == 2):
+            raise SVRError(f"selected: {item!r} is no neuron (map, k)")
+        name, k = item
+        count = self._neurons_of(name)
+        if count == 0:
+            raise SVRError(f"no map {name!r}{nearest_name(name, self._svr.columns)}")
+        if not (isinstance(k, int) and 0 <= k < count):
+            raise SVRError(f"map {name!r} has neurons 0 to {count - 1}, not {k!r}")
+        return name, k
+
+    def _neurons_of(self, name: str) -> int:
+        """How many spectral neurons a column has; none where there is no such column."""
+        if name not in self._svr.columns:
+            return 0
+        map_name, flattening = self._svr.columns[name]
+        count = self._svr.maps[map_name].neurons(flattening)
+        return min(count, self._svr.rank or count)
+
+    @t.validate("selected_link")
+    def _check_selected_link(self, proposal: dict[str, Any]) -> list[Any] | None:
+        with self._noticing():
+            wanted = proposal["value"]
+            if wanted is not None and tuple(wanted) not in self._svr.links:
+                arrows = {" -> ".join(map(str, key)) for key in self._svr.links}
+                asked = " -> ".join(map(str, wanted))
+                raise SVRError(f"no link {asked!r}{nearest_name(asked, arrows)}")
+            return None if wanted is None else list(wanted)
+
+    @t.validate("camera")
+    def _check_camera(self, proposal: dict[str, Any]) -> list[float] | None:
+        camera: list[float] | None = proposal["value"]
+        with self._noticing():
+            if camera is not None and (
+                len(camera) != 3 or not 1 <= camera[0] <= 200 or not all(map(math.isfinite, camera))
+            ):
+                raise SVRError(
+                    f"camera is [zoom, x, y] with 1 <= zoom <= 200, or None, not {camera}"
+                )
+        return camera
+
+    @contextmanager
+    def _noticing(self) -> Iterator[None]:
+        """Show in the widget, too, why a setting is refused."""
+        try:
+            yield
+        except (TypeError, ValueError) as error:
+            self._notice = str(error)
+            raise t.TraitError(str(error)) from error
+        self._notice = ""
+
+    @t.observe("threshold_mode")
+    def _keep_the_cut(self, change: dict[str, Any]) -> None:
+        """Convert the level, unless whoever changes the mode gives one in the same breath."""
+        if self._level_given or "threshold" in self._property_lock:
+            return
+        if self._scene:
+            tests = self._svr.significance(self.null)
+            self.threshold = tests.convert(change["old"], self.threshold, change["new"])
+        else:
+            self.threshold = DEFAULT_LEVELS[change["new"]]
