@@ -23,6 +23,7 @@ check: $(READY) frontend
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
 	$(NPM) run check
 	$(NPM) run lint
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from svr_widget.engine.analysis.tables import edges_of
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
 from svr_widget.engine.graph.thresholds import Threshold, cut_of
-from svr_widget.engine.maps.keys import LinkKey, TestKey
+from svr_widget.engine.maps.links import LinkKey, TestKey
 from svr_widget.engine.significance.multiple_testing import Cut
 from svr_widget.plot.columns import Heights
 from svr_widget.plot.themes import Theme

@@ -19,7 +19,7 @@ from svr_widget.engine.decompose import Decomposition, Flattening
 from svr_widget.engine.graph.adjacency import Adjacency, Method
 from svr_widget.engine.graph.internal_dimensions import InternalDimensions
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
-from svr_widget.engine.maps.keys import LinkKey
+from svr_widget.engine.maps.links import LinkKey
 from svr_widget.plot.canvas import axes_on, figure_of
 from svr_widget.plot.themes import MEDIUM, Theme, theme_of
 from svr_widget.plot.words import arrow, titles

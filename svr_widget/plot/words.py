@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 
-from svr_widget.engine.maps.keys import LinkKey, TestKey
+from svr_widget.engine.maps.links import LinkKey, TestKey
 from svr_widget.engine.significance.multiple_testing import Cut
 from svr_widget.plot.canvas import figure_of
 from svr_widget.plot.themes import LARGE, SMALL, Theme

@@ -16,7 +16,7 @@ from svr_widget.engine.errors import SVRError
 from svr_widget.svr import SVR
 from svr_widget.widget.answers import requests
 from svr_widget.widget.computing.computation import end_of
-from svr_widget.widget.computing.frames import Frame, Frames, source_of
+from svr_widget.widget.computing.frames import Frames, SceneFrame, source_of
 from svr_widget.widget.computing.shown_graph import AT_ONCE_SECONDS
 from svr_widget.widget.widget import SVRWidget
 from svr_widget.widget.wire.codec import Array, encode
@@ -107,7 +107,7 @@ class SVRTimeline(SVRWidget):
         self.cancel()
         here = weakref.ref(self)
 
-        def on_frame(frame: Frame) -> None:
+        def on_frame(frame: SceneFrame) -> None:
             if (timeline := here()) is not None:
                 timeline._publish(run, frame)
 
@@ -134,7 +134,7 @@ class SVRTimeline(SVRWidget):
         self._recorded = len(self._source.checkpoints)
         self._run.proceed()
 
-    def _publish(self, run: Frames, frame: Frame) -> None:
+    def _publish(self, run: Frames, frame: SceneFrame) -> None:
         """Tell the page of a checkpoint that was computed; it may be busy, and so may Python."""
         with self._publishing:
             if run is not self._run:
@@ -163,7 +163,7 @@ class SVRTimeline(SVRWidget):
         else:
             self._status = end_of(error)
 
-    def _widen(self, frame: Frame) -> None:
+    def _widen(self, frame: SceneFrame) -> None:
         """Let the axis reach as far as any checkpoint; by steps, so that it seldom changes."""
         low, high = self._reach
         self._reach = min(low, frame.span[0]), max(high, frame.span[1])
@@ -188,7 +188,7 @@ class SVRTimeline(SVRWidget):
             arrays[str(step)] = _bytes(scene)
         self._frames = encode({}, arrays)
 
-    def _move_to(self, step: int, frame: Frame, *silent: str) -> None:
+    def _move_to(self, step: int, frame: SceneFrame, *silent: str) -> None:
         """Show a checkpoint; the page moves the selection as it is moved here."""
         self._svr = self._run.svr(step)
         with self._silent("selected", "_scene", *silent):
@@ -197,7 +197,7 @@ class SVRTimeline(SVRWidget):
                 self.selected = self._present(frame)
             self.step = step
 
-    def _present(self, frame: Frame) -> list[tuple[str, int]]:
+    def _present(self, frame: SceneFrame) -> list[tuple[str, int]]:
         """Those of the chosen neurons that live at a checkpoint, where they are there."""
         found = []
         for name, number, k in self._chosen:

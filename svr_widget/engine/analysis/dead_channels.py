@@ -30,7 +30,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from svr_widget.engine.analysis.channels import blocks_of_channels
+from svr_widget.engine.analysis.near_kernels import blocks_of_channels
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
 from svr_widget.engine.maps.linear_map import LinearMap

@@ -7,7 +7,6 @@ therefore stands beside the same statistics of weights that keep some of that an
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -20,8 +19,9 @@ from svr_widget.engine.errors import SVRError
 from svr_widget.engine.graph.adjacency import Adjacency
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
 from svr_widget.engine.graph.thresholds import Threshold, cut_at
-from svr_widget.engine.maps.keys import LinkKey
 from svr_widget.engine.maps.linear_map import LinearMap
+from svr_widget.engine.maps.links import LinkKey
+from svr_widget.engine.model.user_model import copied
 from svr_widget.engine.network.network import Network
 from svr_widget.engine.significance.multiple_testing import Significance
 
@@ -142,6 +142,6 @@ def _untrained(graph: SpectralGraph, initial: object, key: LinkKey) -> SpectralG
 
 def _loaded(model: nn.Module, state: Mapping[str, Any]) -> nn.Module:
     """A copy of the model with other weights."""
-    copied = copy.deepcopy(model)
-    copied.load_state_dict(state)
-    return copied
+    other = copied(model, "so initial= cannot be loaded into it; pass initial=SVR(other_model)")
+    other.load_state_dict(state)
+    return other

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from svr_widget.engine.graph.adjacency import Edges
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
 from svr_widget.engine.graph.thresholds import Threshold, cut_of
-from svr_widget.engine.maps.keys import LinkKey, TestKey, entered, number_of
+from svr_widget.engine.maps.links import LinkKey, TestKey, entered, number_of
 from svr_widget.engine.significance.multiple_testing import Significance
 
 Array = NDArray[Any]

@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from svr_widget.engine.decompose.certificate import Certificate, certify
-from svr_widget.engine.decompose.drivers import Array, Factors, factorise
-from svr_widget.engine.decompose.hyperplane import inside, outside
-from svr_widget.engine.decompose.product import factorise_product
+from svr_widget.engine.decompose.drivers import Array, Factors, factorise, factorise_product
 from svr_widget.engine.errors import SVRError, check_option
 
 Flattening = Literal["svr", "cosvr"]
@@ -289,3 +287,25 @@ def _by_first_appearance(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     place = np.argsort(np.argsort(first))
     return np.asarray(place[inverse], dtype=np.int64)
+
+
+def _reflected(tensor: Tensor, normal: Tensor) -> Tensor:
+    """``tensor`` ``[channels, ...]`` under the reflection that exchanges ``normal`` and ``e_0``."""
+    direction = normal.double() / normal.double().norm()
+    mirror = direction.clone()
+    mirror[0] += 1.0 if direction[0] >= 0 else -1.0
+    mirror /= mirror.norm()
+    flat = tensor.double().reshape(len(tensor), -1)
+    flat = flat - 2 * torch.outer(mirror, mirror @ flat)
+    return flat.reshape(tensor.shape)
+
+
+def inside(tensor: Tensor, normal: Tensor) -> Tensor:
+    """Coordinates ``[channels - 1, ...]`` of what is orthogonal to ``normal`` along dimension 0."""
+    return _reflected(tensor, normal)[1:].to(tensor.dtype)
+
+
+def outside(coordinates: Tensor, normal: Tensor) -> Tensor:
+    """The inverse of ``inside``: ``[channels, ...]``."""
+    padded = torch.cat([torch.zeros_like(coordinates[:1]), coordinates])
+    return _reflected(padded, normal).to(coordinates.dtype)

@@ -26,9 +26,8 @@ from svr_widget.engine.graph.adjacency import Adjacency, Method, sides
 from svr_widget.engine.graph.columns import Column, columns_of
 from svr_widget.engine.graph.cost import decomposition_seconds, link_seconds
 from svr_widget.engine.graph.internal_dimensions import InternalDimensions
-from svr_widget.engine.maps.keys import LinkKey, TestKey, keyed
 from svr_widget.engine.maps.linear_map import LinearMap
-from svr_widget.engine.maps.links import Link
+from svr_widget.engine.maps.links import Link, LinkKey, TestKey, keyed
 from svr_widget.engine.model.find_maps import Globs
 from svr_widget.engine.network.head_products import AttentionView
 from svr_widget.engine.network.norms.folding import Normalisation

@@ -6,7 +6,7 @@ from typing import TypedDict
 
 from svr_widget.engine.errors import nearest_name
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
-from svr_widget.engine.maps.keys import TestKey
+from svr_widget.engine.maps.links import TestKey
 from svr_widget.engine.significance.multiple_testing import (
     MODES,
     Cut,
@@ -38,7 +38,7 @@ def cut_of(
     """The tests of a graph and the cut that a threshold makes in them; errors as in ``cut_at``."""
     check_keywords(threshold)
     tests = graph.significance(threshold.get("null"))
-    return tests, cut_at(tests, threshold)
+    return tests, _cut(tests, threshold)
 
 
 def cut_at(tests: Significance[Key], threshold: Threshold) -> Cut[Key]:
@@ -49,6 +49,10 @@ def cut_at(tests: Significance[Key], threshold: Threshold) -> Cut[Key]:
         TypeError: an unknown keyword.
     """
     check_keywords(threshold)
+    return _cut(tests, threshold)
+
+
+def _cut(tests: Significance[Key], threshold: Threshold) -> Cut[Key]:
     if all(threshold.get(mode) is None for mode in MODES):
         threshold = {**threshold, "fdr": DEFAULT_FDR}
     level = {name: value for name, value in threshold.items() if name != "null"}

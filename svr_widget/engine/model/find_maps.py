@@ -17,7 +17,8 @@ from svr_widget.engine.errors import (
     UnsupportedLayerError,
     nearest_name,
 )
-from svr_widget.engine.maps.parts import Layer, Part, layer_of, parts_of
+from svr_widget.engine.maps.layer_kinds import Layer, layer_of, parts_of
+from svr_widget.engine.maps.parts import Part
 
 _NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNorm)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from svr_widget.engine.errors import SVRError
 
 
 @contextmanager
@@ -76,3 +79,19 @@ def _restore(module: nn.Module, before: Mapping[str, Any]) -> None:
                 now[name].update(value)
         else:
             now[name] = value
+
+
+def copied(model: nn.Module, so: str) -> nn.Module:
+    """A deep copy of a model.
+
+    Args:
+        model: stays as it is.
+        so: what does not happen without a copy, in words.
+
+    Raises:
+        SVRError: the model cannot be copied.
+    """
+    try:
+        return copy.deepcopy(model)
+    except Exception as error:  # whatever a model's own attributes raise
+        raise SVRError(f"{type(model).__name__} cannot be copied, {so}: {error}") from error

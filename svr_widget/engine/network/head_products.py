@@ -19,8 +19,7 @@ from torch import Tensor
 
 from svr_widget.engine.errors import UnsupportedLayerError, listed
 from svr_widget.engine.maps.linear_map import LinearMap
-from svr_widget.engine.maps.links import Link
-from svr_widget.engine.maps.order import directed
+from svr_widget.engine.maps.links import Link, directed
 from svr_widget.engine.trace.results.heads import Attention, Pairing
 
 AttentionView = Literal["products", "plain"]

@@ -8,8 +8,7 @@ from math import isqrt
 import torch
 
 from svr_widget.engine.errors import TraceError, WidthMismatchError, nearest_name
-from svr_widget.engine.maps.links import Layout, Link
-from svr_widget.engine.maps.order import directed
+from svr_widget.engine.maps.links import Layout, Link, directed
 from svr_widget.engine.maps.parts import Part
 
 

@@ -23,14 +23,12 @@ from svr_widget.engine.errors import (
     nearest_name,
 )
 from svr_widget.engine.maps.linear_map import map_of
-from svr_widget.engine.maps.links import Layout, Link
-from svr_widget.engine.maps.order import depths, directed
+from svr_widget.engine.maps.links import Layout, Link, depths, directed
 from svr_widget.engine.maps.weights import floating
 from svr_widget.engine.model.example_inputs import given_example
 from svr_widget.engine.model.find_maps import Globs, Selection, find_parts, unwrap
 from svr_widget.engine.network.head_products import AttentionView
-from svr_widget.engine.network.model_maps import Reading
-from svr_widget.engine.network.network import Network, TracedModel
+from svr_widget.engine.network.network import MapReader, Network, TracedModel
 from svr_widget.engine.network.norms.folding import Normalisation
 from svr_widget.engine.network.pairs import links_from_pairs
 from svr_widget.engine.network.weight_files import read_weights
@@ -134,7 +132,7 @@ def _of_model(
         made, inputs = links_from_pairs(pairs, parts)
         found = (*made, *(link for link in links if isinstance(link, Link)))
     _check_names(found, order)
-    reading = Reading({name: parts[name] for name in order}, inputs, outputs, computed)
+    reading = MapReader({name: parts[name] for name in order}, inputs, outputs, computed)
     whole = reading.matrices()
     traced_model = TracedModel(
         model, parts, reading, whole, found, ends, attentions, rank, notes, example, met

@@ -12,13 +12,12 @@ from torch import Tensor, nn
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.maps.links import OUTSIDE, Link
 from svr_widget.engine.maps.parts import Part
-from svr_widget.engine.trace.constants import Constants
 from svr_widget.engine.trace.dispatch import Dispatch
 from svr_widget.engine.trace.flow import labels
 from svr_widget.engine.trace.flow.call import Call
 from svr_widget.engine.trace.flow.flow import Attentions, Carrier, Flow, Reason, Scope, Source, mint
 from svr_widget.engine.trace.mapping import Owners, Use, recognise
-from svr_widget.engine.trace.parameters import prepared
+from svr_widget.engine.trace.parameters import Constants, prepared
 from svr_widget.engine.trace.results.arrivals import Arrival, Graph, Notes, assemble, read
 from svr_widget.engine.trace.results.heads import Attention, read_heads
 from svr_widget.engine.trace.results.meetings import Meetings

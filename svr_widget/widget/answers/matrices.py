@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from svr_widget.engine.decompose import Decomposition
 from svr_widget.engine.graph.adjacency import Adjacency
-from svr_widget.engine.maps.keys import LinkKey
+from svr_widget.engine.maps.links import LinkKey
 from svr_widget.engine.significance.nulls import Kind
 from svr_widget.svr import SVR
 from svr_widget.widget.wire.codec import encode

@@ -8,7 +8,7 @@ from typing import Any
 
 import ipywidgets
 
-from svr_widget.engine.maps.keys import LinkKey
+from svr_widget.engine.maps.links import LinkKey
 from svr_widget.widget.charts.dimensions import Dimensions
 from svr_widget.widget.charts.spectrum import Spectrum
 from svr_widget.widget.charts.survival import Survival

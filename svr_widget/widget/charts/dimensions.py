@@ -7,7 +7,7 @@ from collections.abc import Callable
 import bqplot as bq
 import numpy as np
 
-from svr_widget.engine.maps.keys import LinkKey
+from svr_widget.engine.maps.links import LinkKey
 from svr_widget.svr import SVR
 from svr_widget.widget.charts.style import ACCENT, GREY, PALE, axis, figure, shortened
 

@@ -8,7 +8,7 @@ import bqplot as bq
 import numpy as np
 from numpy.typing import NDArray
 
-from svr_widget.engine.maps.keys import LinkKey
+from svr_widget.engine.maps.links import LinkKey
 from svr_widget.engine.significance.multiple_testing import LinkTests
 from svr_widget.engine.significance.nulls import Kind
 from svr_widget.svr import SVR

@@ -39,7 +39,7 @@ MEMORY = 256 * 2**20
 """Bytes of scenes that are kept; what is older is computed again when it is asked for."""
 
 
-class Source(Protocol):
+class Checkpoints(Protocol):
     """Where checkpoints come from; a ``Recording`` is one."""
 
     @property
@@ -80,7 +80,7 @@ class Given:
         return lambda: None
 
 
-def source_of(given: Any, labels: Iterable[str] | None) -> Source:
+def source_of(given: Any, labels: Iterable[str] | None) -> Checkpoints:
     """The checkpoints behind whatever ``SVRTimeline`` was given.
 
     Raises:
@@ -113,7 +113,7 @@ def source_of(given: Any, labels: Iterable[str] | None) -> Source:
 
 
 @dataclass(frozen=True, eq=False)
-class Frame:
+class SceneFrame:
     """What is known of a checkpoint once it was computed, its scene apart.
 
     Attributes:
@@ -142,18 +142,18 @@ class Frames:
 
     def __init__(
         self,
-        source: Source,
+        source: Checkpoints,
         method: Method,
         norm: Normalisation,
         max_edges: int,
-        on_frame: Callable[[Frame], None],
+        on_frame: Callable[[SceneFrame], None],
         on_error: Callable[[BaseException], None],
     ) -> None:
         self._source, self._max_edges = source, max_edges
         self._method, self._norm = method, norm
         self._on_frame, self._on_error = on_frame, on_error
         self._followed = Followed()
-        self._frames: dict[int, Frame] = {}
+        self._frames: dict[int, SceneFrame] = {}
         self._scenes: OrderedDict[int, bytes] = OrderedDict()
         self._latest: tuple[int, SVR] | None = None
         self._lock = threading.RLock()
@@ -162,7 +162,7 @@ class Frames:
         self.error: BaseException | None = None
 
     @property
-    def ready(self) -> dict[int, Frame]:
+    def ready(self) -> dict[int, SceneFrame]:
         """Those that are computed and still in the source, by step."""
         kept = [checkpoint.step for checkpoint in self._source.checkpoints]
         with self._lock:
@@ -283,7 +283,7 @@ class Frames:
         values = np.concatenate([*positive, [0.0]])
         span = float(values[:-1].min(initial=np.inf)), float(values.max())
         with self._lock:
-            self._frames[step] = Frame(checkpoint, moment, leading, span)
+            self._frames[step] = SceneFrame(checkpoint, moment, leading, span)
             self._latest = step, svr
         self._on_frame(self._frames[step])
 

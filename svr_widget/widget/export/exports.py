@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import traitlets as t
 
 from svr_widget.widget.computing.shown_graph import LiveGraph
-from svr_widget.widget.export.files import write_whole
 from svr_widget.widget.export.page import answers_to, page
 from svr_widget.widget.export.page_answers import Asked, Question, foreseen
 from svr_widget.widget.export.picture import LateStill, format_of, image_file, show_bundle, still
@@ -122,3 +123,20 @@ class Outputs(LiveGraph):
     def _page_question(self) -> dict[str, Any]:
         """What every question of the page says."""
         return {}
+
+
+def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file; whatever stood there stays until the new content is complete.
+
+    Raises:
+        OSError: the folder is not there, or cannot be written to.
+    """
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {target.parent} to write {target.name} into")
+    partial = target.with_name(f".{target.name}-{uuid.uuid4().hex}")
+    try:
+        partial.write_bytes(content)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)

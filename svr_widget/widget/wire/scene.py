@@ -13,8 +13,7 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 
 from svr_widget.engine.graph.adjacency import Edges
-from svr_widget.engine.maps.keys import TestKey, number_of
-from svr_widget.engine.maps.links import Link
+from svr_widget.engine.maps.links import Link, TestKey, number_of
 from svr_widget.engine.significance.multiple_testing import MODES, Significance
 from svr_widget.engine.significance.nulls import Kind
 from svr_widget.engine.significance.stops import lay_out

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from svr_widget.engine.maps.keys import TestKey
+from svr_widget.engine.maps.links import TestKey
 from svr_widget.engine.significance.multiple_testing import Significance
 from svr_widget.engine.significance.nulls import LOG_10, Kind, NullLaw
 from svr_widget.engine.significance.stops import Stops

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from svr_widget.engine.analysis.paths import LinkEvidence, Step, strongest_path
+from svr_widget.engine.analysis.paths import LinkEvidence, PathStep, strongest_path
 
 NEURONS = {"a": 4, "b": 3, "c": 5, "d": 2}
 ENDS = [("a", "b"), ("b", "c"), ("a", "c"), ("c", "d"), ("b", "d"), ("a", "b"), ("d", "b")]
@@ -22,7 +22,7 @@ def random_links(rng: np.random.Generator, density: float) -> list[LinkEvidence[
     return links
 
 
-def neurons_of(path: list[Step[str]]) -> tuple[tuple[str, int], ...]:
+def neurons_of(path: list[PathStep[str]]) -> tuple[tuple[str, int], ...]:
     return tuple((step.map, step.neuron) for step in path)
 
 

@@ -13,9 +13,9 @@ from svr_widget.engine.errors import (
     SVRError,
     UnsupportedLayerError,
 )
+from svr_widget.engine.maps.layer_kinds import parts_of
 from svr_widget.engine.maps.linear_map import linear_map
 from svr_widget.engine.maps.links import Layout
-from svr_widget.engine.maps.parts import parts_of
 from svr_widget.engine.model.find_maps import find_parts, unwrap
 
 

@@ -18,8 +18,8 @@ from torch.ao.quantization import (
 from torch.nn import functional
 
 from svr_widget.engine.errors import UnsupportedLayerError
+from svr_widget.engine.maps.layer_kinds import parts_of
 from svr_widget.engine.maps.linear_map import linear_map
-from svr_widget.engine.maps.parts import parts_of
 from svr_widget.engine.model.find_maps import find_parts
 from svr_widget.engine.trace import trace
 from svr_widget.svr import SVR

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own name for it
 
 from svr_widget.engine.errors import NoMapsError, TraceError
-from svr_widget.engine.maps.links import Link
-from svr_widget.engine.maps.order import depths
+from svr_widget.engine.maps.links import Link, depths
 from svr_widget.engine.trace import Trace, trace
 from tests.engine.support.zoo import attention, chains, convolutional, maps_of
 

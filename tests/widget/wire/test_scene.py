@@ -14,7 +14,7 @@ from svr_widget import SVR
 from svr_widget.engine.maps.links import Link
 from svr_widget.engine.significance.multiple_testing import MODES, Mode
 from svr_widget.engine.significance.nulls import Kind
-from svr_widget.widget.answers.cuts import exact_cut
+from svr_widget.widget.answers.requests import exact_cut
 from svr_widget.widget.wire.codec import decode
 from svr_widget.widget.wire.scene import LAWS, encode_scene
 from tests.engine.support.zoo import attention

@@ -27,10 +27,10 @@ from svr_widget.engine.errors import SVRError
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
 from svr_widget.engine.maps.linear_map import LinearMap
 from svr_widget.engine.maps.parts import Part
-from svr_widget.engine.model.copies import copied
+from svr_widget.engine.model.user_model import copied
 
 
-class Cut(NamedTuple):
+class MapCut(NamedTuple):
     """What became of a map.
 
     Attributes:
@@ -64,7 +64,7 @@ def check_prunable(graph: SpectralGraph) -> None:
 
 def cut(
     graph: SpectralGraph, kept: Mapping[str, Kept], factored: Container[str] = ()
-) -> tuple[nn.Module, dict[str, Cut]]:
+) -> tuple[nn.Module, dict[str, MapCut]]:
     """A copy of the model whose maps have only the kept neurons, and what became of each map.
 
     Args:
@@ -91,7 +91,7 @@ def cut(
     cuts = {}
     for name, linear in graph.maps.items():
         if name not in partial:
-            cuts[name] = Cut("whole", 0.0, sum(factor.numel() for factor in linear.factors))
+            cuts[name] = MapCut("whole", 0.0, sum(factor.numel() for factor in linear.factors))
         else:
             cuts[name] = _cut(graph, model, parts, linear, kept[name], name in factored)
     return model, cuts
@@ -99,7 +99,7 @@ def cut(
 
 def cut_into_two(
     graph: SpectralGraph, kept: Mapping[str, Kept]
-) -> tuple[nn.Module, dict[str, Cut]]:
+) -> tuple[nn.Module, dict[str, MapCut]]:
     """The same with two layers in the place of one, wherever the model runs with them.
 
     Where its code takes more from a layer than its output, the layer stays one. That is found by
@@ -144,13 +144,13 @@ def _cut(
     linear: LinearMap,
     kept: Kept,
     factored: bool,
-) -> Cut:
+) -> MapCut:
     neurons, weight = graph[linear.name], linear.weight.double()
     held = sum(factor.numel() for factor in linear.factors)
     if linear.product_of is not None:
         written = write_product(parts, graph.maps, linear, neurons, kept)
         remark = "a product of two matrices stays one" if factored else ""
-        return Cut("low rank", _error(weight, written), held, remark)
+        return MapCut("low rank", _error(weight, written), held, remark)
     part, remark = parts[linear.name], ""
     if factored:
         remark = why_not(model, part, linear, neurons.method)
@@ -165,10 +165,10 @@ def _cut(
             first, second = (each.to(precision) for each in two_weights(linear, neurons, kept))
             layers = two_layers(part, linear, neurons.method, first, second)
             replace_module(model, part.module, layers)
-            return Cut("factored", _error(weight, composed(first, second, linear)), entries)
+            return MapCut("factored", _error(weight, composed(first, second, linear)), entries)
     own = layer_weight(part, linear, weight)
     written = write(part, layer_weight(part, linear, low_rank(linear, neurons, kept)))
-    return Cut("low rank", _error(own, written), held, remark)
+    return MapCut("low rank", _error(own, written), held, remark)
 
 
 def _error(weight: Tensor, written: Tensor) -> float:

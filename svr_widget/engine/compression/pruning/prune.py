@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,10 @@ from torch import nn
 
 from svr_widget.engine.compression.footprint import Change, Footprint, footprint
 from svr_widget.engine.compression.pruning.choice import Choice, Kept, Ranks, choose
-from svr_widget.engine.compression.pruning.cutting import Cut, check_prunable, cut, cut_into_two
+from svr_widget.engine.compression.pruning.cutting import MapCut, check_prunable, cut, cut_into_two
 from svr_widget.engine.compression.pruning.report import Evaluate, PruningReport, Scores, score
 from svr_widget.engine.decompose import Decomposition
+from svr_widget.engine.errors import SVRError
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
 
 
@@ -77,7 +78,7 @@ def _parameters(model: nn.Module | None) -> int:
 def _table(
     graph: SpectralGraph,
     choice: Choice,
-    cuts: Mapping[str, Cut],
+    cuts: Mapping[str, MapCut],
     before: Footprint | None,
     after: Footprint | None,
 ) -> pd.DataFrame:
@@ -134,3 +135,26 @@ def _operations(graph: SpectralGraph, name: str, taken: Footprint | None) -> int
     if taken is None or part is None or part.suffix:
         return None
     return taken.multiply_adds_of.get(part.path)
+
+
+def pruning_curve(
+    graph: SpectralGraph, evaluate: Evaluate, neurons: Iterable[int] | None = None
+) -> pd.DataFrame:
+    """Scores by the number of neurons; see ``SVR.pruning_curve``."""
+    check_prunable(graph)
+    producers = {link.producer for link in graph.links.values()}
+    names = [name for name in graph.maps if name in producers]
+    if not names:
+        raise SVRError(f"{graph.title} has no link, so no map is cut: use prune(ranks=...)")
+    most = max(len(graph[name]) for name in names)
+    counts = np.arange(most + 1) if neurons is None else np.unique(np.fromiter(neurons, np.int64))
+    rows = []
+    for count in counts.tolist():
+        first, others = (
+            cut(graph, choose(graph, dict.fromkeys(names, rank), None, None).kept)[0]
+            for rank in (count, slice(count, None))
+        )
+        rows.append(
+            {"neurons": count, "kept": score(evaluate, first), "cut": score(evaluate, others)}
+        )
+    return pd.DataFrame(rows)

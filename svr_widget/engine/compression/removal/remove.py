@@ -19,9 +19,8 @@ from svr_widget.engine.compression.removal.report import RemovalReport
 from svr_widget.engine.compression.removal.rounds import Removing
 from svr_widget.engine.errors import OutputChangeError, SVRError, nearest_name
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
-from svr_widget.engine.model.copies import copied
 from svr_widget.engine.model.example_inputs import Example
-from svr_widget.engine.model.user_model import untouched
+from svr_widget.engine.model.user_model import copied, untouched
 from svr_widget.engine.network.network import Network
 
 TOLERANCE = 1e-3

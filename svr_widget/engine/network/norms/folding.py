@@ -45,7 +45,7 @@ that it touches; otherwise it stays outside, for it changes no edge.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -192,3 +192,19 @@ def _with(
 ) -> LinearMap:
     weight = weight.to(linear.weight.dtype).contiguous()
     return replace(linear, factors=(weight,), norms=tuple(norms), normals=normals)
+
+
+def gains_of(link: Link, folded: Collection[str] = ()) -> Tensor | None:
+    """The product of the factors of a link's ``steps``, as ``Link.gains`` has it.
+
+    Args:
+        link: a traced one.
+        folded: names of norms that are in the weights already.
+    """
+    gains = torch.ones(link.shared, dtype=torch.float64)
+    for step in link.steps:
+        if step.kind == "unfoldable":
+            gains[:] = torch.nan
+        elif step.factors is not None and step.name not in folded:
+            gains *= step.factors[link.producer_channels]
+    return None if bool((gains == 1).all()) else gains

@@ -220,7 +220,7 @@ class Place:
 
 
 @dataclass(frozen=True, eq=False)
-class Scores:
+class AttentionScores:
     """Scalar products of queries with keys, whatever became of each of them since.
 
     Attributes:
@@ -233,7 +233,7 @@ class Scores:
     head: Tensor
     row: Tensor
 
-    def moved(self, move: Callable[[Tensor], Tensor]) -> Scores:
+    def moved(self, move: Callable[[Tensor], Tensor]) -> AttentionScores:
         """The same scores after a movement of the elements."""
         return replace(self, head=move(self.head), row=move(self.row))
 
@@ -266,7 +266,7 @@ class Flow:
     data: bool = False
     value: Callable[[], Tensor] | None = None
     index: tuple[Carrier, ...] = ()
-    scores: Scores | None = None
+    scores: AttentionScores | None = None
     inlet: Carrier | None = None
     computed: bool = False
 

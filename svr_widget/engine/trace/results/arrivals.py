@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from svr_widget.engine.errors import listed
-from svr_widget.engine.maps.links import Layout, Link
-from svr_widget.engine.maps.order import directed
+from svr_widget.engine.maps.links import Layout, Link, directed
 from svr_widget.engine.trace.flow import labels
 from svr_widget.engine.trace.flow.flow import (
     ATTENTION,
@@ -59,7 +58,7 @@ class Stream:
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
+class ResolvedUse:
     """One use of a map, resolved.
 
     Attributes:
@@ -113,7 +112,7 @@ class Notes:
         return (*self.lines, *grouped)
 
 
-def read(arrival: Arrival, linear_like: Mapping[str, bool], notes: Notes) -> Reading:
+def read(arrival: Arrival, linear_like: Mapping[str, bool], notes: Notes) -> ResolvedUse:
     """Resolve one use: which channel of which producer sits in each input feature."""
     flow, dim = arrival.flow, arrival.dim % len(arrival.flow.shape)
     others = [d for d in range(len(flow.shape)) if d != dim]
@@ -136,7 +135,7 @@ def read(arrival: Arrival, linear_like: Mapping[str, bool], notes: Notes) -> Rea
     layout = None
     if place is not None and arrival.matrix:
         layout = _layout(streams, place, flow.place.grid if flow.place else None)
-    return Reading(arrival.use, tuple(streams), place, layout, arrival.matrix)
+    return ResolvedUse(arrival.use, tuple(streams), place, layout, arrival.matrix)
 
 
 def _by_head(stream: Stream, attended: Attended | None) -> Stream:
@@ -245,7 +244,7 @@ class Graph:
     output_layouts: dict[str, Layout] = field(default_factory=dict)
 
 
-def assemble(readings: Sequence[Reading], rank: Mapping[str, int], notes: Notes) -> Graph:
+def assemble(readings: Sequence[ResolvedUse], rank: Mapping[str, int], notes: Notes) -> Graph:
     """Agree on layouts, pair channels, and merge the paths that carry the same ones.
 
     Args:
@@ -255,7 +254,7 @@ def assemble(readings: Sequence[Reading], rank: Mapping[str, int], notes: Notes)
         notes: receives what is no link.
     """
     graph = Graph()
-    by_consumer: dict[str, list[Reading]] = {}
+    by_consumer: dict[str, list[ResolvedUse]] = {}
     for reading in readings:
         if reading.streams:
             by_consumer.setdefault(reading.use.name, []).append(reading)
@@ -289,7 +288,7 @@ def assemble(readings: Sequence[Reading], rank: Mapping[str, int], notes: Notes)
     return graph
 
 
-def _agree_on_outputs(readings: Sequence[Reading], graph: Graph) -> list[Reading]:
+def _agree_on_outputs(readings: Sequence[ResolvedUse], graph: Graph) -> list[ResolvedUse]:
     """Output layouts on which all readers of a map agree; elsewhere a link a position instead."""
     seen: dict[str, list[Layout | None]] = {}
     for reading in readings:
@@ -312,7 +311,7 @@ def _agree_on_outputs(readings: Sequence[Reading], graph: Graph) -> list[Reading
 
 
 def _pairs(
-    stream: Stream, reading: Reading, layout: Layout | None, notes: Notes
+    stream: Stream, reading: ResolvedUse, layout: Layout | None, notes: Notes
 ) -> list[tuple[Tensor, Tensor]]:
     """``(producer_channels, consumer_channels)`` of each link that a stream makes."""
     label, place = stream.label, reading.place

@@ -23,7 +23,7 @@ from svr_widget.engine.trace.flow.flow import (
     Factor,
     Scope,
 )
-from svr_widget.engine.trace.results.arrivals import Notes, Reading, Stream
+from svr_widget.engine.trace.results.arrivals import Notes, ResolvedUse, Stream
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +65,8 @@ class Attention:
 
 
 def read_heads(
-    readings: Sequence[Reading], seen: Attentions, notes: Notes
-) -> tuple[list[Reading], tuple[Attention, ...]]:
+    readings: Sequence[ResolvedUse], seen: Attentions, notes: Notes
+) -> tuple[list[ResolvedUse], tuple[Attention, ...]]:
     """The attentions of a network, and its readings without the values that they account for.
 
     Raises:
@@ -184,7 +184,7 @@ def _distinct(channels: Tensor) -> bool:
 # Values.
 
 
-def _outputs(reading: Reading, attended: Attended, notes: Notes) -> Iterable[Stream]:
+def _outputs(reading: ResolvedUse, attended: Attended, notes: Notes) -> Iterable[Stream]:
     """The streams of a reading by which a map reads what the heads put out, and nothing else."""
     for stream in reading.streams:
         if stream.attended is not attended:
@@ -204,7 +204,7 @@ def _outputs(reading: Reading, attended: Attended, notes: Notes) -> Iterable[Str
             yield stream
 
 
-def _output(attended: Attended, reading: Reading, stream: Stream) -> Pairing:
+def _output(attended: Attended, reading: ResolvedUse, stream: Stream) -> Pairing:
     assert stream.heads is not None
     if reading.place is not None:
         raise _refusal(

@@ -14,17 +14,17 @@ from svr_widget.engine.trace.flow.call import Call
 from svr_widget.engine.trace.flow.flow import (
     Attended,
     Attentions,
+    AttentionScores,
     Carrier,
     Factor,
     Flow,
     Scored,
-    Scores,
 )
 
 
 def score(
     call: Call, seen: Attentions, rows: Flow, columns: Flow, shape: Sequence[int]
-) -> Scores | None:
+) -> AttentionScores | None:
     """The products of rows ``[..., t, d]`` with columns ``[..., s, d]``, if both hold channels.
 
     Args:
@@ -52,14 +52,16 @@ def score(
     scored = Scored(left, right, call.scope)
     seen.scored.append(scored)
     by_head = head.view(*batch, 1, 1).expand(tuple(shape))
-    return Scores((scored,), labels.canonical(by_head), labels.along(len(shape) - 2, shape))
+    return AttentionScores(
+        (scored,), labels.canonical(by_head), labels.along(len(shape) - 2, shape)
+    )
 
 
 def attend(
     call: Call,
     seen: Attentions,
     values: Sequence[Carrier],
-    scores: Scores,
+    scores: AttentionScores,
     contracted: int,
     entry: str,
 ) -> list[Carrier]:

@@ -12,11 +12,11 @@ from torch import Tensor
 from svr_widget.engine.trace.flow import labels
 from svr_widget.engine.trace.flow.call import Call, Rule
 from svr_widget.engine.trace.flow.flow import (
+    AttentionScores,
     Carrier,
     Flow,
     Place,
     Reason,
-    Scores,
     Source,
     lost,
     merged,
@@ -31,7 +31,7 @@ def moved(flow: Flow, move: Move) -> list[Flow]:
     results: list[list[Carrier]] = []
     shapes: list[tuple[int, ...]] = []
     places: list[Place | None] = []
-    scores: list[Scores] = []
+    scores: list[AttentionScores] = []
 
     def apply(label: Tensor) -> list[Tensor]:
         out = move(label)
@@ -134,8 +134,8 @@ def concatenation(call: Call) -> Flow:
     return Flow(call.shape, carriers, mixed, place, scores=_joined_scores(flows, dim))
 
 
-def _joined_scores(flows: Sequence[Flow], dim: int) -> Scores | None:
-    """Scores beside which a constant stands for one more position."""
+def _joined_scores(flows: Sequence[Flow], dim: int) -> AttentionScores | None:
+    """AttentionScores beside which a constant stands for one more position."""
     found = [flow.scores for flow in flows if flow.scores is not None]
     if len(found) != 1:
         return None

@@ -9,10 +9,10 @@ from svr_widget.engine.trace.flow import labels
 from svr_widget.engine.trace.flow.call import Call, Rule, Shape
 from svr_widget.engine.trace.flow.flow import (
     ATTENTION,
+    AttentionScores,
     Carrier,
     Flow,
     Place,
-    Scores,
     drop_known,
     merged,
     mint,
@@ -132,7 +132,7 @@ def unite(
     return Flow(shape, kept, drop_known(mixed, kept), place, scores=_scores(wide))
 
 
-def _scores(flows: Sequence[Flow]) -> Scores | None:
+def _scores(flows: Sequence[Flow]) -> AttentionScores | None:
     """The scores among the flows; several of them are a sum of all their products."""
     found = [flow.scores for flow in flows if flow.scores is not None]
     if not found:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from svr_widget.engine.maps.parts import Part, parts_of
+from svr_widget.engine.maps.layer_kinds import parts_of
+from svr_widget.engine.maps.parts import Part
 
 
 def maps_of(model: nn.Module) -> dict[str, Part]:
