@@ -13,7 +13,7 @@ import traitlets
 from svr_widget.engine.analysis.matching import Matching, form
 from svr_widget.engine.errors import SVRError, listed
 from svr_widget.svr import SVR
-from svr_widget.widget.computing.shown_graph import LiveGraph
+from svr_widget.widget.traits import Traits
 
 __all__ = ["Comparison"]
 
@@ -35,7 +35,7 @@ class Comparison(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untype
             form; None where there is no such map.
     """
 
-    def __init__(self, left: LiveGraph, right: LiveGraph) -> None:
+    def __init__(self, left: Traits, right: Traits) -> None:
         self.left, self.right = left, right
         for widget in (left, right):
             widget.wait()

@@ -22,8 +22,8 @@ DEFAULT_LEVELS = {"fdr": 0.05, "p": 1e-3, "sigma": 4.0, "bonferroni": 0.05}
 PANES = ("adjacency", "images", "filters", "table")
 
 
-class Settings(anywidget.AnyWidget):
-    """The traits of ``SVRWidget``. Those that begin with an underscore are the page's alone."""
+class Traits(anywidget.AnyWidget):
+    """The traits of ``SVRWidget``. Those that begin with an underscore are for the page alone."""
 
     method: t.Enum[Method] = t.Enum(
         get_args(Method), "svr", help="which spectral neurons are joined; a change is computed anew"
@@ -75,8 +75,21 @@ class Settings(anywidget.AnyWidget):
     _notice = t.Unicode("").tag(sync=True)
     _marked = t.Dict(help="neurons with a ring, and what it means").tag(sync=True)
     _inputs = t.Dict(help="what the pane of spectral images can show").tag(sync=True)
-    _svr: SVR
     _level_given = False
+
+    @property
+    def svr(self) -> SVR:
+        """The engine behind the picture; raises what ended the computation, if there is none."""
+        raise NotImplementedError
+
+    @property
+    def _network(self) -> SVR:
+        """What names are looked up in: the graph on screen, or else the one that is to come."""
+        raise NotImplementedError
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Block until what was last asked for is there; raises its error, or ``TimeoutError``."""
+        raise NotImplementedError
 
     @classmethod
     def _own_keywords(cls) -> set[str]:
@@ -138,25 +151,26 @@ class Settings(anywidget.AnyWidget):
         name, k = item
         count = self._neurons_of(name)
         if count == 0:
-            raise SVRError(f"no map {name!r}{nearest_name(name, self._svr.columns)}")
+            raise SVRError(f"no map {name!r}{nearest_name(name, self._network.columns)}")
         if not (isinstance(k, int) and 0 <= k < count):
             raise SVRError(f"map {name!r} has neurons 0 to {count - 1}, not {k!r}")
         return name, k
 
     def _neurons_of(self, name: str) -> int:
         """How many spectral neurons a column has; none where there is no such column."""
-        if name not in self._svr.columns:
+        network = self._network
+        if name not in network.columns:
             return 0
-        map_name, flattening = self._svr.columns[name]
-        count = self._svr.maps[map_name].neurons(flattening)
-        return min(count, self._svr.rank or count)
+        map_name, flattening = network.columns[name]
+        count = network.maps[map_name].neurons(flattening)
+        return min(count, network.rank or count)
 
     @t.validate("selected_link")
     def _check_selected_link(self, proposal: dict[str, Any]) -> list[Any] | None:
         with self._noticing():
-            wanted = proposal["value"]
-            if wanted is not None and tuple(wanted) not in self._svr.links:
-                arrows = {" -> ".join(map(str, key)) for key in self._svr.links}
+            wanted, links = proposal["value"], self._network.links
+            if wanted is not None and tuple(wanted) not in links:
+                arrows = {" -> ".join(map(str, key)) for key in links}
                 asked = " -> ".join(map(str, wanted))
                 raise SVRError(f"no link {asked!r}{nearest_name(asked, arrows)}")
             return None if wanted is None else list(wanted)
@@ -183,13 +197,34 @@ class Settings(anywidget.AnyWidget):
             raise t.TraitError(str(error)) from error
         self._notice = ""
 
+    def _name_method(self, svr: SVR) -> None:
+        """Let the traits say by which method an SVR was made, and what became of its norms."""
+        with self.hold_trait_notifications():  # one at a time would ask for a mixture
+            self.method, self.norm = svr.method, svr.norm
+
+    def _keep_existing(self) -> None:
+        """Let go of what is selected and not there: another method has other columns."""
+        self.selected = [item for item in self.selected if item[1] < self._neurons_of(item[0])]
+
     @t.observe("threshold_mode")
     def _keep_the_cut(self, change: dict[str, Any]) -> None:
         """Convert the level, unless whoever changes the mode gives one in the same breath."""
         if self._level_given or "threshold" in self._property_lock:
             return
         if self._scene:
-            tests = self._svr.significance(self.null)
+            tests = self._network.significance(self.null)
             self.threshold = tests.convert(change["old"], self.threshold, change["new"])
         else:
             self.threshold = DEFAULT_LEVELS[change["new"]]
+
+
+class TimelineTraits(Traits):
+    """What ``SVRTimeline`` has besides."""
+
+    step = t.Int(None, allow_none=True, help="the checkpoint on screen, by its step").tag(sync=True)
+    following = t.Bool(True, help="show the newest checkpoint as it comes").tag(sync=True)
+    max_edges = t.Int(20_000, min=0, help="most edges of a checkpoint that travel").tag(sync=True)
+
+    _recorded = t.Int(0, help="checkpoints that there are, computed or not").tag(sync=True)
+    _timeline = t.Bytes(b"").tag(sync=True, echo_update=False)
+    _frames = t.Bytes(b"").tag(sync=True, echo_update=False)
