@@ -27,8 +27,8 @@ from tests.browser.networks import PLANTED, SHOW
 from tests.widget.gate import Gate
 
 SLOW = """
-from svr_widget.widget import live
-live.AT_ONCE_SECONDS = 0
+from svr_widget.widget.computing import shown_graph
+shown_graph.AT_ONCE_SECONDS = 0
 """
 MOST_BYTES = 100_000
 
