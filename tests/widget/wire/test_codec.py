@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 
 from svr_widget.widget.wire.codec import DTYPES, CodecError, decode, encode
 
-GOLDEN = Path(__file__).parent / "golden-container.bin"  # read by js/test too
+GOLDEN = Path(__file__).parents[1] / "golden-container.bin"  # read by js/test too
 GOLDEN_META = {"name": "conv1 – ω", "numbers": [1, 2.5, -3e-300], "none": None}
 GOLDEN_ARRAYS = {
     "bytes": np.array([1, 2, 255], np.uint8),

@@ -1,6 +1,6 @@
 """Paths that the front end must find, too: js/test/golden/paths.json, checked on both sides.
 
-``python -m tests.widget.test_path_golden`` writes the file anew.
+``python -m tests.widget.wire.test_path_golden`` writes the file anew.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 
 from svr_widget.engine.analysis.paths import LinkEvidence, strongest_path
 
-GOLDEN = Path(__file__).parents[2] / "js" / "test" / "golden" / "paths.json"
+GOLDEN = Path(__file__).parents[3] / "js" / "test" / "golden" / "paths.json"
 SIZES = [5, 4, 3, 6, 4]
 DEPTHS = [0, 1, 3, 2, 4]
 # Consecutive links, skips, two links between the same maps, a loop, one that runs back, and
