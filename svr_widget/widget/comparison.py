@@ -77,7 +77,8 @@ class Comparison(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untype
             return
         values = [svr[name].S for svr in (a, b) for name in svr.columns]
         positive = [float(S[S > 0].min()) for S in values if (S > 0).any()]
-        span = [min(positive, default=1.0), max(float(S.max()) for S in values if len(S))]
+        largest = max(float(S.max()) for S in values if len(S))
+        span = [min(positive, default=largest), largest]
         self.left.y_range = self.right.y_range = span
         self.matching = _match(a, b)
         self._partners = {True: {}, False: {}}

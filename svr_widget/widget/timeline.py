@@ -9,12 +9,12 @@ import traitlets as t
 
 from svr_widget.engine.errors import SVRError
 from svr_widget.svr import SVR
-from svr_widget.widget.answers.asked import Question
-from svr_widget.widget.answers.requests import Answer, Sources
+from svr_widget.widget.answers.requests import Kind, frame_kind
 from svr_widget.widget.computing.frames import source_of
 from svr_widget.widget.computing.shown_checkpoints import ShownCheckpoints
 from svr_widget.widget.traits import TimelineTraits
 from svr_widget.widget.widget import SVRWidget
+from svr_widget.widget.wire.words import shown
 
 
 class SVRTimeline(TimelineTraits, SVRWidget):
@@ -58,23 +58,23 @@ class SVRTimeline(TimelineTraits, SVRWidget):
     def _shown_part(self, svr: SVR) -> ShownCheckpoints:
         return ShownCheckpoints(self, self._source, svr, own_range=self._own_range)
 
-    def _answers_by_kind(self) -> Mapping[str, Answer]:
-        def frame(_: Sources, question: Question, __: Any) -> list[bytes]:
-            return [self._shown.frames.scene(question["step"])]
-
-        return {**super()._answers_by_kind(), "frame": frame}
+    def _kinds(self) -> Mapping[str, Kind]:
+        frame = frame_kind(lambda step: self._shown.frames.scene(step))
+        return {**super()._kinds(), "frame": frame}
 
     def _should_send_property(self, key: str, value: Any) -> bool:
         return key not in self._shown.silent and bool(super()._should_send_property(key, value))
 
     @t.validate("step")
     def _check_step(self, proposal: dict[str, Any]) -> int | None:
-        step: int | None = proposal["value"]
         with self._noticing():
-            ready = self._shown.ready
-            if step is not None and step not in ready:
-                nearest = min(ready, key=lambda known: abs(known - step), default=None)
-                raise SVRError(f"no checkpoint of step {step}; the nearest is {nearest}")
+            return self._allowed_step(proposal["value"])
+
+    def _allowed_step(self, step: int | None, *_: Any) -> int | None:
+        ready = self._shown.ready
+        if step is not None and step not in ready:
+            nearest = min(ready, key=lambda known: abs(known - step), default=None)
+            raise SVRError(f"no checkpoint of step {shown(step)}; the nearest is {nearest}")
         return step
 
     @t.observe("step")

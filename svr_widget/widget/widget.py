@@ -16,7 +16,7 @@ from svr_widget.engine.errors import SVRError, nearest_name
 from svr_widget.engine.significance.multiple_testing import MODES
 from svr_widget.svr import SVR
 from svr_widget.widget.answers.gallery import Gallery
-from svr_widget.widget.answers.requests import ANSWERS, Answer, Answers, Sources
+from svr_widget.widget.answers.requests import KINDS, Answers, Kind, Sources
 from svr_widget.widget.computing.shown_graph import Shown, ShownGraph
 from svr_widget.widget.export.exports import Exports
 from svr_widget.widget.export.picture import show_bundle
@@ -82,7 +82,7 @@ class SVRWidget(Traits):
         self._gallery = Gallery(svr.model, reference)
         self._gallery.give(*given_inputs)
         self._shown = self._shown_part(svr)
-        self._answers = Answers(self._sources(), self._answers_by_kind())
+        self._answers = Answers(self._sources(), self._kinds())
         self._exports = Exports(self, self._shown, self._answers)
         super().__init__(method=svr.method, norm=svr.norm)
         self._renew_inputs()
@@ -100,9 +100,9 @@ class SVRWidget(Traits):
         """The part that computes what is shown."""
         return ShownGraph(self, svr)
 
-    def _answers_by_kind(self) -> Mapping[str, Answer]:
+    def _kinds(self) -> Mapping[str, Kind]:
         """What the page may ask."""
-        return ANSWERS
+        return KINDS
 
     def _sources(self) -> Sources:
         return Sources(
@@ -267,7 +267,7 @@ class SVRWidget(Traits):
         if late:
             self._exports.show_late_picture()
 
-    def _answer(self, _: Any, content: dict[str, Any], buffers: Any) -> None:
+    def _answer(self, _: Any, content: Any, buffers: Any) -> None:
         if (reply := self._answers.answer(content, buffers)) is not None:
             message, binary = reply
             self.send(message, buffers=binary)

@@ -18,7 +18,7 @@ from torch import nn
 
 from svr_widget import SVR, SVRRecorder, SVRTimeline, SVRWidget
 from svr_widget.engine.errors import SVRError
-from svr_widget.widget.answers.requests import ANSWERS
+from svr_widget.widget.answers.requests import KINDS
 from svr_widget.widget.computing import frames, shown_checkpoints
 from svr_widget.widget.wire.codec import decode
 
@@ -318,4 +318,4 @@ def test_a_timeline_is_a_widget_with_another_part_and_one_more_answer(shown: SVR
         if hasattr(SVRWidget, name)
     }
     assert len(overridden) <= 4, overridden
-    assert shown._answers_by_kind().keys() - ANSWERS.keys() == {"frame"}
+    assert shown._kinds().keys() - KINDS.keys() == {"frame"}

@@ -43,12 +43,10 @@ class Exports:
     def page(self, view: Mapping[str, Any]) -> str:
         """The page, with the traits of a view that may be ahead of this side."""
         widget = self._widget
-        own = widget._own_keywords()
-        shown = own | {"_scene", "_inputs", "_marked"}
+        shown = widget._own_keywords() | {"_scene", "_inputs", "_marked"}
         state = {name: value for name, value in widget.get_state().items() if name in shown}
         settled = {"_status": {"state": "ready"}, "_notice": ""}
-        chosen = {name: value for name, value in view.items() if name in own}
-        state |= settled | chosen | dict(self._shown.page_traits())
+        state |= settled | widget.allowed_view(view) | dict(self._shown.page_traits())
         svr, about = self._shown.svr, self._shown.page_question()
         asked = self._answers.asked
         questions = [

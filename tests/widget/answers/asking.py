@@ -6,7 +6,7 @@ from typing import Any
 
 from svr_widget import SVR
 from svr_widget.widget.answers.gallery import Gallery
-from svr_widget.widget.answers.requests import ANSWERS, Answers, Sources
+from svr_widget.widget.answers.requests import KINDS, Answers, Sources
 
 
 def answers_about(svr: SVR) -> Answers:
@@ -18,7 +18,7 @@ def answers_about(svr: SVR) -> Answers:
         cancel=lambda: None,
         page=lambda _: "",
     )
-    return Answers(sources, ANSWERS)
+    return Answers(sources, KINDS)
 
 
 def answer(svr: SVR, question: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
