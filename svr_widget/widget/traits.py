@@ -106,6 +106,14 @@ class Traits(anywidget.AnyWidget):
         """Block until what was last asked for is there; raises its error, or ``TimeoutError``."""
         raise NotImplementedError
 
+    def _small_picture(self) -> str:
+        """What is shown as a small PNG in base64, as notebooks hold it."""
+        raise NotImplementedError
+
+    def _publish_picture(self) -> None:
+        """Put a picture into an output of the cell, for where the widget cannot be shown."""
+        raise NotImplementedError
+
     @classmethod
     def _own_keywords(cls) -> set[str]:
         inherited = set(anywidget.AnyWidget.class_trait_names()) - {"layout"}
