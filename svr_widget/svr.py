@@ -71,6 +71,11 @@ class SVR(SpectralGraph):
         include: globs over map names; only those are maps.
         exclude: globs over names that are left out.
         rank: keep the first ``rank`` neurons of every map.
+        run_live: where data is run through a model, here and later, it is through a private
+            structure over its weights, so that a training of the model goes on undisturbed. Some
+            models can only be run as they are (FSDP, TorchScript, a ``forward`` or a hook that is
+            bound to their own modules); that is refused, unless this vouches that nothing trains
+            them meanwhile. They are put back as they were.
         progress: called as ``progress(name, done, total)`` while much is computed.
         seed: seeds the probes of certificates and the simulations.
 
@@ -325,8 +330,9 @@ class SVR(SpectralGraph):
         unflattened gives an image, by the co-SVR a number. An embedding reads one-hot vectors.
         The product of a head reads what its value map (OV) or its key map (QK) reads.
 
-        The model is run as it is now, in evaluation mode and without gradients, all maps in one
-        forward pass a batch, and comes back untouched. ``V`` is from when this SVR was made.
+        What is run is the model as it is now, in evaluation mode and without gradients, all maps
+        in one forward pass a batch; not the model itself but a private structure over its weights
+        (see ``run_live``). ``V`` is from when this SVR was made.
 
         Args:
             inputs: what the model is called with: a tensor or array, a tuple of positional or a

@@ -78,6 +78,7 @@ class SpectralGraph:
         include: Globs = None,
         exclude: Globs = None,
         rank: int | None = None,
+        run_live: bool = False,
         progress: Progress | None = None,
         seed: int = 0,
     ) -> None:
@@ -87,11 +88,13 @@ class SpectralGraph:
         check_option("attention", attention, get_args(AttentionView))
         if rank is not None and (not isinstance(rank, int) or rank < 1):
             raise SVRError(f"rank must be an integer of at least 1, or None for all, got {rank!r}")
-        network = read_network(source, example_inputs, links, include, exclude, attention, norm)
+        network = read_network(
+            source, example_inputs, links, include, exclude, attention, norm, run_live=run_live
+        )
         self.title, self.notes = network.title, network.notes
         self.model, self.parts, self.outlets = network.model, network.parts, network.outlets
         self.arrangement = network.arrangement
-        self.example = network.example
+        self.example, self.run_live = network.example, network.run_live
         self.method: Method = method
         self.norm: Normalisation = norm
         self.null: Kind = null
