@@ -183,7 +183,9 @@ def _undecided(
     """The parameters of an unknown layer that may be linear maps, each with what to say then."""
     layer = f"{name or 'the model'!s} ({type(module).__name__})"
     scripted = isinstance(module, torch.jit.ScriptModule)
-    if scripted and any(_extent(parameter) >= 2 for parameter in module.parameters()):
+    if scripted and not any(_extent(parameter) >= 2 for parameter in module.parameters()):
+        return {}
+    if scripted:
         raise UnsupportedLayerError(
             f"{layer} is compiled to TorchScript, which does not tell its layers; give the model "
             "as it was before it was scripted or traced"
