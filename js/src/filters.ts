@@ -1,8 +1,7 @@
 // The filters of neurons and edges, as Python sends them; the mirror of svr_widget/widget/filters.py.
 
 import { type Bytes, decode } from "./codec.js";
-import type { Neuron } from "./picking.js";
-import type { Link } from "./scene.js";
+import type { Link, Neuron } from "./scene.js";
 
 /** Effective filters (section 4.2) between rows and columns of a link's neurons. */
 export interface EffectiveFilters {

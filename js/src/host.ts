@@ -4,12 +4,17 @@
 import type { AnyModel } from "@anywidget/types";
 import type { Bytes } from "./codec.js";
 import type { Inputs } from "./images.js";
-import type { CameraTrait, ValueRange } from "./layout.js";
 import type { LinkKey } from "./links.js";
 import type { Law, Method, Mode, Norm, YScale } from "./scene.js";
 
 export type Theme = "auto" | "light" | "dark";
 export type PaneName = "adjacency" | "images" | "filters" | "table";
+
+/** A camera apart from any size: the zoom, and which shares of the picture lie in the middle. */
+export type CameraTrait = readonly [zoom: number, x: number, y: number];
+
+/** Singular values that the axis reaches to at least, so that two graphs can share it. */
+export type ValueRange = readonly [smallest: number, largest: number];
 
 /** Traits that the page and Python both write. */
 export interface PublicTraits {

@@ -2,8 +2,7 @@
 // svr_widget/widget/gallery.py. What is drawn is a grid of cells, whichever way it is arranged.
 
 import { type Bytes, type Container, decode } from "./codec.js";
-import type { Neuron } from "./picking.js";
-import type { Scene } from "./scene.js";
+import type { Neuron, Scene } from "./scene.js";
 
 /** What can be shown, as Python says in a trait. */
 export interface Inputs {

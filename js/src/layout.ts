@@ -2,6 +2,7 @@
 // lines, arcs or loops. Pure: no canvas, no DOM.
 
 import { scaleLinear, scaleLog } from "d3-scale";
+import type { CameraTrait, ValueRange } from "./host.js";
 import type { Link, Scene, YScale } from "./scene.js";
 
 export interface Size {
@@ -24,9 +25,6 @@ export interface Camera {
 }
 
 export const WHOLE: Camera = { zoom: 1, x: 0, y: 0 };
-
-/** A camera apart from any size: the zoom, and which shares of the picture lie in the middle. */
-export type CameraTrait = readonly [zoom: number, x: number, y: number];
 
 export const MAX_ZOOM = 200;
 
@@ -234,9 +232,6 @@ interface VerticalScale {
   ): number;
   ticks(bounds: [number, number], height: number): { share: number; label: string }[];
 }
-
-/** Singular values that the axis reaches to at least, so that two graphs can share it. */
-export type ValueRange = readonly [smallest: number, largest: number];
 
 function verticalScale(
   { singularValue, isNull }: Scene,

@@ -1,7 +1,6 @@
 // What lights up with some neurons: their significant edges, and the strongest path through them.
 
-import type { Edge, Neuron } from "./picking.js";
-import type { Scene } from "./scene.js";
+import type { Edge, Neuron, Scene } from "./scene.js";
 import { type StrongPath, strongestPath } from "./strongest.js";
 import type { Cut } from "./threshold.js";
 

@@ -3,8 +3,7 @@
 
 import { type Bytes, decode } from "./codec.js";
 import { sameEnds } from "./links.js";
-import type { Edge } from "./picking.js";
-import type { Law, Scene } from "./scene.js";
+import type { Edge, Law, Scene } from "./scene.js";
 import { type Cell, extentOf, type Pair, type Place, type Tile } from "./tiles.js";
 
 /** The graph's own adjacency; |V~^T U| (Fig 7 of the paper); the producer's |U| (Fig 8). */

@@ -2,20 +2,7 @@
 
 import type { Layout } from "./layout.js";
 import { createPath, mayPass, type Path, tracePath } from "./paths.js";
-import type { Scene } from "./scene.js";
-
-export interface Neuron {
-  readonly map: number;
-  readonly k: number;
-}
-
-/** An edge by its ends; `edge` is its place in the scene's arrays. */
-export interface Edge {
-  readonly link: number;
-  readonly m: number;
-  readonly n: number;
-  readonly edge: number;
-}
+import type { Edge, Neuron, Scene } from "./scene.js";
 
 /** The nearest neuron within a distance, the stronger one of two equally near. */
 export function pickNeuron(

@@ -1,8 +1,7 @@
 // What is pointed at in a matrix and in the graph, each in the other's terms. Pure.
 
 import { edgeOf, type Facts } from "./matrices.js";
-import type { Neuron } from "./picking.js";
-import type { Scene } from "./scene.js";
+import type { Neuron, Scene } from "./scene.js";
 import type { Hover } from "./state.js";
 import { type Cell, isSingle, type Pair } from "./tiles.js";
 import type { Marks } from "./views/cells.js";

@@ -52,6 +52,20 @@ export interface Link {
   readonly strongest: StrongestEdge | null;
 }
 
+/** A spectral neuron: its column, and its place in it from the largest singular value down. */
+export interface Neuron {
+  readonly map: number;
+  readonly k: number;
+}
+
+/** An edge by its ends; `edge` is its place in the scene's arrays. */
+export interface Edge {
+  readonly link: number;
+  readonly m: number;
+  readonly n: number;
+  readonly edge: number;
+}
+
 export interface StrongestEdge {
   readonly m: number;
   readonly n: number;

@@ -1,9 +1,9 @@
 // Sets of spectral neurons: which lie within a drawn line, and how sets join.
 
 import type { Layout } from "./layout.js";
-import { lowerBound, type Neuron } from "./picking.js";
+import { lowerBound } from "./picking.js";
 import type { Point } from "./placement.js";
-import type { Scene } from "./scene.js";
+import type { Neuron, Scene } from "./scene.js";
 
 /** How newly pointed-at neurons meet those that are selected. */
 export type Joining = "replace" | "add" | "toggle";

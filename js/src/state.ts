@@ -3,14 +3,21 @@
 // pause, so nothing waits for Python.
 
 import { batch, computed, type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
-import type { Host, PaneName, PublicTraits, Python, Status, Traits } from "./host.js";
-import type { CameraTrait } from "./layout.js";
+import type { CameraTrait, Host, PaneName, PublicTraits, Python, Status, Traits } from "./host.js";
 import { findLink, keyOf } from "./links.js";
 import { type Lit, litBy, maskOf } from "./lit.js";
-import type { Neuron } from "./picking.js";
 import { createPlayback } from "./playback.js";
 import type { Ask } from "./requests.js";
-import { type Law, type Method, type Mode, type Norm, readScene, type Scene } from "./scene.js";
+import {
+  type Law,
+  type Method,
+  type Mode,
+  type Neuron,
+  type Norm,
+  readScene,
+  type Scene,
+} from "./scene.js";
+
 import { search } from "./search.js";
 import { type Cut, convert, cutAtLevel } from "./threshold.js";
 import type { Selection } from "./timeline.js";

@@ -1,8 +1,7 @@
 // The strongest path of significant edges (paper, section 5.1), by dynamic programming: what
 // Python's engine/paths.py computes, here for the edges that travelled and through given neurons.
 
-import type { Edge, Neuron } from "./picking.js";
-import type { Link, Scene } from "./scene.js";
+import type { Edge, Link, Neuron, Scene } from "./scene.js";
 import type { Cut } from "./threshold.js";
 
 export interface StrongPath {

@@ -2,9 +2,9 @@ import { describe, expect, it } from "vitest";
 import { residual, vgg } from "../dev/networks.js";
 import { randomFrom } from "../dev/random.js";
 import { layOut } from "../src/layout.js";
-import type { Neuron } from "../src/picking.js";
 import type { Point } from "../src/placement.js";
-import { readScene, type Scene, Y_SCALES } from "../src/scene.js";
+import { type Neuron, readScene, type Scene, Y_SCALES } from "../src/scene.js";
+
 import { joined, neuronsWithin, rectangle } from "../src/selection.js";
 
 const SIZE = { width: 700, height: 380 };

@@ -1,8 +1,8 @@
 // The picture as SVG, from the same layout and colours as on the screen. Pure: text out.
 
 import { edgeAlpha } from "../crowd.js";
-import type { Measure } from "../labels.js";
-import { thinLabels } from "../labels.js";
+import { type Measure, thinLabels } from "../labels.js";
+
 import type { Layout } from "../layout.js";
 import { css, edgeWidth, kindColour, mix, NEURON_RADIUS, type Palette } from "../paint.js";
 import { createPath, DASH, isDashed, tracePath } from "../paths.js";

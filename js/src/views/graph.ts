@@ -3,7 +3,7 @@
 import { type ReadonlySignal, signal } from "@preact/signals-core";
 import { FAINTEST } from "../crowd.js";
 import { paintNeurons, paintRings } from "../paint.js";
-import type { Neuron } from "../picking.js";
+import type { Neuron } from "../scene.js";
 import { sameColumns } from "../timeline.js";
 import { axes } from "./axes.js";
 import { keepBright } from "./bright.js";

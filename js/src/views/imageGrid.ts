@@ -3,8 +3,7 @@
 import { count, significant } from "../format.js";
 import { type Images, likeness, type ShownInput, type SpectralImage } from "../images.js";
 import type { Palette } from "../paint.js";
-import type { Neuron } from "../picking.js";
-import type { Scene } from "../scene.js";
+import type { Neuron, Scene } from "../scene.js";
 import { type Child, h, nameOf, tailOf } from "./dom.js";
 import { bars, picture } from "./pictures.js";
 import { select } from "./pointer.js";

@@ -1,6 +1,6 @@
 // The widget by keyboard. What each key does is listed once, for the keys and for the help.
 
-import type { Neuron } from "../picking.js";
+import type { Neuron } from "../scene.js";
 import { cutAtStop } from "../threshold.js";
 import type { Visits } from "../visits.js";
 import { moveCamera, select, zoomBy } from "./pointer.js";

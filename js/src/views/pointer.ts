@@ -1,9 +1,9 @@
 // The pointer over the graph: hover, select one or many, choose a link, pan and zoom.
 
 import { type Camera, MAX_ZOOM, traitOf, WHOLE } from "../layout.js";
-import { type Edge, type Neuron, pickEdge, pickLink, pickNeuron } from "../picking.js";
+import { pickEdge, pickLink, pickNeuron } from "../picking.js";
 import type { Point } from "../placement.js";
-import type { Scene } from "../scene.js";
+import type { Edge, Neuron, Scene } from "../scene.js";
 import { joined, neuronsWithin, rectangle } from "../selection.js";
 import type { Hover } from "../state.js";
 import type { Outline } from "./outline.js";

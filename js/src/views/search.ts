@@ -2,8 +2,7 @@
 // match stay bright; what is chosen is selected, or kept as a filter that a chip shows.
 
 import { count } from "../format.js";
-import type { Neuron } from "../picking.js";
-import type { Scene } from "../scene.js";
+import type { Neuron, Scene } from "../scene.js";
 import { type Match, search } from "../search.js";
 import type { Filter } from "../state.js";
 import { fill, h, nameOf } from "./dom.js";

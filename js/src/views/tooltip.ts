@@ -3,9 +3,8 @@
 import { count, percent, pValue, significant } from "../format.js";
 import { whichOf } from "../links.js";
 import { createPath, tracePath } from "../paths.js";
-import type { Edge, Neuron } from "../picking.js";
 import { type Point, placeTip } from "../placement.js";
-import type { Scene } from "../scene.js";
+import type { Edge, Neuron, Scene } from "../scene.js";
 import type { Hover } from "../state.js";
 import type { Cut } from "../threshold.js";
 import { type Child, fill, h, nameOf } from "./dom.js";
