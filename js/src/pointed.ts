@@ -1,16 +1,41 @@
-// What is pointed at in a matrix and in the graph, each in the other's terms. Pure.
+// What is pointed at anywhere in the widget, in the terms of a matrix and of the graph. Pure.
 
 import { edgeOf, type Facts } from "./matrices.js";
 import type { Neuron, Scene } from "./scene.js";
-import type { Hover } from "./state.js";
-import { type Cell, isSingle, type Pair } from "./tiles.js";
-import type { Marks } from "./views/cells.js";
+
+import { type Cell, type Extent, isSingle, type Pair } from "./tiles.js";
+
+/** Where something is pointed at. */
+type Pane = "graph" | "adjacency" | "images" | "filters" | "table" | "keyboard";
+
+/** The neuron or edge that is pointed at, anywhere in the widget. */
+export type Hover =
+  | { readonly kind: "neuron"; readonly neuron: Neuron; readonly from: Pane }
+  | {
+      readonly kind: "edge";
+      readonly link: number;
+      readonly m: number;
+      readonly n: number;
+      readonly weight: number;
+      /** Null where the edge was not sent, so that its p-value is not known here. */
+      readonly edge: number | null;
+      readonly from: Pane;
+    };
 
 /** A cell, or a whole row or column. */
 export interface Target {
   readonly cell: Cell | null;
   readonly row: number | null;
   readonly column: number | null;
+}
+
+/** Rows and columns that are marked. */
+export interface Marks {
+  readonly cell: Extent | null;
+  readonly row: number | null;
+  readonly column: number | null;
+  readonly rows: ReadonlySet<number>;
+  readonly columns: ReadonlySet<number>;
 }
 
 /** What lights up in the graph; null for cells whose edge was not sent, and for channels. */

@@ -7,6 +7,7 @@ import type { CameraTrait, Host, PaneName, PublicTraits, Python, Status, Traits 
 import { findLink, keyOf } from "./links.js";
 import { type Lit, litBy, maskOf } from "./lit.js";
 import { createPlayback } from "./playback.js";
+import type { Hover } from "./pointed.js";
 import type { Ask } from "./requests.js";
 import {
   type Law,
@@ -17,23 +18,9 @@ import {
   readScene,
   type Scene,
 } from "./scene.js";
-
 import { search } from "./search.js";
 import { type Cut, convert, cutAtLevel } from "./threshold.js";
 import type { Selection } from "./timeline.js";
-
-export type Hover =
-  | { readonly kind: "neuron"; readonly neuron: Neuron; readonly from: Pane }
-  | {
-      readonly kind: "edge";
-      readonly link: number;
-      readonly m: number;
-      readonly n: number;
-      readonly weight: number;
-      /** Null where the edge was not sent, so that its p-value is not known here. */
-      readonly edge: number | null;
-      readonly from: Pane;
-    };
 
 /** Columns are to stand out by their names: those that match the words, or the one of that name. */
 export interface Filter {
@@ -42,8 +29,6 @@ export interface Filter {
   /** False while it is still being typed. */
   readonly kept: boolean;
 }
-
-export type Pane = "graph" | "adjacency" | "images" | "filters" | "table" | "keyboard";
 
 const SAVE_PAUSE = 120;
 

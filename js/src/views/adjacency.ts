@@ -3,10 +3,10 @@
 import { computed, signal } from "@preact/signals-core";
 import { endOf, testsOf } from "../links.js";
 import { type Facts, internalWords, MATRICES, type Which } from "../matrices.js";
-import { hoverOf, marksOf, neuronsOf, type Target } from "../pointed.js";
+import { hoverOf, type Marks, marksOf, neuronsOf, type Target } from "../pointed.js";
 import { ALL, type Frame, type Pair } from "../tiles.js";
 import { describeTarget } from "./captions.js";
-import type { Marks } from "./cells.js";
+
 import { fill, h, nameOf, segmented, tailOf } from "./dom.js";
 import { followEntries, type Spot } from "./entries.js";
 import { linkChoice } from "./links.js";

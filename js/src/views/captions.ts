@@ -2,9 +2,9 @@
 
 import { count, pValue, significant } from "../format.js";
 import type { Facts } from "../matrices.js";
-import type { Target } from "../pointed.js";
+import type { Hover, Target } from "../pointed.js";
 import { entered, type Scene } from "../scene.js";
-import type { Hover } from "../state.js";
+
 import { type Frame, isSingle, type Pair } from "../tiles.js";
 import { type Child, nameOf } from "./dom.js";
 

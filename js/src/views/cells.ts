@@ -4,6 +4,7 @@
 import { significant } from "../format.js";
 import { type Facts, hasBlock, type InternalDimensions } from "../matrices.js";
 import { css, mix, type Palette } from "../paint.js";
+import type { Marks } from "../pointed.js";
 import { type Extent, type Frame, isSingle, type Pair, type Tile, type Tiles } from "../tiles.js";
 
 /** Small entries are most of a matrix: this exponent keeps them apart. */
@@ -12,15 +13,6 @@ const DIMMED = 0.25;
 /** Cells of at least this size are parted by lines, and of this one have their value inside. */
 const LINES_FROM = 10;
 const VALUES_FROM: Pair = [14, 30];
-
-/** Rows and columns that are marked. */
-export interface Marks {
-  readonly cell: Extent | null;
-  readonly row: number | null;
-  readonly column: number | null;
-  readonly rows: ReadonlySet<number>;
-  readonly columns: ReadonlySet<number>;
-}
 
 export interface Placement {
   /** Device pixels of an entry, and of the first one's corner. */

@@ -2,8 +2,8 @@
 // for a pause, so that a walk or a drag is not read out step by step.
 
 import { count, level as levelText, pValue, significant } from "../format.js";
+import type { Hover } from "../pointed.js";
 import type { Scene } from "../scene.js";
-import type { Hover } from "../state.js";
 import type { Cut } from "../threshold.js";
 import { h } from "./dom.js";
 import { MODE_WORDS } from "./footer.js";

@@ -2,8 +2,9 @@
 
 import type { Facts } from "../matrices.js";
 import { css, mix, type Palette } from "../paint.js";
+import type { Marks } from "../pointed.js";
 import type { Pair } from "../tiles.js";
-import type { Marks, Placement } from "./cells.js";
+import type { Placement } from "./cells.js";
 
 /** Below this share of the largest, the middle one is too small to be seen: logarithms instead. */
 const LOG_BELOW = 0.06;

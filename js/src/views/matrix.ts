@@ -4,8 +4,9 @@
 import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
 import type { Facts, InternalDimensions } from "../matrices.js";
 import type { Palette } from "../paint.js";
+import type { Marks } from "../pointed.js";
 import { type Frame, type Pair, placesFor, type Tile, type Tiles } from "../tiles.js";
-import { develop, drawCells, drawCross, drawMarks, type Marks, placement } from "./cells.js";
+import { develop, drawCells, drawCross, drawMarks, placement } from "./cells.js";
 import { h } from "./dom.js";
 import { drawMargins } from "./margins.js";
 import { oncePerFrame, type View } from "./view.js";

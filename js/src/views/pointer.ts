@@ -3,9 +3,9 @@
 import { type Camera, MAX_ZOOM, traitOf, WHOLE } from "../layout.js";
 import { pickEdge, pickLink, pickNeuron } from "../picking.js";
 import type { Point } from "../placement.js";
+import type { Hover } from "../pointed.js";
 import type { Edge, Neuron, Scene } from "../scene.js";
 import { joined, neuronsWithin, rectangle } from "../selection.js";
-import type { Hover } from "../state.js";
 import type { Outline } from "./outline.js";
 import type { Stage } from "./stage.js";
 import { oncePerFrame, type View } from "./view.js";

@@ -2,8 +2,8 @@
 
 import { computed, signal } from "@preact/signals-core";
 import { count, percent, pValue, significant } from "../format.js";
+import type { Hover } from "../pointed.js";
 import { entered, type Scene } from "../scene.js";
-import type { Hover } from "../state.js";
 import {
   columnsOf,
   edgeRows,
