@@ -1,7 +1,18 @@
 // Numbers as people read them.
 
+import type { Law, Mode } from "./scene.js";
+
 const MINUS = "−";
 const SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹";
+
+export const MODE_WORDS: Readonly<Record<Mode, string>> = {
+  fdr: "FDR",
+  p: "p-value",
+  sigma: "sigma",
+  bonferroni: "Bonferroni",
+};
+
+export const LAW_WORDS: Readonly<Record<Law, string>> = { exact: "exact null", chi2: "χ² null" };
 
 /** 13379 -> "13,379". */
 export function count(value: number): string {
@@ -18,6 +29,10 @@ export function significant(value: number, digits = 3): string {
   const text = value.toFixed(Math.max(0, Math.min(20, digits - 1 - magnitude)));
   return text.replace("-", MINUS);
 }
+
+/** How many entries chance would give: whole ones where they are many. */
+export const expectation = (value: number) =>
+  value >= 10 || value === 0 ? count(value) : significant(value, 2);
 
 /** -5 -> "10⁻⁵". */
 export function powerOfTen(exponent: number): string {

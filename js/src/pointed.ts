@@ -2,7 +2,6 @@
 
 import { edgeOf, type Facts } from "./matrices.js";
 import type { Neuron, Scene } from "./scene.js";
-
 import { type Cell, type Extent, isSingle, type Pair } from "./tiles.js";
 
 /** Where something is pointed at. */

@@ -2,7 +2,6 @@ import { describe, expect, it } from "vitest";
 import { residual } from "../dev/networks.js";
 import { incidentEdges, litBy, maskOf } from "../src/lit.js";
 import { type Neuron, readScene, type Scene } from "../src/scene.js";
-
 import { cutAtLevel } from "../src/threshold.js";
 
 const scene = readScene(residual()) as Scene;

@@ -4,7 +4,6 @@ import { randomFrom } from "../dev/random.js";
 import { layOut } from "../src/layout.js";
 import type { Point } from "../src/placement.js";
 import { type Neuron, readScene, type Scene, Y_SCALES } from "../src/scene.js";
-
 import { joined, neuronsWithin, rectangle } from "../src/selection.js";
 
 const SIZE = { width: 700, height: 380 };

@@ -2,7 +2,6 @@
 
 import { edgeAlpha } from "../crowd.js";
 import { type Measure, thinLabels } from "../labels.js";
-
 import type { Layout } from "../layout.js";
 import { css, edgeWidth, kindColour, mix, NEURON_RADIUS, type Palette } from "../paint.js";
 import { createPath, DASH, isDashed, tracePath } from "../paths.js";

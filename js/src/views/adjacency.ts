@@ -6,7 +6,6 @@ import { type Facts, internalWords, MATRICES, type Which } from "../matrices.js"
 import { hoverOf, type Marks, marksOf, neuronsOf, type Target } from "../pointed.js";
 import { ALL, type Frame, type Pair } from "../tiles.js";
 import { describeTarget } from "./captions.js";
-
 import { fill, h, nameOf, segmented, tailOf } from "./dom.js";
 import { followEntries, type Spot } from "./entries.js";
 import { linkChoice } from "./links.js";

@@ -4,7 +4,6 @@ import { count, pValue, significant } from "../format.js";
 import type { Facts } from "../matrices.js";
 import type { Hover, Target } from "../pointed.js";
 import { entered, type Scene } from "../scene.js";
-
 import { type Frame, isSingle, type Pair } from "../tiles.js";
 import { type Child, nameOf } from "./dom.js";
 

@@ -3,21 +3,14 @@
 import { VIEW_TRAITS, viewAsPython } from "../export/python.js";
 import { download, fileName, pngOf } from "../export/save.js";
 import { MOST_VECTOR_EDGES, type Picture, svgOf } from "../export/svg.js";
-import { count, level as levelText } from "../format.js";
+import { count, expectation, LAW_WORDS, level as levelText, MODE_WORDS } from "../format.js";
 import { h } from "./dom.js";
-import { expectation, MODE_WORDS } from "./footer.js";
+import type { Drawn } from "./graph.js";
 import type { View } from "./view.js";
 
 /** Seconds for which it stands there that something is done, or why it is not. */
 const SAID = 4;
 const SAID_WRONG = 12;
-
-/** The graph as it is drawn now; null while there is none. */
-export interface Drawn {
-  picture(): Omit<Picture, "caption" | "soft" | "rule" | "font"> | null;
-  /** What is drawn as a PNG's data URL, edges and neurons without any word. */
-  raster(): string;
-}
 
 interface Item {
   readonly words: string;
@@ -163,10 +156,9 @@ const viewNow = ({ trait }: View) =>
 function captionOf({ state }: View): string {
   const cut = state.cut.peek();
   if (!cut) return "";
-  const law = cut.law === "exact" ? "exact null" : "χ² null";
   const drawn = cut.drawn < cut.significant ? `${count(cut.drawn)} strongest of ` : "";
   return (
-    `${MODE_WORDS[cut.mode]} ${levelText(cut.level)}, ${law} · ` +
+    `${MODE_WORDS[cut.mode]} ${levelText(cut.level)}, ${LAW_WORDS[cut.law]} · ` +
     `${drawn}${count(cut.significant)} significant edges, ${expectation(cut.expected)} expected by chance`
   );
 }

@@ -1,20 +1,20 @@
 // The line beneath the picture: the threshold, and what it leaves, counted.
 
-import { count, level as levelText, parseLevel, pValue, significant } from "../format.js";
+import {
+  count,
+  expectation,
+  LAW_WORDS,
+  level as levelText,
+  MODE_WORDS,
+  parseLevel,
+  pValue,
+} from "../format.js";
 import type { Law, Mode, Scene } from "../scene.js";
 import { type Cut, RANGES } from "../threshold.js";
 import { survivalCurve } from "./curve.js";
 import { dropDown, fill, h, nameOf } from "./dom.js";
 import { exactCut } from "./exactCut.js";
 import type { View } from "./view.js";
-
-export const MODE_WORDS: Readonly<Record<Mode, string>> = {
-  fdr: "FDR",
-  p: "p-value",
-  sigma: "sigma",
-  bonferroni: "Bonferroni",
-};
-const LAW_WORDS: Readonly<Record<Law, string>> = { exact: "exact null", chi2: "χ² null" };
 
 export function footer(view: View): HTMLElement {
   const { curve, words } = survivalCurve(view);
@@ -170,6 +170,3 @@ function untested({ maps, links }: Scene): string {
   if (links.length > 0) return "every link ends in a map of zeros";
   return maps.length === 1 ? "one map has no links" : "no map feeds another";
 }
-
-export const expectation = (value: number) =>
-  value >= 10 || value === 0 ? count(value) : significant(value, 2);

@@ -2,13 +2,13 @@
 
 import { type ReadonlySignal, signal } from "@preact/signals-core";
 import { FAINTEST } from "../crowd.js";
+import type { Picture } from "../export/svg.js";
 import { paintNeurons, paintRings } from "../paint.js";
 import type { Neuron } from "../scene.js";
 import { sameColumns } from "../timeline.js";
 import { axes } from "./axes.js";
 import { keepBright } from "./bright.js";
 import { h } from "./dom.js";
-import type { Drawn } from "./exports.js";
 import { type Hovered, highlights } from "./highlights.js";
 import { type Action, followKeys, forgetOnBlur, goTo, graphActions } from "./keyboard.js";
 import { edgeLayer, pixelLayer } from "./layer.js";
@@ -21,6 +21,13 @@ import { selected } from "./selected.js";
 import { AXIS_WIDTH, createStage, type Stage } from "./stage.js";
 import { tooltip } from "./tooltip.js";
 import type { View } from "./view.js";
+
+/** The graph as it is drawn now; null while there is none. */
+export interface Drawn {
+  picture(): Omit<Picture, "caption" | "soft" | "rule" | "font"> | null;
+  /** What is drawn as a PNG's data URL, edges and neurons without any word. */
+  raster(): string;
+}
 
 export interface Graph {
   readonly element: HTMLElement;

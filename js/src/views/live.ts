@@ -1,12 +1,18 @@
 // What a screen reader says: the neuron or edge that one is at, the selection, the counts. It waits
 // for a pause, so that a walk or a drag is not read out step by step.
 
-import { count, level as levelText, pValue, significant } from "../format.js";
+import {
+  count,
+  expectation,
+  level as levelText,
+  MODE_WORDS,
+  pValue,
+  significant,
+} from "../format.js";
 import type { Hover } from "../pointed.js";
 import type { Scene } from "../scene.js";
 import type { Cut } from "../threshold.js";
 import { h } from "./dom.js";
-import { MODE_WORDS } from "./footer.js";
 import type { Hovered } from "./highlights.js";
 import type { View } from "./view.js";
 
@@ -56,10 +62,9 @@ export function live(view: View, hovered: () => Hovered): HTMLElement {
 }
 
 function countsInWords(cut: Cut): string {
-  const chance = cut.expected >= 10 ? count(cut.expected) : significant(cut.expected, 2);
   return (
     `${MODE_WORDS[cut.mode]} ${levelText(cut.level)}: ${count(cut.significant)} edges significant, ` +
-    `${chance} expected by chance`
+    `${expectation(cut.expected)} expected by chance`
   );
 }
 
