@@ -1,7 +1,7 @@
 // What is pointed at anywhere in the widget, in the terms of a matrix and of the graph. Pure.
 
 import { edgeOf, type Facts } from "./matrices.js";
-import type { Neuron, Scene } from "./scene.js";
+import type { Edge, Neuron, Scene } from "./scene.js";
 import { type Cell, type Extent, isSingle, type Pair } from "./tiles.js";
 
 /** Where something is pointed at. */
@@ -100,4 +100,13 @@ export function marksOf(
     ? { rows: [hover.n, hover.n + 1] as const, columns: [hover.m, hover.m + 1] as const }
     : null;
   return { cell, row: null, column: null, rows, columns };
+}
+
+/** The neurons that an edge joins. */
+export function endsOf(scene: Scene, { link, m, n }: Omit<Edge, "edge">): Neuron[] {
+  const { producer, consumer } = scene.links[link];
+  return [
+    { map: producer, k: m },
+    { map: consumer, k: n },
+  ];
 }

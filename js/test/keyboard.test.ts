@@ -4,15 +4,11 @@ import { mlp } from "../dev/networks.js";
 import { layOut } from "../src/layout.js";
 import type { Scene } from "../src/scene.js";
 import { createState } from "../src/state.js";
-import {
-  type Action,
-  followKeys,
-  graphActions,
-  keyOf,
-  widgetActions,
-} from "../src/views/keyboard.js";
+import { graphActions } from "../src/views/keyboard.js";
+import { type Action, followKeys, keyOf } from "../src/views/keys.js";
 import type { Stage } from "../src/views/stage.js";
 import type { View } from "../src/views/view.js";
+import { widgetActions } from "../src/views/widgetKeys.js";
 
 const MARGINS = { top: 10, right: 20, bottom: 40, left: 90 };
 const event = (key: string, more: object = {}) =>

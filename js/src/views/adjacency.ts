@@ -11,7 +11,7 @@ import { followEntries, type Spot } from "./entries.js";
 import { linkChoice } from "./links.js";
 import { matrix } from "./matrix.js";
 import { matrixData } from "./matrixData.js";
-import { select } from "./pointer.js";
+import { select } from "./select.js";
 import { ASKING, say } from "./status.js";
 import { oncePerFrame, type View } from "./view.js";
 

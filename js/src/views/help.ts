@@ -1,7 +1,7 @@
 // All that the pointer and the keyboard can do, in a dialog.
 
 import { fill, h, uniqueId } from "./dom.js";
-import type { Action } from "./keyboard.js";
+import type { Action } from "./keys.js";
 import type { View } from "./view.js";
 
 /** What the pointer does; the keys say themselves what they do. */

@@ -5,11 +5,10 @@ import type { Layout } from "../layout.js";
 import { incidentEdges } from "../lit.js";
 import { css, kindColour, mix, NEURON_RADIUS } from "../paint.js";
 import { createPath, DASH, isDashed, tracePath } from "../paths.js";
-import type { Hover } from "../pointed.js";
+import { endsOf, type Hover } from "../pointed.js";
 import type { Edge, Neuron, Scene } from "../scene.js";
 import type { Cut } from "../threshold.js";
 import { h } from "./dom.js";
-import { endsOf } from "./pointer.js";
 import type { Stage } from "./stage.js";
 import { oncePerFrame, type View } from "./view.js";
 

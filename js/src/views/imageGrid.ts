@@ -6,7 +6,7 @@ import type { Palette } from "../paint.js";
 import type { Neuron, Scene } from "../scene.js";
 import { type Child, h, nameOf, tailOf } from "./dom.js";
 import { bars, picture } from "./pictures.js";
-import { select } from "./pointer.js";
+import { select } from "./select.js";
 import type { View } from "./view.js";
 
 /** A row of the grid: a neuron, or the n-th neuron of every map. */

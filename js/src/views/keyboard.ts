@@ -1,30 +1,11 @@
-// The widget by keyboard. What each key does is listed once, for the keys and for the help.
+// The graph by keyboard: from neuron to neuron, selecting, zooming.
 
 import type { Neuron } from "../scene.js";
-import { cutAtStop } from "../threshold.js";
-import type { Visits } from "../visits.js";
-import { moveCamera, select, zoomBy } from "./pointer.js";
+import type { Action } from "./keys.js";
+import { moveCamera, zoomBy } from "./pointer.js";
+import { select } from "./select.js";
 import { AXIS_WIDTH, type Stage } from "./stage.js";
 import type { View } from "./view.js";
-
-export interface Action {
-  /** As `keyOf` names them. */
-  readonly keys: readonly string[];
-  /** As people read them. */
-  readonly shown: string;
-  readonly words: string;
-  run(event: KeyboardEvent): void;
-}
-
-/** "a", "Mod+a" (Ctrl or Cmd), "Alt+ArrowLeft", "Shift+Enter". */
-export function keyOf(event: KeyboardEvent): string {
-  const { key } = event;
-  const mod = event.ctrlKey || event.metaKey ? "Mod+" : "";
-  const alt = event.altKey ? "Alt+" : "";
-  // Shift is part of a sign that is typed, but not of a key with a name.
-  const shift = event.shiftKey && key.length > 1 ? "Shift+" : "";
-  return `${mod}${alt}${shift}${key}`;
-}
 
 /** What happens with the keyboard on the graph. */
 export function graphActions(view: View, stage: Stage): Action[] {
@@ -83,81 +64,6 @@ export function graphActions(view: View, stage: Stage): Action[] {
       run: () => state.resetCamera(),
     },
   ];
-}
-
-/** What happens with the keyboard anywhere in the widget but where text is typed. */
-export function widgetActions(
-  view: View,
-  visits: Visits,
-  search: () => void,
-  help: () => void,
-): Action[] {
-  const { state } = view;
-  return [
-    { keys: ["["], shown: "[", words: "stricter threshold", run: () => moveThreshold(view, -1) },
-    { keys: ["]"], shown: "]", words: "looser threshold", run: () => moveThreshold(view, 1) },
-    ...playbackActions(view),
-    { keys: ["/"], shown: "/", words: "search maps and neurons", run: search },
-    {
-      keys: ["Alt+ArrowLeft"],
-      shown: "Alt ←",
-      words: "back to the view before",
-      run: () => visits.go(-1),
-    },
-    {
-      keys: ["Alt+ArrowRight"],
-      shown: "Alt →",
-      words: "forward again",
-      run: () => visits.go(1),
-    },
-    { keys: ["?"], shown: "?", words: "this help", run: help },
-    {
-      keys: ["Escape"],
-      shown: "Esc",
-      words: "put the lasso away; clear the selection and the search",
-      run: () => {
-        if (state.lasso.peek()) {
-          state.lasso.value = false;
-          return;
-        }
-        state.hover.value = null;
-        state.filter.value = null;
-        if (state.selectedNeurons.peek().length > 0) state.select([]);
-      },
-    },
-  ];
-}
-
-/** What moves a timeline through its checkpoints. */
-function playbackActions({ state: { playback } }: View): Action[] {
-  if (!playback) return [];
-  return [
-    { keys: [","], shown: ",", words: "the checkpoint before", run: () => playback.moveBy(-1) },
-    { keys: ["."], shown: ".", words: "the next checkpoint", run: () => playback.moveBy(1) },
-    { keys: ["p"], shown: "p", words: "play or pause", run: () => playback.toggle() },
-  ];
-}
-
-/** Runs the actions for the keys that reach an element. */
-export function followKeys(view: View, element: HTMLElement, actions: readonly Action[]): void {
-  const byKey = new Map(actions.flatMap((action) => action.keys.map((key) => [key, action])));
-  view.listen(element, "keydown", (event) => {
-    const action = byKey.get(keyOf(event));
-    // A key that was used further in, or one that belongs to a text, does nothing else.
-    if (!action || event.defaultPrevented || isElsewhere(event)) return;
-    event.preventDefault();
-    action.run(event);
-  });
-}
-
-/** Whether a key belongs to a text, a list of choices or a dialog. */
-function isElsewhere({ target }: Event): boolean {
-  return (
-    target instanceof HTMLTextAreaElement ||
-    target instanceof HTMLSelectElement ||
-    (target instanceof HTMLInputElement && target.type !== "range") ||
-    (target instanceof Element && target.closest("dialog") !== null)
-  );
 }
 
 /** Forgets what the keyboard is at when it goes elsewhere. */
@@ -228,17 +134,6 @@ function selectMap({ state }: View): void {
   if (!scene || !at) return;
   const { neurons } = scene.maps[at.map];
   state.select(Array.from({ length: neurons }, (_, k) => ({ map: at.map, k })));
-}
-
-/** Moves the threshold by a fortieth of the slider. */
-function moveThreshold(view: View, direction: number): void {
-  const scene = view.state.scene.peek();
-  const cut = view.state.cut.peek();
-  if (!scene || !cut) return;
-  const last = scene.stops[cut.law][cut.mode].level.length - 1;
-  const step = Math.max(1, Math.round(last / 40));
-  const stop = Math.min(last, Math.max(0, Math.round(cut.stop) + direction * step));
-  view.state.setLevel(cutAtStop(scene, cut.law, cut.mode, stop).level);
 }
 
 function zoomAtMiddle(view: View, stage: Stage, factor: number): void {

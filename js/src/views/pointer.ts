@@ -3,10 +3,10 @@
 import { type Camera, MAX_ZOOM, traitOf, WHOLE } from "../layout.js";
 import { pickEdge, pickLink, pickNeuron } from "../picking.js";
 import type { Point } from "../placement.js";
-import type { Hover } from "../pointed.js";
-import type { Edge, Neuron, Scene } from "../scene.js";
+import { endsOf, type Hover } from "../pointed.js";
 import { joined, neuronsWithin, rectangle } from "../selection.js";
 import type { Outline } from "./outline.js";
+import { select } from "./select.js";
 import type { Stage } from "./stage.js";
 import { oncePerFrame, type View } from "./view.js";
 import { followWheel } from "./wheel.js";
@@ -180,18 +180,4 @@ function click(view: View, stage: Stage, target: Hover | null, x: number, add: b
   }
   select(view, endsOf(scene, target), add);
   state.chooseLink(target.link);
-}
-
-/** The neurons that an edge joins. */
-export function endsOf(scene: Scene, { link, m, n }: Omit<Edge, "edge">): Neuron[] {
-  const { producer, consumer } = scene.links[link];
-  return [
-    { map: producer, k: m },
-    { map: consumer, k: n },
-  ];
-}
-
-/** Selects neurons; with `add` beside those that are, or off where they already are. */
-export function select({ state }: View, neurons: readonly Neuron[], add: boolean): void {
-  state.select(joined(state.selectedNeurons.peek(), neurons, add ? "toggle" : "replace"));
 }

@@ -8,7 +8,7 @@ import type { Filter } from "../state.js";
 import { fill, h, nameOf } from "./dom.js";
 import { icon } from "./icons.js";
 import { optionList, type Shown } from "./options.js";
-import { select } from "./pointer.js";
+import { select } from "./select.js";
 import type { View } from "./view.js";
 
 export interface Search {

@@ -2,7 +2,7 @@
 
 import { computed, signal } from "@preact/signals-core";
 import { count, percent, pValue, significant } from "../format.js";
-import type { Hover } from "../pointed.js";
+import { endsOf, type Hover } from "../pointed.js";
 import { entered, type Scene } from "../scene.js";
 import {
   columnsOf,
@@ -19,7 +19,7 @@ import {
 import { heightOf, ROW, revealRow, rowsSeen } from "../virtual.js";
 import { copyText } from "./clipboard.js";
 import { type Child, fill, h, segmented, setAttributes, tailOf, uniqueId } from "./dom.js";
-import { endsOf, select } from "./pointer.js";
+import { select } from "./select.js";
 import { oncePerFrame, type View } from "./view.js";
 
 const NONE = new Uint32Array();

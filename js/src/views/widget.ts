@@ -13,7 +13,7 @@ import { footer } from "./footer.js";
 import { fullScreenButton } from "./fullscreen.js";
 import { graph } from "./graph.js";
 import { help } from "./help.js";
-import { followKeys, widgetActions } from "./keyboard.js";
+import { followKeys } from "./keys.js";
 import { live } from "./live.js";
 import { notices } from "./notices.js";
 import { panes, paneToggles } from "./panes.js";
@@ -21,6 +21,7 @@ import { searchField } from "./search.js";
 import { timelineBar } from "./timeline.js";
 import { toolbar } from "./toolbar.js";
 import { createView, type View } from "./view.js";
+import { widgetActions } from "./widgetKeys.js";
 
 /** Shows the widget in `element` until the signal is aborted. */
 export function mount(element: HTMLElement, host: Host, abort: AbortSignal): void {
