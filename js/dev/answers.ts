@@ -1,9 +1,9 @@
 // Python's answers, made up from the scene: chance where no edge was sent, structure where one was.
 
-import { type Bytes, encode, type Tensor } from "../src/codec.js";
-import { factsOfSentEdges } from "../src/matrices.js";
-import { type Law, type Mode, readScene, type Scene } from "../src/scene.js";
-import { extentOf, type Pair, type Place } from "../src/tiles.js";
+import { factsOfSentEdges } from "../src/logic/matrices.js";
+import { extentOf, type Pair, type Place } from "../src/logic/tiles.js";
+import { type Bytes, encode, type Tensor } from "../src/wire/codec.js";
+import { type Law, type Mode, readScene, type Scene } from "../src/wire/scene.js";
 import { log10pOf } from "./synthetic.js";
 
 export type Question = { kind: string; id: number; [name: string]: unknown };

@@ -1,7 +1,7 @@
 // A host without Jupyter: traits in an object, Python's answers made up from the scene.
 
-import type { Bytes } from "../src/codec.js";
-import type { Host, MessageListener, Python, Traits } from "../src/host.js";
+import type { Bytes } from "../src/wire/codec.js";
+import type { Host, MessageListener, Python, Traits } from "../src/wire/host.js";
 import { answerOf, type Question } from "./answers.js";
 
 export const DEFAULTS: Traits = {

@@ -1,9 +1,9 @@
 // Scenes that look like networks, for the page of this folder and for the tests. Weights and
 // p-values are consistent with each other (the limit law of section 2.4), the stops with both.
 
-import { encode, type Tensor } from "../src/codec.js";
-import { log10NormalTail, normalQuantile } from "../src/normal.js";
-import { MODES, type Mode } from "../src/scene.js";
+import { log10NormalTail, normalQuantile } from "../src/logic/normal.js";
+import { encode, type Tensor } from "../src/wire/codec.js";
+import { MODES, type Mode } from "../src/wire/scene.js";
 import { normal, type Random } from "./random.js";
 
 export interface MapPlan {
@@ -190,7 +190,7 @@ function cutOf(mode: Mode, level: number, tests: number, count: (cut: number) =>
   }
 }
 
-/** Rows of counts as Python packs them, see `src/increments.ts`. */
+/** Rows of counts as Python packs them, see `src/wire/increments.ts`. */
 export function packIncrements(rows: readonly (readonly number[])[]): Uint8Array<ArrayBuffer> {
   const bytes: number[] = [];
   const write = (number: number) => {

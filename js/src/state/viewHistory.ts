@@ -1,0 +1,96 @@
+// Back and forward through what was seen: camera, selection, link, scale and threshold. A step is
+// complete once nothing has changed for a moment, so a drag or a walk is one step.
+
+import { effect, type ReadonlySignal, signal } from "@preact/signals-core";
+import type { PublicTraits } from "../wire/host.js";
+import { createHistory } from "./history.js";
+import type { State } from "./state.js";
+
+export interface Visits {
+  readonly canGoBack: ReadonlySignal<boolean>;
+  readonly canGoForward: ReadonlySignal<boolean>;
+  go(by: -1 | 1): void;
+}
+
+const KEPT = 100;
+const PAUSE = 600;
+const SEEN = [
+  "camera",
+  "selected",
+  "selected_link",
+  "y_scale",
+  "threshold_mode",
+  "threshold",
+  "null",
+] as const;
+
+type Seen = Pick<PublicTraits, (typeof SEEN)[number]>;
+
+export function createVisits(state: State, abort: AbortSignal): Visits {
+  const history = createHistory<Seen>(KEPT, sameView);
+  const canGoBack = signal(false);
+  const canGoForward = signal(false);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+
+  const seen = () =>
+    Object.fromEntries(SEEN.map((name) => [name, state[name].value])) as unknown as Seen;
+  const tell = () => {
+    canGoBack.value = history.can(-1);
+    canGoForward.value = history.can(1);
+  };
+  let current: Seen | null = null;
+  const settle = () => {
+    clearTimeout(timer);
+    timer = undefined;
+    // Before there is a picture nothing was seen.
+    if (current) history.settle(current);
+    tell();
+  };
+  const end = effect(() => {
+    const ready = state.scene.value !== null;
+    const view = seen();
+    if (!ready) return;
+    const first = current === null;
+    current = view;
+    clearTimeout(timer);
+    if (first) settle();
+    else timer = setTimeout(settle, PAUSE);
+  });
+  abort.addEventListener(
+    "abort",
+    () => {
+      end();
+      clearTimeout(timer);
+    },
+    { once: true },
+  );
+  return {
+    canGoBack,
+    canGoForward,
+    go(by) {
+      if (timer !== undefined) settle();
+      const view = history.move(by);
+      if (!view) return;
+      state.apply(view);
+      settle();
+    },
+  };
+}
+
+function sameView(a: Seen, b: Seen): boolean {
+  return SEEN.every((name) => {
+    const [one, other] = [a[name], b[name]];
+    return one === other || (Array.isArray(one) && Array.isArray(other) && sameList(one, other));
+  });
+}
+
+/** Lists of names, of numbers, or of pairs of a name and an index. */
+function sameList(a: readonly unknown[], b: readonly unknown[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every((one, index) => {
+      const other = b[index];
+      return one === other || (Array.isArray(one) && Array.isArray(other) && sameList(one, other));
+    })
+  );
+}

@@ -1,0 +1,73 @@
+// What is selected, in the accent colour above the picture: the neurons, their significant edges
+// and the strongest path through them. Thousands of them are pixels, not strokes.
+
+import { createPath, tracePath } from "../../../geometry/paths.js";
+import type { StrongPath } from "../../../logic/strongestPath.js";
+import { css, kindColour, mix, NEURON_RADIUS } from "../../../paint/paint.js";
+import { addDisc } from "../../../paint/raster.js";
+import { h } from "../../kit/dom.js";
+import type { View } from "../../view.js";
+import type { Stage } from "../stage.js";
+import { edgeLayer, type Painting, pixelLayer } from "./edgeCanvas.js";
+
+/** A selected edge is seen more easily than an ordinary one, however weak. */
+const FAINTEST = 0.35;
+const RING = 2;
+const GAP = 1;
+
+export function selected(view: View, stage: Stage): HTMLCanvasElement {
+  const { state } = view;
+  const canvas = h("canvas", { class: "svr-lit", "aria-hidden": true, "data-svr": "selected" });
+  const neurons = pixelLayer((pixels, { scene, layout, palette, ratio, width, height }) => {
+    const lit = state.lit.peek();
+    if (!lit) return;
+    const all = [...(lit.path?.neurons ?? []), ...lit.neurons];
+    // All rings before all discs: where neurons crowd, one outline goes around them.
+    for (const layer of ["ring", "gap", "disc"] as const) {
+      const beyond = { ring: GAP + RING, gap: GAP, disc: 0 }[layer];
+      for (const { map, k } of all) {
+        const { start, kind } = scene.maps[map];
+        const x = layout.x[map] * ratio;
+        const y = layout.y[start + k] * ratio;
+        const hue = mix(palette.neutral, kindColour(palette, kind), scene.intensity[start + k]);
+        const colour = { ring: palette.accent, gap: palette.paper, disc: hue }[layer];
+        addDisc(pixels, width, height, x, y, (NEURON_RADIUS + beyond) * ratio, colour);
+      }
+    }
+  });
+  edgeLayer(view, stage, canvas, {
+    of: state.selectedMask,
+    ink: ({ accent }) => accent,
+    faintest: FAINTEST,
+    over(painting) {
+      const lit = state.lit.peek();
+      if (lit?.path) strokePath(painting, lit.path);
+      neurons(painting, lit);
+    },
+  });
+  return canvas;
+}
+
+/** The path as one line, parted from what it crosses by a rim of paper. */
+function strokePath({ context, scene, layout, palette, ratio }: Painting, path: StrongPath): void {
+  const course = createPath();
+  context.save();
+  context.scale(ratio, ratio);
+  context.lineCap = "round";
+  context.lineJoin = "round";
+  context.beginPath();
+  for (const { link, m, n } of path.edges) {
+    const { points, length } = tracePath(scene, layout, link, m, n, course);
+    context.moveTo(points[0], points[1]);
+    for (let at = 2; at < length; at += 2) context.lineTo(points[at], points[at + 1]);
+  }
+  for (const [colour, width] of [
+    [palette.paper, 5],
+    [palette.accent, 2.5],
+  ] as const) {
+    context.strokeStyle = css(colour);
+    context.lineWidth = width;
+    context.stroke();
+  }
+  context.restore();
+}

@@ -1,0 +1,81 @@
+// What every view is given: the state, a way to ask Python, and subscriptions that end with the
+// view and show what they throw.
+
+import { effect, type ReadonlySignal } from "@preact/signals-core";
+import type { Palette } from "../paint/paint.js";
+import type { State } from "../state/state.js";
+import type { Host } from "../wire/host.js";
+import type { Ask, Requests } from "../wire/requests.js";
+
+export interface View {
+  readonly state: State;
+  readonly ask: Ask;
+  /** True while Python leaves questions without an answer. */
+  readonly silent: ReadonlySignal<boolean>;
+  readonly signal: AbortSignal;
+  readonly palette: ReadonlySignal<Palette | null>;
+  /** The traits as they are in this view. */
+  readonly trait: Pick<Host, "get">;
+  /** Asks Python to stop computing. */
+  cancel(): void;
+  /** Runs `reaction` now and after each change of a signal that it reads. */
+  watch(reaction: () => void): void;
+  listen<K extends keyof HTMLElementEventMap>(
+    target: HTMLElement,
+    type: K,
+    listener: (event: HTMLElementEventMap[K]) => void,
+    options?: AddEventListenerOptions,
+  ): void;
+  /** The function, with whatever it throws shown in the widget. */
+  guard<A extends unknown[]>(run: (...values: A) => void): (...values: A) => void;
+}
+
+export function createView(
+  state: State,
+  host: Host,
+  requests: Requests,
+  signal: AbortSignal,
+  palette: ReadonlySignal<Palette | null>,
+): View {
+  const guard = <A extends unknown[]>(run: (...values: A) => void) => {
+    return (...values: A) => {
+      try {
+        run(...values);
+      } catch (error) {
+        console.error(error);
+        const fault = error instanceof Error ? error : new Error(String(error));
+        queueMicrotask(() => (state.fault.value = fault));
+      }
+    };
+  };
+  return {
+    state,
+    ...requests,
+    signal,
+    palette,
+    trait: host,
+    guard,
+    cancel: () => host.send({ kind: "cancel" }),
+    watch(reaction) {
+      if (signal.aborted) return;
+      signal.addEventListener("abort", effect(guard(reaction)), { once: true });
+    },
+    listen(target, type, listener, options) {
+      target.addEventListener(type, guard(listener), { ...options, signal });
+    },
+  };
+}
+
+/** Calls `run` at the next frame, once however often it was asked for. */
+export function oncePerFrame(view: View, run: () => void): () => void {
+  let asked = 0;
+  const guarded = view.guard(run);
+  view.signal.addEventListener("abort", () => cancelAnimationFrame(asked), { once: true });
+  return () => {
+    if (asked !== 0 || view.signal.aborted) return;
+    asked = requestAnimationFrame(() => {
+      asked = 0;
+      guarded();
+    });
+  };
+}
