@@ -4,7 +4,7 @@ import type { Bytes } from "../src/wire/codec.js";
 import type { Host, MessageListener, Python, Traits } from "../src/wire/host.js";
 import { answerOf, type Question } from "./answers.js";
 
-export const DEFAULTS: Traits = {
+const DEFAULTS: Traits = {
   method: "svr",
   norm: "ignore",
   threshold_mode: "fdr",

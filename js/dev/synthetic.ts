@@ -1,7 +1,7 @@
 // Scenes that look like networks, for the page of this folder and for the tests. Weights and
 // p-values are consistent with each other (the limit law of section 2.4), the stops with both.
 
-import { log10NormalTail, normalQuantile } from "../src/logic/normal.js";
+import { log10NormalTail, normalQuantile } from "../src/logic/threshold.js";
 import { encode, type Tensor } from "../src/wire/codec.js";
 import { MODES, type Mode } from "../src/wire/scene.js";
 import { normal, type Random } from "./random.js";
@@ -33,7 +33,7 @@ export interface LinkPlan {
   sent?: number;
 }
 
-export const STOPS = 400;
+const STOPS = 400;
 
 /** log10 of the p-value of an entry when c times it is the square of a standard normal number. */
 export function log10pOf(weight: number, channels: number): number {
@@ -236,15 +236,4 @@ export function blockEdges(
     }
   }
   return edges;
-}
-
-/** The largest of so many entries under chance, without drawing the others. */
-export function chanceTail(random: Random, size: [number, number], channels: number, many: number) {
-  const tests = size[0] * size[1];
-  return Array.from({ length: many }, (_, rank) => {
-    const p = (rank + random()) / tests;
-    const sigma = normalQuantile(Math.log10(Math.max(p / 2, 1e-300)));
-    const weight = Math.min(0.9, sigma ** 2 / channels);
-    return { m: Math.floor(random() * size[1]), n: Math.floor(random() * size[0]), weight };
-  });
 }

@@ -4,7 +4,8 @@ import { type Measure, thinLabels } from "../geometry/labels.js";
 import type { Layout } from "../geometry/layout.js";
 import { createPath, DASH, isDashed, tracePath } from "../geometry/paths.js";
 import { edgeAlpha } from "../paint/density.js";
-import { css, edgeWidth, kindColour, mix, NEURON_RADIUS, type Palette } from "../paint/paint.js";
+import { edgeWidth, NEURON_RADIUS } from "../paint/paint.js";
+import { css, kindColour, mix, type Palette } from "../paint/palette.js";
 import type { Scene } from "../wire/scene.js";
 
 export interface Picture {

@@ -202,7 +202,7 @@ export function columnPositions(scene: Scene): number[] {
 }
 
 /** Each map's depth as its rank among the depths that occur. */
-export function depthRanks({ maps }: Scene): number[] {
+function depthRanks({ maps }: Scene): number[] {
   const depths = [...new Set(maps.map((map) => map.depth))].sort((a, b) => a - b);
   return maps.map((map) => depths.indexOf(map.depth));
 }

@@ -1,9 +1,6 @@
 // Where a tooltip goes: inside the frame, off what it describes, over as little else as can be.
 
-export interface Box {
-  readonly width: number;
-  readonly height: number;
-}
+import type { Size } from "./layout.js";
 
 export interface Point {
   readonly x: number;
@@ -18,8 +15,8 @@ const EDGE = 4;
  * over as few of the `obstacles` as can be. `inset` is kept free at the frame's left.
  */
 export function placeTip(
-  box: Box,
-  frame: Box,
+  box: Size,
+  frame: Size,
   anchors: readonly Point[],
   obstacles: readonly Point[],
   inset = EDGE,

@@ -118,7 +118,7 @@ function neuronKeys(scene: Scene, rows: Uint32Array, column: number): Uint32Arra
 }
 
 /** Each neuron's share of its map's energy. */
-export function energies({ maps, singularValue }: Scene): Float64Array {
+function energies({ maps, singularValue }: Scene): Float64Array {
   const shares = new Float64Array(singularValue.length);
   for (const { start, neurons, energy } of maps) {
     for (let at = start; at < start + neurons; at++) {

@@ -5,7 +5,6 @@
 
 import { type Bytes, decode } from "../wire/codec.js";
 import type { Law, Mode, Scene, Stops } from "../wire/scene.js";
-import { log10NormalTail, normalQuantile } from "./normal.js";
 
 export interface Cut {
   readonly mode: Mode;
@@ -96,17 +95,17 @@ export function convert(scene: Scene, cut: Cut, mode: Mode): number {
   return between((p * scene.tests) / cut.significant, Number.MIN_VALUE, 0.999);
 }
 
-export function defaultLevel(mode: Mode): number {
+function defaultLevel(mode: Mode): number {
   return mode === "sigma" ? 4 : mode === "p" ? 1e-3 : 0.05;
 }
 
 /** The stop whose level is nearest, in logarithms (linearly for sigma). */
-export function nearestStop(stops: Stops, mode: Mode, level: number): number {
+function nearestStop(stops: Stops, mode: Mode, level: number): number {
   return Math.round(position(stops, mode, level));
 }
 
 /** How many of each link's edges have a p-value of at most 10^log10p; null where unknown. */
-export function countsAt(scene: Scene, law: Law, log10p: number): Uint32Array | null {
+function countsAt(scene: Scene, law: Law, log10p: number): Uint32Array | null {
   const counts = new Uint32Array(scene.links.length);
   for (let index = 0; index < counts.length; index++) {
     const { start, sent, tests } = scene.links[index];
@@ -214,4 +213,43 @@ function sum(values: Uint32Array): number {
   let total = 0;
   for (const value of values) total += value;
   return total;
+}
+
+/** log10 of 1 - Phi(sigma), to about 1e-12 relative. */
+export function log10NormalTail(sigma: number): number {
+  if (sigma < 0) return Math.log1p(-(10 ** log10NormalTail(-sigma))) / Math.LN10;
+  const logDensity = -0.5 * sigma * sigma - 0.5 * Math.log(2 * Math.PI);
+  if (sigma >= 3) return (logDensity + Math.log(millsRatio(sigma))) / Math.LN10;
+  // Phi(x) = 1/2 + phi(x) (x + x^3/3 + x^5/15 + ...): all terms positive, so nothing cancels.
+  let term = sigma;
+  let sum = sigma;
+  for (let odd = 3; term > sum * 1e-17; odd += 2) {
+    term *= (sigma * sigma) / odd;
+    sum += term;
+  }
+  return Math.log10(0.5 - Math.exp(logDensity) * sum);
+}
+
+/** The sigma whose upper tail is 10^log10p: the inverse of `log10NormalTail`, by Newton's method. */
+export function normalQuantile(log10p: number): number {
+  if (log10p > Math.log10(0.5)) {
+    return log10p >= 0 ? Number.NEGATIVE_INFINITY : -normalQuantile(Math.log10(1 - 10 ** log10p));
+  }
+  let sigma = Math.sqrt(Math.max(0, -2 * Math.LN10 * log10p - Math.log(2 * Math.PI))) || 0.1;
+  for (let step = 0; step < 60; step++) {
+    const tail = log10NormalTail(sigma);
+    const logDensity = -0.5 * sigma * sigma - 0.5 * Math.log(2 * Math.PI);
+    const slope = -Math.exp(logDensity - tail * Math.LN10) / Math.LN10;
+    const change = (tail - log10p) / slope;
+    sigma = Math.max(0, sigma - change);
+    if (Math.abs(change) < 1e-13 * (1 + sigma)) break;
+  }
+  return sigma;
+}
+
+// (1 - Phi(x)) / phi(x) as the continued fraction 1/(x + 1/(x + 2/(x + 3/(x + ...)))).
+function millsRatio(x: number): number {
+  let fraction = x;
+  for (let depth = 120; depth >= 1; depth--) fraction = x + depth / fraction;
+  return 1 / fraction;
 }

@@ -4,18 +4,8 @@ import type { Layout } from "../geometry/layout.js";
 import { createPath, forStrokes, isDashed, tracePath } from "../geometry/paths.js";
 import type { Drawable, Scene } from "../wire/scene.js";
 import { type EdgeChoice, edgeDepths } from "./density.js";
+import { kindColour, mix, type Palette } from "./palette.js";
 import { type Accumulator, addDisc, addLine } from "./raster.js";
-
-export type Rgb = readonly [number, number, number];
-
-export interface Palette {
-  readonly paper: Rgb;
-  readonly ink: Rgb;
-  readonly accent: Rgb;
-  /** A neuron whose column looks random. */
-  readonly neutral: Rgb;
-  readonly kinds: Readonly<Record<string, Rgb>>;
-}
 
 /** An edge of this weight and more is drawn half as wide again, or twice on a coarse screen. */
 export const HEAVY = 0.4;
@@ -164,15 +154,3 @@ function visibleNeurons(scene: Scene, layout: Layout, index: number, apart: numb
   }
   return visible.reverse();
 }
-
-export function kindColour(palette: Palette, kind: string): Rgb {
-  return palette.kinds[kind] ?? palette.kinds.other ?? palette.ink;
-}
-
-export function mix(from: Rgb, to: Rgb, share: number): Rgb {
-  const t = Math.min(1, Math.max(0, share));
-  return [0, 1, 2].map((i) => Math.round(from[i] + (to[i] - from[i]) * t)) as unknown as Rgb;
-}
-
-export const css = ([red, green, blue]: Rgb, alpha = 1) =>
-  alpha === 1 ? `rgb(${red} ${green} ${blue})` : `rgb(${red} ${green} ${blue} / ${alpha})`;

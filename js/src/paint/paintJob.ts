@@ -1,9 +1,10 @@
 // Edges of one picture in the making. The same code runs in a worker and, where there is none, in
 // slices on the page.
 
-import type { Layout } from "../geometry/layout.js";
+import type { Layout, Size } from "../geometry/layout.js";
 import type { Drawable } from "../wire/scene.js";
-import { createEdgePainter, type EdgePainter, type Rgb, type Share, WHOLE_SHARE } from "./paint.js";
+import { createEdgePainter, type EdgePainter, type Share, WHOLE_SHARE } from "./paint.js";
+import type { Rgb } from "./palette.js";
 import { type Accumulator, createAccumulator, develop } from "./raster.js";
 
 /** A picture that is wanted. */
@@ -17,11 +18,6 @@ export interface Job {
   readonly only: Uint8Array | null;
   readonly faintest: number;
   readonly ink: Rgb;
-}
-
-export interface Size {
-  readonly width: number;
-  readonly height: number;
 }
 
 /** The size of a job's picture, in its own pixels. */

@@ -1,7 +1,7 @@
 // Signed numbers as colours: blue below zero, vermilion above it, paper at zero. The two keep apart
 // for every kind of colour blindness (the Okabe-Ito set) and stand in that order in both themes.
 
-import { mix, type Palette, type Rgb } from "./paint.js";
+import { mix, type Palette, type Rgb } from "./palette.js";
 
 /** Small numbers are most of a filter: this exponent keeps them apart from zero. */
 const TONE = 0.75;

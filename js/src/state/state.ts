@@ -4,8 +4,8 @@
 
 import { batch, computed, type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
 import type { Hover } from "../logic/linkedHover.js";
-import { type Lit, litBy, maskOf } from "../logic/lit.js";
 import { search } from "../logic/searchMaps.js";
+import { type Lit, litBy, maskOf } from "../logic/strongestPath.js";
 import { type Cut, convert, cutAtLevel } from "../logic/threshold.js";
 import type {
   CameraTrait,

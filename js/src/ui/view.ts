@@ -2,7 +2,7 @@
 // view and show what they throw.
 
 import { effect, type ReadonlySignal } from "@preact/signals-core";
-import type { Palette } from "../paint/paint.js";
+import type { Palette } from "../paint/palette.js";
 import type { State } from "../state/state.js";
 import type { Host } from "../wire/host.js";
 import type { Ask, Requests } from "../wire/requests.js";

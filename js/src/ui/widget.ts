@@ -1,7 +1,7 @@
 // The whole widget, in one element.
 
 import { signal } from "@preact/signals-core";
-import type { Palette } from "../paint/paint.js";
+import type { Palette } from "../paint/palette.js";
 import { createState } from "../state/state.js";
 import { createVisits } from "../state/viewHistory.js";
 import type { Host } from "../wire/host.js";

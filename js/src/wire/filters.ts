@@ -52,7 +52,7 @@ function split(data: Float32Array, parts: number): Float32Array[] {
 }
 
 /** As many neurons of each map have their effective filters shown. */
-export const MOST_NEURONS = 6;
+const MOST_NEURONS = 6;
 
 /** The neurons of a map to show: those selected, else the first; and how many are left out. */
 export function chosenOf(

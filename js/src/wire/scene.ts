@@ -5,7 +5,7 @@ import { type Bytes, type Container, type Data, decode } from "./codec.js";
 import { unpackIncrements } from "./increments.js";
 
 export const MODES = ["fdr", "p", "sigma", "bonferroni"] as const;
-export const LAWS = ["exact", "chi2"] as const;
+const LAWS = ["exact", "chi2"] as const;
 export const Y_SCALES = ["linear", "log", "relative", "rank"] as const;
 export const METHODS = ["svr", "cosvr", "cross"] as const;
 export type Method = (typeof METHODS)[number];

@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { devHost } from "../../dev/host.js";
 import { literal, viewAsPython } from "../../src/export/python.js";
-import { escapeXml } from "../../src/export/svg.js";
 
 describe("viewAsPython", () => {
   it("sets the threshold by its mode, and every trait of the view", () => {
@@ -33,14 +32,5 @@ describe("viewAsPython", () => {
     expect(literal(1e-300)).toBe("1e-300");
     expect(literal([[1]])).toBe("[(1,)]");
     expect(literal({ zoom: 2, x: [1, 2] })).toBe('{"zoom": 2, "x": (1, 2)}');
-  });
-});
-
-describe("escapeXml", () => {
-  it("leaves no markup and no sign that XML forbids", () => {
-    expect(escapeXml(`<img src="x" onerror='a&b'>`)).toBe(
-      "&lt;img src=&quot;x&quot; onerror='a&amp;b'&gt;",
-    );
-    expect(escapeXml("a\u0000b\ud800c\u001fd\te")).toBe("a\ufffdb\ufffdc\ufffdd\te");
   });
 });

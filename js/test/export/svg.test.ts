@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { residual } from "../../dev/networks.js";
-import { type Picture, svgOf } from "../../src/export/svg.js";
+import { escapeXml, type Picture, svgOf } from "../../src/export/svg.js";
 import { layOut } from "../../src/geometry/layout.js";
 import { readScene, type Scene } from "../../src/wire/scene.js";
 
@@ -69,5 +69,14 @@ describe("svgOf", () => {
     for (const tag of ["svg", "g", "text", "title"]) {
       expect(times(svg, `</${tag}>`)).toBe(svg.match(new RegExp(`<${tag}[ >]`, "g"))?.length);
     }
+  });
+});
+
+describe("escapeXml", () => {
+  it("leaves no markup and no sign that XML forbids", () => {
+    expect(escapeXml(`<img src="x" onerror='a&b'>`)).toBe(
+      "&lt;img src=&quot;x&quot; onerror='a&amp;b'&gt;",
+    );
+    expect(escapeXml("a\u0000b\ud800c\u001fd\te")).toBe("a\ufffdb\ufffdc\ufffdd\te");
   });
 });

@@ -1,8 +1,9 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { strongestPath } from "../../src/logic/strongestPath.js";
-import type { Cut } from "../../src/logic/threshold.js";
-import type { Link, Scene } from "../../src/wire/scene.js";
+import { residual } from "../../dev/networks.js";
+import { incidentEdges, litBy, maskOf, strongestPath } from "../../src/logic/strongestPath.js";
+import { type Cut, cutAtLevel } from "../../src/logic/threshold.js";
+import { type Link, type Neuron, readScene, type Scene } from "../../src/wire/scene.js";
 
 /** Written by tests/widget/test_path_golden.py from the engine. */
 interface Golden {
@@ -79,5 +80,31 @@ describe("the strongest path", () => {
       0,
     );
     expect(sum).toBeCloseTo(best?.evidence ?? 0, 9);
+  });
+});
+
+describe("what is highlighted for some neurons", () => {
+  const scene = readScene(residual()) as Scene;
+  const cut = cutAtLevel(scene, "exact", "p", 0.01);
+
+  it.each([
+    ["one neuron", [{ map: 2, k: 0 }]],
+    ["a map linked to itself", [{ map: 8, k: 1 }]],
+    ["many", Array.from({ length: 30 }, (_, k) => ({ map: 3 + (k % 4), k }))],
+  ] as [string, Neuron[]][])("is every drawn edge at %s, once", (_, neurons) => {
+    const has = (map: number, k: number) => neurons.some((at) => at.map === map && at.k === k);
+    const expected: number[] = [];
+    scene.links.forEach(({ producer, consumer, start }, link) => {
+      for (let edge = start; edge < start + cut.drawnPerLink[link]; edge++) {
+        if (has(producer, scene.edgeM[edge]) || has(consumer, scene.edgeN[edge])) {
+          expected.push(edge);
+        }
+      }
+    });
+    expect(expected.length).toBeGreaterThan(0);
+    expect(incidentEdges(scene, cut, neurons).map(({ edge }) => edge)).toEqual(expected);
+    const lit = litBy(scene, cut, neurons, maskOf(scene, neurons));
+    expect(lit.edges).toBe(expected.length);
+    expect(lit.path?.neurons.some(({ map, k }) => has(map, k)) ?? true).toBe(true);
   });
 });

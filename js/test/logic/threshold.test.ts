@@ -1,7 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { mlp, nothing, vgg } from "../../dev/networks.js";
-import { log10NormalTail, normalQuantile } from "../../src/logic/normal.js";
-import { convert, cutAtLevel, cutAtStop, RANGES, readCut } from "../../src/logic/threshold.js";
+import {
+  convert,
+  cutAtLevel,
+  cutAtStop,
+  log10NormalTail,
+  normalQuantile,
+  RANGES,
+  readCut,
+} from "../../src/logic/threshold.js";
 import { encode } from "../../src/wire/codec.js";
 import { readScene, type Scene } from "../../src/wire/scene.js";
 

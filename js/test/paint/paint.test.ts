@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { residual } from "../../dev/networks.js";
 import { layOut } from "../../src/geometry/layout.js";
-import { internalWords } from "../../src/logic/matrices.js";
 import { createEdgePainter } from "../../src/paint/paint.js";
 import { createAccumulator, depthAt } from "../../src/paint/raster.js";
 import { readScene, type Scene } from "../../src/wire/scene.js";
@@ -47,7 +46,7 @@ describe("painting edges", () => {
     const painter = createEdgePainter(scene, layout, 1, target, { only });
     for (const _ of painter.towards(share(0.5)));
     // Ink in the gaps beside map 4 and on the arcs that leave it, none before any of its links.
-    const lit = (from: number, to: number) =>
+    const painted = (from: number, to: number) =>
       Array.from({ length: SIZE.height }, (_, y) => y).some((y) =>
         Array.from({ length: Math.round(to - from) }, (_, x) => Math.round(from) + x).some(
           (x) => depthAt(target, x, y) > 0,
@@ -57,22 +56,10 @@ describe("painting edges", () => {
     const from = Math.min(
       ...scene.links.filter((at) => at.consumer === 4).map((at) => x[at.producer]),
     );
-    expect(lit(0, from - 2)).toBe(false);
-    expect(lit(from + 2, x[4] - 2)).toBe(true);
-    expect(lit(x[4] + 2, x[4] + 8)).toBe(true);
+    expect(painted(0, from - 2)).toBe(false);
+    expect(painted(from + 2, x[4] - 2)).toBe(true);
+    expect(painted(x[4] + 2, x[4] + 8)).toBe(true);
     for (const _ of painter.towards(share(0)));
     expect(target.depth.every((depth) => depth === 0)).toBe(true);
   });
-});
-
-describe("internal dimensions in words", () => {
-  const words = (p_value: number | null) =>
-    internalWords({ d_out: 31, d_in: 28, deviation: 1, p_value });
-
-  it.each([
-    [0.0004996, "internal 31 × 28, p\u00a0<\u00a00.001"],
-    [0.0213, "internal 31 × 28, p\u00a0=\u00a00.02"],
-    [0.42, "no block, p\u00a0=\u00a00.4"],
-    [null, "internal 31 × 28, significance unknown"],
-  ])("p = %d", (p_value, expected) => expect(words(p_value)).toBe(expected));
 });

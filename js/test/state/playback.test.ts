@@ -1,35 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { devHost } from "../../dev/host.js";
-import { type MapPlan, sceneBytes } from "../../dev/synthetic.js";
-import { layOut } from "../../src/geometry/layout.js";
 import { BEAT, createPlayback } from "../../src/state/playback.js";
 import { createState } from "../../src/state/state.js";
-import { between } from "../../src/ui/graph/motion.js";
-import { type Bytes, type Data, decode, encode, type Tensor } from "../../src/wire/codec.js";
-import { readScene, type Scene } from "../../src/wire/scene.js";
-import { ancestors, chosenOf, createSceneStore, presentIn } from "../../src/wire/timeline.js";
+import { type Bytes, type Data, encode, type Tensor } from "../../src/wire/codec.js";
+import { frame } from "../support/checkpoints.js";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
-
-/** One column of neurons with these singular values and numbers, at a checkpoint. */
-function frame(values: number[], identity: number[], name = "fc"): Uint8Array {
-  const map: MapPlan = {
-    name,
-    kind: "linear",
-    depth: 0,
-    neurons: values.length,
-    value: (k) => values[k],
-    intensity: () => 1,
-  };
-  const { meta, arrays } = decode(sceneBytes("model", [map], []));
-  const tensors = new Map<string, Tensor>(arrays);
-  tensors.set("identity", { data: Int32Array.from(identity), shape: [identity.length] });
-  return encode(meta, tensors);
-}
-
-const sceneOf = (values: number[], identity: number[], name?: string) =>
-  readScene(frame(values, identity, name)) as Scene;
 
 function history(steps: number[]): Uint8Array {
   const one = (data: Data, ...shape: number[]): Tensor => ({ data, shape });
@@ -44,75 +21,6 @@ function history(steps: number[]): Uint8Array {
     ]),
   );
 }
-
-describe("neurons through checkpoints", () => {
-  const before = sceneOf([3, 2, 1, 0.5], [0, 1, 2, -1]);
-  const after = sceneOf([4, 2.5, 1, 0.5], [2, 0, 3, -1]);
-
-  it("finds each one's place before, and none for what is new or has no number", () => {
-    expect([...ancestors(before, after)]).toEqual([2, 0, -1, -1]);
-    expect([...ancestors(before, sceneOf([1], [0], "other"))]).toEqual([-1]);
-  });
-
-  it("follows the chosen ones, and leaves out those that do not live", () => {
-    const chosen = chosenOf(before, [
-      ["fc", 2],
-      ["fc", 1],
-      ["fc", 3],
-      ["gone", 0],
-    ]);
-    expect(presentIn(after, chosen)).toEqual([
-      ["fc", 0],
-      ["fc", 3],
-    ]);
-    expect(presentIn(before, chosen)).toEqual([
-      ["fc", 2],
-      ["fc", 1],
-      ["fc", 3],
-    ]);
-  });
-
-  it("moves them from where they were to where they will be", () => {
-    const size = { width: 400, height: 300 };
-    const margins = { top: 10, right: 10, bottom: 10, left: 10 };
-    const [from, to] = [before, after].map((scene) =>
-      layOut(scene, "linear", size, margins, undefined, undefined, [0.5, 4]),
-    );
-    const begin = between({ scene: before, layout: from }, { scene: after, layout: to }, 0);
-    expect(begin.y[0]).toBe(from.y[2]);
-    expect(begin.y[1]).toBe(from.y[0]);
-    expect([...(begin.passage?.presence ?? [])]).toEqual([1, 1, 0, 0]);
-    expect(begin.passage?.leaving.map(({ y, presence }) => [y, presence])).toEqual([
-      [from.y[1], 1],
-      [from.y[3], 1],
-    ]);
-    const half = between({ scene: before, layout: from }, { scene: after, layout: to }, 0.5);
-    expect(half.y[0]).toBeCloseTo((from.y[2] + to.y[0]) / 2);
-    expect(half.passage?.presence[2]).toBeCloseTo(0.5);
-    const end = between({ scene: before, layout: from }, { scene: after, layout: to }, 1);
-    to.y.forEach((y, at) => void expect(end.y[at]).toBeCloseTo(y, 9));
-    expect(end.passage?.leaving.every(({ presence }) => presence === 0)).toBe(true);
-    // A move that is cut short goes on from where it stands.
-    const back = between({ scene: after, layout: half }, { scene: before, layout: from }, 0);
-    expect(back.y[2]).toBeCloseTo(half.y[0]);
-  });
-});
-
-describe("the store of scenes", () => {
-  it("lets go of those asked for longest ago, and of those that are dropped", () => {
-    const bytes = frame([1], [0]);
-    const store = createSceneStore(3 * bytes.byteLength);
-    for (const step of [1, 2, 3]) store.add(step, bytes);
-    store.get(1);
-    store.add(4, bytes);
-    expect([1, 2, 3, 4].map((step) => store.has(step))).toEqual([true, false, true, true]);
-    store.keep([4]);
-    expect([1, 3, 4].map((step) => store.has(step))).toEqual([false, false, true]);
-    store.add(5, bytes);
-    store.add(6, bytes);
-    expect(store.has(4)).toBe(true);
-  });
-});
 
 function started(steps: number[], ask: Parameters<typeof createState>[2] = null) {
   const scenes = new Map(

@@ -1,6 +1,6 @@
 import { signal } from "@preact/signals-core";
 import { describe, expect, it, vi } from "vitest";
-import type { Palette } from "../../src/paint/paint.js";
+import type { Palette } from "../../src/paint/palette.js";
 import { kernelGrid, scaleOf, signedColour } from "../../src/paint/signedColours.js";
 import { resource } from "../../src/ui/status/resource.js";
 import type { View } from "../../src/ui/view.js";

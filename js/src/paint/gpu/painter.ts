@@ -5,8 +5,9 @@ import type { Layout } from "../../geometry/layout.js";
 import { ARC_PIECES, isDashed, LOOP_PIECES, MOST_LIFT } from "../../geometry/paths.js";
 import type { Drawable } from "../../wire/scene.js";
 import { depthTable, levels } from "../density.js";
-import { HEAVY, type Rgb } from "../paint.js";
+import { HEAVY } from "../paint.js";
 import { type Job, sizeOf } from "../paintJob.js";
+import type { Rgb } from "../palette.js";
 import { ALL_PIXELS, ROW, STROKE_PIXELS, STROKES, TONES } from "./shaders.js";
 
 type Gl = WebGL2RenderingContext;

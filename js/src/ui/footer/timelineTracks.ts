@@ -1,7 +1,7 @@
 // The leading singular values of one column over the checkpoints, above the slider and in line with
 // it; a click goes to the checkpoint there.
 
-import { css, kindColour } from "../../paint/paint.js";
+import { css, kindColour } from "../../paint/palette.js";
 import type { Playback } from "../../state/playback.js";
 import { track } from "../../wire/timeline.js";
 import { fill, h, s } from "../kit/dom.js";

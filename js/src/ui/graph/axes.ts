@@ -87,7 +87,7 @@ function neuronsOf({ neurons, rank }: LinearMap, roomy: boolean): string {
   return roomy ? `${count(neurons)} of ${count(rank)}` : `${count(neurons)}/${count(rank)}`;
 }
 
-export function describe(map: LinearMap): string {
+function describe(map: LinearMap): string {
   const kernel = map.kernel.length > 0 ? ` × ${map.kernel.join(" × ")}` : "";
   const rank =
     map.neurons === map.rank

@@ -2,7 +2,7 @@
 
 import { significant } from "../../logic/format.js";
 import { edgeAlpha } from "../../paint/density.js";
-import { css, kindColour, mix } from "../../paint/paint.js";
+import { css, kindColour, mix } from "../../paint/palette.js";
 import { fill, h } from "../kit/dom.js";
 import type { View } from "../view.js";
 

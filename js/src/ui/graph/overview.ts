@@ -3,7 +3,7 @@
 
 import { type Layout, layOut } from "../../geometry/layout.js";
 import type { Cut } from "../../logic/threshold.js";
-import { css, kindColour, type Palette } from "../../paint/paint.js";
+import { css, kindColour, type Palette } from "../../paint/palette.js";
 import type { Scene } from "../../wire/scene.js";
 import { h } from "../kit/dom.js";
 import { oncePerFrame, type View } from "../view.js";

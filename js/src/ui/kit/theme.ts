@@ -1,7 +1,7 @@
 // Light or dark, as the host is, and the colours that go with it. Every colour stands once, in
 // styles.css; what is painted into pixels is read from there.
 
-import type { Palette, Rgb } from "../../paint/paint.js";
+import type { Palette, Rgb } from "../../paint/palette.js";
 import type { Theme } from "../../wire/host.js";
 
 export interface ThemeHost {

@@ -12,7 +12,7 @@ import {
   type Tile,
   type Tiles,
 } from "../../logic/tiles.js";
-import { css, mix, type Palette } from "../../paint/paint.js";
+import { css, mix, type Palette } from "../../paint/palette.js";
 
 /** Small entries are most of a matrix: this exponent keeps them apart. */
 const TONE = 0.5;

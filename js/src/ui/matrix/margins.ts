@@ -3,7 +3,7 @@
 import type { Marks } from "../../logic/linkedHover.js";
 import type { Facts } from "../../logic/matrices.js";
 import type { Pair } from "../../logic/tiles.js";
-import { css, mix, type Palette } from "../../paint/paint.js";
+import { css, mix, type Palette } from "../../paint/palette.js";
 import type { Placement } from "./cells.js";
 
 /** Below this share of the largest, the middle one is too small to be seen: logarithms instead. */

@@ -5,7 +5,7 @@ import { computed, type ReadonlySignal, type Signal, signal } from "@preact/sign
 import type { Marks } from "../../logic/linkedHover.js";
 import type { Facts, InternalDimensions } from "../../logic/matrices.js";
 import { type Frame, type Pair, placesFor, type Tile, type Tiles } from "../../logic/tiles.js";
-import type { Palette } from "../../paint/paint.js";
+import type { Palette } from "../../paint/palette.js";
 import { h } from "../kit/dom.js";
 import { oncePerFrame, type View } from "../view.js";
 import { develop, drawCells, drawCross, drawMarks, placement } from "./cells.js";

@@ -1,7 +1,7 @@
 // The pane of filters: between the selected neurons of a link, and those of one neuron.
 
 import { count, significant } from "../../logic/format.js";
-import type { Palette } from "../../paint/paint.js";
+import type { Palette } from "../../paint/palette.js";
 import { scaleOf } from "../../paint/signedColours.js";
 import {
   chosenOf,

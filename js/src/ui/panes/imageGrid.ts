@@ -1,7 +1,7 @@
 // The grid of spectral images: what stands in its rows, and how a cell is drawn.
 
 import { count, significant } from "../../logic/format.js";
-import type { Palette } from "../../paint/paint.js";
+import type { Palette } from "../../paint/palette.js";
 import { type Images, likeness, type ShownInput, type SpectralImage } from "../../wire/images.js";
 import type { Neuron, Scene } from "../../wire/scene.js";
 import { type Child, h, nameOf, tailOf } from "../kit/dom.js";

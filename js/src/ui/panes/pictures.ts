@@ -1,7 +1,7 @@
 // Small pictures of signed numbers: filters and images on canvases, vectors as bars.
 
 import { significant } from "../../logic/format.js";
-import { css, type Palette } from "../../paint/paint.js";
+import { css, type Palette } from "../../paint/palette.js";
 import {
   type Grid,
   kernelGrid,

@@ -2,8 +2,8 @@
 
 import type { ReadonlySignal } from "@preact/signals-core";
 import { type Layout, moved } from "../../../geometry/layout.js";
-import type { Palette, Rgb } from "../../../paint/paint.js";
 import { type Job, sizeOf } from "../../../paint/paintJob.js";
+import type { Palette, Rgb } from "../../../paint/palette.js";
 import type { Scene } from "../../../wire/scene.js";
 import { oncePerFrame, type View } from "../../view.js";
 import type { Stage } from "../stage.js";
@@ -194,7 +194,7 @@ export function pixelLayer(
   };
 }
 
-export function contextOf(canvas: HTMLCanvasElement): CanvasRenderingContext2D {
+function contextOf(canvas: HTMLCanvasElement): CanvasRenderingContext2D {
   const context = canvas.getContext("2d");
   if (!context) throw new Error("this browser gives no 2D canvas");
   return context;

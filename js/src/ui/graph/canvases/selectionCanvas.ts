@@ -3,7 +3,8 @@
 
 import { createPath, tracePath } from "../../../geometry/paths.js";
 import type { StrongPath } from "../../../logic/strongestPath.js";
-import { css, kindColour, mix, NEURON_RADIUS } from "../../../paint/paint.js";
+import { NEURON_RADIUS } from "../../../paint/paint.js";
+import { css, kindColour, mix } from "../../../paint/palette.js";
 import { addDisc } from "../../../paint/raster.js";
 import { h } from "../../kit/dom.js";
 import type { View } from "../../view.js";
