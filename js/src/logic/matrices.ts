@@ -156,7 +156,8 @@ export function edgeOf(scene: Scene, index: number, cell: Cell): Edge | null {
 const SAME = 1e-5;
 
 /** Whether there is a block to show; one of unknown significance counts. */
-export const hasBlock = ({ p_value }: InternalDimensions) => p_value === null || p_value < BLOCK_P;
+export const hasInternalBlock = ({ p_value }: InternalDimensions) =>
+  p_value === null || p_value < BLOCK_P;
 
 /** "internal 31 × 28, p < 0.001", "no block, p = 0.4". */
 export function internalWords(internal: InternalDimensions): string {
@@ -164,5 +165,5 @@ export function internalWords(internal: InternalDimensions): string {
   if (p_value === null) return `internal ${d_out} × ${d_in}, significance unknown`;
   const p =
     p_value < 0.001 ? "p\u00a0<\u00a00.001" : `p\u00a0=\u00a0${Number(p_value.toPrecision(1))}`;
-  return hasBlock(internal) ? `internal ${d_out} × ${d_in}, ${p}` : `no block, ${p}`;
+  return hasInternalBlock(internal) ? `internal ${d_out} × ${d_in}, ${p}` : `no block, ${p}`;
 }

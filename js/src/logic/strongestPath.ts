@@ -108,14 +108,19 @@ function follow(scene: Scene, before: Side, after: Side, middle: number) {
   return { edges, neurons: [{ map: scene.links[first.link].producer, k: first.m }, ...neurons] };
 }
 
-export interface Lit {
+export interface Highlighted {
   readonly neurons: readonly Neuron[];
   /** How many of the drawn edges begin or end in one of them. */
   readonly edges: number;
   readonly path: StrongPath | null;
 }
 
-export function litBy(scene: Scene, cut: Cut, neurons: readonly Neuron[], mask: Uint8Array): Lit {
+export function highlightedBy(
+  scene: Scene,
+  cut: Cut,
+  neurons: readonly Neuron[],
+  mask: Uint8Array,
+): Highlighted {
   let edges = 0;
   forIncident(scene, cut, mask, () => edges++);
   return { neurons, edges, path: strongestPath(scene, cut, neurons) };

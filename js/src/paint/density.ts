@@ -1,8 +1,8 @@
 // How deep each edge is drawn, so that density reads as density at ten edges and at a million.
 //
 // Where edges crowd, an edge's depth shrinks by the depth of the stronger ones that cross the same
-// gaps between columns, of its own link and of all others: their sum grows as a logarithm, a crowd
-// of weak edges stays grey, and strong ones stand out of it. An edge's depth follows from the
+// gaps between columns, of its own link and of all others: their sum grows as a logarithm, many
+// weak edges stay grey, and strong ones stand out of them. An edge's depth follows from the
 // layout alone, not from the threshold, so a threshold that moves costs no more than the edges that
 // come or go.
 
@@ -16,7 +16,7 @@ const STRONGEST = 0.94;
 /** Weights are at most 1: a network without strong edges looks paler than one that has them. */
 const LEAST_FULL_WEIGHT = 0.5;
 /** Edges that overlap deeper than this begin to make room for the stronger ones. */
-const CROWD = 0.22;
+const DENSE = 0.22;
 /** Weights are told apart by their logarithm, in so many steps. */
 const LEVELS = 512;
 /** Weights below this share of the largest are one level. */
@@ -104,14 +104,14 @@ function shrunk(
     const to = Math.max(...ends, from + 1);
     return { from, to, band: bandHeight(scene, layout, index) };
   });
-  const crowd = new Float64Array(columns.length);
+  const density = new Float64Array(columns.length);
   const before = new Float64Array(columns.length);
   const steps = new Float64Array(columns.length + 1);
   const depths = new Float32Array(counts.length);
   for (let level = 0; level < LEVELS; level++) {
-    // Crowd times width of all gaps to the left of each column.
+    // Density times width of all gaps to the left of each column.
     for (let gap = 0; gap < last; gap++) {
-      before[gap + 1] = before[gap] + crowd[gap] * (columns[gap + 1] - columns[gap]);
+      before[gap + 1] = before[gap] + density[gap] * (columns[gap + 1] - columns[gap]);
     }
     steps.fill(0);
     spans.forEach(({ from, to, band }, link) => {
@@ -121,14 +121,14 @@ function shrunk(
       const own = counts[at] * each;
       const others = (before[to] - before[from]) / (columns[to] - columns[from]);
       // Of its own level, half of the other edges are taken to be the stronger ones.
-      depths[at] = (alone[level] * CROWD) / (CROWD + others + (own - each) / 2);
+      depths[at] = (alone[level] * DENSE) / (DENSE + others + (own - each) / 2);
       steps[from] += own;
       steps[to] -= own;
     });
     let step = 0;
     for (let gap = 0; gap < columns.length; gap++) {
       step += steps[gap];
-      crowd[gap] += step;
+      density[gap] += step;
     }
   }
   return depths;

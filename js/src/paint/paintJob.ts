@@ -26,7 +26,7 @@ export const sizeOf = ({ layout, ratio }: Pick<Job, "layout" | "ratio">): Size =
   height: Math.round(layout.size.height * ratio),
 });
 
-export interface Inking {
+export interface Painting {
   /** From now on works towards this job, or a share of it; what is there and still holds is kept. */
   begin(job: Job, share?: Share): void;
   /** Works for so long at most; whether all is there. */
@@ -44,7 +44,7 @@ const FIXED = ["scene", "layout", "ratio", "only", "faintest"] as const;
 export const isKept = (before: Job, next: Job) =>
   FIXED.every((name) => before[name] === next[name]);
 
-export function createInking(): Inking {
+export function createPainting(): Painting {
   let job: Job | null = null;
   let part: Share = WHOLE_SHARE;
   let accumulator: Accumulator | null = null;

@@ -3,7 +3,7 @@
 // are integers, so the sum is the same to the bit however the edges are shared out.
 
 import { type Share, WHOLE_SHARE } from "./paint.js";
-import { createInking, isKept, type Job } from "./paintJob.js";
+import { createPainting, isKept, type Job } from "./paintJob.js";
 
 /** What the page sends to the lead: the job, without those of its parts that it has already. */
 export interface Order {
@@ -51,17 +51,17 @@ export function newsOf(job: Job, before: Job | null): Partial<Job> {
 
 /** Paints its share of each order that it is given. */
 export function createHelper(post: Post<HelperReport>): (order: HelperOrder) => void {
-  const inking = createInking();
+  const painting = createPainting();
   let job = {} as Job;
   let id = 0;
-  const begin = inSlices(inking.work, (done) => {
-    const depths = inking.depths();
+  const begin = inSlices(painting.work, (done) => {
+    const depths = painting.depths();
     post({ kind: "depths", id, done, depths }, [depths.buffer]);
   });
   return (order) => {
     job = { ...job, ...order.job };
     id = order.id;
-    inking.begin(job, order.share);
+    painting.begin(job, order.share);
     begin();
   };
 }
@@ -84,19 +84,19 @@ interface Member {
 /** Shares each order out among itself and those helpers that run when its painting begins. */
 export function createLead(post: Post<Report>, helpers: readonly Post<HelperOrder>[]): Lead {
   const members: Member[] = helpers.map((post) => ({ post, ready: false, job: null, last: null }));
-  const inking = createInking();
-  let crew: Member[] = [];
+  const painting = createPainting();
+  let pool: Member[] = [];
   let job: Job | null = null;
   let id = 0;
   /** The order with which the present painting began: depths of earlier ones belong elsewhere. */
   let since = 0;
   let ownDone = false;
   const show = () => {
-    const done = ownDone && crew.every(({ last }) => last?.id === id && last.done);
-    const pixels = inking.picture(crew.flatMap(({ last }) => (last ? [last.depths] : [])));
+    const done = ownDone && pool.every(({ last }) => last?.id === id && last.done);
+    const pixels = painting.picture(pool.flatMap(({ last }) => (last ? [last.depths] : [])));
     post({ kind: "picture", id, done, pixels }, [pixels.buffer]);
   };
-  const begin = inSlices(inking.work, (done) => {
+  const begin = inSlices(painting.work, (done) => {
     ownDone = done;
     show();
   });
@@ -107,16 +107,16 @@ export function createLead(post: Post<Report>, helpers: readonly Post<HelperOrde
       id = next;
       if (!before || !isKept(before, job)) {
         since = id;
-        crew = members.filter(({ ready }) => ready);
-        for (const member of crew) member.last = null;
+        pool = members.filter(({ ready }) => ready);
+        for (const member of pool) member.last = null;
       }
       ownDone = false;
-      const of = crew.length + 1;
-      for (const [at, member] of crew.entries()) {
+      const of = pool.length + 1;
+      for (const [at, member] of pool.entries()) {
         member.post({ id, job: newsOf(job, member.job), share: { part: at + 1, of } }, []);
         member.job = job;
       }
-      inking.begin(job, { ...WHOLE_SHARE, of });
+      painting.begin(job, { ...WHOLE_SHARE, of });
       begin();
     },
     hear(helper, report) {
@@ -125,7 +125,7 @@ export function createLead(post: Post<Report>, helpers: readonly Post<HelperOrde
         member.ready = true;
         return;
       }
-      if (report.id < since || !crew.includes(member)) return;
+      if (report.id < since || !pool.includes(member)) return;
       member.last = report;
       if (ownDone) show();
     },

@@ -5,7 +5,7 @@
 import { batch, computed, type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
 import type { Hover } from "../logic/linkedHover.js";
 import { search } from "../logic/searchMaps.js";
-import { type Lit, litBy, maskOf } from "../logic/strongestPath.js";
+import { type Highlighted, highlightedBy, maskOf } from "../logic/strongestPath.js";
 import { type Cut, convert, cutAtLevel } from "../logic/threshold.js";
 import type {
   CameraTrait,
@@ -16,7 +16,7 @@ import type {
   Status,
   Traits,
 } from "../wire/host.js";
-import { findLink, keyOf } from "../wire/links.js";
+import { findLink, linkKeyOf } from "../wire/links.js";
 import type { Ask } from "../wire/requests.js";
 import {
   type Law,
@@ -127,8 +127,8 @@ export function createState(host: Host, abort: AbortSignal, ask: Ask | null = nu
     return neurons;
   });
 
-  /** The maps that stay bright; null where none is to stand out. */
-  const bright = computed<ReadonlySet<number> | null>(() => {
+  /** The maps that the filter matches: the others are dimmed; null without a filter. */
+  const matched = computed<ReadonlySet<number> | null>(() => {
     const { value } = scene;
     if (!value || !filter.value) return null;
     const { words, exactly } = filter.value;
@@ -141,10 +141,10 @@ export function createState(host: Host, abort: AbortSignal, ask: Ask | null = nu
     const { value } = scene;
     return value && selected.value.length > 0 ? maskOf(value, selected.value) : null;
   });
-  const lit = computed<Lit | null>(() => {
+  const highlighted = computed<Highlighted | null>(() => {
     const { value } = scene;
     if (!value || !cut.value || !selectedMask.value) return null;
-    return litBy(value, cut.value, selected.value, selectedMask.value);
+    return highlightedBy(value, cut.value, selected.value, selectedMask.value);
   });
 
   /** The link in the adjacency pane: the chosen one, else the first. */
@@ -192,7 +192,7 @@ export function createState(host: Host, abort: AbortSignal, ask: Ask | null = nu
     fault,
     hover,
     filter,
-    bright,
+    matched,
     lasso,
     scene,
     law,
@@ -202,7 +202,7 @@ export function createState(host: Host, abort: AbortSignal, ask: Ask | null = nu
     link,
     selectedNeurons: selected,
     selectedMask,
-    lit,
+    highlighted,
     setLevel: (level: number) => change({ threshold: level }),
     setLaw: (law: Law) => change({ null: law }),
     /** Changes the mode and converts the level, so that about the same edges stay. */
@@ -232,7 +232,7 @@ export function createState(host: Host, abort: AbortSignal, ask: Ask | null = nu
     },
     chooseLink(index: number) {
       const { value } = scene;
-      if (value?.links[index]) change({ selected_link: keyOf(value, index) });
+      if (value?.links[index]) change({ selected_link: linkKeyOf(value, index) });
     },
     select(neurons: readonly Neuron[]) {
       const maps = scene.value?.maps ?? [];

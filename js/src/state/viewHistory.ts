@@ -5,7 +5,7 @@ import { effect, type ReadonlySignal, signal } from "@preact/signals-core";
 import type { PublicTraits } from "../wire/host.js";
 import type { State } from "./state.js";
 
-export interface Visits {
+export interface ViewHistory {
   readonly canGoBack: ReadonlySignal<boolean>;
   readonly canGoForward: ReadonlySignal<boolean>;
   go(by: -1 | 1): void;
@@ -25,8 +25,8 @@ const SEEN = [
 
 type Seen = Pick<PublicTraits, (typeof SEEN)[number]>;
 
-export function createVisits(state: State, abort: AbortSignal): Visits {
-  const history = createHistory<Seen>(KEPT, sameView);
+export function createViewHistory(state: State, abort: AbortSignal): ViewHistory {
+  const history = createSteps<Seen>(KEPT, sameView);
   const canGoBack = signal(false);
   const canGoForward = signal(false);
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -95,7 +95,7 @@ function sameList(a: readonly unknown[], b: readonly unknown[]): boolean {
 }
 
 /** Steps through what was seen, as a browser's back and forward. */
-export interface History<T> {
+export interface Steps<T> {
   /** Notes what is seen now; what equals the present step is no new one. */
   settle(view: T): void;
   /** The step before or after, which then is the present one; null at either end. */
@@ -104,7 +104,7 @@ export interface History<T> {
 }
 
 /** Keeps at most `capacity` steps; the oldest are forgotten first. */
-export function createHistory<T>(capacity: number, same: (a: T, b: T) => boolean): History<T> {
+export function createSteps<T>(capacity: number, same: (a: T, b: T) => boolean): Steps<T> {
   const steps: T[] = [];
   let present = -1;
   const can = (by: -1 | 1) => present + by >= 0 && present + by < steps.length;

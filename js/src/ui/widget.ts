@@ -3,12 +3,12 @@
 import { signal } from "@preact/signals-core";
 import type { Palette } from "../paint/palette.js";
 import { createState } from "../state/state.js";
-import { createVisits } from "../state/viewHistory.js";
+import { createViewHistory } from "../state/viewHistory.js";
 import type { Host } from "../wire/host.js";
 import { type Ask, createRequests } from "../wire/requests.js";
 import { footer } from "./footer/footer.js";
 import { timelineBar } from "./footer/timelineBar.js";
-import { live } from "./graph/announcer.js";
+import { announcer } from "./graph/announcer.js";
 import { graph } from "./graph/graph.js";
 import { h } from "./kit/dom.js";
 import { followKeys } from "./kit/keys.js";
@@ -56,16 +56,16 @@ function build(root: HTMLElement, host: Host, abort: AbortSignal): void {
   });
   root.setAttribute("role", "group");
   const drawn = graph(view);
-  const visits = createVisits(state, abort);
+  const viewHistory = createViewHistory(state, abort);
   const search = searchField(view, drawn.goTo);
   const guide = help(view, () => ({
     "Keys on the graph": drawn.actions,
     "Keys anywhere": anywhere,
   }));
-  const anywhere = widgetActions(view, visits, search.focus, guide.open);
+  const anywhere = widgetActions(view, viewHistory, search.focus, guide.open);
   followKeys(view, root, anywhere);
   root.append(
-    toolbar(view, visits, {
+    toolbar(view, viewHistory, {
       search: search.element,
       panes: paneToggles(view),
       exports: exportMenu(view, drawn),
@@ -76,7 +76,7 @@ function build(root: HTMLElement, host: Host, abort: AbortSignal): void {
     h("div", { class: "svr-body" }, drawn.element, panes(view)),
     ...(state.playback ? [timelineBar(view, state.playback)] : []),
     footer(view),
-    live(view, () => drawn.hovered.value),
+    announcer(view, () => drawn.hovered.value),
     guide.dialog,
   );
   // Keys that mean something here mean something else to a notebook.

@@ -55,7 +55,7 @@ function split(data: Float32Array, parts: number): Float32Array[] {
 const MOST_NEURONS = 6;
 
 /** The neurons of a map to show: those selected, else the first; and how many are left out. */
-export function chosenOf(
+export function neuronsWithFilters(
   map: number,
   neurons: number,
   selected: readonly Neuron[],

@@ -13,7 +13,7 @@ export interface Choice {
   readonly links: readonly number[];
 }
 
-export function keyOf({ maps, links }: Scene, index: number): LinkKey {
+export function linkKeyOf({ maps, links }: Scene, index: number): LinkKey {
   const at = links[index];
   const [producer, consumer] = [maps[at.producer].map, entered(maps[at.consumer].map, at)];
   return at.number === 0 ? [producer, consumer] : [producer, consumer, at.number];

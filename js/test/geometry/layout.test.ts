@@ -194,7 +194,7 @@ describe("tooltips", () => {
     }
   });
 
-  it("leave the side free where the lit edges are", () => {
+  it("leave the side free where the highlighted edges are", () => {
     const obstacles = Array.from({ length: 50 }, (_, at) => ({ x: 300 + 4 * at, y: 150 - 2 * at }));
     const anchor = { x: 300, y: 150 };
     const tip = placeTip(

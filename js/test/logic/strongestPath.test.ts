@@ -1,7 +1,12 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { residual } from "../../dev/networks.js";
-import { incidentEdges, litBy, maskOf, strongestPath } from "../../src/logic/strongestPath.js";
+import {
+  highlightedBy,
+  incidentEdges,
+  maskOf,
+  strongestPath,
+} from "../../src/logic/strongestPath.js";
 import { type Cut, cutAtLevel } from "../../src/logic/threshold.js";
 import { type Link, type Neuron, readScene, type Scene } from "../../src/wire/scene.js";
 
@@ -103,8 +108,8 @@ describe("what is highlighted for some neurons", () => {
     });
     expect(expected.length).toBeGreaterThan(0);
     expect(incidentEdges(scene, cut, neurons).map(({ edge }) => edge)).toEqual(expected);
-    const lit = litBy(scene, cut, neurons, maskOf(scene, neurons));
-    expect(lit.edges).toBe(expected.length);
-    expect(lit.path?.neurons.some(({ map, k }) => has(map, k)) ?? true).toBe(true);
+    const highlighted = highlightedBy(scene, cut, neurons, maskOf(scene, neurons));
+    expect(highlighted.edges).toBe(expected.length);
+    expect(highlighted.path?.neurons.some(({ map, k }) => has(map, k)) ?? true).toBe(true);
   });
 });

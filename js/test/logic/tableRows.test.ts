@@ -9,7 +9,13 @@ import {
   tabSeparated,
 } from "../../src/logic/tableRows.js";
 import { cutAtLevel } from "../../src/logic/threshold.js";
-import { heightOf, ROW, revealRow, rowsSeen, TALLEST } from "../../src/ui/kit/virtualList.js";
+import {
+  heightOf,
+  ROW_HEIGHT,
+  revealRow,
+  rowsSeen,
+  TALLEST,
+} from "../../src/ui/kit/virtualList.js";
 import { readScene, type Scene } from "../../src/wire/scene.js";
 
 const scene = readScene(residual()) as Scene;
@@ -140,7 +146,7 @@ describe("long lists", () => {
       expect(height).toBeLessThanOrEqual(TALLEST);
       const { first, end, top } = rowsSeen(rows, height - 240, 240);
       expect(end).toBe(rows);
-      expect(top + (end - first) * ROW).toBeCloseTo(height, 3);
+      expect(top + (end - first) * ROW_HEIGHT).toBeCloseTo(height, 3);
       const middle = rowsSeen(rows, (height - 240) / 2, 240);
       expect(middle.first / rows).toBeCloseTo(0.5, 1);
     }
@@ -149,7 +155,7 @@ describe("long lists", () => {
   it("bring a row into sight by the shortest way", () => {
     expect(revealRow(1000, 240, 240, 12)).toBe(240);
     expect(revealRow(1000, 240, 240, 3)).toBe(72);
-    expect(revealRow(1000, 240, 240, 30)).toBe(31 * ROW - 240);
+    expect(revealRow(1000, 240, 240, 30)).toBe(31 * ROW_HEIGHT - 240);
     for (const rows of [1000, 5_000_000]) {
       for (const row of [0, 17, Math.floor(rows / 3), rows - 1]) {
         const scrollTop = revealRow(rows, 0, 240, row);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { resnet } from "../../dev/architectures.js";
 import { layOut } from "../../src/geometry/layout.js";
-import { createInking, type Job, sizeOf } from "../../src/paint/paintJob.js";
+import { createPainting, type Job, sizeOf } from "../../src/paint/paintJob.js";
 import { readScene, type Scene } from "../../src/wire/scene.js";
 
 const MARGINS = { top: 16, right: 20, bottom: 40, left: 40 };
@@ -19,12 +19,12 @@ const job: Job = {
 };
 
 function pictureOf(...jobs: Job[]): Uint32Array {
-  const inking = createInking();
+  const painting = createPainting();
   for (const next of jobs) {
-    inking.begin(next);
-    while (!inking.work(5));
+    painting.begin(next);
+    while (!painting.work(5));
   }
-  return inking.picture();
+  return painting.picture();
 }
 
 describe("a picture in the making", () => {
@@ -46,30 +46,30 @@ describe("a picture in the making", () => {
 
   it("shared out is the same picture", () => {
     const parts = [0, 1, 2].map((part) => {
-      const inking = createInking();
-      inking.begin(job, { part, of: 3 });
-      while (!inking.work(5));
-      return inking;
+      const painting = createPainting();
+      painting.begin(job, { part, of: 3 });
+      while (!painting.work(5));
+      return painting;
     });
     const [own, ...others] = parts;
-    expect(own.picture(others.map((inking) => inking.depths()))).toEqual(pictureOf(job));
+    expect(own.picture(others.map((painting) => painting.depths()))).toEqual(pictureOf(job));
     expect(own.picture()).not.toEqual(pictureOf(job));
   });
 
   it("shows what is there, and only that, before it is done", () => {
-    const inking = createInking();
-    inking.begin(job);
-    expect(inking.picture().every((pixel) => pixel === 0)).toBe(true);
-    expect(inking.work(0)).toBe(false);
+    const painting = createPainting();
+    painting.begin(job);
+    expect(painting.picture().every((pixel) => pixel === 0)).toBe(true);
+    expect(painting.work(0)).toBe(false);
   });
 
   it("takes another ink without painting anew", () => {
-    const inking = createInking();
-    inking.begin(job);
-    while (!inking.work(5));
-    inking.begin({ ...job, ink: [200, 100, 50] });
-    expect(inking.work(1000)).toBe(true);
-    const inks = new Set([...inking.picture()].filter(Boolean).map((pixel) => pixel & 0xffffff));
+    const painting = createPainting();
+    painting.begin(job);
+    while (!painting.work(5));
+    painting.begin({ ...job, ink: [200, 100, 50] });
+    expect(painting.work(1000)).toBe(true);
+    const inks = new Set([...painting.picture()].filter(Boolean).map((pixel) => pixel & 0xffffff));
     expect([...inks]).toEqual([(50 << 16) | (100 << 8) | 200]);
   });
 

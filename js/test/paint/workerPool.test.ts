@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { resnet } from "../../dev/architectures.js";
 import { layOut } from "../../src/geometry/layout.js";
-import { createInking, type Job } from "../../src/paint/paintJob.js";
+import { createPainting, type Job } from "../../src/paint/paintJob.js";
 import {
   createHelper,
   createLead,
@@ -26,14 +26,14 @@ const job: Job = {
 };
 
 function alone(wanted: Job): Uint32Array {
-  const inking = createInking();
-  inking.begin(wanted);
-  while (!inking.work(1000));
-  return inking.picture();
+  const painting = createPainting();
+  painting.begin(wanted);
+  while (!painting.work(1000));
+  return painting.picture();
 }
 
 /** A lead with so many helpers; what its page hears, and what each helper says. */
-function crewOf(helpers: number) {
+function poolOf(helpers: number) {
   const heard: Report[] = [];
   const said: HelperReport[][] = [];
   let wanted: { id: number; found: (report: Report) => void } | null = null;
@@ -69,10 +69,10 @@ function crewOf(helpers: number) {
   };
 }
 
-describe("a crew", () => {
+describe("a pool of workers", () => {
   it.each([0, 1, 3])("with %d helpers paints what one painter paints, to the bit", async (many) => {
-    const crew = crewOf(many);
-    for (let place = 0; place < many; place++) crew.lead.hear(place, { kind: "ready" });
+    const pool = poolOf(many);
+    for (let place = 0; place < many; place++) pool.lead.hear(place, { kind: "ready" });
     const elsewhere = layOut(scene, "rank", { width: 250, height: 180 }, MARGINS);
     for (const next of [
       job,
@@ -80,34 +80,34 @@ describe("a crew", () => {
       { ...job, drawn: drawn(0.5), layout: elsewhere },
       { ...job, layout: elsewhere, ink: [200, 0, 0] as const },
     ]) {
-      expect(await crew.ask(next)).toEqual(alone(next));
+      expect(await pool.ask(next)).toEqual(alone(next));
     }
     expect(alone(job).some((pixel) => pixel >>> 24 > 100)).toBe(true);
-    expect(crew.said.every((reports) => reports.length > 0)).toBe(true);
+    expect(pool.said.every((reports) => reports.length > 0)).toBe(true);
   });
 
   it("does without helpers until they run, and takes them with the next painting", async () => {
-    const crew = crewOf(2);
-    expect(await crew.ask(job)).toEqual(alone(job));
-    crew.lead.hear(1, { kind: "ready" });
+    const pool = poolOf(2);
+    expect(await pool.ask(job)).toEqual(alone(job));
+    pool.lead.hear(1, { kind: "ready" });
     const fewer = { ...job, drawn: drawn(0.3) };
-    expect(await crew.ask(fewer)).toEqual(alone(fewer));
-    expect(crew.said.map((reports) => reports.length)).toEqual([0, 0]);
+    expect(await pool.ask(fewer)).toEqual(alone(fewer));
+    expect(pool.said.map((reports) => reports.length)).toEqual([0, 0]);
     const larger = { ...job, ratio: 2 };
-    expect(await crew.ask(larger)).toEqual(alone(larger));
-    expect(crew.said[0]).toEqual([]);
-    expect(crew.said[1].length).toBeGreaterThan(0);
+    expect(await pool.ask(larger)).toEqual(alone(larger));
+    expect(pool.said[0]).toEqual([]);
+    expect(pool.said[1].length).toBeGreaterThan(0);
   });
 
   it("leaves out what helpers painted for an earlier layout", async () => {
-    const crew = crewOf(1);
-    crew.lead.hear(0, { kind: "ready" });
-    await crew.ask(job);
-    const late = crew.said[0].at(-1) as HelperReport;
+    const pool = poolOf(1);
+    pool.lead.hear(0, { kind: "ready" });
+    await pool.ask(job);
+    const late = pool.said[0].at(-1) as HelperReport;
     const next = { ...job, layout: layOut(scene, "rank", SIZE, MARGINS) };
-    expect(await crew.ask(next)).toEqual(alone(next));
-    const pictures = crew.heard.length;
-    crew.lead.hear(0, late);
-    expect(crew.heard.length).toBe(pictures);
+    expect(await pool.ask(next)).toEqual(alone(next));
+    const pictures = pool.heard.length;
+    pool.lead.hear(0, late);
+    expect(pool.heard.length).toBe(pictures);
   });
 });

@@ -3,7 +3,7 @@ import { devHost } from "../../dev/host.js";
 import { BEAT, createPlayback } from "../../src/state/playback.js";
 import { createState } from "../../src/state/state.js";
 import { type Bytes, type Data, encode, type Tensor } from "../../src/wire/codec.js";
-import { frame } from "../support/checkpoints.js";
+import { checkpointBytes } from "../support/checkpoints.js";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -24,7 +24,7 @@ function history(steps: number[]): Uint8Array {
 
 function started(steps: number[], ask: Parameters<typeof createState>[2] = null) {
   const scenes = new Map(
-    steps.map((step, at) => [step, frame([at + 2, 1], at % 2 ? [1, 0] : [0, 1])]),
+    steps.map((step, at) => [step, checkpointBytes([at + 2, 1], at % 2 ? [1, 0] : [0, 1])]),
   );
   const host = devHost({
     _scene: scenes.get(steps[steps.length - 1]) as Bytes,
@@ -64,7 +64,7 @@ describe("playback", () => {
     const asked: unknown[] = [];
     const { playback } = started([0, 10, 20, 30], async (question) => {
       asked.push(question.step);
-      return { message: {}, buffers: [frame([2, 1], [0, 1])] };
+      return { message: {}, buffers: [checkpointBytes([2, 1], [0, 1])] };
     });
     playback.seek(0);
     await vi.advanceTimersByTimeAsync(10);
@@ -140,7 +140,7 @@ describe("playback", () => {
   });
 
   it("begins with every scene that the state holds", () => {
-    const scenes = [0, 10].map((step) => frame([step + 1], [0]));
+    const scenes = [0, 10].map((step) => checkpointBytes([step + 1], [0]));
     const arrays = new Map<string, Tensor>(
       scenes.map((bytes, at) => [
         String(at * 10),
@@ -164,7 +164,7 @@ describe("playback", () => {
   });
 
   it("begins with the newest where Python has told no step", () => {
-    const data = Uint8Array.from(frame([7], [0]));
+    const data = Uint8Array.from(checkpointBytes([7], [0]));
     const frames = encode({}, new Map([["10", { data, shape: [data.length] }]]));
     const host = devHost({ _timeline: history([0, 10]), _frames: frames, step: null });
     const { playback } = createState(host, new AbortController().signal);

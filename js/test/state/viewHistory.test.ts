@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { devHost } from "../../dev/host.js";
 import { mlp } from "../../dev/networks.js";
 import { createState } from "../../src/state/state.js";
-import { createHistory, createVisits } from "../../src/state/viewHistory.js";
+import { createSteps, createViewHistory } from "../../src/state/viewHistory.js";
 
 const bytes = mlp(true);
 
@@ -13,13 +13,13 @@ function started() {
   const host = devHost({ _scene: bytes });
   const controller = new AbortController();
   const state = createState(host, controller.signal);
-  return { host, controller, state, visits: createVisits(state, controller.signal) };
+  return { host, controller, state, viewHistory: createViewHistory(state, controller.signal) };
 }
 
 describe("back and forward", () => {
   it("takes what belongs together as one step, and restores it whole", () => {
-    const { host, state, visits } = started();
-    expect(visits.canGoBack.value).toBe(false);
+    const { host, state, viewHistory } = started();
+    expect(viewHistory.canGoBack.value).toBe(false);
     for (const level of [0.1, 0.2, 0.3]) {
       state.setLevel(level);
       vi.advanceTimersByTime(100);
@@ -29,49 +29,49 @@ describe("back and forward", () => {
     state.select([{ map: 1, k: 3 }]);
     state.setYScale("rank");
     vi.advanceTimersByTime(1000);
-    visits.go(-1);
+    viewHistory.go(-1);
     expect(state.selected.value).toEqual([]);
     expect(host.traits.y_scale).toBe("linear");
     expect([state.threshold.value, state.camera.value]).toEqual([0.3, [2, 0.5, 0.5]]);
-    visits.go(-1);
+    viewHistory.go(-1);
     expect([state.threshold.value, state.camera.value]).toEqual([0.05, null]);
-    expect(visits.canGoBack.value).toBe(false);
-    visits.go(1);
-    visits.go(1);
+    expect(viewHistory.canGoBack.value).toBe(false);
+    viewHistory.go(1);
+    viewHistory.go(1);
     expect(state.selectedNeurons.value).toEqual([{ map: 1, k: 3 }]);
     expect([state.y_scale.value, state.threshold.value]).toEqual(["rank", 0.3]);
-    expect(visits.canGoForward.value).toBe(false);
+    expect(viewHistory.canGoForward.value).toBe(false);
   });
 
   it("goes back from what has not settled yet, and can come back to it", () => {
-    const { state, visits } = started();
+    const { state, viewHistory } = started();
     state.setLevel(0.2);
-    visits.go(-1);
+    viewHistory.go(-1);
     expect(state.threshold.value).toBe(0.05);
-    visits.go(1);
+    viewHistory.go(1);
     expect(state.threshold.value).toBe(0.2);
   });
 
   it("follows Python, too, and takes no echo for a step", () => {
-    const { host, state, visits } = started();
+    const { host, state, viewHistory } = started();
     host.push("selected", [["fc2", 3]]);
     vi.advanceTimersByTime(1000);
     host.push("selected", [["fc2", 3]]);
     vi.advanceTimersByTime(1000);
-    visits.go(-1);
+    viewHistory.go(-1);
     expect(state.selected.value).toEqual([]);
-    expect(visits.canGoBack.value).toBe(false);
+    expect(viewHistory.canGoBack.value).toBe(false);
   });
 
   it("is bounded and ends with the view", () => {
-    const { state, visits, controller } = started();
+    const { state, viewHistory, controller } = started();
     for (let step = 1; step <= 150; step++) {
       state.setLevel(step / 1000);
       vi.advanceTimersByTime(1000);
     }
     let back = 0;
-    while (visits.canGoBack.value) {
-      visits.go(-1);
+    while (viewHistory.canGoBack.value) {
+      viewHistory.go(-1);
       back++;
     }
     expect(back).toBe(99);
@@ -80,7 +80,7 @@ describe("back and forward", () => {
   });
 });
 
-const history = (capacity = 10) => createHistory<number>(capacity, (a, b) => a === b);
+const history = (capacity = 10) => createSteps<number>(capacity, (a, b) => a === b);
 
 describe("history", () => {
   it("goes back and forward, and nowhere beyond its ends", () => {

@@ -5,7 +5,7 @@ import { decode, encode, type Tensor } from "../../src/wire/codec.js";
 import { readScene, type Scene } from "../../src/wire/scene.js";
 
 /** One column of neurons with these singular values and numbers, at a checkpoint. */
-export function frame(values: number[], identity: number[], name = "fc"): Uint8Array {
+export function checkpointBytes(values: number[], identity: number[], name = "fc"): Uint8Array {
   const map: MapPlan = {
     name,
     kind: "linear",
@@ -20,5 +20,5 @@ export function frame(values: number[], identity: number[], name = "fc"): Uint8A
   return encode(meta, tensors);
 }
 
-export const sceneOf = (values: number[], identity: number[], name?: string) =>
-  readScene(frame(values, identity, name)) as Scene;
+export const checkpointScene = (values: number[], identity: number[], name?: string) =>
+  readScene(checkpointBytes(values, identity, name)) as Scene;

@@ -5,7 +5,7 @@ import { kernelGrid, scaleOf, signedColour } from "../../src/paint/signedColours
 import { resource } from "../../src/ui/status/resource.js";
 import type { View } from "../../src/ui/view.js";
 import { encode, type Tensor } from "../../src/wire/codec.js";
-import { chosenOf, neuronOf, readFilters, readVectors } from "../../src/wire/filters.js";
+import { neuronOf, neuronsWithFilters, readFilters, readVectors } from "../../src/wire/filters.js";
 
 const palette: Palette = {
   paper: [255, 255, 255],
@@ -85,9 +85,9 @@ describe("Python's filters", () => {
 
 describe("which neurons are shown", () => {
   it("are the selected ones, else the first, and what is left out is counted", () => {
-    expect(chosenOf(1, 3, [])).toEqual({ shown: [0, 1, 2], leftOut: 0 });
+    expect(neuronsWithFilters(1, 3, [])).toEqual({ shown: [0, 1, 2], leftOut: 0 });
     const selected = Array.from({ length: 9 }, (_, k) => ({ map: 1, k: 2 * k }));
-    expect(chosenOf(1, 40, [{ map: 0, k: 5 }, ...selected])).toEqual({
+    expect(neuronsWithFilters(1, 40, [{ map: 0, k: 5 }, ...selected])).toEqual({
       shown: [0, 2, 4, 6, 8, 10],
       leftOut: 3,
     });

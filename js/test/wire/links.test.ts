@@ -6,8 +6,8 @@ import {
   endsFrom,
   findLink,
   hasParallels,
-  keyOf,
   linkFrom,
+  linkKeyOf,
   producersOf,
   sameEnds,
 } from "../../src/wire/links.js";
@@ -18,7 +18,7 @@ const stream = readScene(transformer()) as Scene;
 
 describe("links", () => {
   it("are called as Python calls them", () => {
-    const keys = branched.links.map((_, index) => keyOf(branched, index));
+    const keys = branched.links.map((_, index) => linkKeyOf(branched, index));
     expect(keys).toEqual([
       ["stem", "mixed"],
       ["stem", "mixed", 1],

@@ -1,14 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { ancestors, chosenOf, createSceneStore, presentIn } from "../../src/wire/timeline.js";
-import { frame, sceneOf } from "../support/checkpoints.js";
+import { checkpointBytes, checkpointScene } from "../support/checkpoints.js";
 
 describe("neurons through checkpoints", () => {
-  const before = sceneOf([3, 2, 1, 0.5], [0, 1, 2, -1]);
-  const after = sceneOf([4, 2.5, 1, 0.5], [2, 0, 3, -1]);
+  const before = checkpointScene([3, 2, 1, 0.5], [0, 1, 2, -1]);
+  const after = checkpointScene([4, 2.5, 1, 0.5], [2, 0, 3, -1]);
 
   it("finds each one's place before, and none for what is new or has no number", () => {
     expect([...ancestors(before, after)]).toEqual([2, 0, -1, -1]);
-    expect([...ancestors(before, sceneOf([1], [0], "other"))]).toEqual([-1]);
+    expect([...ancestors(before, checkpointScene([1], [0], "other"))]).toEqual([-1]);
   });
 
   it("follows the chosen ones, and leaves out those that do not live", () => {
@@ -32,7 +32,7 @@ describe("neurons through checkpoints", () => {
 
 describe("the store of scenes", () => {
   it("lets go of those asked for longest ago, and of those that are dropped", () => {
-    const bytes = frame([1], [0]);
+    const bytes = checkpointBytes([1], [0]);
     const store = createSceneStore(3 * bytes.byteLength);
     for (const step of [1, 2, 3]) store.add(step, bytes);
     store.get(1);

@@ -8,7 +8,7 @@ import { depthTable, levels } from "../density.js";
 import { HEAVY } from "../paint.js";
 import { type Job, sizeOf } from "../paintJob.js";
 import type { Rgb } from "../palette.js";
-import { ALL_PIXELS, ROW, STROKE_PIXELS, STROKES, TONES } from "./shaders.js";
+import { ALL_PIXELS, STROKE_PIXELS, STROKES, TABLE_WIDTH, TONES } from "./shaders.js";
 
 type Gl = WebGL2RenderingContext;
 
@@ -81,7 +81,7 @@ export function createGpuPainter(gl: Gl): GpuPainter {
       const { width, height } = sizeOf(job);
       const most: number = gl.getParameter(gl.MAX_TEXTURE_SIZE);
       const { links, edgeM } = job.scene;
-      const room = most * ROW;
+      const room = most * TABLE_WIDTH;
       const fits =
         edgeM.length <= room && job.layout.y.length <= room && links.length <= MOST_LINKS;
       return fits && Math.max(width, height) <= most && width * height > 0;
@@ -173,14 +173,14 @@ function table(gl: Gl, unit: number) {
   return {
     fill(numbers: Uint32Array | Float32Array, format: "RGBA32UI" | "R32F") {
       const whole = format === "RGBA32UI";
-      const row = ROW * (whole ? 4 : 1);
+      const row = TABLE_WIDTH * (whole ? 4 : 1);
       const rows = Math.max(1, Math.ceil(numbers.length / row));
       const padded = whole ? new Uint32Array(rows * row) : new Float32Array(rows * row);
       padded.set(numbers);
       gl.activeTexture(gl.TEXTURE0 + unit);
       gl.bindTexture(gl.TEXTURE_2D, texture);
       const [channels, type] = whole ? [gl.RGBA_INTEGER, gl.UNSIGNED_INT] : [gl.RED, gl.FLOAT];
-      gl.texImage2D(gl.TEXTURE_2D, 0, gl[format], ROW, rows, 0, channels, type, padded);
+      gl.texImage2D(gl.TEXTURE_2D, 0, gl[format], TABLE_WIDTH, rows, 0, channels, type, padded);
       sharp(gl);
     },
   };

@@ -5,7 +5,7 @@
 import { DASH, HALF_SPAN, LEAST_LIFT } from "../../geometry/paths.js";
 
 /** Numbers in a row of the tables, which are textures. */
-export const ROW = 4096;
+export const TABLE_WIDTH = 4096;
 
 const float = (value: number) => value.toFixed(9);
 
@@ -42,7 +42,7 @@ flat out int steep;
 flat out vec3 dash; // phase at its start, start, length of a pixel along it; 0 for none
 
 float at(sampler2D table, int index) {
-  return texelFetch(table, ivec2(index % ${ROW}, index / ${ROW}), 0).r;
+  return texelFetch(table, ivec2(index % ${TABLE_WIDTH}, index / ${TABLE_WIDTH}), 0).r;
 }
 
 vec2 bezier(vec2 a, vec2 b, vec2 c, vec2 d, float t) {
@@ -72,7 +72,7 @@ vec2 courseOf(vec2 a, vec2 b, float lift, int piece) {
 void main() {
   int index = first + gl_InstanceID / pieces;
   int piece = gl_InstanceID % pieces;
-  uvec4 edge = texelFetch(edges, ivec2(index % ${ROW}, index / ${ROW}), 0);
+  uvec4 edge = texelFetch(edges, ivec2(index % ${TABLE_WIDTH}, index / ${TABLE_WIDTH}), 0);
   vec2 a = vec2(columns.x, at(heights, int(edge.x)));
   vec2 b = vec2(columns.y, at(heights, int(edge.y)));
   float lift = shape == 1 || shape == 2 ? liftOf(a, b) : 0.0;

@@ -7,7 +7,7 @@ import { type History, track } from "../../wire/timeline.js";
 import { fill, h, nameOf } from "../kit/dom.js";
 import { icon, iconButton } from "../kit/icons.js";
 import type { View } from "../view.js";
-import { tracks } from "./timelineTracks.js";
+import { timelineTracks } from "./timelineTracks.js";
 
 export function timelineBar(view: View, playback: Playback): HTMLElement {
   const chosen = signal<string | null>(null);
@@ -16,7 +16,12 @@ export function timelineBar(view: View, playback: Playback): HTMLElement {
     "div",
     { class: "svr-timeline", role: "group", "aria-label": "checkpoints", "data-svr": "timeline" },
     transport(view, playback),
-    h("div", { class: "svr-time" }, tracks(view, playback, column.value), slider(view, playback)),
+    h(
+      "div",
+      { class: "svr-time" },
+      timelineTracks(view, playback, column.value),
+      slider(view, playback),
+    ),
     h("div", { class: "svr-moment" }, words(view, playback), column.element),
   );
 }

@@ -13,7 +13,7 @@ const PAD = 4;
 const INSET = 11;
 
 /** `column` reads signals. */
-export function tracks(view: View, playback: Playback, column: () => number): HTMLElement {
+export function timelineTracks(view: View, playback: Playback, column: () => number): HTMLElement {
   const drawing = s("svg", { height: HEIGHT, "aria-hidden": true });
   const element = h("div", { class: "svr-tracks", "data-svr": "tracks" }, drawing);
   let width = 0;

@@ -18,7 +18,7 @@ import type { Hovered } from "./canvases/hoverCanvas.js";
 
 const PAUSE = 250;
 
-export function live(view: View, hovered: () => Hovered): HTMLElement {
+export function announcer(view: View, hovered: () => Hovered): HTMLElement {
   const { state } = view;
   const element = h("div", { class: "svr-unseen", role: "status", "data-svr": "live" });
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -43,16 +43,18 @@ export function live(view: View, hovered: () => Hovered): HTMLElement {
     return scene && cut ? countsInWords(cut) : "";
   });
   follow(() => {
-    const [scene, bright, filter] = [state.scene.value, state.bright.value, state.filter.value];
-    if (!scene || !bright || !filter) return "";
-    return `${count(bright.size)} of ${count(scene.maps.length)} columns match ${filter.words}`;
+    const [scene, matched, filter] = [state.scene.value, state.matched.value, state.filter.value];
+    if (!scene || !matched || !filter) return "";
+    return `${count(matched.size)} of ${count(scene.maps.length)} columns match ${filter.words}`;
   });
   follow(() => {
-    const [scene, lit] = [state.scene.value, state.lit.value];
+    const [scene, highlighted] = [state.scene.value, state.highlighted.value];
     if (!scene) return "";
-    if (!lit) return "nothing selected";
-    const path = lit.path ? `, strongest path through ${count(lit.path.neurons.length)} maps` : "";
-    return `${count(lit.neurons.length)} selected, ${count(lit.edges)} significant edges${path}`;
+    if (!highlighted) return "nothing selected";
+    const path = highlighted.path
+      ? `, strongest path through ${count(highlighted.path.neurons.length)} maps`
+      : "";
+    return `${count(highlighted.neurons.length)} selected, ${count(highlighted.edges)} significant edges${path}`;
   });
   follow(() => {
     const [scene, cut, hover] = [state.scene.value, state.cut.value, state.hover.value];

@@ -43,7 +43,7 @@ export function axes(view: View, stage: Stage): Axes {
     const layout = stage.layout.value;
     const scene = view.state.scene.value;
     if (!layout || !scene) return;
-    const bright = view.state.bright.value;
+    const matched = view.state.matched.value;
     const names = scene.maps.map(({ name }) => name);
     const frame = [AXIS_WIDTH - 4, layout.size.width - 2] as const;
     const shown = thinLabels(names, layout.x, frame, measure);
@@ -55,7 +55,7 @@ export function axes(view: View, stage: Stage): Axes {
         return h(
           "div",
           {
-            class: bright && !bright.has(index) && "svr-dim",
+            class: matched && !matched.has(index) && "svr-dim",
             style: `left:${center}px`,
             title: describe(map),
             "data-map": index,

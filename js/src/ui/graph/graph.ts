@@ -1,4 +1,4 @@
-// The picture itself: edges and neurons on one canvas, what is lit on another above it.
+// The picture itself: edges and neurons on one canvas, what is pointed at on another above it.
 
 import { type ReadonlySignal, signal } from "@preact/signals-core";
 import type { Picture } from "../../export/svg.js";
@@ -11,11 +11,11 @@ import { type Action, followKeys } from "../kit/keys.js";
 import { progress } from "../status/progress.js";
 import type { View } from "../view.js";
 import { axes } from "./axes.js";
-import { keepBright } from "./canvases/dimming.js";
-import { edgeLayer, pixelLayer } from "./canvases/edgeCanvas.js";
-import { type Hovered, highlights } from "./canvases/hoverCanvas.js";
-import { outline } from "./canvases/lassoOutline.js";
-import { selected } from "./canvases/selectionCanvas.js";
+import { dimOthers } from "./canvases/dimming.js";
+import { edgeCanvas, pixelCanvas } from "./canvases/edgeCanvas.js";
+import { type Hovered, hoverCanvas } from "./canvases/hoverCanvas.js";
+import { lassoOutline } from "./canvases/lassoOutline.js";
+import { selectionCanvas } from "./canvases/selectionCanvas.js";
 import { forgetOnBlur, goTo, graphActions } from "./keyboard.js";
 import { legend } from "./legend.js";
 import { overview } from "./overview.js";
@@ -51,17 +51,17 @@ export function graph(view: View): Drawn & Graph {
     "aria-label": "graph of spectral neurons",
   });
   const { grid, frame, measure } = axes(view, stage);
-  const lit = highlights(view, stage);
-  const drawn = outline();
-  const chosen = selected(view, stage);
+  const hover = hoverCanvas(view, stage);
+  const drawn = lassoOutline();
+  const chosen = selectionCanvas(view, stage);
   stage.element.append(
     grid,
     canvas,
     chosen,
-    lit.canvas,
+    hover.canvas,
     frame,
     drawn.element,
-    tooltip(view, stage, lit),
+    tooltip(view, stage, hover),
     progress(view),
   );
   paint(view, stage, canvas);
@@ -69,7 +69,7 @@ export function graph(view: View): Drawn & Graph {
   const actions = graphActions(view, stage);
   followKeys(view, canvas, actions);
   forgetOnBlur(view, canvas);
-  keepBright(view, stage, canvas, chosen);
+  dimOthers(view, stage, canvas, chosen);
   forgetWithScene(view);
   view.watch(() => {
     canvas.classList.toggle("svr-dimmed", view.state.selectedMask.value !== null);
@@ -77,7 +77,7 @@ export function graph(view: View): Drawn & Graph {
   });
   return {
     element: h("div", { class: "svr-graph" }, legend(view), stage.element, overview(view, stage)),
-    hovered: lit.hovered,
+    hovered: hover.hovered,
     actions,
     goTo(neuron) {
       canvas.focus({ preventScroll: true });
@@ -96,17 +96,17 @@ export function graph(view: View): Drawn & Graph {
 
 function paint(view: View, stage: Stage, canvas: HTMLCanvasElement): void {
   const { state } = view;
-  const neurons = pixelLayer((pixels, { scene, layout, palette, ratio, width, height }) => {
+  const neurons = pixelCanvas((pixels, { scene, layout, palette, ratio, width, height }) => {
     const rings = state.marked.peek()?.neurons ?? [];
     paintRings(scene, layout, palette, ratio, pixels, width, height, rings);
     paintNeurons(scene, layout, palette, ratio, pixels, width, height);
   });
-  edgeLayer(view, stage, canvas, {
+  edgeCanvas(view, stage, canvas, {
     of: signal("all" as const),
     ink: ({ ink }) => ink,
     faintest: FAINTEST,
     causes: [state.marked],
-    over: (painting) => neurons(painting, state.marked.peek()),
+    over: (surface) => neurons(surface, state.marked.peek()),
   });
 }
 

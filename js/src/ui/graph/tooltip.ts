@@ -9,12 +9,12 @@ import { whichOf } from "../../wire/links.js";
 import type { Edge, Neuron, Scene } from "../../wire/scene.js";
 import { type Child, fill, h, nameOf } from "../kit/dom.js";
 import type { View } from "../view.js";
-import type { Highlights, Hovered } from "./canvases/hoverCanvas.js";
+import type { HoverCanvas, Hovered } from "./canvases/hoverCanvas.js";
 import { AXIS_WIDTH, type Stage } from "./stage.js";
 
 const STRONGEST_SHOWN = 4;
 
-export function tooltip(view: View, stage: Stage, { hovered }: Highlights): HTMLElement {
+export function tooltip(view: View, stage: Stage, { hovered }: HoverCanvas): HTMLElement {
   const { state } = view;
   const tip = h("div", {
     class: "svr-tip",
@@ -38,9 +38,9 @@ export function tooltip(view: View, stage: Stage, { hovered }: Highlights): HTML
   return tip;
 }
 
-function wordsFor(scene: Scene, cut: Cut, hover: Hover, lit: Hovered): Child[] {
+function wordsFor(scene: Scene, cut: Cut, hover: Hover, hovered: Hovered): Child[] {
   return hover.kind === "neuron"
-    ? aboutNeuron(scene, cut, hover.neuron, lit.edges)
+    ? aboutNeuron(scene, cut, hover.neuron, hovered.edges)
     : aboutEdge(scene, cut, hover);
 }
 
@@ -134,7 +134,7 @@ function measures(scene: Scene, cut: Cut, edge: number): HTMLElement[] {
 const fact = (label: string, value: string) =>
   h("span", {}, h("span", { class: "svr-soft" }, label), ` ${value}`);
 
-/** The neurons that the words are about, and points along what is lit, better not covered. */
+/** The neurons that the words are about, and points along what is highlighted, better not covered. */
 function surroundings(
   scene: Scene,
   stage: Stage,

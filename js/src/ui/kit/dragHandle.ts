@@ -18,7 +18,7 @@ export interface Slide {
 
 const STEP = 16;
 
-export function handle(view: View, slide: Slide): HTMLElement {
+export function dragHandle(view: View, slide: Slide): HTMLElement {
   const vertical = slide.runs === "vertical";
   const element = h("div", {
     class: "svr-handle",

@@ -3,7 +3,7 @@
 
 import type { View } from "../view.js";
 import { type Child, fill, h, setAttributes, uniqueId } from "./dom.js";
-import { heightOf, ROW, revealRow, rowsSeen } from "./virtualList.js";
+import { heightOf, ROW_HEIGHT, revealRow, rowsSeen } from "./virtualList.js";
 
 export interface Shown {
   readonly words: readonly Child[];
@@ -106,7 +106,7 @@ export function optionList<T>(
   view.listen(list, "scroll", draw);
   view.listen(input, "keydown", (event) => {
     if (popup.hidden || options.length === 0) return;
-    const page = Math.max(1, Math.floor(list.clientHeight / ROW) - 1);
+    const page = Math.max(1, Math.floor(list.clientHeight / ROW_HEIGHT) - 1);
     const by = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page }[event.key];
     if (by !== undefined) step(by);
     else if (event.key === "Enter") choose(options[active], event.shiftKey);

@@ -3,7 +3,7 @@
 
 import { significant } from "../../logic/format.js";
 import type { Marks } from "../../logic/linkedHover.js";
-import { type Facts, hasBlock, type InternalDimensions } from "../../logic/matrices.js";
+import { type Facts, hasInternalBlock, type InternalDimensions } from "../../logic/matrices.js";
 import {
   type Extent,
   type Frame,
@@ -49,7 +49,7 @@ export function placement({ shape }: Facts, frame: Frame, size: Pair): Placement
 
 const toneOf = (value: number, max: number) => (max > 0 ? Math.min(1, value / max) ** TONE : 0);
 
-export function develop(
+export function paintTile(
   { cells, values, log10p }: Tile,
   max: number,
   palette: Palette,
@@ -136,7 +136,7 @@ export function drawCross(
   palette: Palette,
   line: number,
 ): void {
-  if (!internal || !hasBlock(internal)) return;
+  if (!internal || !hasInternalBlock(internal)) return;
   const x = Math.round(offset[0] + internal.d_in * entry[0]);
   const y = Math.round(offset[1] + internal.d_out * entry[1]);
   context.fillStyle = css(palette.accent);

@@ -12,7 +12,7 @@ import {
 } from "../../logic/tiles.js";
 import { followWheel } from "../kit/wheel.js";
 import type { View } from "../view.js";
-import { entryAt, type MatrixView, type Shown } from "./matrix.js";
+import { entryAt, type MatrixView, type ShownMatrix } from "./matrix.js";
 
 /** A row, a column, or where both are given an entry. */
 export interface Spot {
@@ -21,7 +21,7 @@ export interface Spot {
 }
 
 export interface EntryEvents {
-  shown(): Shown | null;
+  shown(): ShownMatrix | null;
   /** Entries that the arrow keys step over: those of a cell. */
   step(spot: Spot): Pair;
   hover(spot: Spot | null): void;
@@ -33,7 +33,7 @@ const DRAG = 4;
 /** CSS pixels that an entry has when it is as large as it gets. */
 const LARGEST_ENTRY = 44;
 
-export function followEntries(
+export function followGestures(
   view: View,
   { canvas, box }: MatrixView,
   frame: Signal<Frame>,

@@ -8,11 +8,11 @@ import { type Frame, type Pair, placesFor, type Tile, type Tiles } from "../../l
 import type { Palette } from "../../paint/palette.js";
 import { h } from "../kit/dom.js";
 import { oncePerFrame, type View } from "../view.js";
-import { develop, drawCells, drawCross, drawMarks, placement } from "./cells.js";
+import { drawCells, drawCross, drawMarks, paintTile, placement } from "./cells.js";
 import { drawMargins } from "./margins.js";
 
 /** Everything that the picture of a matrix depends on. */
-export interface Shown {
+export interface ShownMatrix {
   readonly facts: Facts;
   readonly tiles: Tiles;
 }
@@ -34,7 +34,7 @@ export interface Box {
 }
 
 export interface MatrixInput {
-  readonly shown: ReadonlySignal<Shown | null>;
+  readonly shown: ReadonlySignal<ShownMatrix | null>;
   readonly internal: ReadonlySignal<InternalDimensions | null>;
   readonly frame: Signal<Frame>;
   /** Entries with a larger p-value are dimmed; null where none are. */
@@ -76,7 +76,7 @@ export function matrix(view: View, input: MatrixInput): MatrixView {
     const of = [palette, mask];
     const known = developed.get(tile);
     if (known && of.every((part, index) => part === known.of[index])) return known.image;
-    const image = develop(tile, max, palette, mask, known?.image);
+    const image = paintTile(tile, max, palette, mask, known?.image);
     developed.set(tile, { of, image });
     return image;
   };

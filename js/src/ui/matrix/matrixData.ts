@@ -15,10 +15,10 @@ import {
 import { createTiles, type Place, type Tile } from "../../logic/tiles.js";
 import { testsOf } from "../../wire/links.js";
 import type { View } from "../view.js";
-import type { Shown } from "./matrix.js";
+import type { ShownMatrix } from "./matrix.js";
 
 interface MatrixData {
-  readonly shown: ReadonlySignal<Shown | null>;
+  readonly shown: ReadonlySignal<ShownMatrix | null>;
   readonly internal: ReadonlySignal<InternalDimensions | null>;
   /** Why something is missing; empty where nothing is. */
   readonly trouble: ReadonlySignal<string>;
@@ -28,7 +28,7 @@ interface MatrixData {
 /** Asks Python for the chosen matrix as long as the pane is open; without it, the edges sent. */
 export function matrixData(view: View, which: ReadonlySignal<Which>): MatrixData {
   const { state } = view;
-  const shown = signal<Shown | null>(null);
+  const shown = signal<ShownMatrix | null>(null);
   const internal = signal<InternalDimensions | null>(null);
   const refused = signal("");
   const torn = signal("");
@@ -56,7 +56,7 @@ export function matrixData(view: View, which: ReadonlySignal<Which>): MatrixData
     view.ask({ kind: "matrix", ...about }).then(
       receive(({ buffers }) => {
         facts.value = readFacts(buffers[0], link, about.matrix);
-        // Of null neurons, whose vectors are arbitrary, no block means anything.
+        // Of null neurons, whose vectors are arbitrary, no internal block means anything.
         if (about.matrix === "output" || testsOf(scene, link) === 0) return;
         view.ask({ kind: "internal", ...about }).then(
           receive((answer) => (internal.value = readInternal(answer.buffers[0]))),

@@ -10,7 +10,7 @@ import { select } from "../kit/select.js";
 import { ASKING, say } from "../status/status.js";
 import { oncePerFrame, type View } from "../view.js";
 import { describeTarget } from "./captions.js";
-import { followEntries, type Spot } from "./gestures.js";
+import { followGestures, type Spot } from "./gestures.js";
 import { linkChoice } from "./linkChoice.js";
 import { matrix } from "./matrix.js";
 import { matrixData } from "./matrixData.js";
@@ -22,9 +22,9 @@ const WORDS: Readonly<Record<Which, readonly [string, string]>> = {
 };
 const ONLY_SENT = "Only the edges that were sent are shown.";
 const NO_LINKS = "This network has no links.";
-const STILL = "Python does not answer yet.";
+const NO_ANSWER = "Python does not answer yet.";
 
-export function adjacencyPane(view: View) {
+export function matrixPane(view: View) {
   const { state } = view;
   const which = signal<Which>("adjacency");
   const masking = signal(false);
@@ -73,7 +73,7 @@ export function adjacencyPane(view: View) {
     frame.value;
     if (spot) hoverSoon();
   });
-  followEntries(view, picture, frame, {
+  followGestures(view, picture, frame, {
     shown: () => shown.peek(),
     step({ row, column }): Pair {
       const cell = shown.peek()?.tiles.cellOf(row ?? 0, column ?? 0);
@@ -113,7 +113,7 @@ export function adjacencyPane(view: View) {
 
   const across = h("div", { class: "svr-matrix-across" });
   const down = h("div", { class: "svr-matrix-down" });
-  const block = h("div", { "data-svr": "internal" });
+  const internalLine = h("div", { "data-svr": "internal" });
   const words = h("div", { class: "svr-soft", "data-svr": "cell", role: "status" });
   const message = h("div", { class: "svr-soft", role: "status" });
   view.watch(() => {
@@ -138,7 +138,10 @@ export function adjacencyPane(view: View) {
     const link = shown.value?.facts.link;
     const isNull = scene && link !== undefined && testsOf(scene, link) === 0;
     const found = internal.value ? internalWords(internal.value) : "";
-    fill(block, isNull ? "nothing to test: null neurons, whose vectors are arbitrary" : found);
+    fill(
+      internalLine,
+      isNull ? "nothing to test: null neurons, whose vectors are arbitrary" : found,
+    );
   });
   view.watch(() => {
     const scene = state.scene.value;
@@ -159,7 +162,7 @@ export function adjacencyPane(view: View) {
     const linked = state.link.value !== null;
     tools.hidden = matrixFrame.hidden = head.inert = !linked;
     if (!linked) return say(message, state.scene.value ? NO_LINKS : "", false);
-    const waits = view.silent.value ? STILL : shown.value ? "" : ASKING;
+    const waits = view.silent.value ? NO_ANSWER : shown.value ? "" : ASKING;
     const part = shown.value?.facts.complete === false ? ONLY_SENT : "";
     const trouble = data.trouble.value;
     say(message, [part, trouble || waits].join(" ").trim(), trouble !== "");
@@ -169,7 +172,7 @@ export function adjacencyPane(view: View) {
     { class: "svr-adjacency" },
     tools,
     matrixFrame,
-    h("div", { class: "svr-captions" }, block, words, message),
+    h("div", { class: "svr-captions" }, internalLine, words, message),
   );
   view.watch(() => body.classList.toggle("svr-waiting", shown.value === null));
   view.watch(() => body.style.setProperty("--svr-slack", `${picture.slack.value}px`));

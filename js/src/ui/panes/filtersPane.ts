@@ -4,9 +4,9 @@ import { count, significant } from "../../logic/format.js";
 import type { Palette } from "../../paint/palette.js";
 import { scaleOf } from "../../paint/signedColours.js";
 import {
-  chosenOf,
   type EffectiveFilters,
   neuronOf,
+  neuronsWithFilters,
   readFilters,
   readVectors,
   type Side,
@@ -29,7 +29,8 @@ export function filtersPane(view: View) {
     const scene = state.scene.value;
     const link = scene?.links[state.link.value ?? -1];
     if (!scene || !link) return null;
-    const of = (map: number) => chosenOf(map, scene.maps[map].neurons, state.selectedNeurons.value);
+    const of = (map: number) =>
+      neuronsWithFilters(map, scene.maps[map].neurons, state.selectedNeurons.value);
     return { rows: of(link.consumer), columns: of(link.producer) };
   };
   const between = resource(

@@ -3,8 +3,8 @@
 import { type Signal, signal, untracked } from "@preact/signals-core";
 import type { PaneName } from "../../wire/host.js";
 import { h } from "../kit/dom.js";
-import { handle } from "../kit/dragHandle.js";
-import { adjacencyPane } from "../matrix/matrixPane.js";
+import { dragHandle } from "../kit/dragHandle.js";
+import { matrixPane } from "../matrix/matrixPane.js";
 import type { View } from "../view.js";
 import { filtersPane } from "./filtersPane.js";
 import { imagesPane } from "./imagesPane.js";
@@ -19,7 +19,7 @@ interface PaneKind {
 }
 
 const PANES: Readonly<Record<PaneName, PaneKind>> = {
-  adjacency: { title: "Adjacency", content: adjacencyPane },
+  adjacency: { title: "Adjacency", content: matrixPane },
   images: { title: "Images", content: imagesPane },
   filters: { title: "Filters", content: filtersPane },
   table: { title: "Table", content: tablePane },
@@ -39,7 +39,7 @@ export function panes(view: View): HTMLElement {
   const column = h("div", { class: "svr-panes" });
   const width = signal(WIDTH);
   const side = h("div", { class: "svr-side" });
-  const rule = handle(view, {
+  const rule = dragHandle(view, {
     label: "width of the panes",
     runs: "vertical",
     direction: -1,
@@ -85,7 +85,7 @@ function pane(view: View, name: PaneName): HTMLElement {
     h("div", { class: "svr-pane-head" }, h("h3", {}, title), head ?? h("span"), close),
     body,
   );
-  const rule = handle(view, {
+  const rule = dragHandle(view, {
     label: `height of ${title.toLowerCase()}`,
     runs: "horizontal",
     direction: 1,

@@ -19,7 +19,7 @@ import { entered, type Scene } from "../../wire/scene.js";
 import { copyText } from "../kit/clipboard.js";
 import { type Child, fill, h, segmented, setAttributes, tailOf, uniqueId } from "../kit/dom.js";
 import { select } from "../kit/select.js";
-import { heightOf, ROW, revealRow, rowsSeen } from "../kit/virtualList.js";
+import { heightOf, ROW_HEIGHT, revealRow, rowsSeen } from "../kit/virtualList.js";
 import { oncePerFrame, type View } from "../view.js";
 
 const NONE = new Uint32Array();
@@ -199,8 +199,8 @@ function grid(
       line.classList.toggle("svr-active", at === active.peek());
       setAttributes(line, { id: `${id}-${at}`, "aria-rowindex": at + 2, "data-row": at });
       if (scene) {
-        const lit = isLit(scene, kind.peek(), row, state.hover.peek());
-        line.classList.toggle("svr-hovered", lit);
+        const highlighted = isHighlighted(scene, kind.peek(), row, state.hover.peek());
+        line.classList.toggle("svr-hovered", highlighted);
         const chosen = isSelected(scene, kind.peek(), row, state.selectedMask.peek());
         line.setAttribute("aria-selected", String(chosen));
         const cells = wordsOf(scene, state.law.peek(), kind.peek(), row).slice(0, columns);
@@ -267,7 +267,7 @@ function grid(
     reveal(active.peek());
     hoverRow(active.peek());
   };
-  const page = () => Math.max(1, Math.floor(viewport.clientHeight / ROW) - 1);
+  const page = () => Math.max(1, Math.floor(viewport.clientHeight / ROW_HEIGHT) - 1);
   const actions: Record<string, (event: KeyboardEvent) => void> = {
     ArrowUp: () => move(active.peek() - 1),
     ArrowDown: () => move(active.peek() + 1),
@@ -320,7 +320,7 @@ function hoverOf(scene: Scene, kind: Kind, row: number): Hover {
   return { kind: "edge", link: linkOf(scene, row), m, n, weight, edge: row, from: "table" };
 }
 
-function isLit(scene: Scene, kind: Kind, row: number, hover: Hover | null): boolean {
+function isHighlighted(scene: Scene, kind: Kind, row: number, hover: Hover | null): boolean {
   if (!hover) return false;
   if (hover.kind === "edge") return kind === "edges" && hover.edge === row;
   const { map, k } = hover.neuron;

@@ -124,10 +124,10 @@ export function filterChip(view: View): HTMLElement {
   });
   view.watch(() => {
     const filter = state.filter.value;
-    const bright = state.bright.value;
+    const matched = state.matched.value;
     chip.hidden = !filter?.kept;
-    if (!filter || !bright) return;
-    const many = `${count(bright.size)} column${bright.size === 1 ? "" : "s"}`;
+    if (!filter || !matched) return;
+    const many = `${count(matched.size)} column${matched.size === 1 ? "" : "s"}`;
     fill(words, nameOf(filter.words), h("span", { class: "svr-soft" }, ` ${many}`));
   });
   return chip;

@@ -1,7 +1,7 @@
 // The line of tools above the picture.
 
 import { count } from "../../logic/format.js";
-import type { Visits } from "../../state/viewHistory.js";
+import type { ViewHistory } from "../../state/viewHistory.js";
 import { METHODS, type Method, Y_SCALES, type YScale } from "../../wire/scene.js";
 import { dropDown, fill, h, nameOf } from "../kit/dom.js";
 import { iconButton } from "../kit/icons.js";
@@ -30,12 +30,12 @@ export interface Others {
   readonly help: HTMLElement;
 }
 
-export function toolbar(view: View, visits: Visits, others: Others): HTMLElement {
+export function toolbar(view: View, viewHistory: ViewHistory, others: Others): HTMLElement {
   const { name, counts } = title(view);
   return toolLine(view, name, filterChip(view), [
     { element: counts, label: "network", rank: 4 },
     { element: others.search, label: "search", rank: 9 },
-    { element: steps(view, visits), label: "views", rank: 5 },
+    { element: steps(view, viewHistory), label: "views", rank: 5 },
     { element: method(view), label: "method", rank: 6 },
     { element: yScale(view), label: "y scale", rank: 3 },
     { element: budget(view), label: "edges at most", rank: 1 },
@@ -68,14 +68,14 @@ function title({ state, watch }: View) {
 }
 
 /** Back, forward, and the whole graph where not all of it is seen. */
-function steps(view: View, visits: Visits): HTMLElement {
+function steps(view: View, viewHistory: ViewHistory): HTMLElement {
   const { state } = view;
-  const back = iconButton(view, "back", "back", "Alt ←", () => visits.go(-1));
-  const forward = iconButton(view, "forward", "forward", "Alt →", () => visits.go(1));
+  const back = iconButton(view, "back", "back", "Alt ←", () => viewHistory.go(-1));
+  const forward = iconButton(view, "forward", "forward", "Alt →", () => viewHistory.go(1));
   const whole = iconButton(view, "whole", "whole graph", "0", () => state.resetCamera());
   view.watch(() => {
-    back.disabled = !visits.canGoBack.value;
-    forward.disabled = !visits.canGoForward.value;
+    back.disabled = !viewHistory.canGoBack.value;
+    forward.disabled = !viewHistory.canGoForward.value;
   });
   view.watch(() => {
     whole.disabled = state.camera.value === null;

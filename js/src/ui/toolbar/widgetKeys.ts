@@ -1,14 +1,14 @@
 // What the keyboard does anywhere in the widget: the threshold, a timeline, search, back and forward.
 
 import { cutAtStop } from "../../logic/threshold.js";
-import type { Visits } from "../../state/viewHistory.js";
+import type { ViewHistory } from "../../state/viewHistory.js";
 import type { Action } from "../kit/keys.js";
 import type { View } from "../view.js";
 
 /** What happens with the keyboard anywhere in the widget but where text is typed. */
 export function widgetActions(
   view: View,
-  visits: Visits,
+  viewHistory: ViewHistory,
   search: () => void,
   help: () => void,
 ): Action[] {
@@ -22,13 +22,13 @@ export function widgetActions(
       keys: ["Alt+ArrowLeft"],
       shown: "Alt ←",
       words: "back to the view before",
-      run: () => visits.go(-1),
+      run: () => viewHistory.go(-1),
     },
     {
       keys: ["Alt+ArrowRight"],
       shown: "Alt →",
       words: "forward again",
-      run: () => visits.go(1),
+      run: () => viewHistory.go(1),
     },
     { keys: ["?"], shown: "?", words: "this help", run: help },
     {

@@ -35,17 +35,17 @@ function started() {
   } as unknown as View;
   const layout = layOut(state.scene.value as Scene, "linear", { width: 800, height: 400 }, MARGINS);
   const stage = { layout: { peek: () => layout } } as unknown as Stage;
-  const visits = { go: vi.fn() };
+  const viewHistory = { go: vi.fn() };
   const [search, help] = [vi.fn(), vi.fn()];
   const onGraph = graphActions(view, stage);
-  const anywhere = widgetActions(view, visits as never, search, help);
+  const anywhere = widgetActions(view, viewHistory as never, search, help);
   const press = (actions: readonly Action[], key: string, more: object = {}) => {
     followKeys(view, {} as HTMLElement, actions);
     const pressed = event(key, more) as { preventDefault: ReturnType<typeof vi.fn> };
     heard(pressed as never);
     return pressed.preventDefault.mock.calls.length > 0;
   };
-  return { state, onGraph, anywhere, press, visits, search, help };
+  return { state, onGraph, anywhere, press, viewHistory, search, help };
 }
 
 describe("keys", () => {
@@ -82,7 +82,7 @@ describe("keys", () => {
   });
 
   it("move the threshold, search, help and go through views from anywhere", () => {
-    const { state, anywhere, press, visits, search, help } = started();
+    const { state, anywhere, press, viewHistory, search, help } = started();
     const before = state.cut.value?.significant ?? 0;
     press(anywhere, "]");
     expect(state.cut.value?.significant).toBeGreaterThan(before);
@@ -93,7 +93,7 @@ describe("keys", () => {
     press(anywhere, "?", { shiftKey: true });
     press(anywhere, "ArrowLeft", { altKey: true });
     expect([search, help].map((called) => called.mock.calls.length)).toEqual([1, 1]);
-    expect(visits.go.mock.calls).toEqual([[-1]]);
+    expect(viewHistory.go.mock.calls).toEqual([[-1]]);
   });
 
   it("Esc puts the lasso away first, then clears", () => {

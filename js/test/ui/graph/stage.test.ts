@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { layOut } from "../../../src/geometry/layout.js";
 import { between } from "../../../src/ui/graph/stage.js";
-import { sceneOf } from "../../support/checkpoints.js";
+import { checkpointScene } from "../../support/checkpoints.js";
 
 describe("neurons from one checkpoint to the next", () => {
-  const before = sceneOf([3, 2, 1, 0.5], [0, 1, 2, -1]);
-  const after = sceneOf([4, 2.5, 1, 0.5], [2, 0, 3, -1]);
+  const before = checkpointScene([3, 2, 1, 0.5], [0, 1, 2, -1]);
+  const after = checkpointScene([4, 2.5, 1, 0.5], [2, 0, 3, -1]);
 
   it("move from where they were to where they will be", () => {
     const size = { width: 400, height: 300 };

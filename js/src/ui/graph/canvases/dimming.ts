@@ -6,23 +6,23 @@ import type { View } from "../../view.js";
 import type { Stage } from "../stage.js";
 
 const DIM = 0.14;
-/** So far beside a column it is as bright as the column. */
+/** So far beside a column nothing is dimmed that the column is not. */
 const BESIDE = 8;
 
-export function keepBright(view: View, stage: Stage, ...canvases: readonly HTMLElement[]): void {
+export function dimOthers(view: View, stage: Stage, ...canvases: readonly HTMLElement[]): void {
   view.watch(() => {
     const layout = stage.layout.value;
-    const bright = view.state.bright.value;
-    const mask = layout && bright ? maskOf(layout, bright) : "";
+    const matched = view.state.matched.value;
+    const mask = layout && matched ? maskOf(layout, matched) : "";
     for (const { style } of canvases) style.maskImage = mask;
   });
 }
 
-/** Bright at the columns that stand out, and between two of them that are neighbours. */
-function maskOf({ x }: Layout, bright: ReadonlySet<number>): string {
+/** Opaque at the columns that match, and between two of them that are neighbours. */
+function maskOf({ x }: Layout, matched: ReadonlySet<number>): string {
   const order = [...x.keys()].sort((a, b) => x[a] - x[b]);
   const stops = order.flatMap((map) => {
-    const colour = `rgb(0 0 0 / ${bright.has(map) ? 1 : DIM})`;
+    const colour = `rgb(0 0 0 / ${matched.has(map) ? 1 : DIM})`;
     return [x[map] - BESIDE, x[map] + BESIDE].map((at) => `${colour} ${at.toFixed(1)}px`);
   });
   return `linear-gradient(to right, ${stops.join(", ")})`;

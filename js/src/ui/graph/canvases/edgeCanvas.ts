@@ -7,10 +7,10 @@ import type { Palette, Rgb } from "../../../paint/palette.js";
 import type { Scene } from "../../../wire/scene.js";
 import { oncePerFrame, type View } from "../../view.js";
 import type { Stage } from "../stage.js";
-import { gpuInker } from "./gpuPainter.js";
-import { FEW_EDGES, type Inker, type Picture, pageInker } from "./painters.js";
+import { gpuPainter } from "./gpuPainter.js";
+import { FEW_EDGES, type Painted, type Painter, pagePainter } from "./painters.js";
 
-export interface Layer {
+export interface EdgeDrawing {
   /** The neurons whose edges are drawn, 1 at each; "all", or null for an empty canvas. */
   readonly of: ReadonlySignal<Uint8Array | "all" | null>;
   ink(palette: Palette): Rgb;
@@ -19,10 +19,10 @@ export interface Layer {
   /** What else asks for another picture when it changes. */
   readonly causes?: readonly ReadonlySignal<unknown>[];
   /** What is drawn above the edges. */
-  over(painting: Painting): void;
+  over(surface: Surface): void;
 }
 
-export interface Painting {
+export interface Surface {
   readonly context: CanvasRenderingContext2D;
   readonly scene: Scene;
   readonly layout: Layout;
@@ -46,13 +46,18 @@ interface Sheet {
  * Keeps the canvas up to date. While a picture of another part of the graph is in the making, the
  * last one is moved and stretched to where it belongs, and what is new shows beside it.
  */
-export function edgeLayer(view: View, stage: Stage, canvas: HTMLCanvasElement, layer: Layer): void {
+export function edgeCanvas(
+  view: View,
+  stage: Stage,
+  canvas: HTMLCanvasElement,
+  drawing: EdgeDrawing,
+): void {
   const { state } = view;
   const context = contextOf(canvas);
   const whole = createSheet();
   const draft = createSheet();
   let job: Job | null = null;
-  const inkers = new Map<Where, Inker>();
+  const painters = new Map<Where, Painter>();
   let where: Where = "page";
 
   const compose = () => {
@@ -73,9 +78,9 @@ export function edgeLayer(view: View, stage: Stage, canvas: HTMLCanvasElement, l
     }
     context.restore();
     if (place) context.drawImage(whole.canvas, ...place);
-    layer.over({ context, scene, layout, palette, ratio, width, height });
+    drawing.over({ context, scene, layout, palette, ratio, width, height });
   };
-  const show = (from: Where, picture: Picture) => {
+  const show = (from: Where, picture: Painted) => {
     if (from !== where || !job) return;
     if (picture.job.scene !== job.scene || picture.job.only !== job.only) return;
     const upToDate = picture.done || whole.job?.layout === picture.job.layout;
@@ -83,18 +88,18 @@ export function edgeLayer(view: View, stage: Stage, canvas: HTMLCanvasElement, l
     canvas.dataset.painted = String(picture.done && picture.job === job);
     compose();
   };
-  const inkerAt = (place: Where) => {
-    const make = { page: pageInker, beside: gpuInker }[place];
-    const inker = inkers.get(place) ?? make(view, (picture) => show(place, picture));
-    inkers.set(place, inker);
-    return inker;
+  const painterAt = (place: Where) => {
+    const make = { page: pagePainter, beside: gpuPainter }[place];
+    const painter = painters.get(place) ?? make(view, (picture) => show(place, picture));
+    painters.set(place, painter);
+    return painter;
   };
   const ask = oncePerFrame(view, () => {
     const scene = state.scene.peek();
     const layout = stage.layout.peek();
     const cut = state.cut.peek();
     const palette = view.palette.peek();
-    const of = layer.of.peek();
+    const of = drawing.of.peek();
     if (!scene || !layout || !cut || !palette || of === null) {
       job = null;
       context.clearRect(0, 0, canvas.width, canvas.height);
@@ -109,20 +114,20 @@ export function edgeLayer(view: View, stage: Stage, canvas: HTMLCanvasElement, l
     }
     const ratio = stage.ratio.peek();
     const { drawnPerLink: drawn } = cut;
-    const { faintest } = layer;
-    job = { scene, layout, ratio, drawn, only, faintest, ink: layer.ink(palette) };
+    const { faintest } = drawing;
+    job = { scene, layout, ratio, drawn, only, faintest, ink: drawing.ink(palette) };
     if (whole.job && whole.job.layout !== layout) compose();
     // The edges of a selection are few beside all the others.
     where = only === null && cut.drawn > FEW_EDGES ? "beside" : "page";
-    inkerAt(where).paint(job);
+    painterAt(where).paint(job);
   });
   view.watch(() => {
     for (const cause of [state.scene, state.cut, stage.layout, stage.ratio, stage.appearances]) {
       cause.value;
     }
-    for (const cause of layer.causes ?? []) cause.value;
+    for (const cause of drawing.causes ?? []) cause.value;
     view.palette.value;
-    layer.of.value;
+    drawing.of.value;
     canvas.dataset.painted = "false";
     ask();
   });
@@ -133,7 +138,7 @@ function createSheet(): Sheet {
   return { canvas, context: contextOf(canvas), job: null };
 }
 
-function put({ job, image }: Picture, sheet: Sheet): void {
+function put({ job, image }: Painted, sheet: Sheet): void {
   const { width, height } = sizeOf(job);
   if (sheet.canvas.width !== width || sheet.canvas.height !== height) {
     sheet.canvas.width = width;
@@ -173,21 +178,21 @@ function clipOutside(
 }
 
 /** Pixels that are computed anew only where what they show has changed. */
-export function pixelLayer(
-  fill: (pixels: Uint32Array, painting: Painting) => void,
-): (painting: Painting, cause?: unknown) => void {
+export function pixelCanvas(
+  fill: (pixels: Uint32Array, surface: Surface) => void,
+): (surface: Surface, cause?: unknown) => void {
   const canvas = document.createElement("canvas");
   const own = contextOf(canvas);
   let painted: readonly unknown[] = [];
-  return (painting, cause) => {
-    const { context, scene, layout, palette, ratio, width, height } = painting;
+  return (surface, cause) => {
+    const { context, scene, layout, palette, ratio, width, height } = surface;
     const wanted = [scene, layout, palette, ratio, width, height, cause];
     if (wanted.some((value, index) => value !== painted[index])) {
       painted = wanted;
       canvas.width = width;
       canvas.height = height;
       const image = own.createImageData(width, height);
-      fill(new Uint32Array(image.data.buffer), painting);
+      fill(new Uint32Array(image.data.buffer), surface);
       own.putImageData(image, 0, 0);
     }
     context.drawImage(canvas, 0, 0);

@@ -8,16 +8,16 @@ import {
 } from "../../../paint/gpu/painter.js";
 import type { Job } from "../../../paint/paintJob.js";
 import { oncePerFrame, type View } from "../../view.js";
-import { type Inker, type Show, workerInker } from "./painters.js";
+import { type Painter, type Show, workerPainter } from "./painters.js";
 
 /** A card that needs longer for two pictures one after the other, in milliseconds, is left alone. */
 const SLOW = 300;
 
 /** One picture at a time: of those that are asked for meanwhile, the last. */
-export function gpuInker(view: View, show: Show): Inker {
+export function gpuPainter(view: View, show: Show): Painter {
   const canvas = document.createElement("canvas");
   let painter: GpuPainter | null = null;
-  let workers: Inker | null = null;
+  let workers: Painter | null = null;
   let wanted: Job | null = null;
   let shown: Job | null = null;
   let begun: { readonly job: Job; readonly since: number; readonly sync: WebGLSync } | null = null;
@@ -28,7 +28,7 @@ export function gpuInker(view: View, show: Show): Inker {
     if (workers || view.signal.aborted) return;
     painter = begun = null;
     if (gl) release(gl);
-    workers = workerInker(view, show);
+    workers = workerPainter(view, show);
     if (wanted && wanted !== shown) workers.paint(wanted);
   };
   const begin = () => {

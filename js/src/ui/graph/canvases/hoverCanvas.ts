@@ -18,7 +18,7 @@ export interface Hovered {
   readonly edges: readonly Edge[];
 }
 
-export interface Highlights {
+export interface HoverCanvas {
   readonly canvas: HTMLCanvasElement;
   /** What the pointer or the keyboard is at, with the edges that light up for it. */
   readonly hovered: ReadonlySignal<Hovered>;
@@ -26,9 +26,9 @@ export interface Highlights {
 
 const NOTHING: Hovered = { neurons: [], edges: [] };
 
-export function highlights(view: View, stage: Stage): Highlights {
+export function hoverCanvas(view: View, stage: Stage): HoverCanvas {
   const { state } = view;
-  const canvas = h("canvas", { class: "svr-lit", "aria-hidden": true });
+  const canvas = h("canvas", { class: "svr-highlight", "aria-hidden": true });
   const context = canvas.getContext("2d");
   if (!context) throw new Error("this browser gives no 2D canvas");
 
@@ -36,7 +36,7 @@ export function highlights(view: View, stage: Stage): Highlights {
     const scene = state.scene.value;
     const cut = state.cut.value;
     const hover = state.hover.value;
-    return scene && cut && hover ? litByHover(scene, cut, hover) : NOTHING;
+    return scene && cut && hover ? highlightedByHover(scene, cut, hover) : NOTHING;
   });
   const draw = oncePerFrame(view, () => {
     const scene = state.scene.peek();
@@ -81,7 +81,7 @@ export function highlights(view: View, stage: Stage): Highlights {
   return { canvas, hovered };
 }
 
-function litByHover(scene: Scene, cut: Cut, hover: Hover): Hovered {
+function highlightedByHover(scene: Scene, cut: Cut, hover: Hover): Hovered {
   if (hover.kind === "neuron") {
     return { neurons: [hover.neuron], edges: incidentEdges(scene, cut, [hover.neuron]) };
   }

@@ -9,7 +9,7 @@ export interface Outline {
   draw(line: readonly Point[]): void;
 }
 
-export function outline(): Outline {
+export function lassoOutline(): Outline {
   const shape = s("polygon", { points: "" });
   const element = s("svg", { class: "svr-outline", "aria-hidden": true }, shape);
   return {

@@ -1,7 +1,7 @@
 // Who paints the edges: workers, so that the page stays free, or the page itself, a slice a frame,
 // where the edges are few or workers are forbidden.
 
-import { createInking, type Job } from "../../../paint/paintJob.js";
+import { createPainting, type Job } from "../../../paint/paintJob.js";
 import type { Role } from "../../../paint/worker.js";
 import { newsOf, type Order, type Report } from "../../../paint/workerPool.js";
 import type { Drawable } from "../../../wire/scene.js";
@@ -17,50 +17,50 @@ const MOST_WORKERS = 4;
 /** Milliseconds of painting between two frames of the page. */
 const SLICE = 16;
 
-export interface Picture {
+export interface Painted {
   readonly job: Job;
   /** RGBA, of the size that the job asks for; or a canvas of it, to be copied at once. */
   readonly image: Uint32Array<ArrayBuffer> | HTMLCanvasElement;
   readonly done: boolean;
 }
 
-export interface Inker {
+export interface Painter {
   /** Asks for a picture; another that is in the making is left as it is. */
   paint(job: Job): void;
 }
 
-export type Show = (picture: Picture) => void;
+export type Show = (picture: Painted) => void;
 
-export function pageInker(view: View, show: Show): Inker {
-  const inking = createInking();
+export function pagePainter(view: View, show: Show): Painter {
+  const painting = createPainting();
   let job: Job | null = null;
   const turn = () => {
     if (!job) return;
-    const done = inking.work(SLICE);
-    show({ job, image: inking.picture(), done });
+    const done = painting.work(SLICE);
+    show({ job, image: painting.picture(), done });
     if (!done) later();
   };
   const later = oncePerFrame(view, turn);
   return {
     paint(next) {
       job = next;
-      inking.begin(next);
+      painting.begin(next);
       turn();
     },
   };
 }
 
 /** Leaves the painting to workers, one a core; to the page where none may be started. */
-export function workerInker(view: View, show: Show): Inker {
+export function workerPainter(view: View, show: Show): Painter {
   const jobs = new Map<number, Job>();
   let last = 0;
   let sent: Job | null = null;
-  let fallback: Inker | null = null;
+  let fallback: Painter | null = null;
   let ready = false;
   const worker = startWorkers(view);
   const withoutWorker = () => {
     worker?.terminate();
-    fallback = pageInker(view, show);
+    fallback = pagePainter(view, show);
     if (sent) fallback.paint(sent);
   };
   if (!worker) withoutWorker();

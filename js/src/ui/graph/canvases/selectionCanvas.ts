@@ -9,48 +9,52 @@ import { addDisc } from "../../../paint/raster.js";
 import { h } from "../../kit/dom.js";
 import type { View } from "../../view.js";
 import type { Stage } from "../stage.js";
-import { edgeLayer, type Painting, pixelLayer } from "./edgeCanvas.js";
+import { edgeCanvas, pixelCanvas, type Surface } from "./edgeCanvas.js";
 
 /** A selected edge is seen more easily than an ordinary one, however weak. */
 const FAINTEST = 0.35;
 const RING = 2;
 const GAP = 1;
 
-export function selected(view: View, stage: Stage): HTMLCanvasElement {
+export function selectionCanvas(view: View, stage: Stage): HTMLCanvasElement {
   const { state } = view;
-  const canvas = h("canvas", { class: "svr-lit", "aria-hidden": true, "data-svr": "selected" });
-  const neurons = pixelLayer((pixels, { scene, layout, palette, ratio, width, height }) => {
-    const lit = state.lit.peek();
-    if (!lit) return;
-    const all = [...(lit.path?.neurons ?? []), ...lit.neurons];
+  const canvas = h("canvas", {
+    class: "svr-highlight",
+    "aria-hidden": true,
+    "data-svr": "selected",
+  });
+  const neurons = pixelCanvas((pixels, { scene, layout, palette, ratio, width, height }) => {
+    const highlighted = state.highlighted.peek();
+    if (!highlighted) return;
+    const all = [...(highlighted.path?.neurons ?? []), ...highlighted.neurons];
     // All rings before all discs: where neurons crowd, one outline goes around them.
-    for (const layer of ["ring", "gap", "disc"] as const) {
-      const beyond = { ring: GAP + RING, gap: GAP, disc: 0 }[layer];
+    for (const part of ["ring", "gap", "disc"] as const) {
+      const beyond = { ring: GAP + RING, gap: GAP, disc: 0 }[part];
       for (const { map, k } of all) {
         const { start, kind } = scene.maps[map];
         const x = layout.x[map] * ratio;
         const y = layout.y[start + k] * ratio;
         const hue = mix(palette.neutral, kindColour(palette, kind), scene.intensity[start + k]);
-        const colour = { ring: palette.accent, gap: palette.paper, disc: hue }[layer];
+        const colour = { ring: palette.accent, gap: palette.paper, disc: hue }[part];
         addDisc(pixels, width, height, x, y, (NEURON_RADIUS + beyond) * ratio, colour);
       }
     }
   });
-  edgeLayer(view, stage, canvas, {
+  edgeCanvas(view, stage, canvas, {
     of: state.selectedMask,
     ink: ({ accent }) => accent,
     faintest: FAINTEST,
-    over(painting) {
-      const lit = state.lit.peek();
-      if (lit?.path) strokePath(painting, lit.path);
-      neurons(painting, lit);
+    over(surface) {
+      const highlighted = state.highlighted.peek();
+      if (highlighted?.path) strokePath(surface, highlighted.path);
+      neurons(surface, highlighted);
     },
   });
   return canvas;
 }
 
 /** The path as one line, parted from what it crosses by a rim of paper. */
-function strokePath({ context, scene, layout, palette, ratio }: Painting, path: StrongPath): void {
+function strokePath({ context, scene, layout, palette, ratio }: Surface, path: StrongPath): void {
   const course = createPath();
   context.save();
   context.scale(ratio, ratio);
