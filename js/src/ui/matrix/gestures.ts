@@ -33,38 +33,58 @@ const DRAG = 4;
 /** CSS pixels that an entry has when it is as large as it gets. */
 const LARGEST_ENTRY = 44;
 
+/** What the pointer and the keyboard share: the entry that one of them is at, and the zoom. */
+interface Cursor {
+  spot: Spot;
+  /** Rows and columns; null while there is no matrix. */
+  shape(): Pair | null;
+  /** Zooms about a point of the canvas. */
+  zoomAt(factor: number, x: number, y: number): void;
+}
+
 export function followGestures(
+  view: View,
+  matrix: MatrixView,
+  frame: Signal<Frame>,
+  events: EntryEvents,
+): void {
+  const { box } = matrix;
+  const shape = () => events.shown()?.facts.shape ?? null;
+  const cursor: Cursor = {
+    spot: { row: null, column: null },
+    shape,
+    zoomAt(factor, x, y) {
+      const { left, top, width, height } = box.peek();
+      const share = (at: number) => Math.max(0, Math.min(1, at));
+      const at = [share((x - left) / width), share((y - top) / height)] as const;
+      const most = mostZoom(shape() ?? [1, 1], [height, width], LARGEST_ENTRY);
+      frame.value = zoomAbout(frame.peek(), factor, ...at, most);
+    },
+  };
+  followPointer(view, matrix, frame, events, cursor);
+  followKeyboard(view, matrix, frame, events, cursor);
+}
+
+function followPointer(
   view: View,
   { canvas, box }: MatrixView,
   frame: Signal<Frame>,
   events: EntryEvents,
+  cursor: Cursor,
 ): void {
   let press: { x: number; y: number; frame: Frame; dragged: boolean } | null = null;
-  let spot: Spot = { row: null, column: null };
-
   const point = (event: MouseEvent) => {
     const { left, top } = canvas.getBoundingClientRect();
     return { x: event.clientX - left, y: event.clientY - top };
   };
-  const shape = () => events.shown()?.facts.shape ?? null;
-  const most = () => {
-    const { width, height } = box.peek();
-    return mostZoom(shape() ?? [1, 1], [height, width], LARGEST_ENTRY);
-  };
   const look = (event: MouseEvent) => {
-    const of = shape();
+    const of = cursor.shape();
     if (!of) return;
     const { x, y } = point(event);
-    spot = entryAt(box.peek(), frame.peek(), of, x, y);
+    const spot = entryAt(box.peek(), frame.peek(), of, x, y);
+    cursor.spot = spot;
     events.hover(spot.row === null && spot.column === null ? null : spot);
   };
-  const zoomAt = (factor: number, x: number, y: number) => {
-    const { left, top, width, height } = box.peek();
-    const share = (at: number) => Math.max(0, Math.min(1, at));
-    const at = [share((x - left) / width), share((y - top) / height)] as const;
-    frame.value = zoomAbout(frame.peek(), factor, ...at, most());
-  };
-
   view.listen(canvas, "pointermove", (event) => {
     if (!press) return look(event);
     const { x, y } = point(event);
@@ -83,7 +103,7 @@ export function followGestures(
     press = null;
     if (dragged) return;
     look(event);
-    events.select(spot, event.shiftKey);
+    events.select(cursor.spot, event.shiftKey);
   });
   view.listen(canvas, "pointercancel", () => {
     press = null;
@@ -96,31 +116,42 @@ export function followGestures(
   });
   followWheel(view, canvas, (factor, event) => {
     const { x, y } = point(event);
-    zoomAt(factor, x, y);
+    cursor.zoomAt(factor, x, y);
     look(event);
   });
+}
 
+function followKeyboard(
+  view: View,
+  { canvas, box }: MatrixView,
+  frame: Signal<Frame>,
+  events: EntryEvents,
+  cursor: Cursor,
+): void {
   const walk = (rows: number, columns: number) => {
-    const of = shape();
+    const of = cursor.shape();
     if (!of) return;
+    const { spot } = cursor;
     const from = [spot.row ?? 0, spot.column ?? 0] as const;
     const fresh = spot.row === null || spot.column === null;
     const step = events.step(spot);
     const to = (axis: 0 | 1, by: number) =>
       Math.max(0, Math.min(of[axis] - 1, from[axis] + (fresh ? 0 : by * step[axis])));
-    spot = { row: to(0, rows), column: to(1, columns) };
-    frame.value = revealing(frame.peek(), of, spot.row as number, spot.column as number);
-    events.hover(spot);
+    const [row, column] = [to(0, rows), to(1, columns)];
+    cursor.spot = { row, column };
+    frame.value = revealing(frame.peek(), of, row, column);
+    events.hover(cursor.spot);
   };
   /** Zooms about the entry that the keyboard is at, else about the middle. */
   const zoomHere = (factor: number) => {
-    const of = shape();
+    const of = cursor.shape();
     if (!of) return;
     const { left, top, width, height } = box.peek();
     const { zoom, x, y } = frame.peek();
+    const { spot } = cursor;
     const across = spot.column === null ? 0.5 : ((spot.column + 0.5) / of[1] - x) * zoom;
     const down = spot.row === null ? 0.5 : ((spot.row + 0.5) / of[0] - y) * zoom;
-    zoomAt(factor, left + across * width, top + down * height);
+    cursor.zoomAt(factor, left + across * width, top + down * height);
   };
   const actions: Record<string, (event: KeyboardEvent) => void> = {
     ArrowUp: () => walk(-1, 0),
@@ -130,7 +161,7 @@ export function followGestures(
     "+": () => zoomHere(1.5),
     "-": () => zoomHere(1 / 1.5),
     "0": () => (frame.value = ALL),
-    Enter: (event) => events.select(spot, event.shiftKey),
+    Enter: (event) => events.select(cursor.spot, event.shiftKey),
   };
   view.listen(canvas, "keydown", (event) => {
     const action = actions[event.key];

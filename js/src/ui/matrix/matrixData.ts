@@ -17,7 +17,7 @@ import { testsOf } from "../../wire/links.js";
 import type { View } from "../view.js";
 import type { ShownMatrix } from "./matrix.js";
 
-interface MatrixData {
+export interface MatrixData {
   readonly shown: ReadonlySignal<ShownMatrix | null>;
   readonly internal: ReadonlySignal<InternalDimensions | null>;
   /** Why something is missing; empty where nothing is. */

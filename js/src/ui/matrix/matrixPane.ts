@@ -1,6 +1,6 @@
 // The pane of one link's matrices: consumer's neurons down, producer's across.
 
-import { computed, signal } from "@preact/signals-core";
+import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
 import { hoverOf, type Marks, marksOf, neuronsOf, type Target } from "../../logic/linkedHover.js";
 import { type Facts, internalWords, MATRICES, type Which } from "../../logic/matrices.js";
 import { ALL, type Frame, type Pair } from "../../logic/tiles.js";
@@ -12,8 +12,8 @@ import { oncePerFrame, type View } from "../view.js";
 import { describeTarget } from "./captions.js";
 import { followGestures, type Spot } from "./gestures.js";
 import { linkChoice } from "./linkChoice.js";
-import { matrix } from "./matrix.js";
-import { matrixData } from "./matrixData.js";
+import { type MatrixView, matrix } from "./matrix.js";
+import { type MatrixData, matrixData } from "./matrixData.js";
 
 const WORDS: Readonly<Record<Which, readonly [string, string]>> = {
   adjacency: ["Adjacency", "Weights of the edges of this link"],
@@ -42,7 +42,48 @@ export function matrixPane(view: View) {
     }),
   );
   const picture = matrix(view, { shown, internal, frame, mask, marks, news });
+  followTarget(view, data, picture, frame, target);
 
+  const head = linkChoice(view);
+  const tools = matrixTools(view, which, masking, frame);
+  const matrixFrame = h(
+    "div",
+    { class: "svr-matrix-frame" },
+    ...axisWords(view, data, picture),
+    picture.element,
+  );
+  const message = h("div", { class: "svr-soft", role: "status" });
+  const body = h(
+    "div",
+    { class: "svr-adjacency" },
+    tools,
+    matrixFrame,
+    h("div", { class: "svr-captions" }, ...captions(view, data, target, frame), message),
+  );
+  view.watch(() => {
+    const linked = state.link.value !== null;
+    tools.hidden = matrixFrame.hidden = head.inert = !linked;
+    if (!linked) return say(message, state.scene.value ? NO_LINKS : "", false);
+    const waits = view.silent.value ? NO_ANSWER : shown.value ? "" : ASKING;
+    const part = shown.value?.facts.complete === false ? ONLY_SENT : "";
+    const trouble = data.trouble.value;
+    say(message, [part, trouble || waits].join(" ").trim(), trouble !== "");
+  });
+  view.watch(() => body.classList.toggle("svr-waiting", shown.value === null));
+  view.watch(() => body.style.setProperty("--svr-slack", `${picture.slack.value}px`));
+  return { head, body };
+}
+
+/** What is pointed at in the matrix: told to the graph, and selected there by a click. */
+function followTarget(
+  view: View,
+  { shown, news }: MatrixData,
+  picture: MatrixView,
+  frame: Signal<Frame>,
+  target: Signal<Target | null>,
+): void {
+  const { state } = view;
+  let spot: Spot | null = null;
   let of: Facts | null = null;
   view.watch(() => {
     const facts = shown.value?.facts ?? null;
@@ -51,7 +92,6 @@ export function matrixPane(view: View) {
     if (of !== facts) spot = target.value = null;
     of = facts;
   });
-
   const hover = (spot: Spot | null) => {
     const scene = state.scene.peek();
     const at = shown.peek();
@@ -65,7 +105,6 @@ export function matrixPane(view: View) {
     target.value = { cell, row: cell ? null : row, column: cell ? null : column };
     state.hover.value = hoverOf(scene, at.facts, target.value);
   };
-  let spot: Spot | null = null;
   const hoverSoon = oncePerFrame(view, () => hover(spot));
   // What lies under the pointer may be known more finely by now.
   view.watch(() => {
@@ -92,8 +131,14 @@ export function matrixPane(view: View) {
       if (neurons.length > 0) select(view, neurons, add);
     },
   });
+}
 
-  const head = linkChoice(view);
+function matrixTools(
+  view: View,
+  which: Signal<Which>,
+  masking: Signal<boolean>,
+  frame: Signal<Frame>,
+): HTMLElement {
   const choice = segmented(
     "matrix",
     MATRICES.map((name) => [name, ...WORDS[name]] as const),
@@ -110,14 +155,16 @@ export function matrixPane(view: View) {
     dim.hidden = which.value === "output";
     whole.hidden = frame.value.zoom === 1;
   });
+  const space = h("span", { class: "svr-grow" });
+  return h("div", { class: "svr-pane-tools" }, choice.element, space, whole, dim);
+}
 
+/** What the columns and the rows of the matrix are. */
+function axisWords(view: View, { shown }: MatrixData, picture: MatrixView): HTMLElement[] {
   const across = h("div", { class: "svr-matrix-across" });
   const down = h("div", { class: "svr-matrix-down" });
-  const internalLine = h("div", { "data-svr": "internal" });
-  const words = h("div", { class: "svr-soft", "data-svr": "cell", role: "status" });
-  const message = h("div", { class: "svr-soft", role: "status" });
   view.watch(() => {
-    const scene = state.scene.value;
+    const scene = view.state.scene.value;
     const facts = shown.value?.facts;
     if (!scene || !facts) return fill(across, "\u00a0");
     const link = scene.links[facts.link];
@@ -133,15 +180,26 @@ export function matrixPane(view: View) {
   view.watch(() => {
     down.style.height = `${picture.box.value.top + picture.box.value.height}px`;
   });
+  return [across, down];
+}
+
+/** Beneath the matrix: its internal dimensions, and what is pointed at or seen. */
+function captions(
+  view: View,
+  { shown, internal }: MatrixData,
+  target: ReadonlySignal<Target | null>,
+  frame: ReadonlySignal<Frame>,
+): HTMLElement[] {
+  const { state } = view;
+  const internalLine = h("div", { "data-svr": "internal" });
+  const words = h("div", { class: "svr-soft", "data-svr": "cell", role: "status" });
   view.watch(() => {
     const scene = state.scene.value;
     const link = shown.value?.facts.link;
     const isNull = scene && link !== undefined && testsOf(scene, link) === 0;
     const found = internal.value ? internalWords(internal.value) : "";
-    fill(
-      internalLine,
-      isNull ? "nothing to test: null neurons, whose vectors are arbitrary" : found,
-    );
+    const nothing = "nothing to test: null neurons, whose vectors are arbitrary";
+    fill(internalLine, isNull ? nothing : found);
   });
   view.watch(() => {
     const scene = state.scene.value;
@@ -149,32 +207,5 @@ export function matrixPane(view: View) {
     if (!scene || !facts) return fill(words);
     fill(words, ...describeTarget(scene, facts, target.value, state.hover.value, frame.value));
   });
-  const tools = h(
-    "div",
-    { class: "svr-pane-tools" },
-    choice.element,
-    h("span", { class: "svr-grow" }),
-    whole,
-    dim,
-  );
-  const matrixFrame = h("div", { class: "svr-matrix-frame" }, across, down, picture.element);
-  view.watch(() => {
-    const linked = state.link.value !== null;
-    tools.hidden = matrixFrame.hidden = head.inert = !linked;
-    if (!linked) return say(message, state.scene.value ? NO_LINKS : "", false);
-    const waits = view.silent.value ? NO_ANSWER : shown.value ? "" : ASKING;
-    const part = shown.value?.facts.complete === false ? ONLY_SENT : "";
-    const trouble = data.trouble.value;
-    say(message, [part, trouble || waits].join(" ").trim(), trouble !== "");
-  });
-  const body = h(
-    "div",
-    { class: "svr-adjacency" },
-    tools,
-    matrixFrame,
-    h("div", { class: "svr-captions" }, internalLine, words, message),
-  );
-  view.watch(() => body.classList.toggle("svr-waiting", shown.value === null));
-  view.watch(() => body.style.setProperty("--svr-slack", `${picture.slack.value}px`));
-  return { head, body };
+  return [internalLine, words];
 }

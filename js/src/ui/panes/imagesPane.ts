@@ -19,34 +19,8 @@ const NO_INPUTS = "No inputs yet: set widget.inputs = images in Python, or drop 
 
 export function imagesPane(view: View) {
   const { state } = view;
-  const across = signal<Across>("maps");
-  const input = signal(0);
-  const map = signal(0);
-  const page = signal(0);
-  const cosine = signal(false);
-
-  const labels = computed(() => state.inputs.value?.labels ?? []);
-  const hasModel = computed(() => state.inputs.value?.model ?? false);
-  /** All that could stand side by side, and the page of it that does. */
-  const columns = computed<readonly number[]>(() => {
-    const scene = state.scene.value;
-    if (!scene) return [];
-    if (across.value === "inputs") return labels.value.map((_, number) => number);
-    return mapsShown(scene, state.selectedNeurons.value);
-  });
-  const pages = computed(() => Math.max(1, Math.ceil(columns.value.length / MOST_COLUMNS)));
-  const shown = computed(() => {
-    const at = Math.min(page.value, pages.value - 1);
-    return columns.value.slice(at * MOST_COLUMNS, (at + 1) * MOST_COLUMNS);
-  });
-  const neurons = computed(() => {
-    const scene = state.scene.value;
-    if (!scene) return new Map<number, readonly number[]>();
-    const selected = state.selectedNeurons.value;
-    const rows = selected.length > 0 ? mapsShown(scene, selected) : [map.value];
-    const maps = across.value === "maps" ? shown.value : rows;
-    return new Map(maps.map((at) => [at, neuronsShown(scene, at, selected)]));
-  });
+  const choice = imageChoice(view);
+  const { across, input, cosine, labels, hasModel, shown, neurons } = choice;
   const images = resource(
     view,
     () => {
@@ -67,21 +41,7 @@ export function imagesPane(view: View) {
     ({ buffers }) => readImages(buffers[0]),
   );
 
-  view.watch(() => {
-    state.scene.value;
-    map.value = 0;
-    page.value = 0;
-  });
-  let before = labels.peek();
-  view.watch(() => {
-    const now = labels.value;
-    if (now.length === before.length && now.every((label, at) => label === before[at])) return;
-    // A dropped image comes last, and is what one wants to see.
-    input.value = now.length > before.length ? now.length - 1 : 0;
-    before = now;
-  });
-
-  const tools = toolbar(view, { across, input, map, page, cosine, labels, columns, pages });
+  const tools = toolbar(view, choice);
   const message = h("p", { class: "svr-soft svr-empty" });
   const compared = h("p", { class: "svr-soft svr-empty" });
   const table = h("div", { class: "svr-image-grid", "data-svr": "images" });
@@ -119,19 +79,55 @@ export function imagesPane(view: View) {
   return { head: line, body };
 }
 
-interface Choices {
-  readonly across: { value: Across };
-  readonly input: { value: number };
-  readonly map: { value: number };
-  readonly page: { value: number; peek(): number };
-  readonly cosine: { value: boolean; peek(): boolean };
-  readonly labels: { readonly value: readonly string[] };
-  readonly columns: { readonly value: readonly number[] };
-  readonly pages: { readonly value: number };
+/** What is to be seen, and which part of it: one input through the maps, or a map's neurons. */
+function imageChoice({ state, watch }: View) {
+  const across = signal<Across>("maps");
+  const input = signal(0);
+  const map = signal(0);
+  const page = signal(0);
+  const cosine = signal(false);
+
+  const labels = computed(() => state.inputs.value?.labels ?? []);
+  const hasModel = computed(() => state.inputs.value?.model ?? false);
+  /** All that could stand side by side, and the page of it that does. */
+  const columns = computed<readonly number[]>(() => {
+    const scene = state.scene.value;
+    if (!scene) return [];
+    if (across.value === "inputs") return labels.value.map((_, number) => number);
+    return mapsShown(scene, state.selectedNeurons.value);
+  });
+  const pages = computed(() => Math.max(1, Math.ceil(columns.value.length / MOST_COLUMNS)));
+  const shown = computed(() => {
+    const at = Math.min(page.value, pages.value - 1);
+    return columns.value.slice(at * MOST_COLUMNS, (at + 1) * MOST_COLUMNS);
+  });
+  const neurons = computed(() => {
+    const scene = state.scene.value;
+    if (!scene) return new Map<number, readonly number[]>();
+    const selected = state.selectedNeurons.value;
+    const rows = selected.length > 0 ? mapsShown(scene, selected) : [map.value];
+    const maps = across.value === "maps" ? shown.value : rows;
+    return new Map(maps.map((at) => [at, neuronsShown(scene, at, selected)]));
+  });
+
+  watch(() => {
+    state.scene.value;
+    map.value = 0;
+    page.value = 0;
+  });
+  let before = labels.peek();
+  watch(() => {
+    const now = labels.value;
+    if (now.length === before.length && now.every((label, at) => label === before[at])) return;
+    // A dropped image comes last, and is what one wants to see.
+    input.value = now.length > before.length ? now.length - 1 : 0;
+    before = now;
+  });
+  return { across, input, map, page, cosine, labels, hasModel, columns, pages, shown, neurons };
 }
 
-function toolbar(view: View, choices: Choices): HTMLElement {
-  const { across, input, map, page, cosine, labels, columns, pages } = choices;
+function toolbar(view: View, choice: ReturnType<typeof imageChoice>): HTMLElement {
+  const { across, input, map, page, cosine, labels, columns, pages } = choice;
   const side = segmented(
     "columns",
     [

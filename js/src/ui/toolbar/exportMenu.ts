@@ -11,53 +11,19 @@ import {
   MODE_WORDS,
 } from "../../logic/format.js";
 import type { Drawn } from "../graph/graph.js";
-import { h } from "../kit/dom.js";
+import { type MenuItem, popUpMenu } from "../kit/menu.js";
 import type { View } from "../view.js";
-
-/** Seconds for which it stands there that something is done, or why it is not. */
-const SAID = 4;
-const SAID_WRONG = 12;
-
-interface Item {
-  readonly words: string;
-  /** Why it cannot be had now, or null. */
-  readonly obstacle?: () => string | null;
-  /** What to say when it is done. */
-  run(): Promise<string>;
-}
 
 export function exportMenu(view: View, drawn: Drawn): HTMLElement {
   const { state } = view;
-  const said = h("span", { class: "svr-menu-said", role: "status" });
-  const button = h(
-    "button",
-    { type: "button", class: "svr-tool", "aria-haspopup": "menu", "aria-expanded": false },
-    "Export",
-  );
-  const menu = h("div", { class: "svr-menu", role: "menu", "aria-label": "export", hidden: true });
-  const element = h("div", { class: "svr-menu-holder" }, button, menu, said);
-
-  const picture = (raster: boolean): Picture => {
-    const parts = drawn.picture();
-    const root = element.closest(".svr");
-    if (!parts || !root) throw new Error("there is no picture yet");
-    const style = getComputedStyle(root);
-    return {
-      ...parts,
-      soft: style.getPropertyValue("--svr-soft"),
-      rule: style.getPropertyValue("--svr-rule"),
-      font: style.fontFamily,
-      caption: captionOf(view),
-      ...(raster ? { raster: drawn.raster() } : {}),
-    };
-  };
   const name = () => fileName(state.scene.peek()?.model ?? "");
-  const items: Item[] = [
+  const items: MenuItem[] = [
     {
       words: "Picture, PNG",
       async run() {
         const ratio = Math.max(2, window.devicePixelRatio || 1);
-        download(await pngOf(svgOf(picture(true)), ratio), `${name()}.png`);
+        const picture = { ...pictureNow(view, drawn, menu.element), raster: drawn.raster() };
+        download(await pngOf(svgOf(picture), ratio), `${name()}.png`);
         return "PNG saved";
       },
     },
@@ -70,8 +36,8 @@ export function exportMenu(view: View, drawn: Drawn): HTMLElement {
           : null;
       },
       async run() {
-        const blob = new Blob([svgOf(picture(false))], { type: "image/svg+xml" });
-        download(blob, `${name()}.svg`);
+        const text = svgOf(pictureNow(view, drawn, menu.element));
+        download(new Blob([text], { type: "image/svg+xml" }), `${name()}.svg`);
         return "SVG saved";
       },
     },
@@ -91,63 +57,26 @@ export function exportMenu(view: View, drawn: Drawn): HTMLElement {
       },
     },
   ];
-
-  let passing: ReturnType<typeof setTimeout> | undefined;
-  const say = (words: string, seconds: number) => {
-    said.textContent = words;
-    clearTimeout(passing);
-    passing = setTimeout(() => (said.textContent = ""), 1000 * seconds);
-  };
-  view.signal.addEventListener("abort", () => clearTimeout(passing), { once: true });
-  const close = (focus: boolean) => {
-    menu.hidden = true;
-    button.setAttribute("aria-expanded", "false");
-    if (focus) button.focus();
-  };
-  const open = () => {
-    for (const { entry, obstacle } of entries) {
-      const why = obstacle?.() ?? null;
-      entry.setAttribute("aria-disabled", String(why !== null));
-      entry.lastElementChild?.replaceChildren(why ?? "");
-    }
-    menu.hidden = false;
-    button.setAttribute("aria-expanded", "true");
-    entries[0].entry.focus();
-  };
-  const entries = items.map((item) => {
-    const why = h("small", {});
-    const entry = h("button", { type: "button", role: "menuitem", tabindex: -1 }, item.words, why);
-    view.listen(entry, "click", () => {
-      if (entry.getAttribute("aria-disabled") === "true") return;
-      close(true);
-      said.textContent = "…";
-      item.run().then(
-        (words) => say(words, SAID),
-        (error: Error) => say(error.message, SAID_WRONG),
-      );
-    });
-    return { ...item, entry };
-  });
-  menu.append(...entries.map(({ entry }) => entry));
+  const menu = popUpMenu(view, "Export", items);
   view.watch(() => {
-    button.disabled = state.scene.value === null;
+    menu.button.disabled = state.scene.value === null;
   });
-  view.listen(button, "click", () => (menu.hidden ? open() : close(false)));
-  view.listen(element, "focusout", (event) => {
-    if (!element.contains(event.relatedTarget as Node | null)) close(false);
-  });
-  view.listen(element, "keydown", (event) => {
-    if (menu.hidden) return;
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (event.key === "Escape") close(true);
-    else if (step !== undefined) {
-      const at = entries.findIndex(({ entry }) => entry === document.activeElement);
-      entries[(at + step + entries.length) % entries.length].entry.focus();
-    } else return;
-    event.preventDefault();
-    event.stopPropagation();
-  });
-  return element;
+  return menu.element;
+}
+
+/** The graph as it is drawn, with the words and colours of the widget that `element` is in. */
+function pictureNow(view: View, drawn: Drawn, element: HTMLElement): Picture {
+  const parts = drawn.picture();
+  const root = element.closest(".svr");
+  if (!parts || !root) throw new Error("there is no picture yet");
+  const style = getComputedStyle(root);
+  return {
+    ...parts,
+    soft: style.getPropertyValue("--svr-soft"),
+    rule: style.getPropertyValue("--svr-rule"),
+    font: style.fontFamily,
+    caption: captionOf(view),
+  };
 }
 
 /** The traits of the view as they are here, which may be ahead of Python by a moment. */

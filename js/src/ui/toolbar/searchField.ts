@@ -3,7 +3,7 @@
 
 import { count } from "../../logic/format.js";
 import { type Match, search } from "../../logic/searchMaps.js";
-import type { Filter } from "../../state/state.js";
+import type { Filter } from "../../state/derived.js";
 import type { Neuron, Scene } from "../../wire/scene.js";
 import { fill, h, nameOf } from "../kit/dom.js";
 import { icon } from "../kit/icons.js";
