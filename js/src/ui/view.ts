@@ -65,17 +65,3 @@ export function createView(
     },
   };
 }
-
-/** Calls `run` at the next frame, once however often it was asked for. */
-export function oncePerFrame(view: View, run: () => void): () => void {
-  let asked = 0;
-  const guarded = view.guard(run);
-  view.signal.addEventListener("abort", () => cancelAnimationFrame(asked), { once: true });
-  return () => {
-    if (asked !== 0 || view.signal.aborted) return;
-    asked = requestAnimationFrame(() => {
-      asked = 0;
-      guarded();
-    });
-  };
-}

@@ -6,7 +6,8 @@ import type { Cut } from "../../logic/threshold.js";
 import { css, kindColour, type Palette } from "../../paint/palette.js";
 import type { Scene } from "../../wire/scene.js";
 import { h } from "../kit/dom.js";
-import { oncePerFrame, type View } from "../view.js";
+import { oncePerFrame } from "../kit/frames.js";
+import type { View } from "../view.js";
 import { moveCamera } from "./pointer.js";
 import { AXIS_WIDTH, type Stage } from "./stage.js";
 

@@ -5,9 +5,10 @@ import { pickEdge, pickLink, pickNeuron } from "../../geometry/picking.js";
 import type { Point } from "../../geometry/placement.js";
 import { joined, neuronsWithin, rectangle } from "../../geometry/selection.js";
 import { endsOf, type Hover } from "../../logic/linkedHover.js";
+import { oncePerFrame } from "../kit/frames.js";
 import { select } from "../kit/select.js";
 import { followWheel } from "../kit/wheel.js";
-import { oncePerFrame, type View } from "../view.js";
+import type { View } from "../view.js";
 import type { Outline } from "./canvases/lassoOutline.js";
 import type { Stage } from "./stage.js";
 

@@ -7,7 +7,8 @@ import type { Facts, InternalDimensions } from "../../logic/matrices.js";
 import { type Frame, type Pair, placesFor, type Tile, type Tiles } from "../../logic/tiles.js";
 import type { Palette } from "../../paint/palette.js";
 import { h } from "../kit/dom.js";
-import { oncePerFrame, type View } from "../view.js";
+import { oncePerFrame } from "../kit/frames.js";
+import type { View } from "../view.js";
 import { drawCells, drawCross, drawMarks, paintTile, placement } from "./cells.js";
 import { drawMargins } from "./margins.js";
 

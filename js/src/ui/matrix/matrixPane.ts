@@ -6,9 +6,10 @@ import { type Facts, internalWords, MATRICES, type Which } from "../../logic/mat
 import { ALL, type Frame, type Pair } from "../../logic/tiles.js";
 import { endOf, testsOf } from "../../wire/links.js";
 import { fill, h, nameOf, segmented, tailOf } from "../kit/dom.js";
+import { oncePerFrame } from "../kit/frames.js";
 import { select } from "../kit/select.js";
 import { ASKING, say } from "../status/status.js";
-import { oncePerFrame, type View } from "../view.js";
+import type { View } from "../view.js";
 import { describeTarget } from "./captions.js";
 import { followGestures, type Spot } from "./gestures.js";
 import { linkChoice } from "./linkChoice.js";

@@ -6,9 +6,10 @@ import { endsOf, type Hover } from "../../logic/linkedHover.js";
 import { columnsOf, type Kind, linkOf, mapOf, type Sorting } from "../../logic/tableRows.js";
 import { entered, type Scene } from "../../wire/scene.js";
 import { type Child, fill, h, setAttributes, tailOf, uniqueId } from "../kit/dom.js";
+import { oncePerFrame } from "../kit/frames.js";
 import { select } from "../kit/select.js";
 import { heightOf, ROW_HEIGHT, revealRow, rowsSeen } from "../kit/virtualList.js";
-import { oncePerFrame, type View } from "../view.js";
+import type { View } from "../view.js";
 
 export interface TableContent {
   readonly kind: ReadonlySignal<Kind>;

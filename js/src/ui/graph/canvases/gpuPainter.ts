@@ -7,7 +7,8 @@ import {
   release,
 } from "../../../paint/gpu/painter.js";
 import type { Job } from "../../../paint/paintJob.js";
-import { oncePerFrame, type View } from "../../view.js";
+import { inNextFrame } from "../../kit/frames.js";
+import type { View } from "../../view.js";
 import { type Painter, type Show, workerPainter } from "./painters.js";
 
 /** A card that needs longer for two pictures one after the other, in milliseconds, is left alone. */
@@ -55,7 +56,7 @@ export function gpuPainter(view: View, show: Show): Painter {
     if (slow > 1) toWorkers();
     else if (wanted !== job) begin();
   };
-  const later = oncePerFrame(view, look);
+  const later = inNextFrame(view, look);
 
   const { signal } = view;
   try {

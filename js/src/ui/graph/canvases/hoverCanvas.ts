@@ -10,7 +10,8 @@ import { NEURON_RADIUS } from "../../../paint/paint.js";
 import { css, kindColour, mix } from "../../../paint/palette.js";
 import type { Edge, Neuron, Scene } from "../../../wire/scene.js";
 import { h } from "../../kit/dom.js";
-import { oncePerFrame, type View } from "../../view.js";
+import { oncePerFrame } from "../../kit/frames.js";
+import type { View } from "../../view.js";
 import type { Stage } from "../stage.js";
 
 export interface Hovered {

@@ -5,7 +5,8 @@ import { createPainting, type Job } from "../../../paint/paintJob.js";
 import type { Role } from "../../../paint/worker.js";
 import { newsOf, type Order, type Report } from "../../../paint/workerPool.js";
 import type { Drawable } from "../../../wire/scene.js";
-import { oncePerFrame, type View } from "../../view.js";
+import { inNextFrame } from "../../kit/frames.js";
+import type { View } from "../../view.js";
 
 /** The worker's code, as `build.mjs` bundles it. */
 declare const SVR_WORKER: string;
@@ -40,7 +41,7 @@ export function pagePainter(view: View, show: Show): Painter {
     show({ job, image: painting.picture(), done });
     if (!done) later();
   };
-  const later = oncePerFrame(view, turn);
+  const later = inNextFrame(view, turn);
   return {
     paint(next) {
       job = next;
