@@ -4,7 +4,9 @@
 // there, the nearest stop stands in and says so.
 
 import { type Bytes, decode } from "../wire/codec.js";
+import { CONTRACT } from "../wire/contract.js";
 import type { Law, Mode, Scene, Stops } from "../wire/scene.js";
+import { count } from "./format.js";
 
 export interface Cut {
   readonly mode: Mode;
@@ -25,15 +27,20 @@ export interface Cut {
   readonly exact: boolean;
 }
 
-/** The levels that mean something in each mode, in words and as a test; Python has the same. */
-export const RANGES: Readonly<
-  Record<Mode, { readonly words: string; holds(level: number): boolean }>
-> = {
-  fdr: { words: "above 0 and below 1", holds: (level) => level > 0 && level < 1 },
-  p: { words: "above 0 and at most 1", holds: (level) => level > 0 && level <= 1 },
-  sigma: { words: "from −37 to 37", holds: (level) => level >= -37 && level <= 37 },
-  bonferroni: { words: "above 0 and at most 1", holds: (level) => level > 0 && level <= 1 },
-};
+/** Whether a level means something in its mode. */
+export function isLevel(mode: Mode, level: number): boolean {
+  const { lowest, highest, includes } = CONTRACT.levels[mode];
+  const [low, high] = includes;
+  return (low ? level >= lowest : level > lowest) && (high ? level <= highest : level < highest);
+}
+
+/** The levels that mean something in a mode: "above 0 and at most 1". */
+export function rangeInWords(mode: Mode): string {
+  const { lowest, highest, includes } = CONTRACT.levels[mode];
+  const [low, high] = includes;
+  if (low && high) return `from ${count(lowest)} to ${count(highest)}`;
+  return `${low ? "at least" : "above"} ${lowest} and ${high ? "at most" : "below"} ${highest}`;
+}
 
 /** The cut at a stop of the slider. */
 export function cutAtStop(scene: Scene, law: Law, mode: Mode, stop: number): Cut {
@@ -87,16 +94,15 @@ export function convert(scene: Scene, cut: Cut, mode: Mode): number {
   const { log10p } = cut;
   const between = (level: number, low: number, high: number) =>
     Math.min(high, Math.max(low, Number(level.toPrecision(3))));
-  if (mode === "sigma") return between(normalQuantile(log10p), -37, 37);
+  if (mode === "sigma") {
+    const { lowest, highest } = CONTRACT.levels.sigma;
+    return between(normalQuantile(log10p), lowest, highest);
+  }
   const p = 10 ** log10p;
   if (mode === "p") return between(p, Number.MIN_VALUE, 1);
   if (mode === "bonferroni") return between(p * scene.tests, Number.MIN_VALUE, 1);
-  if (cut.significant === 0) return defaultLevel(mode);
+  if (cut.significant === 0) return CONTRACT.levels[mode].default;
   return between((p * scene.tests) / cut.significant, Number.MIN_VALUE, 0.999);
-}
-
-function defaultLevel(mode: Mode): number {
-  return mode === "sigma" ? 4 : mode === "p" ? 1e-3 : 0.05;
 }
 
 /** The stop whose level is nearest, in logarithms (linearly for sigma). */

@@ -1,8 +1,10 @@
 // A large matrix in small parts: what is seen of it, the tiles that this takes, and where those
 // come from. A cell of a tile stands for step x step entries, the largest of them. Pure: no DOM.
 
-/** Cells of a tile a side; svr_widget/widget/answers/matrices.py has the same. */
-export const TILE = 256;
+import { CONTRACT } from "../wire/contract.js";
+
+/** Cells of a tile a side. */
+export const TILE = CONTRACT.tile;
 
 /** Rows and columns. */
 export type Pair = readonly [number, number];

@@ -2,6 +2,7 @@
 // svr_widget/widget/answers/filters.py.
 
 import { type Bytes, decode } from "./codec.js";
+import { CONTRACT } from "./contract.js";
 import type { Link, Neuron } from "./scene.js";
 
 /** Effective filters (section 4.2) between rows and columns of a link's neurons. */
@@ -51,8 +52,7 @@ function split(data: Float32Array, parts: number): Float32Array[] {
   return Array.from({ length: parts }, (_, at) => data.subarray(at * size, (at + 1) * size));
 }
 
-/** As many neurons of each map have their effective filters shown. */
-const MOST_NEURONS = 6;
+const { first_neurons: FIRST_NEURONS, most_neurons: MOST_NEURONS } = CONTRACT.filters;
 
 /** The neurons of a map to show: those selected, else the first; and how many are left out. */
 export function neuronsWithFilters(
@@ -62,7 +62,7 @@ export function neuronsWithFilters(
 ): { readonly shown: number[]; readonly leftOut: number } {
   const mine = selected.filter((neuron) => neuron.map === map).map(({ k }) => k);
   if (mine.length === 0) {
-    const first = Math.min(neurons, 4);
+    const first = Math.min(neurons, FIRST_NEURONS);
     return { shown: Array.from({ length: first }, (_, k) => k), leftOut: 0 };
   }
   return { shown: mine.slice(0, MOST_NEURONS), leftOut: Math.max(0, mine.length - MOST_NEURONS) };

@@ -3,12 +3,13 @@
 
 import type { AnyModel } from "@anywidget/types";
 import type { Bytes } from "./codec.js";
+import type { CONTRACT } from "./contract.js";
 import type { Inputs } from "./images.js";
 import type { LinkKey } from "./links.js";
 import type { Law, Method, Mode, Norm, YScale } from "./scene.js";
 
-export type Theme = "auto" | "light" | "dark";
-export type PaneName = "adjacency" | "images" | "filters" | "table";
+export type Theme = (typeof CONTRACT.themes)[number];
+export type PaneName = (typeof CONTRACT.panes)[number];
 
 /** A camera apart from any size: the zoom, and which shares of the picture lie in the middle. */
 export type CameraTrait = readonly [zoom: number, x: number, y: number];

@@ -2,6 +2,7 @@
 // svr_widget/widget/answers/images.py and of gallery.py beside it. What is drawn is a grid of cells, whichever way it is arranged.
 
 import { type Bytes, type Container, decode } from "./codec.js";
+import { CONTRACT } from "./contract.js";
 import type { Neuron, Scene } from "./scene.js";
 
 /** What can be shown, as Python says in a trait. */
@@ -117,7 +118,7 @@ export function likeness(
 }
 
 /** Maps or inputs that stand side by side, at most. */
-export const MOST_COLUMNS = 12;
+export const MOST_COLUMNS = CONTRACT.images.most_columns;
 
 /** The first, second and last neuron, as in Figure 5b, or those of a map that are selected. */
 export function neuronsShown(

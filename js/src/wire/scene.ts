@@ -2,16 +2,14 @@
 // Everything is checked here, so that the rest of the front end can rely on it.
 
 import { type Bytes, type Container, type Data, decode } from "./codec.js";
+import { CONTRACT } from "./contract.js";
 import { unpackIncrements } from "./increments.js";
 
-export const MODES = ["fdr", "p", "sigma", "bonferroni"] as const;
-const LAWS = ["exact", "chi2"] as const;
-export const Y_SCALES = ["linear", "log", "relative", "rank"] as const;
-export const METHODS = ["svr", "cosvr", "cross"] as const;
+export const { methods: METHODS, modes: MODES, y_scales: Y_SCALES } = CONTRACT;
 export type Method = (typeof METHODS)[number];
-export type Norm = "ignore" | "fold";
+export type Norm = (typeof CONTRACT.norms)[number];
 export type Mode = (typeof MODES)[number];
-export type Law = (typeof LAWS)[number];
+export type Law = (typeof CONTRACT.laws)[number];
 export type YScale = (typeof Y_SCALES)[number];
 
 /** A column of the picture: a linear map's neurons, or in a cross graph those of one of its sides. */
@@ -143,7 +141,7 @@ export function sceneOf(container: Container): Scene {
   const neurons = singularValue.length;
   const edgeWeight = array("edge_weight", Float32Array);
   const edges = edgeWeight.length;
-  const laws = known(LAWS, meta.laws, "laws");
+  const laws = known(CONTRACT.laws, meta.laws, "laws");
   const modes = known(MODES, meta.modes, "modes");
   const scene: Scene = {
     model: String(meta.model ?? ""),

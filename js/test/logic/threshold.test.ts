@@ -4,9 +4,10 @@ import {
   convert,
   cutAtLevel,
   cutAtStop,
+  isLevel,
   log10NormalTail,
   normalQuantile,
-  RANGES,
+  rangeInWords,
   readCut,
 } from "../../src/logic/threshold.js";
 import { encode } from "../../src/wire/codec.js";
@@ -104,7 +105,7 @@ describe("threshold", () => {
     const fdr = cutAtLevel(trained, "exact", "fdr", 0.2);
     for (const mode of ["p", "sigma", "bonferroni", "fdr"] as const) {
       const level = convert(trained, fdr, mode);
-      expect(RANGES[mode].holds(level)).toBe(true);
+      expect(isLevel(mode, level)).toBe(true);
       const again = cutAtLevel(trained, "exact", mode, level);
       expect(Math.abs(again.significant - fdr.significant)).toBeLessThanOrEqual(
         mode === "bonferroni" ? fdr.significant : 2,
@@ -113,14 +114,15 @@ describe("threshold", () => {
   });
 
   it.each([
-    ["fdr", [1e-300, 0.5, 0.999], [0, 1, -1, 2]],
-    ["p", [1e-300, 1], [0, 1.1]],
-    ["bonferroni", [0.01, 1], [0, 3]],
-    ["sigma", [-37, 0, 37], [-38, 37.5]],
-  ] as const)("knows the range of %s", (mode, good, bad) => {
-    for (const level of good) expect(RANGES[mode].holds(level)).toBe(true);
+    ["fdr", "above 0 and below 1", [1e-300, 0.5, 0.999], [0, 1, -1, 2]],
+    ["p", "above 0 and at most 1", [1e-300, 1], [0, 1.1]],
+    ["bonferroni", "above 0 and at most 1", [0.01, 1], [0, 3]],
+    ["sigma", "from −37 to 37", [-37, 0, 37], [-38, 37.5]],
+  ] as const)("knows the range of %s", (mode, words, good, bad) => {
+    expect(rangeInWords(mode)).toBe(words);
+    for (const level of good) expect(isLevel(mode, level)).toBe(true);
     for (const level of [...bad, Number.NaN, Number.POSITIVE_INFINITY]) {
-      expect(RANGES[mode].holds(level)).toBe(false);
+      expect(isLevel(mode, level)).toBe(false);
     }
   });
 });

@@ -9,7 +9,7 @@ import {
   parseLevel,
   pValue,
 } from "../../logic/format.js";
-import { type Cut, RANGES } from "../../logic/threshold.js";
+import { type Cut, isLevel, rangeInWords } from "../../logic/threshold.js";
 import type { Law, Mode, Scene } from "../../wire/scene.js";
 import { dropDown, fill, h, nameOf } from "../kit/dom.js";
 import type { View } from "../view.js";
@@ -82,14 +82,14 @@ function threshold(view: View): { slider: HTMLElement; controls: HTMLElement } {
     const typed = parseLevel(field.value);
     const before = state.threshold.value;
     if (field.value.trim() === levelText(before)) return;
-    if (RANGES[chosen].holds(typed)) {
+    if (isLevel(chosen, typed)) {
       refused.textContent = "";
       state.setLevel(typed);
       // Nothing changes where the same number was typed in another form.
       field.value = levelText(typed);
       return;
     }
-    refused.textContent = `${MODE_WORDS[chosen]} lies ${RANGES[chosen].words}`;
+    refused.textContent = `${MODE_WORDS[chosen]} lies ${rangeInWords(chosen)}`;
     field.value = levelText(before);
   };
   view.listen(field, "change", commit);

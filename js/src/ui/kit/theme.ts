@@ -1,7 +1,8 @@
 // Light or dark, as the host is, and the colours that go with it. Every colour stands once, in
-// styles.css; what is painted into pixels is read from there.
+// styles/base.css; what is painted into pixels is read from there.
 
 import type { Palette, Rgb } from "../../paint/palette.js";
+import { CONTRACT } from "../../wire/contract.js";
 import type { Theme } from "../../wire/host.js";
 
 export interface ThemeHost {
@@ -51,8 +52,6 @@ export function isDark(theme: Theme, host: ThemeHost): boolean {
   return theme === "auto" ? hostIsDark(host) : theme === "dark";
 }
 
-const KINDS = ["convolution", "linear", "embedding", "attention", "other"];
-
 /** The colours in force on an element, read from its custom properties. */
 export function readPalette(element: HTMLElement): Palette {
   const probe = element.ownerDocument.createElement("i");
@@ -63,13 +62,14 @@ export function readPalette(element: HTMLElement): Palette {
     const numbers = getComputedStyle(probe).color.match(/[\d.]+/g) ?? [];
     return numbers.slice(0, 3).map(Number) as unknown as Rgb;
   };
-  const kinds = Object.fromEntries(KINDS.map((kind) => [kind, read(kind)]));
+  /** A transposed convolution has the hue of a convolution. */
+  const hueOf = (kind: string) => [kind, read(kind.replace("transposed ", ""))] as const;
   const palette: Palette = {
     paper: read("paper"),
     ink: read("ink"),
     accent: read("accent"),
     neutral: read("neutral"),
-    kinds: { ...kinds, "transposed convolution": kinds.convolution as Rgb },
+    kinds: Object.fromEntries([...CONTRACT.kinds, "other"].map(hueOf)),
   };
   probe.remove();
   return palette;

@@ -3,6 +3,7 @@
 import { count, significant } from "../../logic/format.js";
 import type { Palette } from "../../paint/palette.js";
 import { scaleOf } from "../../paint/signedColours.js";
+import { CONTRACT } from "../../wire/contract.js";
 import {
   type EffectiveFilters,
   neuronOf,
@@ -18,9 +19,6 @@ import { resource } from "../status/resource.js";
 import { statusOf } from "../status/status.js";
 import type { View } from "../view.js";
 import { barLegend, bars, picture, signedLegend } from "./pictures.js";
-
-/** Channels of a neuron that are shown, at most. */
-const MOST_CHANNELS = 64;
 
 export function filtersPane(view: View) {
   const { state } = view;
@@ -50,7 +48,12 @@ export function filtersPane(view: View) {
     () => {
       const neuron = open() ? focus() : null;
       if (!neuron) return null;
-      return { kind: "vectors", column: neuron.map, k: neuron.k, most: MOST_CHANNELS };
+      return {
+        kind: "vectors",
+        column: neuron.map,
+        k: neuron.k,
+        most: CONTRACT.filters.most_channels,
+      };
     },
     ({ buffers }) => readVectors(buffers[0]),
   );

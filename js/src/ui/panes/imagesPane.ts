@@ -2,6 +2,7 @@
 
 import { computed, signal } from "@preact/signals-core";
 import { count } from "../../logic/format.js";
+import { CONTRACT } from "../../wire/contract.js";
 import { MOST_COLUMNS, mapsShown, neuronsShown, readImages } from "../../wire/images.js";
 import { fill, h, segmented, tailOf } from "../kit/dom.js";
 import { resource } from "../status/resource.js";
@@ -12,8 +13,6 @@ import { grid, inputHead, leftOut, rowsOfInputs, rowsOfMaps } from "./imageGrid.
 
 type Across = "maps" | "inputs";
 
-/** Positions a side that are asked for. */
-const MOST_POSITIONS = 96;
 const NO_MODEL = "These are bare weights: no input can be run through them.";
 const NO_INPUTS = "No inputs yet: set widget.inputs = images in Python, or drop an image here.";
 
@@ -25,17 +24,18 @@ export function imagesPane(view: View) {
     view,
     () => {
       const scene = state.scene.value;
-      const open = scene && state.panes.value.includes("images") && hasModel.value;
-      if (!open || labels.value.length === 0 || shown.value.length === 0) return null;
+      const offered = state.inputs.value;
+      const open = offered && state.panes.value.includes("images") && hasModel.value;
+      if (!scene || !open || labels.value.length === 0 || shown.value.length === 0) return null;
       return {
         kind: "images",
         inputs: across.value === "maps" ? [input.value] : shown.value,
         neurons: Object.fromEntries(
           [...neurons.value].map(([at, ks]) => [scene.maps[at].name, ks]),
         ),
-        most: MOST_POSITIONS,
+        most: CONTRACT.images.most_positions,
         cosine: cosine.value,
-        revision: state.inputs.value?.revision,
+        revision: offered.revision,
       };
     },
     ({ buffers }) => readImages(buffers[0]),
