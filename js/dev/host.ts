@@ -2,7 +2,8 @@
 
 import type { Bytes } from "../src/wire/codec.js";
 import type { Host, MessageListener, Python, Traits } from "../src/wire/host.js";
-import { answerOf, type Question } from "./answers.js";
+import type { Question } from "../src/wire/requests.js";
+import { answerOf } from "./answers.js";
 
 const DEFAULTS: Traits = {
   method: "svr",
@@ -85,7 +86,7 @@ export function devHost(initial: Partial<Traits>, answers = true, refusal = ""):
     },
     send: (message) => {
       sent.push(message);
-      const question = message as Question;
+      const question = message as Question & { readonly id: number };
       if (!answers || there === "gone") return;
       setTimeout(() => {
         if (refusal !== "") return receive({ id: question.id, kind: "error", message: refusal });

@@ -3,17 +3,16 @@
 
 import { type Bytes, decode } from "../wire/codec.js";
 import { sameEnds } from "../wire/links.js";
+import type { Matrix } from "../wire/requests.js";
 import type { Edge, Law, Scene } from "../wire/scene.js";
 import { type Cell, extentOf, type Pair, type Place, type Tile } from "./tiles.js";
 
 /** The graph's own adjacency; |V~^T U| (Fig 7 of the paper); the producer's |U| (Fig 8). */
-export const MATRICES = ["adjacency", "cross", "output"] as const;
-export type Which = (typeof MATRICES)[number];
 
 /** What is known of a whole matrix. */
 export interface Facts {
   readonly link: number;
-  readonly which: Which;
+  readonly which: Matrix;
   readonly shape: Pair;
   readonly max: number;
   /** Singular values of the rows and columns; of rows that are channels there are none. */
@@ -40,7 +39,7 @@ export interface InternalDimensions {
 /** Above this p-value there is no block. */
 const BLOCK_P = 0.05;
 
-export function readFacts(bytes: Bytes, link: number, which: Which): Facts {
+export function readFacts(bytes: Bytes, link: number, which: Matrix): Facts {
   const { meta, arrays } = decode(bytes);
   const { shape, max, steps, rows_shown, columns_shown } = meta as {
     shape: Pair;

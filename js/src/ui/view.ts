@@ -55,7 +55,6 @@ export function createView(
     palette,
     trait: host,
     guard,
-    cancel: () => host.send({ kind: "cancel" }),
     watch(reaction) {
       if (signal.aborted) return;
       signal.addEventListener("abort", effect(guard(reaction)), { once: true });

@@ -4,8 +4,6 @@ import { mlp, vgg } from "../../dev/networks.js";
 import { sceneBytes } from "../../dev/synthetic.js";
 import type { Cut } from "../../src/logic/threshold.js";
 import { createState } from "../../src/state/state.js";
-import { hostIsDark, onHostTheme, type ThemeHost } from "../../src/ui/kit/theme.js";
-import { anywidgetHost } from "../../src/wire/host.js";
 import { createRequests } from "../../src/wire/requests.js";
 
 const bytes = mlp(true);
@@ -21,20 +19,6 @@ function started() {
   const controller = new AbortController();
   return { host, controller, state: createState(host, controller.signal) };
 }
-
-describe("questions", () => {
-  it("are refused at once when Python is gone, also those that were open", async () => {
-    const host = devHost({ _scene: bytes }, false);
-    const { ask, silent } = createRequests(host, new AbortController().signal);
-    const open = ask({ kind: "tile" });
-    host.losePython();
-    await expect(open).rejects.toThrow("gone");
-    await expect(ask({ kind: "tile" })).rejects.toThrow("gone");
-    vi.advanceTimersByTime(10_000);
-    expect(silent.value).toBe(false);
-    expect(host.sent).toHaveLength(1);
-  });
-});
 
 describe("state", () => {
   it("acts at once and is sent once, after a pause", () => {
@@ -145,155 +129,11 @@ describe("state", () => {
     await Promise.resolve();
     expect(state.fault.value).toBeNull();
   });
-});
 
-describe("requests", () => {
-  it("match answers to questions, also when errors", async () => {
-    const host = devHost({ _scene: bytes });
-    const { ask } = createRequests(host, new AbortController().signal);
-    const question = { kind: "matrix", link: 1, matrix: "adjacency" };
-    const answers = Promise.allSettled([
-      ask(question),
-      ask({ ...question, kind: "tea" }),
-      ask({ ...question, link: 2 }),
-    ]);
-    await vi.advanceTimersByTimeAsync(100);
-    const [one, tea, two] = await answers;
-    const ids = [one, two].map((a) => a.status === "fulfilled" && a.value.message.id);
-    const asked = host.sent.map((sent) => (sent as { id: number }).id);
-    expect(ids).toEqual([asked[0], asked[2]]);
-    expect(new Set(asked).size).toBe(3);
-    expect(tea.status === "rejected" && tea.reason.message).toContain("no answer to tea");
-  });
-
-  it("notice that nobody answers, and that somebody does again", async () => {
-    const host = devHost({ _scene: bytes }, false);
-    const { ask, silent } = createRequests(host, new AbortController().signal);
-    await vi.advanceTimersByTimeAsync(60_000);
-    expect(silent.value).toBe(false);
-    const answer = ask({ kind: "matrix" });
-    await vi.advanceTimersByTimeAsync(3000);
-    expect(silent.value).toBe(false);
-    await vi.advanceTimersByTimeAsync(3000);
-    expect(silent.value).toBe(true);
-    host.receive({ kind: "matrix", id: (host.sent[0] as { id: number }).id });
-    await answer;
-    expect(silent.value).toBe(false);
-    await vi.advanceTimersByTimeAsync(60_000);
-    expect(silent.value).toBe(false);
-  });
-});
-
-describe("anywidget's model", () => {
-  it("is listened to one event a call, and left clean", () => {
-    const calls: string[] = [];
-    const model = {
-      get: (name: string) => name,
-      on: (event: string) => void calls.push(`on ${event}`),
-      off: (event: string) => void calls.push(`off ${event}`),
-    };
-    const controller = new AbortController();
-    const host = anywidgetHost(model as never);
-    host.on("threshold", () => {}, controller.signal);
-    host.onMessage(() => {}, controller.signal);
-    expect(calls).toEqual(["on change:threshold", "on msg:custom"]);
-    controller.abort();
-    expect(calls.slice(2)).toEqual(["off change:threshold", "off msg:custom"]);
-    host.on("null", () => {}, controller.signal);
-    expect(calls.length).toBe(4);
-  });
-});
-
-describe("Python", () => {
-  it("is gone once the channel of the widget's layout is dead, and the page learns it", () => {
-    const heard = new Set<() => void>();
-    const layout = {
-      comm_live: true,
-      on: (_: string, listener: () => void) => heard.add(listener),
-      off: (_: string, listener: () => void) => heard.delete(listener),
-    };
-    const host = anywidgetHost({ get: () => layout } as never);
-    const controller = new AbortController();
-    const learnt = vi.fn();
-    host.onPython(learnt, controller.signal);
-    expect(host.python()).toBe("here");
-    layout.comm_live = false;
-    for (const listener of heard) listener();
-    expect(learnt).toHaveBeenCalledTimes(1);
-    expect(host.python()).toBe("gone");
-    controller.abort();
-    expect(heard.size).toBe(0);
-  });
-
-  it.each([undefined, null, "IPY_MODEL_x", {}])("is there where a host tells nothing: %s", (at) => {
-    const host = anywidgetHost({ get: () => at } as never);
-    host.onPython(() => {}, new AbortController().signal);
-    expect(host.python()).toBe("here");
-  });
-
-  it("is part of the state", () => {
+  it("has whether Python is there", () => {
     const { host, state } = started();
     expect(state.python.value).toBe("here");
     host.losePython();
     expect(state.python.value).toBe("gone");
-  });
-});
-
-describe("theme", () => {
-  const element = (dataset = {}, classes: string[] = [], theme: string | null = null) => ({
-    dataset,
-    classList: { contains: (name: string) => classes.includes(name) },
-    getAttribute: () => theme,
-  });
-  const hostOf = (body: unknown, root: unknown = element(), dark = false, query = {}) =>
-    ({
-      document: { body, documentElement: root },
-      matchMedia: () => ({ matches: dark, ...query }),
-    }) as unknown as ThemeHost;
-
-  it.each([
-    ["JupyterLab, dark", hostOf(element({ jpThemeLight: "false" }), element(), false), true],
-    [
-      "JupyterLab, light on a dark system",
-      hostOf(element({ jpThemeLight: "true" }), element(), true),
-      false,
-    ],
-    ["VS Code", hostOf(element({ vscodeThemeKind: "vscode-dark" })), true],
-    [
-      "VS Code, high contrast light",
-      hostOf(element({ vscodeThemeKind: "vscode-high-contrast-light" }), element(), true),
-      false,
-    ],
-    ["marimo", hostOf(element({}, ["dark"])), true],
-    ["Colab", hostOf(element(), element({}, [], "dark")), true],
-    ["a dark system", hostOf(element(), element(), true), true],
-    ["nothing known", hostOf(element()), false],
-  ])("follows %s", (_, host, dark) => expect(hostIsDark(host)).toBe(dark));
-
-  it("stops following when the view ends", () => {
-    let observers = 0;
-    vi.stubGlobal(
-      "MutationObserver",
-      class {
-        observe() {
-          observers += 1;
-        }
-        disconnect() {
-          observers = 0;
-        }
-      },
-    );
-    const query = new EventTarget();
-    const heard = vi.fn();
-    const controller = new AbortController();
-    const host = hostOf(element());
-    host.matchMedia = () => query as MediaQueryList;
-    onHostTheme(host, heard, controller.signal);
-    query.dispatchEvent(new Event("change"));
-    expect(observers).toBe(2);
-    controller.abort();
-    query.dispatchEvent(new Event("change"));
-    expect(observers).toBe(0);
-    expect(heard).toHaveBeenCalledTimes(1);
   });
 });

@@ -112,7 +112,7 @@ describe("a resource", () => {
     const k = signal(1);
     const found = resource(
       view,
-      () => ({ kind: "x", k: k.value }),
+      () => ({ kind: "vectors", column: 0, k: k.value, most: 1 }),
       (answer) => Number(answer.message.k) * 10,
     );
     const answer = async () => {

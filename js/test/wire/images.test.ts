@@ -75,8 +75,8 @@ describe("Python's images", () => {
   });
 
   it("are numbers without positions where a map is linear", () => {
-    const asked = { kind: "images", id: 1, inputs: [0, 1], neurons: { "classifier.0": [0, 5] } };
-    const { buffers } = answerOf(bytes, { ...asked, cosine: true });
+    const asked = { inputs: [0, 1], neurons: { "classifier.0": [0, 5] }, most: 96, revision: 0 };
+    const { buffers } = answerOf(bytes, { kind: "images", id: 1, ...asked, cosine: true });
     const image = readImages(buffers[0]).image(1, "classifier.0", 1);
     expect(image).toMatchObject({ kind: "bar", shape: [], cosine: null });
     expect(image?.values.length).toBe(1);

@@ -10,10 +10,10 @@ import {
   readInternal,
   readTile,
   tileOfSentEdges,
-  type Which,
 } from "../../logic/matrices.js";
 import { createTiles, type Place, type Tile } from "../../logic/tiles.js";
 import { testsOf } from "../../wire/links.js";
+import type { Matrix } from "../../wire/requests.js";
 import type { View } from "../view.js";
 import type { ShownMatrix } from "./matrix.js";
 
@@ -26,7 +26,7 @@ export interface MatrixData {
 }
 
 /** Asks Python for the chosen matrix as long as the pane is open; without it, the edges sent. */
-export function matrixData(view: View, which: ReadonlySignal<Which>): MatrixData {
+export function matrixData(view: View, which: ReadonlySignal<Matrix>): MatrixData {
   const { state } = view;
   const shown = signal<ShownMatrix | null>(null);
   const internal = signal<InternalDimensions | null>(null);
@@ -89,8 +89,8 @@ export function matrixData(view: View, which: ReadonlySignal<Which>): MatrixData
     const { link, which: matrix, shape, max, steps, complete } = facts.value;
     const fetch = async (place: Place): Promise<Tile> => {
       if (!complete) return tileOfSentEdges(scene, link, law, place);
-      const question = { kind: "tile", link, matrix, law, steps: place.steps, tile: place.at };
-      const { buffers } = await view.ask(question);
+      const { steps: cell, at: tile } = place;
+      const { buffers } = await view.ask({ kind: "tile", link, matrix, law, steps: cell, tile });
       if (steps === null) return readTile(buffers[0]);
       const sent = matrix === "adjacency" ? tileOfSentEdges(scene, link, law, place) : null;
       return readCoarseTile(buffers[0], max, sent);

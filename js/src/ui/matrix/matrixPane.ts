@@ -2,9 +2,11 @@
 
 import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
 import { hoverOf, type Marks, marksOf, neuronsOf, type Target } from "../../logic/linkedHover.js";
-import { type Facts, internalWords, MATRICES, type Which } from "../../logic/matrices.js";
+import { type Facts, internalWords } from "../../logic/matrices.js";
 import { ALL, type Frame, type Pair } from "../../logic/tiles.js";
+import { CONTRACT } from "../../wire/contract.js";
 import { endOf, testsOf } from "../../wire/links.js";
+import type { Matrix } from "../../wire/requests.js";
 import { fill, h, nameOf, segmented, tailOf } from "../kit/dom.js";
 import { oncePerFrame } from "../kit/frames.js";
 import { select } from "../kit/select.js";
@@ -16,7 +18,7 @@ import { linkChoice } from "./linkChoice.js";
 import { type MatrixView, matrix } from "./matrix.js";
 import { type MatrixData, matrixData } from "./matrixData.js";
 
-const WORDS: Readonly<Record<Which, readonly [string, string]>> = {
+const WORDS: Readonly<Record<Matrix, readonly [string, string]>> = {
   adjacency: ["Adjacency", "Weights of the edges of this link"],
   cross: ["|ṼᵀU|", "How the producer's SVR neurons feed the consumer's co-SVR neurons (Fig 7)"],
   output: ["|U|", "The producer's output representations, a channel a row (Fig 8)"],
@@ -27,7 +29,7 @@ const NO_ANSWER = "Python does not answer yet.";
 
 export function matrixPane(view: View) {
   const { state } = view;
-  const which = signal<Which>("adjacency");
+  const which = signal<Matrix>("adjacency");
   const masking = signal(false);
   const frame = signal<Frame>(ALL);
   const target = signal<Target | null>(null);
@@ -136,13 +138,13 @@ function followTarget(
 
 function matrixTools(
   view: View,
-  which: Signal<Which>,
+  which: Signal<Matrix>,
   masking: Signal<boolean>,
   frame: Signal<Frame>,
 ): HTMLElement {
   const choice = segmented(
     "matrix",
-    MATRICES.map((name) => [name, ...WORDS[name]] as const),
+    CONTRACT.matrices.map((name) => [name, ...WORDS[name]] as const),
     (name) => (which.value = name),
   );
   const dim = h("button", { type: "button", class: "svr-toggle" }, "mask");

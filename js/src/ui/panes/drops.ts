@@ -28,8 +28,8 @@ export function followDrops(
     words.value = "";
     try {
       const { rgb, width, height } = await pixelsOf(image);
-      const question = { kind: "drop", name: image.name, width, height };
-      await view.ask(question, [rgb.buffer as ArrayBuffer]);
+      const { name } = image;
+      await view.ask({ kind: "drop", name, width, height }, [rgb.buffer as ArrayBuffer]);
     } catch (error) {
       words.value = (error as Error).message || `${image.name} is no image`;
     }

@@ -2,10 +2,8 @@
 // one at a time, so that quick changes ask only for the last.
 
 import { type ReadonlySignal, signal } from "@preact/signals-core";
-import type { Answer } from "../../wire/requests.js";
+import type { Answer, Kind, Question } from "../../wire/requests.js";
 import type { View } from "../view.js";
-
-export type Question = { kind: string } & Record<string, unknown>;
 
 export interface Resource<T> {
   readonly value: ReadonlySignal<T | null>;
@@ -15,10 +13,10 @@ export interface Resource<T> {
 }
 
 /** `question` reads signals; it gives null while nothing is wanted. */
-export function resource<T>(
+export function resource<T, K extends Kind>(
   view: View,
-  question: () => Question | null,
-  read: (answer: Answer) => T,
+  question: () => Question<K> | null,
+  read: (answer: Answer<K>) => T,
 ): Resource<T> {
   const value = signal<T | null>(null);
   const words = signal("");
@@ -27,7 +25,7 @@ export function resource<T>(
   let wanted = "";
   let asking = false;
 
-  const proceed = (asked: Question) => {
+  const proceed = (asked: Question<K>) => {
     const key = JSON.stringify(asked);
     const known = kept.get(key);
     if (known !== undefined) {
