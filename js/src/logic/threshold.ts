@@ -89,7 +89,10 @@ export function readCut(scene: Scene, bytes: Bytes): Cut {
   return cutOf(scene, law, mode, level, log10_p, counts, expected, stop, true);
 }
 
-/** The level of another mode that cuts nearest to where `cut` does, to three digits. */
+/**
+ * The level of another mode that cuts nearest to where `cut` does, to the three digits that a
+ * person reads in the field; Python, where nobody reads it, gives twelve.
+ */
 export function convert(scene: Scene, cut: Cut, mode: Mode): number {
   const { log10p } = cut;
   const between = (level: number, low: number, high: number) =>
@@ -122,7 +125,8 @@ function countsAt(scene: Scene, law: Law, log10p: number): Uint32Array | null {
 }
 
 /**
- * The largest p with p <= q R(p) / tests (Benjamini-Hochberg), by descending fixed point.
+ * The largest p with p <= q R(p) / tests (Benjamini-Hochberg), by descending fixed point; where
+ * none is significant, that of a first one, q / tests.
  *
  * R is known only down to the weakest edge that was sent, so the descent begins at the first
  * looser stop, whose cut is exact and no smaller; null where the sent edges do not reach that far.
@@ -134,7 +138,7 @@ function falseDiscoveryCut(scene: Scene, law: Law, stops: Stops, q: number): num
   for (;;) {
     const counts = countsAt(scene, law, log10p);
     if (counts === null) return null;
-    const next = Math.log10((q * sum(counts)) / scene.tests);
+    const next = Math.log10((q * Math.max(1, sum(counts))) / scene.tests);
     if (!(next < log10p)) return log10p;
     log10p = next;
   }

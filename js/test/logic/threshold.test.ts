@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { mlp, nothing, vgg } from "../../dev/networks.js";
 import {
@@ -11,7 +12,7 @@ import {
   readCut,
 } from "../../src/logic/threshold.js";
 import { encode } from "../../src/wire/codec.js";
-import { readScene, type Scene } from "../../src/wire/scene.js";
+import { type Mode, readScene, type Scene } from "../../src/wire/scene.js";
 
 const trained = readScene(mlp(true)) as Scene;
 const untrained = readScene(mlp(false)) as Scene;
@@ -150,3 +151,87 @@ describe("a cut that Python tells", () => {
     expect(() => readCut(truncated, told(new Uint32Array(2)))).toThrow("every link");
   });
 });
+
+/** Written by tests/widget/test_threshold_golden.py from the engine. */
+interface Golden {
+  /** How many were tested, and the p-values of those that were sent. */
+  links: { tests: number; log10_p: number[] }[];
+  stops: Record<
+    Mode,
+    { level: number[]; log10_p: number[]; counts: number[][]; expected: number[] }
+  >;
+  cuts: { mode: Mode; level: number; log10_p: number; counts: number[]; expected: number }[];
+  conversions: { mode: Mode; level: number; to: Mode; converted: number }[];
+}
+
+const golden: Golden[] = JSON.parse(
+  readFileSync(new URL("../golden/thresholds.json", import.meta.url), "utf8"),
+);
+
+/** Only what thresholds are made of. */
+function thresholdScene({ links, stops }: Golden): Scene {
+  const starts = links.map((_, at) =>
+    links.slice(0, at).reduce((sum, { log10_p }) => sum + log10_p.length, 0),
+  );
+  const tables = Object.entries(stops).map(([mode, { level, log10_p, counts, expected }]) => [
+    mode,
+    {
+      level: Float64Array.from(level),
+      log10p: Float64Array.from(log10_p),
+      counts: Uint32Array.from(counts.flat()),
+      expected: Float64Array.from(expected),
+    },
+  ]);
+  return {
+    links: links.map(({ tests, log10_p }, at) => ({
+      start: starts[at],
+      sent: log10_p.length,
+      tests,
+    })),
+    tests: links.reduce((sum, { tests }) => sum + tests, 0),
+    log10p: { exact: Float64Array.from(links.flatMap(({ log10_p }) => log10_p)) },
+    stops: { exact: Object.fromEntries(tables) },
+  } as unknown as Scene;
+}
+
+describe.each(golden.map((one, at) => [at, one] as const))(
+  "the engine's cuts, case %d",
+  (_, one) => {
+    const scene = thresholdScene(one);
+    const sentAll = one.links.every(({ tests, log10_p }) => log10_p.length === tests);
+
+    it("are the page's wherever the edges that were sent reach", () => {
+      let exact = 0;
+      for (const { mode, level, log10_p, counts, expected } of one.cuts) {
+        const cut = cutAtLevel(scene, "exact", mode, level);
+        const reached = one.links.every(({ tests, log10_p: sent }, link) => {
+          return sent.length === tests || counts[link] < sent.length;
+        });
+        if (mode !== "fdr" || sentAll)
+          expect([mode, level, cut.exact]).toEqual([mode, level, reached]);
+        if (!cut.exact) continue;
+        exact += 1;
+        expect([mode, level, ...cut.significantPerLink]).toEqual([mode, level, ...counts]);
+        expect(cut.log10p).toBeCloseTo(log10_p, 9);
+        expect(cut.expected).toBeCloseTo(expected, 9);
+      }
+      expect(exact).toBeGreaterThan(one.cuts.length / 3);
+    });
+
+    it("have the same level in another mode, to the three digits that a person reads", () => {
+      for (const { mode, level, to, converted } of one.conversions) {
+        const cut = cutAtLevel(scene, "exact", mode, level);
+        if (to === mode || !cut.exact) continue;
+        // A rate of false discoveries among none means nothing: the page begins anew.
+        if (to === "fdr" && cut.significant === 0) continue;
+        const page = convert(scene, cut, to);
+        expect([
+          mode,
+          level,
+          to,
+          Math.abs(page - converted) <= 0.00501 * Math.abs(converted),
+        ]).toEqual([mode, level, to, true]);
+      }
+    });
+  },
+);
