@@ -3,14 +3,14 @@
 import { factsOfSentEdges } from "../src/logic/matrices.js";
 import { extentOf, type Pair, type Place } from "../src/logic/tiles.js";
 import { type Bytes, encode, type Tensor } from "../src/wire/codec.js";
-import type { Kind, Question } from "../src/wire/requests.js";
+import type { Question, QuestionKind } from "../src/wire/requests.js";
 import { readScene, type Scene } from "../src/wire/scene.js";
 import { log10pOf } from "./synthetic.js";
 
 type Made = [meta: object, arrays: Record<string, Tensor>];
 
 type Answers = {
-  readonly [K in Exclude<Kind, "drop" | "frame" | "page" | "ping">]: (
+  readonly [K in Exclude<QuestionKind, "drop" | "frame" | "page" | "ping">]: (
     scene: Scene,
     question: Question<K>,
   ) => Made;

@@ -82,19 +82,19 @@ interface Kinds {
   readonly ping: { readonly says: object; readonly reply: readonly [] };
 }
 
-export type Kind = keyof Kinds;
+export type QuestionKind = keyof Kinds;
 
 /** Of a timeline a question also says which checkpoint it is about. */
-export type Question<K extends Kind = Kind> = {
+export type Question<K extends QuestionKind = QuestionKind> = {
   [Name in K]: { readonly kind: Name; readonly step?: number | null } & Kinds[Name]["says"];
 }[K];
 
-export interface Answer<K extends Kind = Kind> {
+export interface Answer<K extends QuestionKind = QuestionKind> {
   readonly message: Readonly<Record<string, unknown>>;
   readonly buffers: Kinds[K]["reply"];
 }
 
-export type Ask = <K extends Kind>(
+export type Ask = <K extends QuestionKind>(
   question: Question<K>,
   buffers?: ArrayBuffer[],
 ) => Promise<Answer<K>>;

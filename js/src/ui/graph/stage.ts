@@ -127,7 +127,7 @@ export function between(
 }
 
 /** The layout as it is on screen at the moment; a widget of one graph has nothing that moves. */
-export function inMotion(
+function inMotion(
   view: View,
   settled: ReadonlySignal<Layout | null>,
 ): ReadonlySignal<Layout | null> {

@@ -2,7 +2,7 @@
 // one at a time, so that quick changes ask only for the last.
 
 import { type ReadonlySignal, signal } from "@preact/signals-core";
-import type { Answer, Kind, Question } from "../../wire/requests.js";
+import type { Answer, Question, QuestionKind } from "../../wire/requests.js";
 import type { View } from "../view.js";
 
 export interface Resource<T> {
@@ -13,7 +13,7 @@ export interface Resource<T> {
 }
 
 /** `question` reads signals; it gives null while nothing is wanted. */
-export function resource<T, K extends Kind>(
+export function resource<T, K extends QuestionKind>(
   view: View,
   question: () => Question<K> | null,
   read: (answer: Answer<K>) => T,
