@@ -124,6 +124,18 @@ describe("playback", () => {
     expect(host.traits.step).toBe(20);
   });
 
+  it("tells Python where it stopped, also if it was played right after a jump", () => {
+    const { host, playback, push } = started([0, 10, 20]);
+    for (const step of [0, 10, 20]) push(step);
+    playback.seek(0);
+    playback.toggle();
+    vi.advanceTimersByTime(1000);
+    const saves = host.saves;
+    playback.toggle();
+    vi.advanceTimersByTime(1000);
+    expect(host.saves).toBe(saves + 1);
+  });
+
   it("keeps the selection with its neurons, there and back", () => {
     const { host, state, playback, push } = started([0, 10]);
     for (const step of [0, 10]) push(step);
