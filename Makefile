@@ -8,7 +8,7 @@ NPM := $(BIN)/python js/hatch_build.py
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo demo-check test check python-tests js-tests browser-tests notebook-tests package-tests notebooks pictures snapshots bench format chromium clean
+.PHONY: demo demo-check test check python-tests js-tests browser-tests notebook-tests package-tests notebooks pictures snapshots bench docs format chromium clean
 
 demo: $(READY) frontend
 	$(BIN)/jupyter lab notebooks/quickstart.ipynb
@@ -29,7 +29,7 @@ check: $(READY) frontend
 
 # A thread a process: two processes that each want every core take turns instead of working.
 python-tests: $(READY) frontend
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto tests/svr tests/engine tests/plot tests/recording tests/widget
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto tests/test_*.py tests/svr tests/engine tests/plot tests/recording tests/widget
 
 js-tests: $(READY) frontend
 	$(NPM) test
@@ -61,6 +61,14 @@ bench: $(READY) frontend chromium
 	$(BIN)/python -m tests.benchmarks.painting
 	$(BIN)/python -m tests.benchmarks.opening
 
+# The reference of the public names, from their docstrings: docs/build/index.html, to open from disk.
+docs: $(VENV)/.docs-ready frontend
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --config-file docs/mkdocs.yml
+
+$(VENV)/.docs-ready: $(READY)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
 format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -83,4 +91,4 @@ chromium:
 	  { echo "Chromium is needed for the browser tests: apt-get install chromium"; exit 1; }
 
 clean:
-	rm -rf $(VENV) js/node_modules svr_widget/widget/static dist
+	rm -rf $(VENV) js/node_modules svr_widget/widget/static dist docs/build
