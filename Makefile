@@ -8,7 +8,7 @@ NPM := $(BIN)/python js/hatch_build.py
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo demo-check test check python-tests js-tests browser-tests notebook-tests package-tests notebooks pictures snapshots bench docs format chromium clean
+.PHONY: demo demo-check test check python-tests js-tests browser-tests notebook-tests package-tests notebooks pictures snapshots bench format chromium clean
 
 demo: $(READY) frontend
 	$(BIN)/jupyter lab notebooks/quickstart.ipynb
@@ -62,6 +62,7 @@ bench: $(READY) frontend chromium
 	$(BIN)/python -m tests.benchmarks.opening
 
 # The reference of the public names, from their docstrings: docs/build/index.html, to open from disk.
+.PHONY: docs
 docs: $(VENV)/.docs-ready frontend
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --config-file docs/mkdocs.yml
 

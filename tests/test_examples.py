@@ -88,7 +88,7 @@ def surroundings() -> dict[str, object]:
         "SVRRecorder": SVRRecorder,
         "SVRTimeline": SVRTimeline,
         "SVRWidget": SVRWidget,
-        "accuracy": lambda network: float(network(images).mean()),
+        "accuracy": lambda network: network(images).mean().item(),
         "batches": batches,
         "earlier": SVR(untrained),
         "images": images,
