@@ -29,7 +29,7 @@ check: $(READY) frontend
 
 # A thread a process: two processes that each want every core take turns instead of working.
 python-tests: $(READY) frontend
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto tests/svr tests/engine tests/plot tests/recording tests/widget
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto tests/test_*.py tests/svr tests/engine tests/plot tests/recording tests/widget
 
 js-tests: $(READY) frontend
 	$(NPM) test
@@ -61,6 +61,15 @@ bench: $(READY) frontend chromium
 	$(BIN)/python -m tests.benchmarks.painting
 	$(BIN)/python -m tests.benchmarks.opening
 
+# The reference of the public names, from their docstrings: docs/build/index.html, to open from disk.
+.PHONY: docs
+docs: $(VENV)/.docs-ready frontend
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --config-file docs/mkdocs.yml
+
+$(VENV)/.docs-ready: $(READY)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
 format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -83,4 +92,4 @@ chromium:
 	  { echo "Chromium is needed for the browser tests: apt-get install chromium"; exit 1; }
 
 clean:
-	rm -rf $(VENV) js/node_modules svr_widget/widget/static dist
+	rm -rf $(VENV) js/node_modules svr_widget/widget/static dist docs/build

@@ -89,6 +89,28 @@ class SVR(SpectralGraph):
     Raises:
         SVRError: the source or an option cannot be used; the message names the culprit.
         TypeError: the source is of another kind, or a keyword is unknown.
+
+    Examples:
+        A network in which one channel is passed on throughout, and another one is dead:
+
+        >>> import torch
+        >>> from torch import nn
+        >>> from svr_widget import SVR
+        >>> _ = torch.manual_seed(0)
+        >>> layers = nn.Linear(20, 16), nn.ReLU(), nn.Linear(16, 12), nn.ReLU(), nn.Linear(12, 4)
+        >>> model = nn.Sequential(*layers)
+        >>> with torch.no_grad():
+        ...     model[0].weight[3] *= 9  # the first map is loud in its channel 3,
+        ...     model[2].weight[1, 3] = 9  # which the second reads into its channel 1,
+        ...     model[4].weight[:, 1] *= 9  # which the third reads
+        ...     model[0].weight[5] = 0
+        >>> svr = SVR(model)
+        >>> svr
+        SVR(Sequential: 3 maps, 32 neurons, 2 links, svr)
+        >>> list(svr.maps), list(svr.links)
+        (['0', '2', '4'], [('0', '2'), ('2', '4')])
+
+        The examples of the methods go on with this ``svr`` and its ``model``.
     """
 
     # Tables.
@@ -123,6 +145,14 @@ class SVR(SpectralGraph):
 
         Raises:
             ThresholdError: the level is out of range, or more than one is given.
+
+        Examples:
+            >>> svr.edges().round(2)
+              producer  m consumer  n  weight  log10_p
+            0        0  0        2  0    0.99   -14.90
+            1        2  0        4  0    0.97    -9.43
+            >>> len(svr.edges(p=0.15))  # each test by itself: many of these are chance
+            36
         """
         threshold = Threshold(
             p=p,
@@ -136,7 +166,14 @@ class SVR(SpectralGraph):
         return tables.edges(self, threshold)
 
     def neurons(self) -> pd.DataFrame:
-        """Every spectral neuron: map, k, singular_value, intensity, null, cluster."""
+        """Every spectral neuron: map, k, singular_value, intensity, null, cluster.
+
+        Examples:
+            >>> svr.neurons().round(2).head(2)
+              map  k  singular_value  intensity   null  cluster
+            0   0  0            5.27       1.00  False        0
+            1   0  1            0.89       0.07  False        1
+        """
         self.compute()
         return tables.neurons(self)
 
@@ -158,6 +195,13 @@ class SVR(SpectralGraph):
 
         Raises:
             ThresholdError: the level is out of range, or more than one is given.
+
+        Examples:
+            >>> svr.super_feature()[["map", "k", "link", "weight"]].round(2)
+              map  k    link  weight
+            0   0  0    None     NaN
+            1   2  0  (0, 2)    0.99
+            2   4  0  (2, 4)    0.97
         """
         return super_feature(self, threshold)
 
@@ -181,6 +225,12 @@ class SVR(SpectralGraph):
         Raises:
             KeyError: there is no such map.
             SVRError: ``ratio`` or ``share`` is out of range.
+
+        Examples:
+            >>> svr.near_kernels("0")[["block", "start", "stop", "channels"]]  # 1 is the dead one
+               block  start  stop  channels
+            0      0      0    15        15
+            1      1     15    16         1
         """
         return near_kernel_table(self, name, ratio, share)
 
@@ -193,6 +243,10 @@ class SVR(SpectralGraph):
 
         Returns:
             int64 ``[out]``: the number of its block, -1 where it is mapped to none.
+
+        Examples:
+            >>> svr.channel_blocks("0").tolist()
+            [0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
         """
         return blocks_of_channels(self, name, ratio, share)
 
@@ -218,6 +272,16 @@ class SVR(SpectralGraph):
 
         Raises:
             SVRError: no map of the same name, an unknown one, or two of different shapes.
+
+        Examples:
+            >>> later = {name: weight + 0.01 for name, weight in model.state_dict().items()}
+            >>> matching = svr.match(SVR(later))
+            >>> matching  # the dead channel has come to life
+            Matching(31 pairs, 1 births, 0 deaths)
+            >>> matching.pairs[["map", "k", "other_k", "overlap"]].round(2).head(2)
+              map  k  other_k  overlap
+            0   0  0        0      1.0
+            1   0  1        1      1.0
         """
         return match(self, other, maps, level)
 
@@ -241,6 +305,11 @@ class SVR(SpectralGraph):
 
         Raises:
             SVRError: ``tolerance`` is out of range, or the weights were not saved.
+
+        Examples:
+            >>> svr.dead_channels()[["map", "channel", "ratio", "why"]]
+              map  channel  ratio  why
+            0   0        5    0.0  row
         """
         return dead_channels(self, tolerance)
 
@@ -277,6 +346,14 @@ class SVR(SpectralGraph):
             KeyError: there is no such link.
             SVRError: ``initial`` lacks it or has other shapes, or all its neurons are null.
             ThresholdError: the level is out of range, or more than one is given.
+
+        Examples:
+            >>> compared = svr.null_comparison(("0", "2"), draws=1)
+            >>> compared[["weights", "weight", "significant"]].round(2)
+                weights  weight  significant
+            0   trained    0.99            1
+            1  shuffled    0.43            0
+            2   centred    0.99            1
         """
         return null_comparison(self, link, threshold, draws=draws, initial=initial, seed=seed)
 
@@ -290,6 +367,10 @@ class SVR(SpectralGraph):
             singular_values: multiply by those of the neurons on the path, both ends included.
             least: only paths through neurons whose singular value is at least this. None leads
                 through null neurons, whose vectors are arbitrary.
+
+        Examples:
+            >>> round(svr.path_metric())
+            179
         """
         return path_metric(self, singular_values=singular_values, least=least)
 
@@ -367,6 +448,13 @@ class SVR(SpectralGraph):
             SVRError: the SVR is of bare weights; there is no such map or neuron; or what a map that
                 was asked for by name reads is not known.
             TypeError: the inputs are of another kind.
+
+        Examples:
+            >>> activations = svr.spectral_activations(torch.randn(5, 20))
+            >>> {name: tuple(of_map.shape) for name, of_map in activations.items()}
+            {'0': (5, 16), '2': (5, 12), '4': (5, 4)}
+            >>> svr.spectral_activations(torch.randn(5, 20), maps="2", neurons=[0, -1])["2"].shape
+            torch.Size([5, 2])
         """
         return activations.spectral_activations(self, inputs, maps, neurons, method)
 
@@ -404,6 +492,16 @@ class SVR(SpectralGraph):
             SVRError: as in ``spectral_activations``; the inputs are no images or the reference
                 has another size; no map, or not one that was asked for by name, has such images.
             TypeError: the inputs are of another kind.
+
+        Examples:
+            >>> network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 3))
+            >>> images = torch.rand(8, 1, 12, 12)
+            >>> SVR(network, images[:1]).similarity(images, neurons=slice(2)).round(2)
+              map  neuron  mean    sd  n
+            0   0       0  0.74  0.02  8
+            1   0       1  0.74  0.03  8
+            2   2       0  0.73  0.05  8
+            3   2       1  0.74  0.03  8
         """
         return similarity(self, inputs, reference, maps, neurons, method)
 
@@ -451,6 +549,19 @@ class SVR(SpectralGraph):
             SVRError: two rules, a value out of range, an unknown map; the SVR is of bare weights,
                 has norms folded or a ``rank``; a map's weight cannot be written back (computed from
                 others, quantised, shared), or has changed since.
+
+        Examples:
+            >>> smaller, report = svr.prune(energy=0.9, factored=True)
+            >>> report.maps[["map", "form", "neurons", "kept"]]
+              map      form  neurons  kept
+            0   0  factored       16     3
+            1   2  factored       12     1
+            2   4  factored        4     1
+            >>> smaller[0]
+            Sequential(
+              (0): Linear(in_features=20, out_features=3, bias=False)
+              (1): Linear(in_features=3, out_features=16, bias=True)
+            )
         """
         return pruning.prune(
             self, ranks, energy=energy, budget=budget, factored=factored, evaluate=evaluate
@@ -473,6 +584,17 @@ class SVR(SpectralGraph):
 
         Raises:
             SVRError: as in ``prune``; or no link leaves any map.
+
+        Examples:
+            >>> inputs = torch.randn(100, 20)
+            >>> def error(smaller):
+            ...     change = smaller(inputs) - model(inputs)
+            ...     return (change.square().sum() / model(inputs).square().sum()).item()
+            >>> svr.pruning_curve(error, [0, 1, 4]).round(2)
+               neurons  kept  cut
+            0        0   1.0  0.0
+            1        1   0.0  1.0
+            2        4   0.0  1.0
         """
         return pruning.pruning_curve(self, evaluate, neurons)
 
@@ -516,6 +638,16 @@ class SVR(SpectralGraph):
                 maps do it, and what to do. Nothing is changed then.
             SVRError: the SVR is of bare weights or of links given by hand without example inputs,
                 the model cannot be copied or followed, or an argument is out of range.
+
+        Examples:
+            >>> smaller, report = svr.remove_dead_channels()
+            >>> smaller[0]
+            Linear(in_features=20, out_features=15, bias=True)
+            >>> report.removed[["map", "channel", "why"]]
+              map  channel  why
+            0   0        5  row
+            >>> report.relative_change < 1e-6
+            True
         """
         return removal.remove_dead_channels(self, tolerance, check_inputs, maps, influence)
 
@@ -535,6 +667,15 @@ class SVR(SpectralGraph):
 
         Raises:
             ThresholdError: the level is out of range, or more than one is given.
+
+        Examples:
+            >>> graph = svr.to_networkx()
+            >>> print(graph)
+            DiGraph with 32 nodes and 2 edges
+            >>> list(graph.edges)
+            [(('0', 0), ('2', 0)), (('2', 0), ('4', 0))]
+            >>> round(graph.nodes["2", 0]["singular_value"], 2)
+            9.04
         """
         return to_networkx(self, threshold)
 
@@ -586,6 +727,10 @@ class SVR(SpectralGraph):
             KeyError: there is no such link or map.
             SVRError: an unknown picture, theme or scale, or the threshold is out of range.
             TypeError: an unknown option.
+
+        Examples:
+            >>> svr.plot().savefig("graph.pdf")
+            >>> figure = svr.plot("adjacency", ("0", "2"), theme="dark")
         """
         from svr_widget.plot import draw
 
@@ -601,6 +746,11 @@ class SVR(SpectralGraph):
             path: of the file, ``"vgg16.safetensors"`` for instance.
             weights: write the weights as well, for what needs them: other methods, null
                 comparisons.
+
+        Examples:
+            >>> svr.save("network.safetensors")
+            >>> SVR.load("network.safetensors").edges().equals(svr.edges())
+            True
         """
         save(self, path, weights=weights)
 

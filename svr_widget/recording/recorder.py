@@ -34,13 +34,7 @@ Existing = Literal["refuse", "resume", "replace"]
 class SVRRecorder(Recording):
     """Records the weights of a model every few steps of its training.
 
-    Call ``step()`` after each step of the optimiser, or let the optimiser do so (``watch``)::
-
-        with SVRRecorder(model, every=100) as recorder:
-            for images, labels in loader:
-                ...
-                optimizer.step()
-                recorder.step(loss=loss)
+    Call ``step()`` after each step of the optimiser, or let the optimiser do so (``watch``).
 
     The model is traced once, and its weights of that moment are the first checkpoint, step 0. A
     step only copies weights to the CPU; decompositions wait until they are asked for. At the end of
@@ -66,6 +60,21 @@ class SVRRecorder(Recording):
     Raises:
         SVRError: the model or an option cannot be used, or the folder holds another recording.
         TypeError: the model is none, or a keyword is unknown.
+
+    Examples:
+        >>> from svr_widget import SVRRecorder
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.001)
+        >>> with SVRRecorder(model, every=10) as recorder:
+        ...     for images in torch.randn(25, 8, 20):
+        ...         optimizer.zero_grad()
+        ...         loss = model(images).square().mean()
+        ...         loss.backward()
+        ...         optimizer.step()
+        ...         _ = recorder.step(loss=loss)
+        >>> recorder.steps
+        (0, 10, 20, 25)
+        >>> recorder[-1]
+        SVR(Sequential: 3 maps, 32 neurons, 2 links, svr)
     """
 
     def __init__(

@@ -35,6 +35,18 @@ class Recording:
     Attributes:
         title: what the network is called.
         notes: what has to be said about the recording, such as that it was thinned out.
+
+    Examples:
+        >>> from svr_widget import Recording, SVRRecorder
+        >>> with SVRRecorder(model, every=1, path="run") as recorder:
+        ...     _ = recorder.step(loss=0.7)
+        >>> recording = Recording.load("run")
+        >>> recording
+        Recording(Sequential: 2 checkpoints, steps 0 to 1)
+        >>> recording.history()[["step", "loss"]]
+           step  loss
+        0     0   NaN
+        1     1   0.7
     """
 
     def __init__(self, template: Network, settings: dict[str, Any], store: Store) -> None:
