@@ -1,4 +1,4 @@
-"""One JupyterLab and one Chromium for the whole suite; every page must end without a problem."""
+"""One JupyterLab and one Chromium a worker; every page must end without a problem."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser
 
+from tests.browser.kernels import Kernels
 from tests.browser.lab import Lab, Notebook, chromium
 from tests.browser.networks import PLANTED, SHOW
 
@@ -24,22 +25,29 @@ def browser() -> Iterator[Browser]:
         yield started
 
 
+@pytest.fixture(scope="session")
+def desk(lab: Lab, browser: Browser) -> Iterator[Notebook]:
+    """A page of JupyterLab that shows one notebook after another: loading it is what takes long."""
+    page = Notebook(lab, browser, lab.write("desk.ipynb", [], Kernels.NAME))
+    page.end()
+    yield page
+    page.close()
+
+
 @pytest.fixture
-def open_notebook(lab: Lab, browser: Browser) -> Iterator[Callable[..., Notebook]]:
-    """Open code cells as a notebook and run them; afterwards no page may have met a problem."""
-    opened: list[Notebook] = []
+def open_notebook(desk: Notebook) -> Iterator[Callable[..., Notebook]]:
+    """Open code cells as a notebook and run them; afterwards the page may have met no problem."""
+    desk.problems.clear()
 
     def open_(*cells: str) -> Notebook:
-        name = lab.write(f"test-{len(list(lab.notebooks.iterdir()))}.ipynb", list(cells))
-        notebook = Notebook(lab, browser, name)
-        opened.append(notebook)
-        notebook.run()
-        return notebook
+        number = len(list(desk.lab.notebooks.iterdir()))
+        desk.show(desk.lab.write(f"test-{number}.ipynb", list(cells), Kernels.NAME))
+        desk.run()
+        return desk
 
     yield open_
-    problems = [problem for notebook in opened for problem in notebook.problems]
-    for notebook in opened:
-        notebook.close()
+    problems = list(desk.problems)
+    desk.end()
     assert problems == []
 
 
