@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from tests.browser.kernels import Kernels
-from tests.browser.lab import Lab, Notebook, chromium
+from tests.browser.lab import TIMEOUT, Lab, Notebook, chromium
 from tests.browser.networks import PLANTED, SHOW
+
+# Playwright's own five seconds are not enough for a page that loads beside another worker's.
+expect.set_options(timeout=1000 * TIMEOUT)
 
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
-    server = Lab()
+    server = Lab(forks=True)
     yield server
     server.stop()
 
@@ -36,12 +39,15 @@ def desk(lab: Lab, browser: Browser) -> Iterator[Notebook]:
 
 @pytest.fixture
 def open_notebook(desk: Notebook) -> Iterator[Callable[..., Notebook]]:
-    """Open code cells as a notebook and run them; afterwards the page may have met no problem."""
+    """Open code cells as a notebook and run them; afterwards the page may have met no problem.
+
+    Where a test is about a kernel that starts anew, it asks for a plain one: ``kernel="python3"``.
+    """
     desk.problems.clear()
 
-    def open_(*cells: str) -> Notebook:
+    def open_(*cells: str, kernel: str = Kernels.NAME) -> Notebook:
         number = len(list(desk.lab.notebooks.iterdir()))
-        desk.show(desk.lab.write(f"test-{number}.ipynb", list(cells), Kernels.NAME))
+        desk.show(desk.lab.write(f"test-{number}.ipynb", list(cells), kernel))
         desk.run()
         return desk
 

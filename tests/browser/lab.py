@@ -64,10 +64,10 @@ window.lab = {
   // Once this is answered, all that closing breaks off has been reported.
   async end() {
     const { sessionContext, context } = lab.panel();
-    const { id } = sessionContext.session;
+    const id = sessionContext.session?.id;
     context.model.dirty = false;
     lab.panel().dispose();
-    void window.jupyterapp.serviceManager.sessions.shutdown(id);
+    if (id) void window.jupyterapp.serviceManager.sessions.shutdown(id);
     await new Promise((done) => setTimeout(done));
   },
   command: (id, args) => window.jupyterapp.commands.execute(id, args ?? {}),
@@ -124,9 +124,13 @@ def wait_until_up(url: str, log: Path) -> None:
 
 
 class Lab:
-    """A JupyterLab server on the loopback, with folders and settings of its own."""
+    """A JupyterLab server on the loopback, with folders and settings of its own.
 
-    def __init__(self) -> None:
+    Two may run at once: kernels talk over files, not over ports that each server believes free.
+    ``forks`` makes kernels of ``Kernels.NAME`` available.
+    """
+
+    def __init__(self, forks: bool = False) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="svr-lab-"))
         self.notebooks = self.folder / "notebooks"
         self.notebooks.mkdir()
@@ -134,12 +138,15 @@ class Lab:
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = (self.folder / "server.log").open("wb")
         environment = self._environment()
-        self._kernels = Kernels(self.folder / "data", environment, self._log.fileno())
+        self._kernels: Kernels | None = None
+        if forks:
+            self._kernels = Kernels(self.folder / "data", environment, self._log.fileno())
         self._process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
                 *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={self.port}"),
                 *("--IdentityProvider.token=", "--ServerApp.password="),
+                *("--ServerApp.port_retries=0", "--ServerKernelManager.transport=ipc"),
                 *(f"--ServerApp.root_dir={self.notebooks}", "--ServerApp.disable_check_xsrf=True"),
                 "--LabApp.expose_app_in_browser=True",
                 "--JupyterNotebookApp.expose_app_in_browser=True",
@@ -177,7 +184,8 @@ class Lab:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._kernels.stop()
+        if self._kernels:
+            self._kernels.stop()
         self._log.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -199,7 +207,7 @@ class Lab:
         )
         self._setting("@jupyterlab/docmanager-extension/plugin", {"autosave": False})
         self._setting("@jupyterlab/notebook-extension/tracker", {"windowingMode": "none"})
-        return {**os.environ, **own, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "2"}
+        return {**os.environ, **own, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
 
     def _setting(self, plugin: str, values: dict[str, Any]) -> None:
         file = self.folder / "settings" / f"{plugin}.jupyterlab-settings"
