@@ -10,7 +10,7 @@ import {
 import { type Cut, cutAtLevel } from "../../src/logic/threshold.js";
 import { type Link, type Neuron, readScene, type Scene } from "../../src/wire/scene.js";
 
-/** Written by tests/widget/test_path_golden.py from the engine. */
+/** Written by tests/widget/wire/test_path_golden.py from the engine. */
 interface Golden {
   sizes: number[];
   log10_p: number;

@@ -152,7 +152,7 @@ describe("a cut that Python tells", () => {
   });
 });
 
-/** Written by tests/widget/test_threshold_golden.py from the engine. */
+/** Written by tests/widget/wire/test_threshold_golden.py from the engine. */
 interface Golden {
   /** How many were tested, and the p-values of those that were sent. */
   links: { tests: number; log10_p: number[] }[];

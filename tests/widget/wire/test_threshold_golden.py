@@ -1,6 +1,6 @@
 """Cuts that the front end must find, too: js/test/golden/thresholds.json, checked on both sides.
 
-``python -m tests.widget.test_threshold_golden`` writes the file anew.
+``python -m tests.widget.wire.test_threshold_golden`` writes the file anew.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from svr_widget.engine.laws.nulls import NullLaw
-from svr_widget.engine.significance import MODES, LinkTests, Mode, Significance
-from svr_widget.engine.stops import lay_out
+from svr_widget.engine.significance.multiple_testing import MODES, LinkTests, Mode, Significance
+from svr_widget.engine.significance.nulls import NullLaw
+from svr_widget.engine.significance.stops import lay_out
 
-GOLDEN = Path(__file__).parents[2] / "js" / "test" / "golden" / "thresholds.json"
+GOLDEN = Path(__file__).parents[3] / "js" / "test" / "golden" / "thresholds.json"
 LAWS = [NullLaw((40, 40), (1, 40)), NullLaw((64, 64), (9, 576), "chi2")]
 SIZES = [80, 40]
 STOPS = 12
