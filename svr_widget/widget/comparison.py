@@ -13,7 +13,7 @@ import traitlets
 from svr_widget.engine.analysis.matching import Matching, form
 from svr_widget.engine.errors import SVRError, listed
 from svr_widget.svr import SVR
-from svr_widget.widget.computing.shown_graph import LiveGraph
+from svr_widget.widget.traits import Traits
 
 __all__ = ["Comparison"]
 
@@ -35,7 +35,7 @@ class Comparison(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untype
             form; None where there is no such map.
     """
 
-    def __init__(self, left: LiveGraph, right: LiveGraph) -> None:
+    def __init__(self, left: Traits, right: Traits) -> None:
         self.left, self.right = left, right
         for widget in (left, right):
             widget.wait()
@@ -77,7 +77,8 @@ class Comparison(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untype
             return
         values = [svr[name].S for svr in (a, b) for name in svr.columns]
         positive = [float(S[S > 0].min()) for S in values if (S > 0).any()]
-        span = [min(positive, default=1.0), max(float(S.max()) for S in values if len(S))]
+        largest = max(float(S.max()) for S in values if len(S))
+        span = [min(positive, default=largest), largest]
         self.left.y_range = self.right.y_range = span
         self.matching = _match(a, b)
         self._partners = {True: {}, False: {}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, get_args
 
@@ -17,13 +17,26 @@ from svr_widget.engine.significance.multiple_testing import MODES, Mode, check_l
 from svr_widget.engine.significance.nulls import Kind
 from svr_widget.svr import SVR
 from svr_widget.widget.wire.scene import LAWS
+from svr_widget.widget.wire.words import sendable, shown
 
 DEFAULT_LEVELS = {"fdr": 0.05, "p": 1e-3, "sigma": 4.0, "bonferroni": 0.05}
 PANES = ("adjacency", "images", "filters", "table")
+_LONGEST_LINK = 3
 
 
-class Settings(anywidget.AnyWidget):
-    """The traits of ``SVRWidget``. Those that begin with an underscore are the page's alone."""
+class Number(t.Float[float, Any]):
+    """A float; a whole number that is too large for one is infinite, for the check to refuse."""
+
+    def validate(self, obj: Any, value: Any) -> float:
+        """The number as a float."""
+        try:
+            return float(super().validate(obj, value))
+        except OverflowError:
+            return math.inf if value > 0 else -math.inf
+
+
+class Traits(anywidget.AnyWidget):
+    """The traits of ``SVRWidget``. Those that begin with an underscore are for the page alone."""
 
     method: t.Enum[Method] = t.Enum(
         get_args(Method), "svr", help="which spectral neurons are joined; a change is computed anew"
@@ -36,7 +49,7 @@ class Settings(anywidget.AnyWidget):
     threshold_mode: t.Enum[Mode] = t.Enum(MODES, "fdr", help="what `threshold` is a level of").tag(
         sync=True
     )
-    threshold = t.Float(0.05, help="the level of significance, in its mode's own unit").tag(
+    threshold = Number(0.05, help="the level of significance, in its mode's own unit").tag(
         sync=True
     )
     null: t.Enum[Kind] = t.Enum(LAWS, "exact", help="law of an entry under chance").tag(sync=True)
@@ -49,16 +62,18 @@ class Settings(anywidget.AnyWidget):
         allow_none=True,
         help="(producer, consumer) in the adjacency pane; a key of `svr.links`",
     ).tag(sync=True)
-    panes = t.List(t.Enum(PANES), ["adjacency"], help="side panes that are open").tag(sync=True)
+    panes = t.List(
+        t.Enum(PANES), ["adjacency"], maxlen=len(PANES), help="side panes that are open"
+    ).tag(sync=True)
     camera: t.List[float] = t.List(
-        t.Float(),
+        Number(),
         None,
         allow_none=True,
         help="[zoom, x, y]: the zoom, and which shares of the picture lie in the middle, from the "
         "left and from the top; None is the whole graph, or the first columns of a deep one",
     ).tag(sync=True)
     y_range: t.List[float] = t.List(
-        t.Float(),
+        Number(),
         None,
         allow_none=True,
         minlen=2,
@@ -75,8 +90,21 @@ class Settings(anywidget.AnyWidget):
     _notice = t.Unicode("").tag(sync=True)
     _marked = t.Dict(help="neurons with a ring, and what it means").tag(sync=True)
     _inputs = t.Dict(help="what the pane of spectral images can show").tag(sync=True)
-    _svr: SVR
     _level_given = False
+
+    @property
+    def svr(self) -> SVR:
+        """The engine behind the picture; raises what ended the computation, if there is none."""
+        raise NotImplementedError
+
+    @property
+    def _network(self) -> SVR:
+        """What names are looked up in: the graph on screen, or else the one that is to come."""
+        raise NotImplementedError
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Block until what was last asked for is there; raises its error, or ``TimeoutError``."""
+        raise NotImplementedError
 
     @classmethod
     def _own_keywords(cls) -> set[str]:
@@ -121,57 +149,110 @@ class Settings(anywidget.AnyWidget):
         finally:
             self._level_given = False
 
-    @t.validate("threshold")
-    def _check_threshold(self, proposal: dict[str, Any]) -> float:
+    @t.validate("threshold", "selected", "selected_link", "camera")
+    def _check(self, proposal: dict[str, Any]) -> Any:
+        name = proposal["trait"].name
         with self._noticing():
-            check_level(self.threshold_mode, proposal["value"])
-        return float(proposal["value"])
+            return self._allowed(name, proposal["value"], self.threshold_mode)
 
-    @t.validate("selected")
-    def _check_selected(self, proposal: dict[str, Any]) -> list[tuple[str, int]]:
-        with self._noticing():
-            return [self._neuron(item) for item in proposal["value"]]
+    @t.validate("y_range")
+    def _check_y_range(self, proposal: dict[str, Any]) -> list[float] | None:
+        """Python sets it, of itself too: that is no end of what the page was told before."""
+        try:
+            return self._allowed_y_range(proposal["value"])
+        except SVRError as error:
+            raise t.TraitError(str(error)) from error
+
+    def _allowed(self, name: str, value: Any, mode: Mode) -> Any:
+        """A value as its trait keeps it; ``mode`` is what a threshold is a level of.
+
+        Raises:
+            SVRError, TypeError: it means nothing for this graph.
+        """
+        check = getattr(self, f"_allowed_{name}", None)
+        return value if check is None else check(value, mode)
+
+    def allowed_view(self, view: Mapping[str, Any]) -> dict[str, Any]:
+        """The public traits of a view, which may be ahead of this side.
+
+        Raises:
+            SVRError, TypeError, TraitError: a trait refuses its value.
+        """
+        found = {}
+        for name in (self._own_keywords() & view.keys()) - {"layout"}:
+            trait, value = self.traits()[name], view[name]
+            kept = value is None and trait.allow_none
+            found[name] = value if kept else trait.validate(self, value)
+        mode = found.get("threshold_mode", self.threshold_mode)
+        return {name: self._allowed(name, value, mode) for name, value in found.items()}
+
+    def _allowed_threshold(self, value: float, mode: Mode) -> float:
+        check_level(mode, value)
+        return float(value)
+
+    def _allowed_selected(self, value: Sequence[Any], _: Mode) -> list[tuple[str, int]]:
+        if len(value) > (most := sum(map(self._neurons_of, self._network.columns))):
+            raise SVRError(f"selected: {len(value)} neurons are more than the {most} there are")
+        return [self._neuron(item) for item in value]
 
     def _neuron(self, item: Any) -> tuple[str, int]:
         if not (isinstance(item, tuple | list) and len(item) == 2):
-            raise SVRError(f"selected: {item!r} is no neuron (map, k)")
+            raise SVRError(f"selected: {shown(item)} is no neuron (map, k)")
         name, k = item
         count = self._neurons_of(name)
         if count == 0:
-            raise SVRError(f"no map {name!r}{nearest_name(name, self._svr.columns)}")
-        if not (isinstance(k, int) and 0 <= k < count):
-            raise SVRError(f"map {name!r} has neurons 0 to {count - 1}, not {k!r}")
+            raise SVRError(f"no map {shown(name)}{nearest_name(name, self._network.columns)}")
+        if not (isinstance(k, int) and not isinstance(k, bool) and 0 <= k < count):
+            raise SVRError(f"map {name!r} has neurons 0 to {count - 1}, not {shown(k)}")
         return name, k
 
     def _neurons_of(self, name: str) -> int:
         """How many spectral neurons a column has; none where there is no such column."""
-        if name not in self._svr.columns:
+        network = self._network
+        if name not in network.columns:
             return 0
-        map_name, flattening = self._svr.columns[name]
-        count = self._svr.maps[map_name].neurons(flattening)
-        return min(count, self._svr.rank or count)
+        map_name, flattening = network.columns[name]
+        count = network.maps[map_name].neurons(flattening)
+        return min(count, network.rank or count)
 
-    @t.validate("selected_link")
-    def _check_selected_link(self, proposal: dict[str, Any]) -> list[Any] | None:
-        with self._noticing():
-            wanted = proposal["value"]
-            if wanted is not None and tuple(wanted) not in self._svr.links:
-                arrows = {" -> ".join(map(str, key)) for key in self._svr.links}
-                asked = " -> ".join(map(str, wanted))
-                raise SVRError(f"no link {asked!r}{nearest_name(asked, arrows)}")
-            return None if wanted is None else list(wanted)
+    def _allowed_selected_link(self, value: Sequence[Any] | None, _: Mode) -> list[Any] | None:
+        links = self._network.links
+        if value is not None and tuple(value) not in links:
+            arrows = {" -> ".join(map(str, key)) for key in links}
+            asked = " -> ".join(shown(part).strip("'") for part in value[:_LONGEST_LINK])
+            raise SVRError(f"no link {asked!r}{nearest_name(asked, arrows)}")
+        return None if value is None else list(value)
 
-    @t.validate("camera")
-    def _check_camera(self, proposal: dict[str, Any]) -> list[float] | None:
-        camera: list[float] | None = proposal["value"]
-        with self._noticing():
-            if camera is not None and (
-                len(camera) != 3 or not 1 <= camera[0] <= 200 or not all(map(math.isfinite, camera))
-            ):
-                raise SVRError(
-                    f"camera is [zoom, x, y] with 1 <= zoom <= 200, or None, not {camera}"
-                )
-        return camera
+    def _allowed_camera(self, value: list[float] | None, _: Mode) -> list[float] | None:
+        if value is not None and (
+            len(value) != 3 or not 1 <= value[0] <= 200 or not all(map(math.isfinite, value))
+        ):
+            raise SVRError(
+                f"camera is [zoom, x, y] with 1 <= zoom <= 200, or None, not {shown(value)}"
+            )
+        return value
+
+    def _allowed_y_range(self, value: list[float] | None, *_: Any) -> list[float] | None:
+        if value is not None and not (all(map(math.isfinite, value)) and value[0] <= value[1]):
+            raise SVRError(
+                f"y_range is [smallest, largest] singular value, or None, not {shown(value)}"
+            )
+        return value
+
+    def set_state(self, sync_data: dict[str, Any]) -> None:
+        """Take what the page changed; what only Python writes stays.
+
+        Raises:
+            TraitError: a trait refuses its value; nothing is changed then.
+        """
+        pythons = self._pythons()
+        super().set_state({n: value for n, value in sync_data.items() if n not in pythons})
+
+    @classmethod
+    def _pythons(cls) -> set[str]:
+        """Traits of ours that only Python writes: the page would break what it shows itself."""
+        inherited = set(anywidget.AnyWidget.class_trait_names())
+        return {n for n in cls.class_trait_names() if n.startswith("_")} - inherited
 
     @contextmanager
     def _noticing(self) -> Iterator[None]:
@@ -179,9 +260,18 @@ class Settings(anywidget.AnyWidget):
         try:
             yield
         except (TypeError, ValueError) as error:
-            self._notice = str(error)
+            self._notice = sendable(str(error))
             raise t.TraitError(str(error)) from error
         self._notice = ""
+
+    def _name_method(self, svr: SVR) -> None:
+        """Let the traits say by which method an SVR was made, and what became of its norms."""
+        with self.hold_trait_notifications():  # one at a time would ask for a mixture
+            self.method, self.norm = svr.method, svr.norm
+
+    def _keep_existing(self) -> None:
+        """Let go of what is selected and not there: another method has other columns."""
+        self.selected = [item for item in self.selected if item[1] < self._neurons_of(item[0])]
 
     @t.observe("threshold_mode")
     def _keep_the_cut(self, change: dict[str, Any]) -> None:
@@ -189,7 +279,19 @@ class Settings(anywidget.AnyWidget):
         if self._level_given or "threshold" in self._property_lock:
             return
         if self._scene:
-            tests = self._svr.significance(self.null)
+            tests = self._network.significance(self.null)
             self.threshold = tests.convert(change["old"], self.threshold, change["new"])
         else:
             self.threshold = DEFAULT_LEVELS[change["new"]]
+
+
+class TimelineTraits(Traits):
+    """What ``SVRTimeline`` has besides."""
+
+    step = t.Int(None, allow_none=True, help="the checkpoint on screen, by its step").tag(sync=True)
+    following = t.Bool(True, help="show the newest checkpoint as it comes").tag(sync=True)
+    max_edges = t.Int(20_000, min=0, help="most edges of a checkpoint that travel").tag(sync=True)
+
+    _recorded = t.Int(0, help="checkpoints that there are, computed or not").tag(sync=True)
+    _timeline = t.Bytes(b"").tag(sync=True, echo_update=False)
+    _frames = t.Bytes(b"").tag(sync=True, echo_update=False)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from functools import partial
+import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
@@ -11,15 +12,16 @@ import pandas as pd
 import traitlets as t
 
 from svr_widget.engine.activations.similarity import Reference
-from svr_widget.engine.errors import nearest_name
+from svr_widget.engine.errors import SVRError, nearest_name
 from svr_widget.engine.significance.multiple_testing import MODES
 from svr_widget.svr import SVR
-from svr_widget.widget.answers import requests
 from svr_widget.widget.answers.gallery import Gallery
-from svr_widget.widget.export.exports import Outputs
-from svr_widget.widget.export.page_answers import Asked, Question
+from svr_widget.widget.answers.requests import KINDS, Answers, Kind, Sources
+from svr_widget.widget.computing.shown_graph import Shown, ShownGraph
+from svr_widget.widget.export.exports import Exports
+from svr_widget.widget.export.picture import show_bundle
+from svr_widget.widget.traits import Traits
 from svr_widget.widget.wire import front_end
-from svr_widget.widget.wire.codec import encode
 
 if TYPE_CHECKING:
     from svr_widget.widget.charts import Charts
@@ -30,7 +32,7 @@ GIVEN_KEYWORDS = {"example_inputs", *INPUT_KEYWORDS, "reference"}
 SVR_KEYWORDS = frozenset(inspect.signature(SVR).parameters) - {"source", "example_inputs"}
 
 
-class SVRWidget(Outputs):
+class SVRWidget(Traits):
     """The graph of spectral neurons of a network (paper, sections 2 and 4), drawn and linked.
 
     Args:
@@ -73,16 +75,17 @@ class SVRWidget(Outputs):
             if keywords or example_inputs is not None:
                 given = ", ".join(sorted(keywords)) or "example_inputs"
                 raise TypeError(f"{given}: give it to SVR(...), which is already made here")
-            self._svr = model.by_norm(norm or model.norm).by_method(method or model.method)
+            svr = model.by_norm(norm or model.norm).by_method(method or model.method)
         else:
             keywords |= {"method": method or "svr", "norm": norm or "ignore"}
-            self._svr = SVR(model, example_inputs, **keywords)
-        gallery = Gallery(self._svr.model, reference)
-        gallery.give(*given_inputs)
-        self._questions = Asked()
-        super().__init__(method=self._svr.method, norm=self._svr.norm)
-        self._gallery = gallery
-        self._inputs = gallery.describe()
+            svr = SVR(model, example_inputs, **keywords)
+        self._gallery = Gallery(svr.model, reference)
+        self._gallery.give(*given_inputs)
+        self._shown = self._shown_part(svr)
+        self._answers = Answers(self._sources(), self._kinds())
+        self._exports = Exports(self, self._shown, self._answers)
+        super().__init__(method=svr.method, norm=svr.norm)
+        self._renew_inputs()
         if levels:
             self.set_threshold(**levels)
         self._level_given = "threshold" in traits
@@ -91,7 +94,50 @@ class SVRWidget(Outputs):
                 setattr(self, name, value)
         self._level_given = False
         self.on_msg(self._answer)
-        self._show(self._svr)
+        self._shown.show(svr)
+
+    def _shown_part(self, svr: SVR) -> Shown:
+        """The part that computes what is shown."""
+        return ShownGraph(self, svr)
+
+    def _kinds(self) -> Mapping[str, Kind]:
+        """What the page may ask."""
+        return KINDS
+
+    def _sources(self) -> Sources:
+        return Sources(
+            at=self._shown.at,
+            gallery=self._gallery,
+            renew_inputs=self._renew_inputs,
+            cancel=self.cancel,
+            page=lambda view: self._exports.page(view),
+        )
+
+    @property
+    def svr(self) -> SVR:
+        """The engine behind the picture; raises what ended the computation, if there is none."""
+        return self._shown.svr
+
+    @property
+    def _network(self) -> SVR:
+        return self._shown.network
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Block until what was last asked for is there; raises its error, or ``TimeoutError``.
+
+        Of a timeline that is every checkpoint that there is.
+        """
+        self._shown.wait(timeout)
+
+    def cancel(self) -> None:
+        """Stop a computation that is still running, before its next map or checkpoint."""
+        self._shown.cancel()
+
+    def close(self) -> None:
+        """Take the widget off every page, stop its computation and free what it holds."""
+        if hasattr(self, "_shown"):  # absent where the constructor raised
+            self._shown.close()
+        super().close()
 
     @property
     def inputs(self) -> Any:
@@ -108,7 +154,7 @@ class SVRWidget(Outputs):
     @inputs.setter
     def inputs(self, inputs: Any) -> None:
         self._gallery.give(inputs, self._gallery.transform)
-        self._inputs = self._gallery.describe()
+        self._renew_inputs()
 
     @property
     def reference(self) -> Reference:
@@ -125,6 +171,9 @@ class SVRWidget(Outputs):
     @reference.setter
     def reference(self, reference: Reference) -> None:
         self._gallery.reference = reference
+        self._renew_inputs()
+
+    def _renew_inputs(self) -> None:
         self._inputs = self._gallery.describe()
 
     def edges(self) -> pd.DataFrame:
@@ -171,33 +220,80 @@ class SVRWidget(Outputs):
 
         return Comparison(cls(a, **keywords), cls(b, **keywords))
 
-    def _answer(self, _: Any, content: dict[str, Any], buffers: Any) -> None:
-        if content.get("kind") == "cancel":
-            self.cancel()
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write the widget as a page that works without a kernel and without a network.
+
+        The page holds the edges that travelled (``max_edges``), the threshold's tables for all of
+        them, and every link's matrix pooled to at most 256 x 256 cells; the filters and images
+        that its panes show when they open, and whatever views of this widget have asked for about
+        this graph: other matrices, filters and images. Of images ``MOST_IMAGE_BYTES`` go in at
+        most, of all else ``MOST_OTHER_BYTES``, links with the strongest edges first.
+        Threshold, hover, selection and panes are alive in it; what it does not hold says so.
+        Waits for a computation that is under way.
+
+        Raises:
+            OSError: the file cannot be written; what stood there stays.
+        """
+        self._exports.write_page(path)
+
+    def save_image(self, path: str | os.PathLike[str]) -> None:
+        """Write the graph as a picture for print, at the present threshold, null, scale and theme.
+
+        ``SVR.plot`` draws it: the whole graph, whatever the camera, with at most the 20,000
+        strongest edges. Theme ``"auto"`` is drawn light. Waits for a computation under way.
+
+        Args:
+            path: of the file; its suffix, ``.png`` or ``.svg``, says which format.
+
+        Raises:
+            SVRError: another suffix; nothing is drawn.
+            OSError: the file cannot be written; what stood there stays.
+        """
+        self._exports.write_image(path)
+
+    def _repr_mimebundle_(self, **keywords: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """The view, and a picture for where it cannot be shown, once there is one to draw."""
+        bundle: tuple[dict[str, Any], dict[str, Any]] | None
+        bundle = super()._repr_mimebundle_(**keywords)
+        if bundle is not None and self._scene:
+            bundle[0]["image/png"] = self._exports.small_picture()
+        return bundle
+
+    def _ipython_display_(self) -> None:
+        """Show the widget; its picture follows where it is still being computed."""
+        late = not self._scene
+        if bundle := self._repr_mimebundle_():
+            show_bundle(bundle[0], metadata=bundle[1])
+        if late:
+            self._exports.show_late_picture()
+
+    def _answer(self, _: Any, content: Any, buffers: Any) -> None:
+        if (reply := self._answers.answer(content, buffers)) is not None:
+            message, binary = reply
+            self.send(message, buffers=binary)
+
+    @t.observe("method", "norm")
+    def _show_another(self, _: Any) -> None:
+        """Show the network by another method, or with its norms folded or not."""
+        asked = self._shown.asked
+        if (self.method, self.norm) == (asked.method, asked.norm):
             return
-        if content.get("kind") == "ping":
-            self.send({"kind": "ping", "id": content.get("id")})
-            return
-        if content.get("kind") == "page":
-            page = self._page(content.get("view", {}))
-            self.send({"kind": "page", "id": content.get("id")}, buffers=[page.encode()])
-            return
-        reply, binary = self._reply(content, buffers)
-        self.send(reply, buffers=binary)
-        self._questions.add(content)
+        try:
+            wanted = self._shown.network.by_norm(self.norm).by_method(self.method)
+        except SVRError as error:
+            self._notice = str(error)
+            self._name_method(asked)
+            raise
+        self._shown.show(wanted)
 
-    def _reply(self, question: Question, buffers: Any = ()) -> tuple[dict[str, Any], list[bytes]]:
-        return requests.answer(self._asked_about(question), question, self._answers(buffers))
+    @t.observe("max_edges")
+    def _send_again(self, _: Any) -> None:
+        self._shown.send_again()
 
-    def _asked_about(self, _: dict[str, Any]) -> SVR:
-        """The graph that a question of the page is about."""
-        return self.svr
+    @t.observe("_scene")
+    def _forget_questions(self, _: Any) -> None:
+        self._answers.asked.clear()
 
-    def _answers(self, buffers: Any) -> dict[str, requests.Answer]:
-        """What answers the questions that take more than an SVR, by their kind."""
-        return {"images": self._gallery.images, "drop": partial(self._drop, buffers)}
-
-    def _drop(self, buffers: Any, _: SVR, question: dict[str, Any]) -> bytes:
-        self._gallery.drop(buffers[0], question["height"], question["width"], question["name"])
-        self._inputs = self._gallery.describe()
-        return encode({}, {})
+    @t.observe("_status")
+    def _draw_late_pictures(self, _: Any) -> None:
+        self._exports.draw_late_pictures()

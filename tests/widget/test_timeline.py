@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import inspect
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +16,10 @@ import torch
 import traitlets
 from torch import nn
 
-from svr_widget import SVR, SVRRecorder, SVRTimeline
+from svr_widget import SVR, SVRRecorder, SVRTimeline, SVRWidget
 from svr_widget.engine.errors import SVRError
-from svr_widget.widget import timeline
-from svr_widget.widget.computing import frames
+from svr_widget.widget.answers.requests import KINDS
+from svr_widget.widget.computing import frames, shown_checkpoints
 from svr_widget.widget.wire.codec import decode
 
 
@@ -76,13 +77,15 @@ def test_it_shows_the_newest_and_knows_every_checkpoint(shown: SVRTimeline) -> N
     assert meta["metrics"] == ["loss"]
     np.testing.assert_array_equal(arrays["metric_0"], [np.nan, 2, 1])
     assert arrays["leading"].shape == (3, 2, frames.LEADING)
-    np.testing.assert_allclose(arrays["leading"][1, 0], shown._run.svr(1)["0"].S[:6], rtol=1e-6)
+    np.testing.assert_allclose(
+        arrays["leading"][1, 0], shown._shown.frames.svr(1)["0"].S[:6], rtol=1e-6
+    )
     assert arrays["born"].tolist() == arrays["died"].tolist() == [0, 0, 0]
     assert list(decode(shown._frames)[1]) == ["2", "1", "0"]
 
 
 def test_a_scene_carries_who_is_who(shown: SVRTimeline) -> None:
-    first, second = (decode(shown._run.scene(step))[1]["identity"] for step in (0, 1))
+    first, second = (decode(shown._shown.frames.scene(step))[1]["identity"] for step in (0, 1))
     assert first[:10].tolist() == list(range(10))
     assert second[:10].tolist() == [1, 0, *range(2, 10)]
 
@@ -166,7 +169,10 @@ def test_questions_are_answered_for_their_checkpoint(
 ) -> None:
     wire = Wire(shown, monkeypatch)
     shown._answer(shown, {"kind": "frame", "id": 7, "step": 1}, [])
-    assert (wire.messages[-1]["id"], wire.messages[-1]["buffers"]) == (7, [shown._run.scene(1)])
+    assert (wire.messages[-1]["id"], wire.messages[-1]["buffers"]) == (
+        7,
+        [shown._shown.frames.scene(1)],
+    )
     for step in (0, 1):
         question = {"kind": "vectors", "id": 1, "step": step, "column": 0, "k": 0, "most": 4}
         shown._answer(shown, question, [])
@@ -180,18 +186,18 @@ def test_questions_are_answered_for_their_checkpoint(
 def test_scenes_that_were_let_go_are_computed_again(
     shown: SVRTimeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = shown._run.scene(0)
+    before = shown._shown.frames.scene(0)
     monkeypatch.setattr(frames, "MEMORY", len(before))
-    shown._run.scene(1)
-    shown._run._keep(1, shown._run.scene(1))
-    assert list(shown._run._scenes) == [1]
-    assert shown._run.scene(0) == before
+    shown._shown.frames.scene(1)
+    shown._shown.frames._keep(1, shown._shown.frames.scene(1))
+    assert list(shown._shown.frames._scenes) == [1]
+    assert shown._shown.frames.scene(0) == before
 
 
 def test_what_a_late_view_finds_is_bounded(
     recorder: SVRRecorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(timeline, "PUSHED", 130_000)
+    monkeypatch.setattr(shown_checkpoints, "PUSHED", 130_000)
     made = SVRTimeline(recorder)
     made.wait()
     assert list(decode(made._frames)[1]) == ["2", "1"]
@@ -211,13 +217,13 @@ def test_thinned_checkpoints_leave_the_slider(recorder: SVRRecorder, shown: SVRT
 
 
 def test_another_method_is_computed_for_every_checkpoint(shown: SVRTimeline) -> None:
-    before = shown._run.scene(1)
+    before = shown._shown.frames.scene(1)
     shown.method = "cosvr"
     shown.wait()
     assert shown.svr.method == "cosvr"
     assert decode(shown._timeline)[0]["steps"] == [0, 1, 2]
-    assert decode(shown._run.scene(1))[0]["method"] == "cosvr"
-    assert shown._run.scene(1) != before
+    assert decode(shown._shown.frames.scene(1))[0]["method"] == "cosvr"
+    assert shown._shown.frames.scene(1) != before
 
 
 def test_lists_and_paths(recorder: SVRRecorder, tmp_path: Path) -> None:
@@ -238,8 +244,8 @@ def test_lists_and_paths(recorder: SVRRecorder, tmp_path: Path) -> None:
 
 def test_the_page_without_python_holds_every_checkpoint(shown: SVRTimeline, tmp_path: Path) -> None:
     shown.step = 1
-    assert list(decode(shown._page_traits()["_frames"])[1]) == ["0", "1", "2"]
-    assert shown._page_question() == {"step": 1}
+    assert list(decode(shown._shown.page_traits()["_frames"])[1]) == ["0", "1", "2"]
+    assert shown._shown.page_question() == {"step": 1}
     shown.to_html(tmp_path / "page.html")
     assert (tmp_path / "page.html").stat().st_size > 100_000
 
@@ -297,6 +303,19 @@ def test_copies_of_models_are_not_needed(recorder: SVRRecorder) -> None:
     one, two = SVRTimeline(recorder), SVRTimeline(copy.copy(list(recorder)))
     for made in (one, two):
         made.wait()
-    assert one._run.scene(1) == two._run.scene(1)
+    assert one._shown.frames.scene(1) == two._shown.frames.scene(1)
     for made in (one, two):
         made.close()
+
+
+def test_a_timeline_is_a_widget_with_another_part_and_one_more_answer(shown: SVRTimeline) -> None:
+    own = [each for each in SVRTimeline.__mro__ if each not in SVRWidget.__mro__]
+    overridden = {
+        name
+        for each in own
+        for name, value in vars(each).items()
+        if inspect.isfunction(value) or isinstance(value, property)
+        if hasattr(SVRWidget, name)
+    }
+    assert len(overridden) <= 4, overridden
+    assert shown._kinds().keys() - KINDS.keys() == {"frame"}

@@ -24,6 +24,10 @@ Question = dict[str, Any]
 MOST_INPUTS = 64
 """Inputs that one question may ask for."""
 
+MOST_DROPPED = 64
+LARGEST_IMAGE = 4096
+"""Images that may be dropped on the page, and pixels a side of one; the page sends 1024."""
+
 
 class Gallery:
     """What can be shown, by number: the inputs given first, then the dropped ones.
@@ -103,10 +107,6 @@ class Gallery:
         positions a side, and whether to compare them with the ``reference`` (``cosine``). The
         arrays of a group begin with its place: ``"0_values_0"``.
         """
-        if len(question["inputs"]) > MOST_INPUTS:
-            raise ValueError(
-                f"{len(question['inputs'])} inputs at once are more than {MOST_INPUTS}"
-            )
         by_source: dict[int, list[int]] = {}
         for number in question["inputs"]:
             source, place = self._find(number)
@@ -134,6 +134,9 @@ class Gallery:
         """
         if self._model is None:
             raise ValueError("an image needs a model to run through; these are bare weights")
+        given = 0 if self._given is None else 1
+        if len(self._sources) - given >= MOST_DROPPED:
+            raise ValueError(f"{MOST_DROPPED} images were dropped: set widget.inputs to begin anew")
         array = np.frombuffer(pixels, np.uint8)
         if array.size != height * width * 3 or not array.size:
             raise ValueError(f"{array.size} bytes are no RGB image of {width} x {height}")

@@ -17,9 +17,10 @@ from svr_widget.engine.decompose import Flattening
 from svr_widget.engine.errors import SVRError, nearest_name
 from svr_widget.engine.model.example_inputs import Example
 from svr_widget.svr import SVR
-from svr_widget.widget.answers.shown_inputs import ShownInputs, pooled
+from svr_widget.widget.answers.shown_inputs import THUMBNAIL_SIDE, ShownInputs, pooled
 
 MOST_PIXELS = 128
+"""Positions a side that are sent, at most."""
 
 Kind = Literal["bar", "line", "image"]
 
@@ -97,6 +98,13 @@ def spectral_images(
         shown.maps.update(found.maps)
         shown.left_out.update(found.left_out)
     return shown
+
+
+def bytes_of_images(question: Mapping[str, Any]) -> int:
+    """How much a question for images makes at most: all of them as large as they may be."""
+    neurons = sum(len(chosen) for chosen in question["neurons"].values())
+    inputs, most = len(question["inputs"]), int(question["most"])
+    return inputs * (4 * neurons * (most**2 + 2) + 3 * THUMBNAIL_SIDE**2)
 
 
 def _columns_by_flattening(svr: SVR, names: Iterable[str]) -> dict[Flattening, dict[str, str]]:

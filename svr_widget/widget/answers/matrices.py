@@ -27,6 +27,9 @@ from svr_widget.widget.wire.codec import encode
 from svr_widget.widget.wire.scene import scene_links
 
 TILE = 256
+"""Cells of a tile, a side."""
+
+MATRICES = ("adjacency", "cross", "output")
 
 Question = dict[str, Any]
 Floats = NDArray[np.floating]

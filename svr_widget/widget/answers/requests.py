@@ -1,22 +1,175 @@
-"""What the front end asks for while it is shown, and who answers which kind of question."""
+"""Whatever the page asks, and who answers it: one table of all kinds of question."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from svr_widget.engine.errors import SVRError
+from svr_widget.engine.significance.multiple_testing import MODES
 from svr_widget.svr import SVR
 from svr_widget.widget.answers import filters, matrices
+from svr_widget.widget.answers.asked import Asked, Question
+from svr_widget.widget.answers.fields import (
+    Anything,
+    Fields,
+    Flag,
+    ListOf,
+    MapOf,
+    OneOf,
+    Optional,
+    Real,
+    Text,
+    Unless,
+    Whole,
+    read_fields,
+)
+from svr_widget.widget.answers.gallery import LARGEST_IMAGE, MOST_INPUTS, Gallery
+from svr_widget.widget.answers.images import MOST_PIXELS, bytes_of_images
 from svr_widget.widget.wire.codec import encode
+from svr_widget.widget.wire.scene import LAWS
+from svr_widget.widget.wire.words import sendable, shown
 
-Answer = Callable[[SVR, dict[str, Any]], bytes]
+Reply = tuple[dict[str, Any], list[bytes]]
+
+MOST_REPLY_BYTES = 16_000_000
+"""Of one reply, worked out before it is made: the panes ask for a tenth of that at most."""
+
+MOST_NEURONS = 64
+"""Of one map, in one question."""
+
+_LARGEST_ID = 2**53
+_LONGEST_ID = 64
 
 
-def exact_cut(svr: SVR, question: dict[str, Any]) -> bytes:
+@dataclass(frozen=True)
+class Sources:
+    """What answers are made of.
+
+    Attributes:
+        at: the SVR of a checkpoint, or the one on screen.
+        gallery: the inputs of the pane of spectral images.
+        renew_inputs: tells the page that the inputs are others.
+        cancel: stops what is being computed.
+        page: the widget as a page, with the traits of a view that may be ahead.
+    """
+
+    at: Callable[[int | None], SVR]
+    gallery: Gallery
+    renew_inputs: Callable[[], None]
+    cancel: Callable[[], None]
+    page: Callable[[Mapping[str, Any]], str]
+
+
+Buffers = Sequence[memoryview | bytes]
+
+
+def _bounded(_: Sources, __: Question) -> int:
+    """The size of a reply that no question makes larger than what Python holds already."""
+    return 0
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of question.
+
+    Attributes:
+        fields: what it says.
+        answer: gives the buffers of the reply; None where there is to be no reply.
+        size: bytes of the reply, at most, worked out before it is made.
+        buffers: how many come with it.
+    """
+
+    fields: Fields
+    answer: Callable[[Sources, Question, Buffers], list[bytes] | None]
+    size: Callable[[Sources, Question], int] = _bounded
+    buffers: int = 0
+
+
+class Answers:
+    """Answers messages; what cannot be answered is said in a message too, never raised.
+
+    Args:
+        sources: what answers are made of.
+        kinds: what may be asked.
+
+    Attributes:
+        asked: the questions about the present graph that were answered so far.
+    """
+
+    def __init__(self, sources: Sources, kinds: Mapping[str, Kind]) -> None:
+        self._sources, self._kinds = sources, kinds
+        self.asked = Asked()
+
+    def answer(self, content: Any, buffers: Any = ()) -> Reply | None:
+        """The reply to a view; an exported page will be able to answer the same question."""
+        return self._reply(content, buffers, self.asked.add)
+
+    def reply(self, content: Any, buffers: Any = ()) -> Reply | None:
+        """The reply, which carries the question's ``id``, and its binary buffers."""
+        return self._reply(content, buffers, lambda _: None)
+
+    def _reply(
+        self, content: Any, buffers: Any, remember: Callable[[Question], None]
+    ) -> Reply | None:
+        reply: dict[str, Any] = {"kind": "error", "id": None}
+        try:
+            reply["id"] = _id_of(content)
+            name, kind = self._kind_of(content)
+            question = {"kind": name, **read_fields(kind.fields, content)}
+            if len(buffers or ()) < kind.buffers:
+                raise SVRError(f"{name} comes without its bytes")
+            if (size := kind.size(self._sources, question)) > MOST_REPLY_BYTES:
+                raise SVRError(
+                    f"the reply would have {size:,} bytes, more than {MOST_REPLY_BYTES:,}: "
+                    "ask for less at once"
+                )
+            binary = kind.answer(self._sources, question, buffers or ())
+            if binary is None:
+                return None
+            remember(question)
+            return {**reply, "kind": name}, binary
+        except Exception as error:  # the person at the widget has to see it
+            return {**reply, "message": _said(error)}, []
+
+    def _kind_of(self, content: Any) -> tuple[str, Kind]:
+        if not isinstance(content, Mapping):
+            raise SVRError(f"a question is a mapping, not {shown(content)}")
+        name = content.get("kind")
+        if not isinstance(name, str) or name not in self._kinds:
+            raise SVRError(f"there is no answer to {shown(name)}")
+        return name, self._kinds[name]
+
+
+def _id_of(content: Any) -> int | str | None:
+    """What tells a view that the reply is for it; None where the message has nothing of the kind.
+
+    What goes back has to be JSON for the page: a NaN or half of a character is not.
+    """
+    found = content.get("id") if isinstance(content, Mapping) else None
+    if isinstance(found, str) and len(found) <= _LONGEST_ID and found.isprintable():
+        return found
+    if isinstance(found, int) and not isinstance(found, bool) and abs(found) < _LARGEST_ID:
+        return found
+    return None
+
+
+def _said(error: Exception) -> str:
+    """An error in words that can travel."""
+    # What the engine refuses says what to do; of anything else the kind of error helps.
+    name = "" if isinstance(error, SVRError) else f"{type(error).__name__}: "
+    try:
+        words = str(error)
+    except Exception:  # an error of the model's own code may not know its words
+        words = "its message cannot be read"
+    return sendable(f"{name}{words}")
+
+
+def exact_cut(svr: SVR, question: Question) -> bytes:
     """The cut at ``question["level"]`` of ``question["mode"]`` under ``question["law"]``.
 
     ``counts`` uint32 ``[links]`` are the significant edges of each link, as the page numbers them;
@@ -29,37 +182,105 @@ def exact_cut(svr: SVR, question: dict[str, Any]) -> bytes:
     return encode(meta, {"counts": np.array(list(cut.counts.values()), np.uint32)})
 
 
-ANSWERS: Mapping[str, Answer] = {
-    "cut": exact_cut,
-    "matrix": matrices.describe_matrix,
-    "tile": matrices.tile,
-    "internal": matrices.internal_dimensions,
-    "filters": filters.effective_filters,
-    "vectors": filters.neuron_vectors,
+def _images(sources: Sources, question: Question, _: Buffers) -> list[bytes]:
+    return [sources.gallery.images(sources.at(question.get("step")), question)]
+
+
+def _drop(sources: Sources, question: Question, buffers: Buffers) -> list[bytes]:
+    gallery = sources.gallery
+    gallery.drop(buffers[0], question["height"], question["width"], question["name"])
+    sources.renew_inputs()
+    return [encode({}, {})]
+
+
+def _cancel(sources: Sources, *_: Any) -> None:
+    sources.cancel()
+
+
+def _ping(*_: Any) -> list[bytes]:
+    return []
+
+
+def _page(sources: Sources, question: Question, _: Buffers) -> list[bytes]:
+    return [sources.page(question.get("view", {})).encode()]
+
+
+_LAW = OneOf(LAWS)
+_STEP = Optional(Whole())
+_MATRIX: Fields = {
+    "link": Whole(),
+    "matrix": OneOf(matrices.MATRICES),
+    "coarse": Optional(Flag()),
 }
+_SOME = ListOf(Whole(), MOST_NEURONS)
 
 
-def answer(
-    svr: SVR, question: dict[str, Any], more: Mapping[str, Answer] = MappingProxyType({})
-) -> tuple[dict[str, Any], list[bytes]]:
-    """Answer one message; what cannot be answered is said in a message too, never raised.
+def _of_graph(
+    answer: Callable[[SVR, Question], bytes],
+    fields: Fields,
+    size: Callable[[SVR, Question], int] = lambda *_: 0,
+) -> Kind:
+    """A question that takes no more than a graph: the one on screen, or that of a checkpoint."""
+    return Kind(
+        {**fields, "step": _STEP},
+        lambda sources, question, _: [answer(sources.at(question.get("step")), question)],
+        lambda sources, question: size(sources.at(question.get("step")), question),
+    )
 
-    Args:
-        svr: what is asked about.
-        question: its ``kind`` and what that takes.
-        more: answers that take more than an SVR, by kind.
 
-    Returns:
-        The reply, which carries the question's ``id``, and its binary buffers.
-    """
-    kind = str(question.get("kind"))
-    reply = {"kind": kind, "id": question.get("id")}
-    try:
-        known = {**ANSWERS, **more}
-        if kind not in known:
-            raise ValueError(f"there is no answer to {kind!r}")
-        return reply, [known[kind](svr, question)]
-    except Exception as error:  # the person at the widget has to see it
-        # What the engine refuses says what to do; of anything else the kind of error helps.
-        name = "" if isinstance(error, SVRError) else f"{type(error).__name__}: "
-        return {**reply, "kind": "error", "message": f"{name}{error}"}, []
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "cut": _of_graph(exact_cut, {"law": _LAW, "mode": OneOf(MODES), "level": Real()}),
+        "matrix": _of_graph(matrices.describe_matrix, _MATRIX),
+        "tile": _of_graph(
+            matrices.tile,
+            {
+                **_MATRIX,
+                "tile": Unless("coarse", ListOf(Whole(), 2, exactly=True)),
+                "steps": Unless("coarse", ListOf(Whole(), 2, exactly=True)),
+                "law": Unless("coarse", _LAW),
+            },
+        ),
+        "internal": _of_graph(matrices.internal_dimensions, _MATRIX),
+        "filters": _of_graph(
+            filters.effective_filters,
+            {"link": Whole(), "rows": _SOME, "columns": _SOME},
+            filters.bytes_of_filters,
+        ),
+        "vectors": _of_graph(
+            filters.neuron_vectors,
+            {"column": Whole(), "k": Whole(), "most": Whole(0)},
+            filters.bytes_of_vectors,
+        ),
+        "images": Kind(
+            {
+                "inputs": ListOf(Whole(), MOST_INPUTS, different=True),
+                "neurons": MapOf(_SOME, MOST_NEURONS),
+                "most": Whole(1, MOST_PIXELS),
+                "cosine": Optional(Flag()),
+                "revision": Optional(Whole()),
+                "step": _STEP,
+            },
+            _images,
+            lambda _, question: bytes_of_images(question),
+        ),
+        "drop": Kind(
+            {
+                "height": Whole(1, LARGEST_IMAGE),
+                "width": Whole(1, LARGEST_IMAGE),
+                "name": Text(),
+            },
+            _drop,
+            buffers=1,
+        ),
+        "cancel": Kind({}, _cancel),
+        "ping": Kind({}, _ping),
+        "page": Kind({"view": Optional(MapOf(Anything(), 64))}, _page),
+    }
+)
+"""What every widget answers; a timeline answers ``"frame"`` too."""
+
+
+def frame_kind(scene: Callable[[int], bytes]) -> Kind:
+    """The scene of a checkpoint, which only a timeline has."""
+    return Kind({"step": Whole()}, lambda _, question, __: [scene(question["step"])])

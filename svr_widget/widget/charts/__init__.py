@@ -12,7 +12,7 @@ from svr_widget.engine.maps.links import LinkKey
 from svr_widget.widget.charts.dimensions import Dimensions
 from svr_widget.widget.charts.spectrum import Spectrum
 from svr_widget.widget.charts.survival import Survival
-from svr_widget.widget.computing.shown_graph import LiveGraph
+from svr_widget.widget.traits import Traits
 
 __all__ = ["Charts"]
 
@@ -30,7 +30,7 @@ class Charts(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
 
     _open = False
 
-    def __init__(self, widget: LiveGraph) -> None:
+    def __init__(self, widget: Traits) -> None:
         widget.wait()
         self._widget = widget
         self._maps = _menu("spectrum of")

@@ -2,35 +2,86 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import CancelledError
 from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
-import traitlets as t
-
-from svr_widget.engine.errors import SVRError
 from svr_widget.svr import SVR
 from svr_widget.widget.computing.computation import Computation, Progress, Report, end_of
-from svr_widget.widget.traits import Settings
+from svr_widget.widget.traits import Traits
 from svr_widget.widget.wire.scene import encode_scene
 
 AT_ONCE_SECONDS = 3.0
 
 
-class LiveGraph(Settings):
-    """Computes the graph that the settings ask for; until it is there, the last one stays."""
+class Shown(Protocol):
+    """The part of a widget that computes what it shows and puts it into the widget's traits."""
 
     @property
     def svr(self) -> SVR:
         """The engine behind the picture; raises what ended the computation, if there is none."""
-        if not self._scene and (error := self._computation.error):
-            raise error
-        return self._svr
+
+    @property
+    def network(self) -> SVR:
+        """The same, or before there is a picture the one that is to come."""
+
+    @property
+    def asked(self) -> SVR:
+        """What was asked for last, computed or not."""
 
     def wait(self, timeout: float | None = None) -> None:
         """Block until what was last asked for is there; raises its error, or ``TimeoutError``."""
+
+    def cancel(self) -> None:
+        """Stop a computation that is still running, before its next map."""
+
+    def close(self) -> None:
+        """Compute nothing further and let go of whoever would ask for it."""
+
+    def show(self, svr: SVR) -> None:
+        """Compute a graph, at once where that is quick, and put it in the picture's place."""
+
+    def send_again(self) -> None:
+        """Send the graph with another number of edges."""
+
+    def at(self, step: int | None) -> SVR:
+        """The SVR that a question is about: the one on screen, or that of a checkpoint."""
+
+    def page_traits(self) -> Mapping[str, Any]:
+        """Traits that only an exported page begins with."""
+
+    def page_question(self) -> Mapping[str, Any]:
+        """What every question of an exported page says."""
+
+
+class ShownGraph:
+    """Computes the graph that the settings ask for; until it is there, the last one stays.
+
+    Args:
+        widget: whose graph it is.
+        svr: the first one; it is computed by ``show``.
+    """
+
+    def __init__(self, widget: Traits, svr: SVR) -> None:
+        self._widget = widget
+        self._computation: Computation | None = None
+        self.network = self.asked = svr
+
+    @property
+    def svr(self) -> SVR:
+        """As ``Shown`` has it."""
         computation = self._computation
+        if not self._widget._scene and computation is not None and (error := computation.error):
+            raise error
+        return self.network
+
+    def wait(self, timeout: float | None = None) -> None:
+        """As ``Shown`` has it."""
+        computation = self._computation
+        if computation is None:
+            return
         try:
             computation.wait(timeout)
         except CancelledError:
@@ -39,22 +90,20 @@ class LiveGraph(Settings):
             self.wait(timeout)  # another one took its place
 
     def cancel(self) -> None:
-        """Stop a computation that is still running, before its next map."""
-        self._computation.cancel()
+        """As ``Shown`` has it."""
+        if self._computation is not None:
+            self._computation.cancel()
 
     def close(self) -> None:
-        """Take the widget off every page, stop its computation and free what it holds."""
-        if hasattr(self, "_computation"):  # absent where the constructor raised
-            self.cancel()
-        super().close()
+        """As ``Shown`` has it."""
+        self.cancel()
 
-    def _show(self, svr: SVR) -> None:
-        """Compute a graph, at once where that is quick, and put it in the picture's place."""
-        if hasattr(self, "_computation"):
-            self.cancel()
+    def show(self, svr: SVR) -> None:
+        """As ``Shown`` has it."""
+        self.cancel()
         computation = Computation(partial(self._compute, svr), self._show_progress)
-        self._computation, self._asked = computation, svr
-        self._status = {"state": "computing"}
+        self._computation, self.asked = computation, svr
+        self._widget._status = {"state": "computing"}
         if svr.estimate_seconds() >= AT_ONCE_SECONDS:
             computation.start(partial(self._show_end, computation))
             return
@@ -64,51 +113,46 @@ class LiveGraph(Settings):
             self._show_end(computation, error)
             raise
 
+    def send_again(self) -> None:
+        """As ``Shown`` has it."""
+        if self._widget._scene:
+            self._widget._scene = encode_scene(self.network, self._widget.max_edges)
+
+    def at(self, _: int | None) -> SVR:
+        """As ``Shown`` has it: the one there is."""
+        return self.svr
+
+    def page_traits(self) -> Mapping[str, Any]:
+        """As ``Shown`` has it: none."""
+        return {}
+
+    def page_question(self) -> Mapping[str, Any]:
+        """As ``Shown`` has it: nothing."""
+        return {}
+
     def _compute(self, svr: SVR, report: Report) -> None:
+        widget = self._widget
         svr.compute(report)
-        scene = encode_scene(svr, self.max_edges)
+        scene = encode_scene(svr, widget.max_edges)
         report("", 1, 1)  # raises where it was cancelled meanwhile
-        self._svr = svr
+        self.network = svr
         # Before the scene: charts follow it, and take what is selected to exist.
-        self.selected = [item for item in self.selected if item[1] < self._neurons_of(item[0])]
-        self._scene = scene
-        self._status = {"state": "ready"}
+        widget._keep_existing()
+        widget._scene = scene
+        widget._status = {"state": "ready"}
 
     def _show_end(self, computation: Computation, error: BaseException | None) -> None:
         """Say what ended a computation; where there is a picture, go back to it."""
         if error is None or computation is not self._computation:
             return
-        if not self._scene:
-            self._status = end_of(error)
+        widget = self._widget
+        if not widget._scene:
+            widget._status = end_of(error)
             return
-        self._notice = "" if isinstance(error, CancelledError) else str(error)
-        self._status = {"state": "ready"}
-        self._go_back_to(self._svr)
+        widget._notice = "" if isinstance(error, CancelledError) else str(error)
+        widget._status = {"state": "ready"}
+        self.asked = self.network
+        widget._name_method(self.network)
 
     def _show_progress(self, progress: Progress) -> None:
-        self._status = {"state": "computing", **asdict(progress)}
-
-    @t.observe("method", "norm")
-    def _show_another(self, _: Any) -> None:
-        """Show the network by another method, or with its norms folded or not."""
-        if not hasattr(self, "_asked"):
-            return
-        if (self.method, self.norm) == (self._asked.method, self._asked.norm):
-            return
-        try:
-            wanted = self._svr.by_norm(self.norm).by_method(self.method)
-        except SVRError as error:
-            self._notice = str(error)
-            self._go_back_to(self._asked)
-            raise
-        self._show(wanted)
-
-    def _go_back_to(self, svr: SVR) -> None:
-        self._asked = svr
-        with self.hold_trait_notifications():  # one at a time would ask for a mixture
-            self.method, self.norm = svr.method, svr.norm
-
-    @t.observe("max_edges")
-    def _send_again(self, _: Any) -> None:
-        if self._scene:
-            self._scene = encode_scene(self._svr, self.max_edges)
+        self._widget._status = {"state": "computing", **asdict(progress)}

@@ -8,121 +8,81 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import traitlets as t
-
-from svr_widget.widget.computing.shown_graph import LiveGraph
+from svr_widget.widget.answers.requests import Answers
+from svr_widget.widget.computing.shown_graph import Shown
 from svr_widget.widget.export.page import answers_to, page
-from svr_widget.widget.export.page_answers import Asked, Question, foreseen
-from svr_widget.widget.export.picture import LateStill, format_of, image_file, show_bundle, still
+from svr_widget.widget.export.page_answers import page_questions
+from svr_widget.widget.export.picture import LatePicture, format_of, image_file, small_picture
+from svr_widget.widget.traits import Traits
 
 
-class Outputs(LiveGraph):
-    """Writes what is shown to files and into the output of a cell."""
+class Exports:
+    """Writes what a widget shows to files and into the output of a cell.
 
-    _late_stills: tuple[LateStill, ...] = ()
-    _questions: Asked
-    _inputs: Any
+    Args:
+        widget: whose traits say how it is shown.
+        shown: the part of it that computes the graph.
+        answers: the part of it that answers what its panes ask.
+    """
 
-    def _reply(self, question: Question, buffers: Any = ()) -> tuple[dict[str, Any], list[bytes]]:
-        """The answer to a question of the front end."""
-        raise NotImplementedError
+    def __init__(self, widget: Traits, shown: Shown, answers: Answers) -> None:
+        self._widget, self._shown, self._answers = widget, shown, answers
+        self._late: tuple[LatePicture, ...] = ()
 
-    def to_html(self, path: str | os.PathLike[str]) -> None:
-        """Write the widget as a page that works without a kernel and without a network.
+    def write_page(self, path: str | os.PathLike[str]) -> None:
+        """``SVRWidget.to_html``."""
+        self._shown.wait()
+        write_whole(path, self.page({}).encode())
 
-        The page holds the edges that travelled (``max_edges``), the threshold's tables for all of
-        them, and every link's matrix pooled to at most 256 x 256 cells; the filters and images
-        that its panes show when they open, and whatever views of this widget have asked for about
-        this graph: other matrices, filters and images. Of images ``MOST_IMAGE_BYTES`` go in at
-        most, of all else ``MOST_OTHER_BYTES``, links with the strongest edges first.
-        Threshold, hover, selection and panes are alive in it; what it does not hold says so.
-        Waits for a computation that is under way.
-
-        Raises:
-            OSError: the file cannot be written; what stood there stays.
-        """
-        self.wait()
-        write_whole(path, self._page({}).encode())
-
-    def save_image(self, path: str | os.PathLike[str]) -> None:
-        """Write the graph as a picture for print, at the present threshold, null, scale and theme.
-
-        ``SVR.plot`` draws it: the whole graph, whatever the camera, with at most the 20,000
-        strongest edges. Theme ``"auto"`` is drawn light. Waits for a computation under way.
-
-        Args:
-            path: of the file; its suffix, ``.png`` or ``.svg``, says which format.
-
-        Raises:
-            SVRError: another suffix; nothing is drawn.
-            OSError: the file cannot be written; what stood there stays.
-        """
+    def write_image(self, path: str | os.PathLike[str]) -> None:
+        """``SVRWidget.save_image``."""
         image_format = format_of(path)
-        self.wait()
-        write_whole(path, image_file(self.svr, self._look(), image_format))
+        self._shown.wait()
+        write_whole(path, image_file(self._shown.svr, self._look(), image_format))
 
-    def _look(self) -> dict[str, Any]:
-        """What is set here, as options of ``SVR.plot``."""
-        return {
-            self.threshold_mode: self.threshold,
-            "null": self.null,
-            "y_scale": self.y_scale,
-            "theme": "dark" if self.theme == "dark" else "light",
-        }
+    def page(self, view: Mapping[str, Any]) -> str:
+        """The page, with the traits of a view that may be ahead of this side."""
+        widget = self._widget
+        shown = widget._own_keywords() | {"_scene", "_inputs", "_marked"}
+        state = {name: value for name, value in widget.get_state().items() if name in shown}
+        settled = {"_status": {"state": "ready"}, "_notice": ""}
+        state |= settled | widget.allowed_view(view) | dict(self._shown.page_traits())
+        svr, about = self._shown.svr, self._shown.page_question()
+        asked = self._answers.asked
+        questions = [
+            {**question, **about}
+            for question in page_questions(svr, asked, state["selected"], widget._inputs)
+        ]
+        title = f"Singular value representation of {svr.title}"
+        return page(title, state, answers_to(questions, self._answers.reply))
 
-    def _repr_mimebundle_(self, **keywords: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        """The view, and a picture for where it cannot be shown, once there is one to draw."""
-        bundle: tuple[dict[str, Any], dict[str, Any]] | None
-        bundle = super()._repr_mimebundle_(**keywords)
-        if bundle is not None and self._scene:
-            bundle[0]["image/png"] = still(self._svr, self._look())
-        return bundle
+    def small_picture(self) -> str:
+        """What is shown as a small PNG in base64, as notebooks hold it."""
+        return small_picture(self._shown.network, self._look())
 
-    def _ipython_display_(self) -> None:
-        """Show the widget; its picture follows where it is still being computed."""
-        late = not self._scene
-        if bundle := self._repr_mimebundle_():
-            show_bundle(bundle[0], metadata=bundle[1])
-        if late:
-            self._late_stills += (LateStill(),)
-            if self._scene:  # it came in between
-                self._show_late_stills()
+    def show_late_picture(self) -> None:
+        """Give the cell an output for the picture, which is put there once it can be drawn."""
+        self._late += (LatePicture(),)
+        if self._widget._scene:  # it came in between
+            self.draw_late_pictures()
 
-    @t.observe("_status")
-    def _show_late_stills(self, _: Any = None) -> None:
-        if self._scene and self._late_stills:
-            waiting, self._late_stills = self._late_stills, ()
-            image = still(self._svr, self._look())
+    def draw_late_pictures(self) -> None:
+        """Draw the pictures that the outputs of cells wait for."""
+        if self._widget._scene and self._late:
+            waiting, self._late = self._late, ()
+            image = self.small_picture()
             for late in waiting:
                 late.show(image)
 
-    def _page(self, view: Mapping[str, Any]) -> str:
-        """The page, with the traits of a view that may be ahead of this side."""
-        shown = self._own_keywords() | {"_scene", "_inputs", "_marked"}
-        state = {name: value for name, value in self.get_state().items() if name in shown}
-        still = {"_status": {"state": "ready"}, "_notice": ""}
-        chosen = {name: value for name, value in view.items() if name in self._own_keywords()}
-        state |= still | chosen
-        state |= self._page_traits()
-        about = self._page_question()
-        questions = [
-            {**question, **about}
-            for question in foreseen(self.svr, self._questions, state["selected"], self._inputs)
-        ]
-        title = f"Singular value representation of {self.svr.title}"
-        return page(title, state, answers_to(questions, self._reply))
-
-    @t.observe("_scene")
-    def _forget_questions(self, _: Any) -> None:
-        self._questions.clear()
-
-    def _page_traits(self) -> dict[str, Any]:
-        """Traits that only a page begins with."""
-        return {}
-
-    def _page_question(self) -> dict[str, Any]:
-        """What every question of the page says."""
-        return {}
+    def _look(self) -> dict[str, Any]:
+        """What is set on the widget, as options of ``SVR.plot``."""
+        widget = self._widget
+        return {
+            widget.threshold_mode: widget.threshold,
+            "null": widget.null,
+            "y_scale": widget.y_scale,
+            "theme": "dark" if widget.theme == "dark" else "light",
+        }
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:

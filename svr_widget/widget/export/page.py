@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from svr_widget.widget.export.page_answers import MATRIX_KINDS, Question
+from svr_widget.widget.answers.asked import MATRIX_KINDS, Question
 from svr_widget.widget.wire import front_end
 from svr_widget.widget.wire.codec import Array, encode
 
@@ -62,13 +62,13 @@ class Answer(NamedTuple):
 
 def answers_to(
     questions: Iterable[Question],
-    ask: Callable[[Question], tuple[Mapping[str, Any], Sequence[bytes]]],
+    ask: Callable[[Question], tuple[Mapping[str, Any], Sequence[bytes]] | None],
 ) -> list[Answer]:
     """Ask in advance: matrices in coarse, and all until ``MOST_..._BYTES`` are full.
 
     Args:
         questions: more important ones first; what comes twice is asked once.
-        ask: gives the message and its buffers.
+        ask: gives the message and its buffers, if there is a reply.
     """
     answers: dict[str, Answer] = {}
     room = {True: MOST_IMAGE_BYTES, False: MOST_OTHER_BYTES}
@@ -78,7 +78,9 @@ def answers_to(
         if key in answers or room[is_image] <= 0:
             continue
         coarse = {"coarse": True} if question["kind"] in MATRIX_KINDS else {}
-        message, buffers = ask({**question, **coarse})
+        if (reply := ask({**question, **coarse})) is None:
+            continue
+        message, buffers = reply
         room[is_image] -= len(key) + len(json.dumps(message)) + sum(map(len, buffers))
         if room[is_image] >= 0:
             answers[key] = Answer(question, message, buffers)

@@ -1,62 +1,26 @@
 """What an exported page will be asked, so that Python can answer it in advance.
 
 That is what the widget's views have asked for so far, and what the panes ask for when they open:
-the mirror of ``chosenOf`` and ``neuronOf`` in js/src/filters.ts, ``neuronsShown`` and ``mapsShown``
-in js/src/images.ts, and of what js/src/views/filters.ts and images.ts ask.
+the mirror of what filters.ts and images.ts in js/src/wire choose, and of what the panes ask.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from svr_widget.engine.significance.multiple_testing import LinkTests
 from svr_widget.svr import SVR
+from svr_widget.widget.answers.asked import MATRIX_KINDS, Asked, Question
 from svr_widget.widget.wire.scene import scene_links
 
-Question = dict[str, Any]
 Neuron = tuple[str, int]
-
-MATRIX_KINDS = ("matrix", "tile", "internal")
-_KEPT_KINDS = ("cut", "filters", "images", "vectors")
-_MOST_KEPT = 256
 
 _FIRST_NEURONS, _MOST_NEURONS, _MOST_CHANNELS = 4, 6, 64
 _MOST_COLUMNS, _MOST_POSITIONS = 12, 96
 
 
-class Asked:
-    """The questions that views have asked about the present graph, each once, the last one last."""
-
-    def __init__(self) -> None:
-        self._questions: dict[str, Question] = {}
-
-    def __iter__(self) -> Iterator[Question]:
-        return iter(self._questions.values())
-
-    def add(self, question: Question) -> None:
-        """Keep a question, if it is one that a page can answer."""
-        if question.get("kind") in MATRIX_KINDS:
-            if question["matrix"] == "adjacency":
-                return  # every page has these
-            kept = {name: question[name] for name in ("link", "matrix")}
-        elif question.get("kind") in _KEPT_KINDS:
-            kept = {name: value for name, value in question.items() if name != "id"}
-        else:
-            return
-        key = json.dumps(kept)
-        self._questions.pop(key, None)
-        self._questions[key] = kept
-        if len(self._questions) > _MOST_KEPT:
-            del self._questions[next(iter(self._questions))]
-
-    def clear(self) -> None:
-        """Forget all: the graph is another one."""
-        self._questions.clear()
-
-
-def foreseen(
+def page_questions(
     svr: SVR, asked: Asked, selected: Sequence[Neuron], inputs: dict[str, Any]
 ) -> Iterator[Question]:
     """The questions, more important ones first; some may come twice.

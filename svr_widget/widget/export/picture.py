@@ -54,7 +54,7 @@ def image_file(svr: SVR, look: Mapping[str, Any], image_format: str) -> bytes:
     return _saved(svr.plot(size=_SIZE, **look), image_format)
 
 
-def still(svr: SVR, look: Mapping[str, Any]) -> str:
+def small_picture(svr: SVR, look: Mapping[str, Any]) -> str:
     """The graph as a small PNG in base64, as notebooks hold it; ``look`` as in ``image_file``."""
     from PIL import Image
 
@@ -78,7 +78,7 @@ def show_bundle(bundle: Mapping[str, Any], **options: Any) -> Any:
     return display(bundle, raw=True, **options)  # type: ignore[no-untyped-call]
 
 
-class LateStill:
+class LatePicture:
     """An output of its own for a picture that is not there yet when the widget is shown.
 
     To put the image into the output of the widget itself, by ``update_display``, would make

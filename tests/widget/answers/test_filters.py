@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from svr_widget import SVR
-from svr_widget.widget.answers.requests import answer
 from svr_widget.widget.wire.codec import decode
+from tests.widget.answers.asking import answer
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,6 @@ from torch.nn import functional
 
 from svr_widget import SVRWidget
 from svr_widget.engine.errors import SVRError
-from svr_widget.widget.answers.requests import answer
 from svr_widget.widget.wire.codec import decode
 
 
@@ -174,9 +173,3 @@ def test_a_dropped_image_needs_something_to_go_by(model: nn.Module) -> None:
     reply, _ = asked(widget, question, [b"abc"])
     assert "transform=" in reply["message"]
     assert widget._inputs["labels"] == []
-
-
-def test_kinds_beyond_the_registry(model: nn.Module) -> None:
-    widget = SVRWidget(model)
-    reply, buffers = answer(widget.svr, {"kind": "echo", "id": 4}, {"echo": lambda *_: b"yes"})
-    assert (reply, buffers) == ({"kind": "echo", "id": 4}, [b"yes"])

@@ -87,7 +87,7 @@ def test_no_name_ends_the_element_that_it_stands_in(svr: SVR) -> None:
     hostile = SVR({HOSTILE: torch.randn(5, 4), "b": torch.randn(3, 5)})
     hostile.title = HOSTILE
     widget = SVRWidget(hostile)
-    text = widget._page({"selected": [[HOSTILE, 0]]})
+    text = widget._exports.page({"selected": [[HOSTILE, 0]]})
     assert "<img" not in text
     assert text.count("</script>") == 2
     meta, _ = contents(text)
@@ -95,7 +95,9 @@ def test_no_name_ends_the_element_that_it_stands_in(svr: SVR) -> None:
 
 
 def test_a_view_changes_public_traits_only(svr: SVR) -> None:
-    text = SVRWidget(svr)._page({"threshold": 0.2, "_scene": "x", "_status": {}, "_esm": "x"})
+    text = SVRWidget(svr)._exports.page(
+        {"threshold": 0.2, "_scene": "x", "_status": {}, "_esm": "x"}
+    )
     meta, arrays = contents(text)
     assert meta["traits"]["threshold"] == 0.2
     assert meta["traits"]["_status"] == {"state": "ready"}
@@ -104,7 +106,7 @@ def test_a_view_changes_public_traits_only(svr: SVR) -> None:
 
 
 def test_the_page_loads_nothing_from_anywhere(svr: SVR) -> None:
-    text = SVRWidget(svr)._page({})
+    text = SVRWidget(svr)._exports.page({})
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)
     assert policy
     assert policy[1].startswith("default-src &#x27;none&#x27;;")

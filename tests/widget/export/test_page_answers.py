@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from svr_widget import SVRWidget
+from svr_widget.widget.answers.asked import Asked
 from svr_widget.widget.export import page
-from svr_widget.widget.export.page_answers import Asked
 from svr_widget.widget.wire.codec import decode
 from tests.widget.export.test_page import contents
 
@@ -37,7 +37,7 @@ def sent_by(widget: SVRWidget, question: dict[str, Any]) -> list[bytes]:
 
 
 def held(widget: SVRWidget) -> tuple[Questions, list[list[bytes]]]:
-    meta, arrays = contents(widget._page({}))
+    meta, arrays = contents(widget._exports.page({}))
     buffers = [[arrays[name].tobytes() for name in at["buffers"]] for at in meta["answers"]]
     return [at["question"] for at in meta["answers"]], buffers
 

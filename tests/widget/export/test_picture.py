@@ -22,7 +22,7 @@ from torch import nn
 from svr_widget import SVR, SVRWidget
 from svr_widget.engine.errors import SVRError
 from svr_widget.plot import LIGHT
-from svr_widget.widget.export.picture import still
+from svr_widget.widget.export.picture import small_picture
 from tests.browser.networks import PLANTED, SHOW
 from tests.widget.gate import Gate
 
@@ -113,7 +113,7 @@ def test_kinds_of_maps_keep_their_colours_in_a_small_picture() -> None:
     tokens = torch.randint(0, 60, (1, 8))
     layer = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True)
     model = nn.Sequential(nn.Embedding(60, 16), layer, nn.Unflatten(1, (1, 8)), nn.Conv2d(1, 4, 3))
-    small = pixels(base64.b64decode(still(SVR(model, tokens), {"p": 0.15}))).reshape(-1, 3)
+    small = pixels(base64.b64decode(small_picture(SVR(model, tokens), {"p": 0.15}))).reshape(-1, 3)
     for kind in ("embedding", "attention", "linear", "convolution"):
         hue = np.array(to_rgb(LIGHT.hue(kind))) * 255
         assert (np.abs(small - hue).max(axis=1) <= 12).sum() > 10, kind
