@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import traitlets as t
 
+from svr_widget.engine.files import destination, write_whole
 from svr_widget.widget.computing.shown_graph import LiveGraph
 from svr_widget.widget.export.page import answers_to, page
 from svr_widget.widget.export.page_answers import Asked, Question, foreseen
@@ -41,6 +40,7 @@ class Outputs(LiveGraph):
         Raises:
             OSError: the file cannot be written; what stood there stays.
         """
+        path = destination(path)
         self.wait()
         write_whole(path, self._page({}).encode())
 
@@ -57,7 +57,7 @@ class Outputs(LiveGraph):
             SVRError: another suffix; nothing is drawn.
             OSError: the file cannot be written; what stood there stays.
         """
-        image_format = format_of(path)
+        image_format, path = format_of(path), destination(path)
         self.wait()
         write_whole(path, image_file(self.svr, self._look(), image_format))
 
@@ -123,20 +123,3 @@ class Outputs(LiveGraph):
     def _page_question(self) -> dict[str, Any]:
         """What every question of the page says."""
         return {}
-
-
-def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file; whatever stood there stays until the new content is complete.
-
-    Raises:
-        OSError: the folder is not there, or cannot be written to.
-    """
-    target = Path(path)
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {target.parent} to write {target.name} into")
-    partial = target.with_name(f".{target.name}-{uuid.uuid4().hex}")
-    try:
-        partial.write_bytes(content)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
