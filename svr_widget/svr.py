@@ -29,7 +29,8 @@ from svr_widget.engine.analysis.paths import path_metric, super_feature
 from svr_widget.engine.analysis.to_networkx import to_networkx
 from svr_widget.engine.compression import pruning, removal
 from svr_widget.engine.decompose import Flattening
-from svr_widget.engine.graph.graph_file import load, save
+from svr_widget.engine.errors import SVRError
+from svr_widget.engine.graph.graph_file import Saved, from_bytes, load, save, to_bytes
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
 from svr_widget.engine.graph.thresholds import Threshold
 from svr_widget.engine.maps.links import LinkKey
@@ -45,7 +46,10 @@ class SVR(SpectralGraph):
     Vertices are the spectral neurons of every linear map, edges join those of maps that feed each
     other. The source is read and checked at once; everything else is computed when it is first
     asked for and then kept. The weights are copied, so training on does not change the result.
-    Instances may be shared between threads.
+    Instances may be shared between threads. ``pickle``, ``copy.deepcopy``, ``joblib``,
+    ``torch.save`` and ``multiprocessing`` take one as ``save`` writes it with its weights: the copy
+    has the maps, links, settings and what was decomposed so far, and no model. So what runs the
+    model is refused by the copy: activations, similarity, pruning, removal, another ``norm``.
 
     Args:
         source: an ``nn.Module``; or a list of tensors or arrays ``[out, in, *kernel]``, a chain;
@@ -765,7 +769,20 @@ class SVR(SpectralGraph):
             FileNotFoundError: there is no such file.
             SVRError: it is damaged, of a newer version, or not written by ``save``.
         """
-        saved = load(path)
+        return cls._of_saved(load(path))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickled, (type(self), to_bytes(self))
+
+    @classmethod
+    def _of_saved(cls, saved: Saved) -> Self:
         svr = cls(saved.network, **saved.settings)
         svr._decompositions |= saved.decompositions
         return svr
+
+
+def _unpickled(cls: type[SVR], content: bytes) -> SVR:
+    """What ``SVR.__reduce__`` describes; pickles name this function, so it stays where it is."""
+    if not (isinstance(cls, type) and issubclass(cls, SVR)):
+        raise SVRError(f"the pickle is damaged: it is of {cls!r}, which is no SVR")
+    return cls._of_saved(from_bytes(content))

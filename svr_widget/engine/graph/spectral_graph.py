@@ -190,6 +190,12 @@ class SpectralGraph:
             other.__dict__.pop(cached, None)
         return other
 
+    def __copy__(self) -> Self:
+        """Shares everything; ``copy.copy`` would go by what ``pickle`` is told otherwise."""
+        other = type(self).__new__(type(self))
+        other.__dict__ |= self.__dict__
+        return other
+
     @property
     def has_norms(self) -> bool:
         """Whether norms were found in a traced model, which ``by_norm`` ignores or folds."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from svr_widget.engine.files import destination, write_whole
 from svr_widget.widget.answers.requests import Answers
 from svr_widget.widget.computing.shown_graph import Shown
 from svr_widget.widget.export.page import answers_to, page
@@ -31,12 +30,13 @@ class Exports:
 
     def write_page(self, path: str | os.PathLike[str]) -> None:
         """``SVRWidget.to_html``."""
+        path = destination(path)
         self._shown.wait()
         write_whole(path, self.page({}).encode())
 
     def write_image(self, path: str | os.PathLike[str]) -> None:
         """``SVRWidget.save_image``."""
-        image_format = format_of(path)
+        image_format, path = format_of(path), destination(path)
         self._shown.wait()
         write_whole(path, image_file(self._shown.svr, self._look(), image_format))
 
@@ -83,20 +83,3 @@ class Exports:
             "y_scale": widget.y_scale,
             "theme": "dark" if widget.theme == "dark" else "light",
         }
-
-
-def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file; whatever stood there stays until the new content is complete.
-
-    Raises:
-        OSError: the folder is not there, or cannot be written to.
-    """
-    target = Path(path)
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {target.parent} to write {target.name} into")
-    partial = target.with_name(f".{target.name}-{uuid.uuid4().hex}")
-    try:
-        partial.write_bytes(content)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
