@@ -1,4 +1,5 @@
-# `make demo` opens the quickstart; `make test` runs every check. The rest is what they are made of.
+# `make demo` opens the quickstart; `make test` runs every check, `make quick` those that one waits
+# for before each commit. The rest is what they are made of.
 
 PYTHON ?= python3
 VENV := .venv
@@ -7,8 +8,11 @@ READY := $(VENV)/.ready
 NPM := $(BIN)/python js/hatch_build.py
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# Python compiles a module when it first imports it and keeps that: a quarter of the 20,000 files that
+# pip would compile, which takes it a minute.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-check test check python-tests js-tests browser-tests notebook-tests package-tests notebooks pictures snapshots bench format chromium clean
+.PHONY: demo demo-check test every-check quick quick-checks check python-tests js-tests browser-tests notebook-tests package-tests notebooks pictures snapshots bench format chromium clean
 
 demo: $(READY) frontend
 	$(BIN)/jupyter lab notebooks/quickstart.ipynb
@@ -16,8 +20,19 @@ demo: $(READY) frontend
 demo-check: $(READY) frontend chromium
 	$(BIN)/python -m tests.browser.demo_check
 
-test: check python-tests js-tests browser-tests notebook-tests package-tests
+# Two parts at a time, each shown when it ends. Whatever waits, for a page or a disk, starts first.
+TWO_AT_A_TIME := --no-print-directory --jobs=2 --output-sync=target
+
+test:
+	@$(MAKE) $(TWO_AT_A_TIME) every-check
 	@echo "every check passed"
+
+every-check: browser-tests package-tests check js-tests notebook-tests python-tests
+
+quick:
+	@$(MAKE) $(TWO_AT_A_TIME) quick-checks
+
+quick-checks: python-tests check js-tests
 
 check: $(READY) frontend
 	$(BIN)/ruff format --check .
@@ -29,16 +44,17 @@ check: $(READY) frontend
 
 # A thread a process: two processes that each want every core take turns instead of working.
 python-tests: $(READY) frontend
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto tests/svr tests/engine tests/plot tests/recording tests/widget
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist worksteal tests/test_*.py tests/svr tests/engine tests/plot tests/recording tests/widget
 
 js-tests: $(READY) frontend
 	$(NPM) test
 
+# A JupyterLab and a Chromium a process.
 browser-tests: $(READY) frontend chromium
-	$(BIN)/pytest tests/browser
+	$(BIN)/pytest --numprocesses 2 --dist loadfile tests/browser
 
 notebook-tests: $(READY) frontend
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto tests/notebooks
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist worksteal tests/notebooks
 
 package-tests: $(READY) frontend
 	$(BIN)/pytest tests/packaging
@@ -61,19 +77,30 @@ bench: $(READY) frontend chromium
 	$(BIN)/python -m tests.benchmarks.painting
 	$(BIN)/python -m tests.benchmarks.opening
 
+# The reference of the public names, from their docstrings: docs/build/index.html, to open from disk.
+.PHONY: docs
+docs: $(VENV)/.docs-ready frontend
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --config-file docs/mkdocs.yml
+
+$(VENV)/.docs-ready: $(READY)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
 format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(NPM) run format
 
+# And the page of js/dev with it, before a check reads what that build writes anew.
 .PHONY: frontend
 frontend: $(READY)
-	@$(BIN)/python js/hatch_build.py
+	@$(BIN)/python js/hatch_build.py scenes
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed"'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet 'pip>=25'
+	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
 chromium:
@@ -83,4 +110,4 @@ chromium:
 	  { echo "Chromium is needed for the browser tests: apt-get install chromium"; exit 1; }
 
 clean:
-	rm -rf $(VENV) js/node_modules svr_widget/widget/static dist
+	rm -rf $(VENV) js/node_modules svr_widget/widget/static dist docs/build

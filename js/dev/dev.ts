@@ -1,7 +1,7 @@
 // A page to look at the widget without Jupyter: ?scene=vgg&theme=dark&y=log&width=900...
 
-import type { Traits } from "../src/host.js";
-import { mount } from "../src/views/widget.js";
+import { mount } from "../src/ui/widget.js";
+import type { Traits } from "../src/wire/host.js";
 import {
   branches,
   chain,

@@ -1,10 +1,11 @@
 // A host without Jupyter: traits in an object, Python's answers made up from the scene.
 
-import type { Bytes } from "../src/codec.js";
-import type { Host, MessageListener, Python, Traits } from "../src/host.js";
-import { answerOf, type Question } from "./answers.js";
+import type { Bytes } from "../src/wire/codec.js";
+import type { Host, MessageListener, Python, Traits } from "../src/wire/host.js";
+import type { Question } from "../src/wire/requests.js";
+import { answerOf } from "./answers.js";
 
-export const DEFAULTS: Traits = {
+const DEFAULTS: Traits = {
   method: "svr",
   norm: "ignore",
   threshold_mode: "fdr",
@@ -85,7 +86,7 @@ export function devHost(initial: Partial<Traits>, answers = true, refusal = ""):
     },
     send: (message) => {
       sent.push(message);
-      const question = message as Question;
+      const question = message as Question & { readonly id: number };
       if (!answers || there === "gone") return;
       setTimeout(() => {
         if (refusal !== "") return receive({ id: question.id, kind: "error", message: refusal });

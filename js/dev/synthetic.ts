@@ -1,9 +1,9 @@
 // Scenes that look like networks, for the page of this folder and for the tests. Weights and
 // p-values are consistent with each other (the limit law of section 2.4), the stops with both.
 
-import { encode, type Tensor } from "../src/codec.js";
-import { log10NormalTail, normalQuantile } from "../src/normal.js";
-import { MODES, type Mode } from "../src/scene.js";
+import { log10NormalTail, normalQuantile } from "../src/logic/threshold.js";
+import { encode, type Tensor } from "../src/wire/codec.js";
+import { MODES, type Mode } from "../src/wire/scene.js";
 import { normal, type Random } from "./random.js";
 
 export interface MapPlan {
@@ -33,7 +33,7 @@ export interface LinkPlan {
   sent?: number;
 }
 
-export const STOPS = 400;
+const STOPS = 400;
 
 /** log10 of the p-value of an entry when c times it is the square of a standard normal number. */
 export function log10pOf(weight: number, channels: number): number {
@@ -42,12 +42,27 @@ export function log10pOf(weight: number, channels: number): number {
 
 /** Encodes maps and links as Python would. */
 export function sceneBytes(model: string, maps: MapPlan[], links: LinkPlan[]): Uint8Array {
+  const arrays = new Map<string, Tensor>();
+  const add: Add = (name, data, shape = [data.length]) => arrays.set(name, { shape, data });
+  const mapMeta = addNeurons(add, maps);
+  const { linkMeta, widths, log10p } = addEdges(add, maps, links);
+  const tests = linkMeta.reduce((total, link) => total + link.tests, 0);
+  for (const law of ["exact", "chi2"]) addStops(add, law, linkMeta, log10p, widths, tests);
+  const hasNorms = linkMeta.some(({ through }) => through.some((step) => step.includes("norm")));
+  const norm = hasNorms ? "ignore" : null;
+  const meta = { model, method: "svr", norm, maps: mapMeta, links: linkMeta, tests };
+  return encode({ ...meta, modes: MODES, laws: ["exact", "chi2"] }, arrays);
+}
+
+type Add = (name: string, data: Tensor["data"], shape?: number[]) => void;
+
+function addNeurons(add: Add, maps: MapPlan[]) {
   const neurons = maps.reduce((total, map) => total + map.neurons, 0);
   const value = new Float64Array(neurons);
   const intensity = new Float32Array(neurons);
   const isNull = new Uint8Array(neurons);
   let start = 0;
-  const mapMeta = maps.map((map) => {
+  const meta = maps.map((map) => {
     let energy = 0;
     for (let k = 0; k < map.neurons; k++) {
       value[start + k] = map.value(k);
@@ -58,28 +73,29 @@ export function sceneBytes(model: string, maps: MapPlan[], links: LinkPlan[]): U
         value[start + k] = 0;
       }
     }
-    const { name, kind, depth, kernel = [] } = map;
-    const rank = map.rank ?? map.neurons;
-    const meta = {
-      name,
-      map: name,
-      kind,
-      depth,
-      kernel,
-      rank,
-      energy,
-      start,
-      neurons: map.neurons,
-    };
-    start += map.neurons;
-    return { ...meta, out: rank, in: rank };
+    const { name, kind, depth, kernel = [], neurons } = map;
+    const rank = map.rank ?? neurons;
+    start += neurons;
+    const shape = { kernel, rank, out: rank, in: rank };
+    return { name, map: name, kind, depth, ...shape, energy, start: start - neurons, neurons };
   });
+  add("singular_value", value);
+  add("intensity", intensity);
+  add("null", isNull);
+  return meta;
+}
+
+function addEdges(add: Add, maps: MapPlan[], links: LinkPlan[]) {
   const sorted = links.map((link) => [...link.edges].sort((a, b) => b.weight - a.weight));
   const sent = sorted.map((edges, index) => edges.slice(0, links[index].sent ?? edges.length));
   const flat = sent.flat();
   const weights = Float32Array.from(flat, (edge) => edge.weight);
   const channels = sent.flatMap((edges, index) => edges.map(() => links[index].channels));
   const log10p = Float64Array.from(weights, (weight, at) => log10pOf(weight, channels[at]));
+  const column = (end: "m" | "n") => Uint32Array.from(flat, (edge) => edge[end]);
+  add("edge_m", column("m"));
+  add("edge_n", column("n"));
+  add("edge_weight", weights);
   let offset = 0;
   const widths = [...new Set(links.map((link) => link.channels))];
   const linkMeta = links.map((link, index) => {
@@ -103,68 +119,61 @@ export function sceneBytes(model: string, maps: MapPlan[], links: LinkPlan[]): U
     offset += sent[index].length;
     return meta;
   });
-  const tests = linkMeta.reduce((total, link) => total + link.tests, 0);
-  const arrays = new Map<string, Tensor>();
-  const add = (name: string, data: Tensor["data"], shape = [data.length]) =>
-    arrays.set(name, { shape, data });
-  add("singular_value", value);
-  add("intensity", intensity);
-  add("null", isNull);
-  add(
-    "edge_m",
-    Uint32Array.from(flat, (edge) => edge.m),
-  );
-  add(
-    "edge_n",
-    Uint32Array.from(flat, (edge) => edge.n),
-  );
-  add("edge_weight", weights);
-  const counter = (cut: number) =>
-    linkMeta.map((link) => {
-      const end = link.start + link.sent;
-      let low = link.start;
-      let high = end;
-      while (low < high) {
-        const middle = (low + high) >> 1;
-        if (log10p[middle] <= cut) low = middle + 1;
-        else high = middle;
-      }
-      const rest = link.tests - link.sent;
-      if (low < end || rest === 0) return low - link.start;
-      // What was not sent is spread evenly over the p-values beyond.
-      const last = link.sent > 0 ? 10 ** log10p[end - 1] : 0;
-      return link.sent + Math.floor((rest * Math.max(0, 10 ** cut - last)) / (1 - last));
-    });
-  for (const law of ["exact", "chi2"]) {
-    add(`log10_p_${law}`, log10p);
-    for (const mode of MODES) {
-      const level = levels(mode);
-      const cuts = level.map((at) => cutOf(mode, at, tests, counter));
-      const counts = packIncrements([...cuts].map(counter));
-      const expected = level.map((at, stop) => {
-        if (mode === "bonferroni") return at;
-        return mode === "fdr" ? at * total(counter(cuts[stop])) : tests * 10 ** cuts[stop];
-      });
-      const prefix = `stops_${law}_${mode}`;
-      add(`${prefix}_level`, level);
-      add(`${prefix}_log10_p`, cuts);
-      add(`${prefix}_counts`, counts);
-      add(`${prefix}_expected`, expected);
-    }
-    const stop = Uint32Array.from({ length: 80 }, (_, at) => Math.round((at * (STOPS - 1)) / 79));
-    const cut = levels("p");
-    const weight = Float32Array.from(
-      widths.flatMap((channels) =>
-        [...stop].map((at) => normalQuantile(Math.log10(cut[at] / 2)) ** 2 / channels),
-      ),
-    );
-    add(`survival_stop_${law}`, stop);
-    add(`survival_weight_${law}`, weight, [widths.length, stop.length]);
+  return { linkMeta, widths, log10p };
+}
+
+type SentLink = { readonly start: number; readonly sent: number; readonly tests: number };
+
+/** How many edges of a link have a p-value of at most 10^cut. */
+function countUnder(cut: number, { start, sent, tests }: SentLink, log10p: Float64Array): number {
+  const end = start + sent;
+  let low = start;
+  let high = end;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (log10p[middle] <= cut) low = middle + 1;
+    else high = middle;
   }
-  const hasNorms = linkMeta.some(({ through }) => through.some((step) => step.includes("norm")));
-  const norm = hasNorms ? "ignore" : null;
-  const meta = { model, method: "svr", norm, maps: mapMeta, links: linkMeta, tests };
-  return encode({ ...meta, modes: MODES, laws: ["exact", "chi2"] }, arrays);
+  const rest = tests - sent;
+  if (low < end || rest === 0) return low - start;
+  // What was not sent is spread evenly over the p-values beyond.
+  const last = sent > 0 ? 10 ** log10p[end - 1] : 0;
+  return sent + Math.floor((rest * Math.max(0, 10 ** cut - last)) / (1 - last));
+}
+
+function addStops(
+  add: Add,
+  law: string,
+  links: readonly SentLink[],
+  log10p: Float64Array<ArrayBuffer>,
+  widths: readonly number[],
+  tests: number,
+): void {
+  const counter = (cut: number) => links.map((link) => countUnder(cut, link, log10p));
+  add(`log10_p_${law}`, log10p);
+  for (const mode of MODES) {
+    const level = levels(mode);
+    const cuts = level.map((at) => cutOf(mode, at, tests, counter));
+    const counts = packIncrements([...cuts].map(counter));
+    const expected = level.map((at, stop) => {
+      if (mode === "bonferroni") return at;
+      return mode === "fdr" ? at * total(counter(cuts[stop])) : tests * 10 ** cuts[stop];
+    });
+    const prefix = `stops_${law}_${mode}`;
+    add(`${prefix}_level`, level);
+    add(`${prefix}_log10_p`, cuts);
+    add(`${prefix}_counts`, counts);
+    add(`${prefix}_expected`, expected);
+  }
+  const stop = Uint32Array.from({ length: 80 }, (_, at) => Math.round((at * (STOPS - 1)) / 79));
+  const cut = levels("p");
+  const weight = Float32Array.from(
+    widths.flatMap((channels) =>
+      [...stop].map((at) => normalQuantile(Math.log10(cut[at] / 2)) ** 2 / channels),
+    ),
+  );
+  add(`survival_stop_${law}`, stop);
+  add(`survival_weight_${law}`, weight, [widths.length, stop.length]);
 }
 
 function levels(mode: Mode): Float64Array<ArrayBuffer> {
@@ -190,7 +199,7 @@ function cutOf(mode: Mode, level: number, tests: number, count: (cut: number) =>
   }
 }
 
-/** Rows of counts as Python packs them, see `src/increments.ts`. */
+/** Rows of counts as Python packs them, see `src/wire/increments.ts`. */
 export function packIncrements(rows: readonly (readonly number[])[]): Uint8Array<ArrayBuffer> {
   const bytes: number[] = [];
   const write = (number: number) => {
@@ -236,15 +245,4 @@ export function blockEdges(
     }
   }
   return edges;
-}
-
-/** The largest of so many entries under chance, without drawing the others. */
-export function chanceTail(random: Random, size: [number, number], channels: number, many: number) {
-  const tests = size[0] * size[1];
-  return Array.from({ length: many }, (_, rank) => {
-    const p = (rank + random()) / tests;
-    const sigma = normalQuantile(Math.log10(Math.max(p / 2, 1e-300)));
-    const weight = Math.min(0.9, sigma ** 2 / channels);
-    return { m: Math.floor(random() * size[1]), n: Math.floor(random() * size[0]), weight };
-  });
 }

@@ -1,8 +1,8 @@
 // What anywidget loads.
 
 import type { RenderProps } from "@anywidget/types";
-import { anywidgetHost, type Traits } from "./host.js";
-import { mount } from "./views/widget.js";
+import { mount } from "./ui/widget.js";
+import { anywidgetHost, type Traits } from "./wire/host.js";
 
 function render({ model, el, signal }: RenderProps<Traits>): () => void {
   // Hosts older than anywidget 0.11 give no signal, only the call of the function returned here.

@@ -8,7 +8,16 @@ from itertools import islice
 
 
 class SVRError(ValueError):
-    """Base of every error that svr_widget raises about a model, its weights or its options."""
+    """Base of every error that svr_widget raises about a model, its weights or its options.
+
+    Examples:
+        >>> from svr_widget import SVRError
+        >>> try:
+        ...     svr.edges(fdr=2)
+        ... except SVRError as error:
+        ...     print(error)
+        fdr = 2 is out of range: 0 < fdr < 1
+    """
 
 
 class NoMapsError(SVRError):

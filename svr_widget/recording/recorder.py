@@ -13,14 +13,24 @@ import torch
 from torch import nn
 
 from svr_widget.engine.errors import NonFiniteWeightsError, SVRError, check_option
+from svr_widget.engine.graph.records import kind_written
 from svr_widget.engine.maps.linear_map import LinearMap
 from svr_widget.engine.network.network import Network
-from svr_widget.recording.checkpoints import Checkpoint, FolderStore, MemoryStore, Store, Weights
-from svr_widget.recording.recording import (
+from svr_widget.recording.checkpoints import (
     NETWORK,
+    WRITER,
+    Checkpoint,
+    FolderStore,
+    MemoryStore,
+    Store,
+    Weights,
+    sweep_unfinished,
+)
+from svr_widget.recording.recording import (
     Recording,
     check_same,
     read_network_file,
+    shapes_of,
     template_of,
     write_network_file,
 )
@@ -34,13 +44,7 @@ Existing = Literal["refuse", "resume", "replace"]
 class SVRRecorder(Recording):
     """Records the weights of a model every few steps of its training.
 
-    Call ``step()`` after each step of the optimiser, or let the optimiser do so (``watch``)::
-
-        with SVRRecorder(model, every=100) as recorder:
-            for images, labels in loader:
-                ...
-                optimizer.step()
-                recorder.step(loss=loss)
+    Call ``step()`` after each step of the optimiser, or let the optimiser do so (``watch``).
 
     The model is traced once, and its weights of that moment are the first checkpoint, step 0. A
     step only copies weights to the CPU; decompositions wait until they are asked for. At the end of
@@ -49,7 +53,8 @@ class SVRRecorder(Recording):
     In memory the recording is thinned out when it outgrows its budget: every second checkpoint goes
     and ``every`` doubles, which ``notes`` tells. With a ``path`` each checkpoint is a file,
     complete as soon as it has its name, none stays in memory and none is dropped, unless
-    ``most`` says so.
+    ``most`` says so. A step that cannot be written, on a full disk for instance, is not recorded: a
+    warning says so once, the training goes on, and later steps try again.
 
     Args:
         model: an ``nn.Module``.
@@ -59,13 +64,29 @@ class SVRRecorder(Recording):
         memory: megabytes (10^6 bytes) of weights to keep in memory.
         most: how many checkpoints to keep, in memory or on disk; None for as many as fit.
         existing: what to do with checkpoints that are in the folder already: ``"refuse"`` them,
-            ``"resume"`` after the last of them, or ``"replace"`` (delete) them.
+            ``"resume"`` after the last that can be read, or ``"replace"`` (delete) them, damaged
+            ones too. Files that no recorder wrote stay in every case.
         **keywords: ``SVR``'s; ``norm="fold"`` is refused, because it needs each moment's
             statistics.
 
     Raises:
         SVRError: the model or an option cannot be used, or the folder holds another recording.
         TypeError: the model is none, or a keyword is unknown.
+
+    Examples:
+        >>> from svr_widget import SVRRecorder
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.001)
+        >>> with SVRRecorder(model, every=10) as recorder:
+        ...     for images in torch.randn(25, 8, 20):
+        ...         optimizer.zero_grad()
+        ...         loss = model(images).square().mean()
+        ...         loss.backward()
+        ...         optimizer.step()
+        ...         _ = recorder.step(loss=loss)
+        >>> recorder.steps
+        (0, 10, 20, 25)
+        >>> recorder[-1]
+        SVR(Sequential: 3 maps, 32 neurons, 2 links, svr)
     """
 
     def __init__(
@@ -107,6 +128,7 @@ class SVRRecorder(Recording):
         self._step = steps[-1] if steps else 0
         self._released: list[Callable[[], None]] = []
         self._diverged = False
+        self._unwritten: set[int | None] = set()
         if not steps:
             self._keep(Checkpoint(0), weights)
 
@@ -124,8 +146,8 @@ class SVRRecorder(Recording):
     def step(self, label: str = "", **metrics: Any) -> bool:
         """Count a step of the optimiser, and record the weights if it is its turn.
 
-        Weights that are not finite are not recorded: the first time a warning says so, and the
-        training goes on.
+        Weights that are not finite are not recorded, nor is what cannot be written: the first time
+        a warning says so, and the training goes on.
 
         Args:
             label: what to call this moment.
@@ -139,10 +161,9 @@ class SVRRecorder(Recording):
         if self._step % self._every:
             return False
         try:
-            return self._record(label, metrics, due=True)
-        except NonFiniteWeightsError as error:
-            if not self._diverged:
-                self._diverged = True
+            return self._record(label, metrics, due=True) is not None
+        except (NonFiniteWeightsError, OSError) as error:
+            if self._is_news(error):
                 message = f"step {self._step} is not recorded: {error}"
                 warnings.warn(message, RuntimeWarning, stacklevel=2)
             return False
@@ -152,9 +173,11 @@ class SVRRecorder(Recording):
 
         Raises:
             NonFiniteWeightsError: weights that are NaN or infinite.
+            OSError: the checkpoint cannot be written.
         """
-        self._record(label, metrics, due=False)
-        return self.checkpoints[-1]
+        recorded = self._record(label, metrics, due=False)
+        assert recorded is not None
+        return recorded
 
     def watch(self, optimizer: torch.optim.Optimizer) -> Self:
         """Let each ``optimizer.step()`` call ``step()``, until the ``with`` block ends."""
@@ -176,15 +199,29 @@ class SVRRecorder(Recording):
     ) -> None:
         while self._released:
             self._released.pop()()
-        if self._step not in self.steps:
-            try:
+        try:
+            if self._step not in self.steps:
                 self.record()
-            except NonFiniteWeightsError as diverged:
-                if kind is None and not self._diverged:
-                    message = f"the last step is not recorded: {diverged}"
-                    warnings.warn(message, RuntimeWarning, stacklevel=2)
+        except Exception as failure:
+            message = f"the last step is not recorded: {failure}"
+            if error is not None:  # which is what is to be told
+                _add(error, message)
+            elif not isinstance(failure, NonFiniteWeightsError | OSError):
+                raise
+            elif self._is_news(failure):
+                warnings.warn(message, RuntimeWarning, stacklevel=2)
 
-    def _record(self, label: str, metrics: Mapping[str, Any], *, due: bool) -> bool:
+    def _is_news(self, failure: NonFiniteWeightsError | OSError) -> bool:
+        """Whether the user was not told yet of what keeps steps from being recorded."""
+        if isinstance(failure, OSError):
+            told = failure.errno in self._unwritten
+            self._unwritten.add(failure.errno)
+            return not told
+        told, self._diverged = self._diverged, True
+        return not told
+
+    def _record(self, label: str, metrics: Mapping[str, Any], *, due: bool) -> Checkpoint | None:
+        """Record the weights of now; None where thinning out made it not the step's turn."""
         numbers = {name: _number(value) for name, value in metrics.items()}
         weights = own_weights(self._arrangement.read_again())
         known = self.steps
@@ -192,9 +229,10 @@ class SVRRecorder(Recording):
             self._thin_out(known)
             if due and self._step % self._every:
                 self._tell()
-                return False
-        self._keep(Checkpoint(self._step, label, numbers), weights)
-        return True
+                return None
+        checkpoint = Checkpoint(self._step, str(label), numbers)
+        self._keep(checkpoint, weights)
+        return checkpoint
 
     def _keep(self, checkpoint: Checkpoint, weights: Weights) -> None:
         self._store.add(checkpoint, weights)
@@ -223,13 +261,21 @@ def _opened(
     folder: Path, existing: Existing, template: Network, settings: dict[str, Any]
 ) -> FolderStore:
     """The store of a folder, which is made, continued or emptied."""
+    folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    store = FolderStore(folder)
-    steps = [checkpoint.step for checkpoint in store.checkpoints]
-    if (steps or (folder / NETWORK).exists()) and existing != "replace":
+    sweep_unfinished(folder)
+    network = folder / NETWORK
+    there = network.exists()
+    if there and kind_written(network) == "":
+        raise SVRError(
+            f"{WRITER} did not write {network}, and writes a file of that name itself; give "
+            "another path"
+        )
+    store = FolderStore(folder, shapes_of(template))
+    if (store.written or there) and existing != "replace":
         if existing == "refuse":
             raise SVRError(
-                f"{folder} holds a recording of {len(steps)} checkpoints, which "
+                f"{folder} holds a recording of {store.written} checkpoints, which "
                 "SVRRecorder.load reads; give another path, or existing='resume' or 'replace'"
             )
         old, as_before = read_network_file(folder)
@@ -237,10 +283,17 @@ def _opened(
         if as_before != settings:
             raise SVRError(f"{folder} was recorded with {as_before}, not {settings}")
         return store
-    for step in steps:
-        store.drop(step)
+    store.clear()
     write_network_file(folder, template, settings)
     return store
+
+
+def _add(error: BaseException, message: str) -> None:
+    """Say something beside an error that the user is about to see, and nothing in its place."""
+    try:
+        warnings.warn(message, RuntimeWarning, stacklevel=3)
+    except Warning:  # which are errors here
+        error.add_note(message)
 
 
 def _number(value: Any) -> float:

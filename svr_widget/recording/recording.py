@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,16 +13,24 @@ import pandas as pd
 import torch
 
 from svr_widget.engine.errors import SVRError
-from svr_widget.engine.graph.graph_file import described, network_of, read_record, write_record
+from svr_widget.engine.graph.graph_file import described, network_of, settings_of
+from svr_widget.engine.graph.records import read_record, write_record
 from svr_widget.engine.graph.tensor_json import Writer
 from svr_widget.engine.maps.linear_map import LinearMap
 from svr_widget.engine.maps.links import Link
 from svr_widget.engine.network.network import Network
-from svr_widget.recording.checkpoints import WRITER, Checkpoint, FolderStore, Store, Weights
+from svr_widget.recording.checkpoints import (
+    NETWORK,
+    NETWORK_KIND,
+    WRITER,
+    Checkpoint,
+    FolderStore,
+    Shapes,
+    Store,
+    Weights,
+)
 from svr_widget.svr import SVR
 
-KIND = "svr_widget recording"
-NETWORK = "network.safetensors"
 NO_GAINS = "the factors of norms are not recorded: dead_channels takes channels behind them as used"
 
 
@@ -35,6 +44,18 @@ class Recording:
     Attributes:
         title: what the network is called.
         notes: what has to be said about the recording, such as that it was thinned out.
+
+    Examples:
+        >>> from svr_widget import Recording, SVRRecorder
+        >>> with SVRRecorder(model, every=1, path="run") as recorder:
+        ...     _ = recorder.step(loss=0.7)
+        >>> recording = Recording.load("run")
+        >>> recording
+        Recording(Sequential: 2 checkpoints, steps 0 to 1)
+        >>> recording.history()[["step", "loss"]]
+           step  loss
+        0     0   NaN
+        1     1   0.7
     """
 
     def __init__(self, template: Network, settings: dict[str, Any], store: Store) -> None:
@@ -47,15 +68,17 @@ class Recording:
     def load(cls, path: str | os.PathLike[str]) -> Recording:
         """What an ``SVRRecorder`` wrote to a folder, as far as it came.
 
+        A checkpoint that is damaged or cannot be read is skipped, and a warning names it.
+
         Raises:
             FileNotFoundError: there is no recording.
-            SVRError: a file is damaged, or of a newer version.
+            SVRError: the file of the network is damaged, or of a newer version.
         """
-        folder = Path(path)
+        folder = Path(path).absolute()
         if not (folder / NETWORK).is_file():
             raise FileNotFoundError(f"there is no recording in {folder}")
         network, settings = read_network_file(folder)
-        return Recording(network, settings, FolderStore(folder))
+        return Recording(network, settings, FolderStore(folder, shapes_of(network)))
 
     @property
     def checkpoints(self) -> tuple[Checkpoint, ...]:
@@ -74,18 +97,31 @@ class Recording:
         return self.svr(self.steps[place])
 
     def __iter__(self) -> Iterator[SVR]:
-        return (self.svr(step) for step in self.steps)
+        """Every SVR in turn; what is damaged or dropped on the way is left out."""
+        for step in self.steps:
+            try:
+                weights = self._store.weights(step)
+            except KeyError:
+                continue
+            except (SVRError, OSError) as error:
+                warnings.warn(f"a checkpoint is skipped: {error}", RuntimeWarning, stacklevel=2)
+                continue
+            yield self._svr_of(weights)
 
     def svr(self, step: int) -> SVR:
         """The SVR of one checkpoint, nothing of it computed yet.
 
         Raises:
             KeyError: that step is not kept.
+            SVRError: its file is damaged.
         """
         try:
             weights = self._store.weights(step)
         except KeyError:
             raise KeyError(f"no checkpoint of step {step}; there are {_some(self.steps)}") from None
+        return self._svr_of(weights)
+
+    def _svr_of(self, weights: Weights) -> SVR:
         return SVR(replace(self._template, maps=self._maps(weights)), **self._settings)
 
     def history(self) -> pd.DataFrame:
@@ -132,6 +168,15 @@ def template_of(svr: SVR) -> Network:
     return Network(svr.title, maps, links, (*svr.notes, *told), outlets=outlets)
 
 
+def shapes_of(template: Network) -> Shapes:
+    """The shapes of the weights that each checkpoint of a network has."""
+    return {
+        name: tuple(tuple(factor.shape) for factor in linear.factors)
+        for name, linear in template.maps.items()
+        if linear.tied_to is None
+    }
+
+
 def _without_gains(link: Link) -> Link:
     """A norm's factors change with training: unknown where there are any."""
     if link.gains is None:
@@ -143,13 +188,15 @@ def write_network_file(folder: Path, template: Network, settings: dict[str, Any]
     """Write what the checkpoints of a folder have in common."""
     writer = Writer()
     record = described(SVR(template, **settings), writer, weights=False)
-    write_record(folder / NETWORK, KIND, record, writer.tensors)
+    write_record(folder / NETWORK, NETWORK_KIND, record, writer.tensors)
 
 
 def read_network_file(folder: Path) -> tuple[Network, dict[str, Any]]:
     """What ``write_network_file`` wrote: the network without weights, and the settings."""
-    with read_record(folder / NETWORK, KIND, WRITER) as (record, tensors):
-        return network_of(record, tensors), record["settings"]
+    with read_record(folder / NETWORK, NETWORK_KIND, WRITER) as (record, tensors):
+        network, settings = network_of(record, tensors), settings_of(record)
+        SVR(network, **settings)  # raises where they are none
+        return network, settings
 
 
 def check_same(old: Network, new: Network, folder: Path) -> None:

@@ -1,19 +1,23 @@
-"""One JupyterLab and one Chromium for the whole suite; every page must end without a problem."""
+"""One JupyterLab and one Chromium a worker; every page must end without a problem."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
-from tests.browser.lab import Lab, Notebook, chromium
+from tests.browser.kernels import Kernels
+from tests.browser.lab import TIMEOUT, Lab, Notebook, chromium
 from tests.browser.networks import PLANTED, SHOW
+
+# Playwright's own five seconds are not enough for a page that loads beside another worker's.
+expect.set_options(timeout=1000 * TIMEOUT)
 
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
-    server = Lab()
+    server = Lab(forks=True)
     yield server
     server.stop()
 
@@ -24,22 +28,32 @@ def browser() -> Iterator[Browser]:
         yield started
 
 
-@pytest.fixture
-def open_notebook(lab: Lab, browser: Browser) -> Iterator[Callable[..., Notebook]]:
-    """Open code cells as a notebook and run them; afterwards no page may have met a problem."""
-    opened: list[Notebook] = []
+@pytest.fixture(scope="session")
+def desk(lab: Lab, browser: Browser) -> Iterator[Notebook]:
+    """A page of JupyterLab that shows one notebook after another: loading it is what takes long."""
+    page = Notebook(lab, browser, lab.write("desk.ipynb", [], Kernels.NAME))
+    page.end()
+    yield page
+    page.close()
 
-    def open_(*cells: str) -> Notebook:
-        name = lab.write(f"test-{len(list(lab.notebooks.iterdir()))}.ipynb", list(cells))
-        notebook = Notebook(lab, browser, name)
-        opened.append(notebook)
-        notebook.run()
-        return notebook
+
+@pytest.fixture
+def open_notebook(desk: Notebook) -> Iterator[Callable[..., Notebook]]:
+    """Open code cells as a notebook and run them; afterwards the page may have met no problem.
+
+    Where a test is about a kernel that starts anew, it asks for a plain one: ``kernel="python3"``.
+    """
+    desk.problems.clear()
+
+    def open_(*cells: str, kernel: str = Kernels.NAME) -> Notebook:
+        number = len(list(desk.lab.notebooks.iterdir()))
+        desk.show(desk.lab.write(f"test-{number}.ipynb", list(cells), kernel))
+        desk.run()
+        return desk
 
     yield open_
-    problems = [problem for notebook in opened for problem in notebook.problems]
-    for notebook in opened:
-        notebook.close()
+    problems = list(desk.problems)
+    desk.end()
     assert problems == []
 
 

@@ -20,6 +20,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
+from tests.browser.kernels import Kernels
+
 REPOSITORY = Path(__file__).parents[2]
 TIMEOUT = 30
 CHROMIUM_FLAGS = [
@@ -55,6 +57,18 @@ window.lab = {
     if (!lab.kernel()) return false;
     await lab.kernel().info;
     return true;
+  },
+  async show(path) {
+    await window.jupyterapp.commands.execute("docmanager:open", { path, factory: "Notebook" });
+  },
+  // Once this is answered, all that closing breaks off has been reported.
+  async end() {
+    const { sessionContext, context } = lab.panel();
+    const id = sessionContext.session?.id;
+    context.model.dirty = false;
+    lab.panel().dispose();
+    if (id) void window.jupyterapp.serviceManager.sessions.shutdown(id);
+    await new Promise((done) => setTimeout(done));
   },
   command: (id, args) => window.jupyterapp.commands.execute(id, args ?? {}),
   async execute(code) {
@@ -110,26 +124,35 @@ def wait_until_up(url: str, log: Path) -> None:
 
 
 class Lab:
-    """A JupyterLab server on the loopback, with folders and settings of its own."""
+    """A JupyterLab server on the loopback, with folders and settings of its own.
 
-    def __init__(self) -> None:
+    Two may run at once: kernels talk over files, not over ports that each server believes free.
+    ``forks`` makes kernels of ``Kernels.NAME`` available.
+    """
+
+    def __init__(self, forks: bool = False) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="svr-lab-"))
         self.notebooks = self.folder / "notebooks"
         self.notebooks.mkdir()
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = (self.folder / "server.log").open("wb")
+        environment = self._environment()
+        self._kernels: Kernels | None = None
+        if forks:
+            self._kernels = Kernels(self.folder / "data", environment, self._log.fileno())
         self._process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
                 *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={self.port}"),
                 *("--IdentityProvider.token=", "--ServerApp.password="),
+                *("--ServerApp.port_retries=0", "--ServerKernelManager.transport=ipc"),
                 *(f"--ServerApp.root_dir={self.notebooks}", "--ServerApp.disable_check_xsrf=True"),
                 "--LabApp.expose_app_in_browser=True",
                 "--JupyterNotebookApp.expose_app_in_browser=True",
             ],
             cwd=self.folder,
-            env=self._environment(),
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,
@@ -140,11 +163,14 @@ class Lab:
             self.stop()
             raise
 
-    def write(self, name: str, cells: list[str]) -> str:
-        """Write a notebook of code cells; returns its name."""
+    def write(self, name: str, cells: list[str], kernel: str = "python3") -> str:
+        """Write a notebook of code cells for a kernel; returns its name.
+
+        ``Kernels.NAME`` is a kernel that has imported torch and svr_widget when it starts.
+        """
         notebook = nbformat.v4.new_notebook(
             cells=[nbformat.v4.new_code_cell(cell) for cell in cells],
-            metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
+            metadata={"kernelspec": {"name": kernel, "display_name": "Python 3"}},
         )
         nbformat.write(notebook, self.notebooks / name)
         return name
@@ -158,6 +184,8 @@ class Lab:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        if self._kernels:
+            self._kernels.stop()
         self._log.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -179,7 +207,7 @@ class Lab:
         )
         self._setting("@jupyterlab/docmanager-extension/plugin", {"autosave": False})
         self._setting("@jupyterlab/notebook-extension/tracker", {"windowingMode": "none"})
-        return {**os.environ, **own, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "2"}
+        return {**os.environ, **own, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
 
     def _setting(self, plugin: str, values: dict[str, Any]) -> None:
         file = self.folder / "settings" / f"{plugin}.jupyterlab-settings"
@@ -208,6 +236,19 @@ class Notebook:
         """Load the page and wait for the notebook and its kernel."""
         self.page.goto(f"{self.lab.url}/{self.app}/{self.name}", wait_until="domcontentloaded")
         self.page.evaluate(PAGE_VERBS)
+        self.page.evaluate("(seconds) => lab.until(lab.ready, seconds)", TIMEOUT)
+
+    def end(self) -> None:
+        """Close the notebook and end its kernel; the page stays, as a reader finds it."""
+        self.page.evaluate("() => lab.end()")
+        self.page.emulate_media(reduced_motion="null")
+        self.page.mouse.move(0, 0)
+        self.set_theme("light")
+
+    def show(self, name: str) -> None:
+        """Open another notebook on the page, where one has ended."""
+        self.name = name
+        self.page.evaluate("(name) => lab.show(name)", name)
         self.page.evaluate("(seconds) => lab.until(lab.ready, seconds)", TIMEOUT)
 
     def run(self) -> None:

@@ -93,8 +93,8 @@ SNAPSHOTS = {
 
 @contextlib.contextmanager
 def scenes() -> Iterator[str]:
-    """Build and serve the page of ``js/dev``; its URL."""
-    build = [sys.executable, "js/hatch_build.py", "run", "dev"]
+    """Build the page of ``js/dev`` where it is older than its sources, and serve it; its URL."""
+    build = [sys.executable, "js/hatch_build.py", "scenes"]
     subprocess.run(build, cwd=REPOSITORY, check=True, capture_output=True)
     handler = functools.partial(_Quiet, directory=REPOSITORY / "js" / "dev")
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)

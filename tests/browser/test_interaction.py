@@ -362,7 +362,7 @@ def test_without_python_a_level_between_the_stops_says_what_it_shows(open_notebo
 
 
 def test_a_restarted_kernel_is_noticed_and_the_graph_lives(open_notebook: Open) -> None:
-    notebook = open_notebook(PLANTED, SHOW)
+    notebook = open_notebook(PLANTED, SHOW, kernel="python3")
     picture = picture_of(notebook)
     notice = picture.root.locator('[data-svr="python"]')
     expect(notice).to_have_count(0)

@@ -53,7 +53,8 @@ def test_a_late_picture_leaves_the_live_view_alone(open_notebook: Open) -> None:
 
 
 def test_a_notebook_saved_with_its_widgets_draws_without_python(open_notebook: Open) -> None:
-    notebook = open_notebook(PLANTED + "widget.set_threshold(p=0.01)", SHOW)
+    network = PLANTED + "widget.set_threshold(p=0.01)"
+    notebook = open_notebook(network, SHOW, kernel="python3")
     picture = Picture(notebook.page.locator(WIDGET))
     shown = picture.count("significant")
     notebook.page.evaluate(

@@ -8,9 +8,12 @@ import sys
 import tarfile
 import venv
 import zipfile
+from importlib.metadata import Distribution, PathDistribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 REPOSITORY = Path(__file__).parents[2]
 CONSTRAINTS = REPOSITORY / "constraints.txt"
@@ -77,11 +80,54 @@ def test_sdist_holds_what_it_takes_to_build_and_test(distributions: dict[str, Pa
     assert not any("node_modules" in name for name in names)
 
 
+def declared(wheel: Path) -> dict[str, Distribution]:
+    """What is installed here of what a wheel declares, and of what that declares in turn."""
+    parts = zipfile.Path(wheel).iterdir()
+    (metadata,) = (part for part in parts if part.name.endswith(".dist-info"))
+    found: dict[str, Distribution] = {}
+
+    def follow(distribution: Distribution, extras: set[str]) -> None:
+        for text in distribution.requires or []:
+            wanted = Requirement(text)
+            if wanted.marker and not any(wanted.marker.evaluate({"extra": e}) for e in extras):
+                continue
+            name = canonicalize_name(wanted.name)
+            if name not in found or wanted.extras:
+                found[name] = Distribution.from_name(name)
+                follow(found[name], {"", *wanted.extras})
+
+    follow(PathDistribution(metadata), {""})
+    return found
+
+
+def link(distribution: Distribution, packages: Path) -> None:
+    """Have a distribution in another environment, without a copy."""
+    for file in distribution.files or []:
+        source = Path(str(distribution.locate_file(file)))
+        if ".." not in file.parts and source.exists():
+            target = packages / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(source)
+
+
 def test_wheel_works_in_a_clean_environment(distributions: dict[str, Path], tmp_path: Path) -> None:
-    venv.create(tmp_path / "env", with_pip=True)
+    """The environment holds of the installed packages those that the wheel declares, and no other.
+
+    They were installed by pip from the same requirements; here pip finds nothing elsewhere, so that
+    it refuses the wheel where something that it declares is missing or has another version.
+    """
+    venv.create(tmp_path / "env")
     python = tmp_path / "env" / "bin" / "python"
-    install = [python, "-m", "pip", "install", "--quiet", "--constraint", CONSTRAINTS]
-    subprocess.run([*install, distributions["wheel"]], check=True)
+    (packages,) = (tmp_path / "env" / "lib").glob("python*/site-packages")
+    there = declared(distributions["wheel"])
+    assert {"torch", "anywidget", "traitlets"} <= there.keys()
+    assert not there.keys() & {"pytest", "svr-widget", "transformers"}
+    for distribution in there.values():
+        link(distribution, packages)
+    pip = [sys.executable, "-m", "pip", "--isolated", "--python", python]
+    install = [*pip, "install", "--quiet", "--no-index", "--constraint", CONSTRAINTS]
+    no_settings = {**os.environ, "PIP_CONFIG_FILE": os.devnull}
+    subprocess.run([*install, distributions["wheel"]], env=no_settings, check=True)
     done = subprocess.run(
         [python, "-W", "error::UserWarning", "-c", USE_THE_WHEEL],
         cwd=tmp_path,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 import torch
@@ -159,12 +160,12 @@ def test_a_run_that_is_cut_off_while_it_writes_loses_nothing(
     recorder = SVRRecorder(chain(), 1, tmp_path)
     recorder.step()
 
-    def half(tensors: object, path: Path, metadata: object) -> None:
-        path.write_bytes(b"half a file")
-        raise OSError("no space left on the device")
+    def half(file: BinaryIO, *_: object) -> None:
+        file.write(b"half a file")
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr("svr_widget.engine.graph.graph_file.save_file", half)
-    with pytest.raises(OSError, match="no space"):
+    monkeypatch.setattr("svr_widget.engine.graph.records._write", half)
+    with pytest.raises(KeyboardInterrupt):
         recorder.step()
     (tmp_path / ".step-000000003.safetensors.abc").write_bytes(b"of a process that was killed")
     read = SVRRecorder.load(tmp_path)

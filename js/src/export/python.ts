@@ -1,6 +1,6 @@
 // The present view as Python statements that bring it back. Pure: text out.
 
-import type { Host, PublicTraits } from "../host.js";
+import type { Host, PublicTraits } from "../wire/host.js";
 
 /** What a person has set, apart from the threshold. */
 export const VIEW_TRAITS = [

@@ -1,12 +1,12 @@
 // The picture as SVG, from the same layout and colours as on the screen. Pure: text out.
 
-import { edgeAlpha } from "../crowd.js";
-import type { Measure } from "../labels.js";
-import { thinLabels } from "../labels.js";
-import type { Layout } from "../layout.js";
-import { css, edgeWidth, kindColour, mix, NEURON_RADIUS, type Palette } from "../paint.js";
-import { createPath, DASH, isDashed, tracePath } from "../paths.js";
-import type { Scene } from "../scene.js";
+import { type Measure, thinLabels } from "../geometry/labels.js";
+import type { Layout } from "../geometry/layout.js";
+import { createPath, DASH, isDashed, tracePath } from "../geometry/paths.js";
+import { edgeAlpha } from "../paint/density.js";
+import { edgeWidth, NEURON_RADIUS } from "../paint/paint.js";
+import { css, kindColour, mix, type Palette } from "../paint/palette.js";
+import type { Scene } from "../wire/scene.js";
 
 export interface Picture {
   readonly scene: Scene;

@@ -168,7 +168,8 @@ class Filters:
         Returns:
             The maps of which nothing could be read, with the reason.
         """
-        return self.unreadable | read_along(self.model, self._readings, example, receive)
+        live = self._graph.run_live
+        return self.unreadable | read_along(self.model, self._readings, example, receive, live)
 
     def refuse(self, missing: Mapping[str, str]) -> None:
         """Raise ``SVRError`` where maps are missing that were asked for by name."""

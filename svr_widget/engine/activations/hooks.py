@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from torch.utils._pytree import tree_map
 
 from svr_widget.engine.activations.module_inputs import ModuleCall, Read, UnreadableError
 from svr_widget.engine.model.example_inputs import Example, given_example
-from svr_widget.engine.model.user_model import untouched
+from svr_widget.engine.model.user_model import running
 
 Receive = Callable[[str, int, tuple[Any, ...]], None]
 """Called as ``receive(map, call, what it reads)``; ``call`` counts a map's calls from 0."""
@@ -27,24 +26,27 @@ def read_along(
     readings: Mapping[str, tuple[nn.Module, Read]],
     example: Example,
     receive: Receive,
+    live: bool = False,
 ) -> dict[str, str]:
     """One forward pass that hands over what each map reads, as it reads it.
 
-    The model is in evaluation mode and comes back untouched. What is handed over may change in
-    place afterwards: use it at once.
+    What is run is a private structure, in evaluation mode. What is handed over may change in place
+    afterwards: use it at once.
 
     Args:
         model: the model.
         readings: for each map the module to watch and what the map reads of its calls.
         example: what the model is called with.
         receive: takes what is read.
+        live: run the model itself.
 
     Returns:
         The maps of which nothing could be read, with the reason.
     """
-    watch = _Watch(readings, receive)
-    with untouched(model), watch.hooked():
-        model(*example.args, **example.kwargs)
+    with running(model, live=live) as run:
+        ours = {name: (run[module], read) for name, (module, read) in readings.items()}
+        watch = _Watch(ours, receive)
+        run.model(*example.args, **example.kwargs)
     unreached = {name: UNREACHED for name in readings if not watch.calls[name]}
     return unreached | watch.unreadable
 
@@ -59,17 +61,8 @@ class _Watch:
         self._maps: dict[nn.Module, dict[str, Read]] = {}
         for name, (module, read) in readings.items():
             self._maps.setdefault(module, {})[name] = read
-
-    @contextmanager
-    def hooked(self) -> Iterator[None]:
-        handles = [
-            module.register_forward_pre_hook(self._hook, with_kwargs=True) for module in self._maps
-        ]
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
+        for module in self._maps:
+            module.register_forward_pre_hook(self._hook, with_kwargs=True)
 
     def _hook(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         call = ModuleCall(module, args, kwargs)

@@ -55,6 +55,16 @@ class Matching:
         level: probability of any pair, or of any neuron that is not new, between networks that
             have nothing to do with each other.
         tests: how many pairs of neurons could have been.
+
+    Examples:
+        >>> later = SVR({"0": torch.randn(16, 20), "2": model[2].weight, "4": model[4].weight})
+        >>> matching = svr.match(later)  # the first map is another one
+        >>> matching
+        Matching(16 pairs, 16 births, 15 deaths)
+        >>> matching.births[["other_map", "other_k", "new"]].head(2)
+          other_map  other_k   new
+        0         0        0  True
+        1         0        1  True
     """
 
     pairs: pd.DataFrame

@@ -24,6 +24,10 @@ class Certificate:
         driver: ``"gram"``, ``"lapack"``, ``"jacobi"``; joined by ``+`` where groups differ;
             ``"thin"`` for a product of two matrices.
         probes: how many random vectors estimated the norms; None when they were formed in full.
+
+    Examples:
+        >>> svr["0"].certificate.residual < 1e-6
+        True
     """
 
     residual: float

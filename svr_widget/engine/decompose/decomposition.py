@@ -43,6 +43,18 @@ class Decomposition:
         energy: the sum of squares of all ``rank`` singular values.
         confined: whether the columns of U and those of V lie in a hyperplane of their channels,
             because a layer norm is folded into the weight.
+
+    Examples:
+        >>> neurons = svr["0"]
+        >>> neurons
+        Decomposition(svr, 16 neurons, S[0]=5.267, driver='gram')
+        >>> neurons.U.shape, neurons.S.shape, neurons.V.shape
+        (torch.Size([16, 16]), torch.Size([16]), torch.Size([20, 16]))
+        >>> weight = (neurons.U * neurons.S) @ neurons.V.T
+        >>> torch.allclose(weight.float(), model[0].weight, atol=1e-5)
+        True
+        >>> int(neurons.null.sum())  # the dead channel
+        1
     """
 
     U: Tensor

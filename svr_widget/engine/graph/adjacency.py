@@ -69,7 +69,9 @@ class Edges(NamedTuple):
 
 
 class Adjacency:
-    """Edges between the spectral neurons of the two maps of a link.
+    """The edges of a link: ``dense()`` is ``[consumer's neurons, producer's neurons]``.
+
+    Everywhere here ``n`` is a neuron of the consumer, ``m`` one of the producer.
 
     Args:
         link: which channels travel.
@@ -83,6 +85,13 @@ class Adjacency:
         SVRError: a decomposition of the wrong flattening, a method that the link does not allow,
             or channels that travel unequally often.
         WidthMismatchError: the link names channels that a map does not have.
+
+    Examples:
+        >>> adjacency = svr.adjacency(("0", "2"))
+        >>> adjacency.shape  # 12 neurons of the consumer "2", 16 of the producer "0"
+        (12, 16)
+        >>> round(adjacency.mean(), 4)  # of an entry under chance
+        0.0625
     """
 
     def __init__(
@@ -168,7 +177,17 @@ class Adjacency:
     # Entries.
 
     def dense(self) -> Tensor:
-        """The whole matrix ``[n, m]``, null neurons included; kept: treat it as read-only."""
+        """The whole matrix, ``[consumer's neurons, producer's neurons]``.
+
+        Null neurons are included. It is kept: treat it as read-only.
+
+        Examples:
+            >>> dense = svr.adjacency(("0", "2")).dense()
+            >>> round(dense[0, 0].item(), 2)  # consumer's neuron 0, producer's neuron 0
+            0.99
+            >>> dense.shape
+            torch.Size([12, 16])
+        """
         return self._dense
 
     @cached_property
@@ -182,10 +201,15 @@ class Adjacency:
         return dense
 
     def signed(self) -> Tensor:
-        """``V^T U`` ``[n, m]``, whose square is the adjacency (Fig 7).
+        """``V^T U``, whose square is the adjacency (Fig 7): ``[consumer's, producer's neurons]``.
 
         Raises:
             SVRError: the link has a kernel, so that an entry is a sum and has no sign.
+
+        Examples:
+            >>> adjacency = svr.adjacency(("0", "2"))
+            >>> torch.allclose(adjacency.signed() ** 2, adjacency.dense())
+            True
         """
         if math.prod(self.kernel) > 1:
             raise SVRError(
@@ -203,6 +227,10 @@ class Adjacency:
         Args:
             rows: the consumer's neurons.
             cols: the producer's neurons.
+
+        Examples:
+            >>> svr.adjacency(("0", "2")).effective_filters(rows=[0, 1], cols=0).shape
+            torch.Size([2, 1])
         """
         chosen_rows, chosen_cols = _indices(rows, self.shape[0]), _indices(cols, self.shape[1])
         shape = len(chosen_rows), len(chosen_cols), math.prod(self.kernel)
@@ -345,6 +373,11 @@ class Adjacency:
         """The entries that are significant among those of this link, strongest first.
 
         Levels as in ``SVR.edges``, which looks at the whole graph; ``fdr=0.05`` by default.
+
+        Examples:
+            >>> found = svr.adjacency(("0", "2")).edges(fdr=0.05)
+            >>> found.n, found.m, found.weight.round(2)
+            (array([0]), array([0]), array([0.99]))
         """
         if p is sigma is fdr is bonferroni is None:
             fdr = 0.05

@@ -1,27 +1,24 @@
-"""A graph in one safetensors file: its tensors, and all else as JSON in the header.
-
-No pickle is read or written. The header holds the version of the format, the record, and check
-sums of the record and of every tensor.
-"""
+"""A graph in one safetensors file, or in bytes: its tensors, and all else as JSON."""
 
 from __future__ import annotations
 
-import json
 import os
-import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, NamedTuple
-from uuid import uuid4
 
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from svr_widget.engine.decompose import Decomposition, Flattening
-from svr_widget.engine.errors import SVRError
+from svr_widget.engine.files import destination
+from svr_widget.engine.graph.file_checks import check_decompositions, check_network
+from svr_widget.engine.graph.records import (
+    Record,
+    Tensors,
+    packed,
+    read_record,
+    unpacked,
+    write_record,
+)
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
 from svr_widget.engine.graph.tensor_json import Writer, read
 from svr_widget.engine.maps.linear_map import LinearMap
@@ -29,7 +26,7 @@ from svr_widget.engine.maps.links import Link
 from svr_widget.engine.network.network import Network
 
 FORMAT = "svr_widget"
-VERSION = 1
+_WRITER = "SVR.save; weights go to SVR itself"
 _WEIGHTS = frozenset({"factors"})
 
 
@@ -49,25 +46,50 @@ class Saved(NamedTuple):
 
 def save(graph: SpectralGraph, path: str | os.PathLike[str], *, weights: bool = False) -> None:
     """Write a graph; see ``SVR.save``."""
+    path = destination(path)
     for column in graph.columns.values():
         graph.decomposition(*column)
     writer = Writer()
-    record = described(graph, writer, weights=weights)
-    record["decompositions"] = [
-        [name, flattening, writer(neurons, f"neurons.{place}")]
-        for place, ((name, flattening), neurons) in enumerate(graph.decomposed.items())
-    ]
-    write_record(path, FORMAT, record, writer.tensors)
+    write_record(path, FORMAT, _whole(graph, writer, weights=weights), writer.tensors)
 
 
 def load(path: str | os.PathLike[str]) -> Saved:
     """Read what ``save`` wrote; see ``SVR.load``."""
-    with read_record(path, FORMAT, "SVR.save; weights go to SVR itself") as (record, tensors):
-        decompositions = {
-            (name, side): read(each, tensors.__getitem__)
-            for name, side, each in record["decompositions"]
-        }
-        return Saved(network_of(record, tensors), record["settings"], decompositions)
+    with read_record(path, FORMAT, _WRITER) as (record, tensors):
+        return _saved(record, tensors)
+
+
+def to_bytes(graph: SpectralGraph) -> bytes:
+    """A graph as ``save`` writes it with its weights, as far as it is decomposed."""
+    writer = Writer()
+    return packed(FORMAT, _whole(graph, writer, weights=True), writer.tensors)
+
+
+def from_bytes(content: bytes) -> Saved:
+    """What ``to_bytes`` made; errors as in ``load``."""
+    with unpacked(content, FORMAT, "the pickling of an SVR") as (record, tensors):
+        return _saved(record, tensors)
+
+
+def _whole(graph: SpectralGraph, writer: Writer, *, weights: bool) -> Record:
+    record = described(graph, writer, weights=weights)
+    record["decompositions"] = [
+        [name, flattening, writer(neurons, f"neurons.{place}")]
+        for place, ((name, flattening), neurons) in enumerate(tuple(graph.decomposed.items()))
+    ]
+    return record
+
+
+def _saved(record: Record, tensors: Tensors) -> Saved:
+    network, settings = network_of(record, tensors), settings_of(record)
+    graph = SpectralGraph(network, **settings)
+    decompositions: dict[tuple[str, Flattening], Decomposition] = {}
+    for name, side, each in record["decompositions"]:
+        if (name, side) in decompositions:
+            raise ValueError(f"two decompositions of {name!r} by {side!r}")
+        decompositions[name, side] = read(each, tensors.__getitem__)
+    check_decompositions(decompositions, graph)
+    return Saved(network, settings, decompositions)
 
 
 def described(graph: SpectralGraph, writer: Writer, *, weights: bool) -> dict[str, Any]:
@@ -94,102 +116,22 @@ def network_of(record: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Netw
     maps: list[LinearMap] = [known(each) for each in record["maps"]]
     links: list[Link] = [known(each) for each in record["links"]]
     outlets: list[Link] = [known(each) for each in record["outlets"]]
+    check_network(maps, links, outlets)
+    title, notes = record["title"], record["notes"]
+    if not isinstance(title, str) or not all(isinstance(note, str) for note in notes):
+        raise TypeError("its title and its notes are no texts")
     return Network(
-        title=record["title"],
+        title=title,
         maps={linear.name: linear for linear in maps},
         links=tuple(links),
-        notes=tuple(record["notes"]),
+        notes=tuple(notes),
         outlets=tuple(outlets),
     )
 
 
-def write_record(
-    path: str | os.PathLike[str], kind: str, record: dict[str, Any], tensors: dict[str, Tensor]
-) -> None:
-    """Write JSON and tensors to one file, with check sums of both.
-
-    Args:
-        path: of the file; one that is there is replaced when the new one is complete.
-        kind: of the file, which ``read_record`` asks for.
-        record: the JSON, to which the sums of the tensors are added.
-        tensors: by name.
-    """
-    record = {**record, "sums": {name: _sum(tensor) for name, tensor in tensors.items()}}
-    text = json.dumps(record)
-    metadata = {
-        "format": kind,
-        "version": str(VERSION),
-        "svr": text,
-        "sum": str(zlib.crc32(text.encode())),
-    }
-    _write(Path(path), tensors, metadata)
-
-
-@contextmanager
-def read_record(
-    path: str | os.PathLike[str], kind: str, writer: str
-) -> Iterator[tuple[dict[str, Any], dict[str, Tensor]]]:
-    """What ``write_record`` wrote; what breaks in reading it on is the file's fault too.
-
-    Args:
-        path: of the file.
-        kind: as it was written.
-        writer: what writes such files, for the error.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        SVRError: it is damaged, of another kind or of a newer version.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
-    try:
-        with safe_open(path, framework="pt") as file:
-            record = _record(path, file.metadata() or {}, kind, writer)
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise SVRError(f"{path} is damaged, or no safetensors file: {error}") from error
-    for name, expected in record["sums"].items():
-        if name not in tensors:
-            raise SVRError(f"{path} is damaged: it lacks the tensor {name!r}")
-        if _sum(tensors[name]) != expected:
-            raise SVRError(f"{path} is damaged: the tensor {name!r} is not what was saved")
-    try:
-        yield record, tensors
-    except (KeyError, TypeError, ValueError) as error:
-        raise SVRError(f"{path} is damaged: {error!r}") from error
-
-
-def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write beside the path first, so that whatever happens no half of a file stands there."""
-    unfinished = path.with_name(f".{path.name}.{uuid4().hex}")
-    unfinished.touch()
-    mode = unfinished.stat().st_mode  # as the process makes files; save_file's are private
-    try:
-        save_file(tensors, unfinished, metadata)
-        unfinished.chmod(mode)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def _record(path: Path, metadata: dict[str, str], kind: str, writer: str) -> dict[str, Any]:
-    if metadata.get("format") != kind:
-        raise SVRError(f"{path} was not written by {writer}")
-    version = metadata.get("version", "")
-    if not version.isdecimal():
-        raise SVRError(f"{path} is damaged: its version is {version!r}")
-    if int(version) > VERSION:
-        raise SVRError(
-            f"{path} was written by a newer svr_widget (its format is {version}, this one reads up "
-            f"to {VERSION}); upgrade svr_widget to read it"
-        )
-    text = metadata.get("svr", "")
-    if str(zlib.crc32(text.encode())) != metadata.get("sum"):
-        raise SVRError(f"{path} is damaged: its header is not what was saved")
-    record: dict[str, Any] = json.loads(text)
-    return record
-
-
-def _sum(tensor: Tensor) -> int:
-    return zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data)
+def settings_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings in what ``described`` made; ``SVR`` checks all but the seed."""
+    settings: dict[str, Any] = record["settings"]
+    if isinstance(settings["seed"], bool) or not isinstance(settings["seed"], int):
+        raise TypeError(f"its seed is {settings['seed']!r}")
+    return settings

@@ -24,6 +24,11 @@ class InternalDimensions(NamedTuple):
             it is 0.05 or more. None where it was not asked for or is not known, see ``method``.
         method: where the p-value comes from: ``"exact"`` (simulated random frames), ``"limit"``
             (simulated limit process), or why there is none.
+
+    Examples:
+        >>> found = svr.internal_dimensions(("0", "2"))
+        >>> found.d_out, found.d_in, found.method
+        (2, 2, 'exact')
     """
 
     d_out: int

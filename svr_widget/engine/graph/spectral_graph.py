@@ -78,6 +78,7 @@ class SpectralGraph:
         include: Globs = None,
         exclude: Globs = None,
         rank: int | None = None,
+        run_live: bool = False,
         progress: Progress | None = None,
         seed: int = 0,
     ) -> None:
@@ -87,11 +88,13 @@ class SpectralGraph:
         check_option("attention", attention, get_args(AttentionView))
         if rank is not None and (not isinstance(rank, int) or rank < 1):
             raise SVRError(f"rank must be an integer of at least 1, or None for all, got {rank!r}")
-        network = read_network(source, example_inputs, links, include, exclude, attention, norm)
+        network = read_network(
+            source, example_inputs, links, include, exclude, attention, norm, run_live=run_live
+        )
         self.title, self.notes = network.title, network.notes
         self.model, self.parts, self.outlets = network.model, network.parts, network.outlets
         self.arrangement = network.arrangement
-        self.example = network.example
+        self.example, self.run_live = network.example, network.run_live
         self.method: Method = method
         self.norm: Normalisation = norm
         self.null: Kind = null
@@ -172,6 +175,10 @@ class SpectralGraph:
 
         Raises:
             SVRError: the method is unknown.
+
+        Examples:
+            >>> svr.by_method("cosvr")
+            SVR(Sequential: 3 maps, 32 neurons, 2 links, cosvr)
         """
         check_method(method, get_args(Method))
         if method == self.method:
@@ -181,6 +188,12 @@ class SpectralGraph:
         other._tested, other._significance = set(), {}
         for cached in ("_columns", "_column_names"):
             other.__dict__.pop(cached, None)
+        return other
+
+    def __copy__(self) -> Self:
+        """Shares everything; ``copy.copy`` would go by what ``pickle`` is told otherwise."""
+        other = type(self).__new__(type(self))
+        other.__dict__ |= self.__dict__
         return other
 
     @property
@@ -216,7 +229,12 @@ class SpectralGraph:
     # What is computed.
 
     def __getitem__(self, name: str) -> Decomposition:
-        """The spectral neurons of a column, which is a map's in all but a cross graph."""
+        """The spectral neurons of a column, which is a map's in all but a cross graph.
+
+        Examples:
+            >>> svr["2"].S[:3].round(decimals=2)
+            tensor([9.0400, 0.9300, 0.8300], dtype=torch.float64)
+        """
         return self.decomposition(*self._lookup(self.columns, name, "map"))
 
     def decomposition(self, name: str, method: Flattening | None = None) -> Decomposition:
@@ -258,7 +276,9 @@ class SpectralGraph:
         )
 
     def adjacency(self, link: LinkKey, method: Method | None = None) -> Adjacency:
-        """The weighted adjacency of a link (sections 2.2, 4.2 and 5.2.1).
+        """The adjacency of a link; ``.dense()`` is ``[consumer's neurons, producer's neurons]``.
+
+        It is weighted, as in sections 2.2, 4.2 and 5.2.1 of the paper.
 
         Args:
             link: ``(producer, consumer)``, a key of ``links``.
@@ -266,6 +286,13 @@ class SpectralGraph:
 
         Raises:
             KeyError: there is no such link.
+
+        Examples:
+            >>> adjacency = svr.adjacency(("0", "2"))
+            >>> adjacency
+            Adjacency(link '0' -> '2', svr, 12 x 16)
+            >>> len(svr["2"]), len(svr["0"]), adjacency.dense().shape
+            (12, 16, torch.Size([12, 16]))
         """
         method = method or self.method
         joined = self._lookup(self._links, link, "link")
@@ -333,6 +360,10 @@ class SpectralGraph:
 
         The largest over the links that leave it, divided by the column's maximum (all 0 where
         that is 0); 1 where no link leaves it.
+
+        Examples:
+            >>> svr.intensity("0")[:3].round(2)
+            array([1.  , 0.07, 0.14])
         """
         self._lookup(self.columns, name, "map")
         leaving = self._leaving.get(name)
@@ -342,7 +373,13 @@ class SpectralGraph:
         return np.asarray(strongest / (strongest.max(initial=0.0) or 1.0))
 
     def internal_dimensions(self, link: LinkKey) -> InternalDimensions:
-        """The block of strongly joined neurons of a link (section 3.2) and its p-value."""
+        """The block of strongly joined neurons of a link (section 3.2) and its p-value.
+
+        Examples:
+            >>> found = svr.internal_dimensions(("0", "2"))
+            >>> found.d_out, found.d_in, round(found.p_value, 2)
+            (2, 2, 0.04)
+        """
         return self.adjacency(link).internal_dimensions()
 
     def estimate_seconds(self) -> float:

@@ -41,6 +41,12 @@ class LinearMap:
         normals: float64 vectors over the output and the input channels that the weight is
             orthogonal to because a layer norm is folded into it; None for none. Its output or
             input representations have a dimension less then.
+
+    Examples:
+        >>> svr.maps["0"]
+        LinearMap('0', linear, 16x20, depth=0)
+        >>> svr.maps["0"].weight.shape, svr.maps["0"].neurons()
+        (torch.Size([16, 20]), 16)
     """
 
     name: str

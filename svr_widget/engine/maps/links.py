@@ -27,6 +27,13 @@ class Layout:
         index: int64 ``[channels, positions]``; ``index[k, z]`` is the flat feature that holds
             channel ``k`` at kernel position ``z``. Flattening channels last is just another index.
         kernel: the shape of the positions; its product is ``positions``.
+
+    Examples:
+        >>> images = torch.zeros(1, 1, 6, 6)
+        >>> network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(32, 5))
+        >>> reads = SVR(network, images).maps["2"].input_layout
+        >>> reads.index.shape, reads.kernel
+        (torch.Size([2, 16]), (4, 4))
     """
 
     index: Tensor
@@ -109,6 +116,11 @@ class Link:
             several for a channel (group norm); None for 1 everywhere.
         signs: float64 ``[s]`` of 1 and -1, what is left on the link of norms that were folded into
             the weights; None for 1 everywhere.
+
+    Examples:
+        >>> link = svr.links["0", "2"]
+        >>> link.producer, link.consumer, link.shared
+        ('0', '2', 16)
     """
 
     producer: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 from torch.utils._pytree import tree_leaves
 
 from svr_widget.engine.maps.parts import Part
+from svr_widget.engine.model.user_model import running
 
 SIZES = (28, 32, 64, 96, 224, 299)
 
@@ -36,8 +38,17 @@ class Example:
         return list(tree_leaves((self.args, dict(self.kwargs))))
 
 
-def examples(model: nn.Module, parts: Mapping[str, Part], given: Any) -> Iterator[Example]:
-    """Inputs to try, best first; only the caller's own where there is one."""
+def examples(
+    model: nn.Module, parts: Mapping[str, Part], given: Any, live: bool = False
+) -> Iterator[Example]:
+    """Inputs to try, best first; only the caller's own where there is one.
+
+    Args:
+        model: the user's.
+        parts: its maps.
+        given: the caller's own input, or None.
+        live: sizes may be tried on the model itself.
+    """
     extra = _no_cache(model)
     if given is not None:
         yield given_example(model, given)
@@ -45,7 +56,7 @@ def examples(model: nn.Module, parts: Mapping[str, Part], given: Any) -> Iterato
     dummy = getattr(model, "dummy_inputs", None)
     if isinstance(dummy, Mapping):
         yield Example((), {**dummy, **extra}, "example input: the model's own dummy_inputs")
-    for value in _from_first_map(model, parts, extra):
+    for value in _from_first_map(model, parts, extra, live):
         shape = "x".join(map(str, value.shape))
         yield Example((value,), extra, f"example input tried from the first map: {shape}")
 
@@ -80,7 +91,10 @@ class _MisfitError(Exception):
 
 
 def fitting_size(
-    model: nn.Module, image: Callable[[int], Tensor], kwargs: Mapping[str, Any]
+    model: nn.Module,
+    image: Callable[[int], Tensor],
+    kwargs: Mapping[str, Any],
+    live: bool = False,
 ) -> int | None:
     """The size of image that the model takes, found on tensors without values.
 
@@ -89,42 +103,51 @@ def fitting_size(
 
     def misfit(size: int) -> Exception | None:
         try:
-            with FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.no_grad():
-                model(mode.from_tensor(image(size)), **kwargs)
+            with (
+                running(model, live=live) as run,
+                _checked(run.model),
+                FakeTensorMode(allow_non_fake_inputs=True) as mode,
+            ):
+                run.model(mode.from_tensor(image(size)), **kwargs)
         except DataDependentOutputException:
             return None  # so far it fits
         except Exception as error:  # whatever the model raises for a size that does not fit
             return error
         return None
 
+    for size in SIZES:
+        if misfit(size) is None:
+            return size
+    low, high = 1, 1024
+    while low <= high:
+        size = (low + high) // 2
+        error = misfit(size)
+        if error is None:
+            return size
+        if isinstance(error, _MisfitError) and error.met > error.own:
+            high = size - 1
+        else:
+            low = size + 1
+    return None
+
+
+@contextmanager
+def _checked(model: nn.Module) -> Iterator[None]:
+    """Let a ``Linear`` say how it misses the width of what it reads."""
+
     def check(module: nn.Linear, inputs: tuple[Any, ...]) -> None:
         if inputs and inputs[0].shape[-1] != module.in_features:
             raise _MisfitError(inputs[0].shape[-1], module.in_features)
 
     linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
-    handles = [module.register_forward_pre_hook(check) for module in linear]
-    try:
-        for size in SIZES:
-            if misfit(size) is None:
-                return size
-        low, high = 1, 1024
-        while low <= high:
-            size = (low + high) // 2
-            error = misfit(size)
-            if error is None:
-                return size
-            if isinstance(error, _MisfitError) and error.met > error.own:
-                high = size - 1
-            else:
-                low = size + 1
-        return None
-    finally:
-        for handle in handles:
-            handle.remove()
+    with ExitStack() as hooks:
+        for module in linear:
+            hooks.callback(module.register_forward_pre_hook(check).remove)
+        yield
 
 
 def _from_first_map(
-    model: nn.Module, parts: Mapping[str, Part], extra: Mapping[str, Any]
+    model: nn.Module, parts: Mapping[str, Part], extra: Mapping[str, Any], live: bool
 ) -> Iterator[Tensor]:
     first = next(iter(parts.values()), None)
     if first is None:
@@ -144,6 +167,10 @@ def _from_first_map(
         yield (torch.arange(8) % first.inputs).unsqueeze(0).to(device)
     else:
         dims = first.weight().ndim - 2
-        fitting = fitting_size(model, lambda size: floats(1, first.inputs, *[size] * dims), extra)
+
+        def image(size: int) -> Tensor:
+            return floats(1, first.inputs, *[size] * dims)
+
+        fitting = fitting_size(model, image, extra, live)
         for size in [fitting] if fitting else SIZES:
-            yield floats(1, first.inputs, *[size] * dims)
+            yield image(size)

@@ -182,7 +182,10 @@ def _undecided(
 ) -> dict[str, UnsupportedLayerError]:
     """The parameters of an unknown layer that may be linear maps, each with what to say then."""
     layer = f"{name or 'the model'!s} ({type(module).__name__})"
-    if isinstance(module, torch.jit.ScriptModule):
+    scripted = isinstance(module, torch.jit.ScriptModule)
+    if scripted and not any(_extent(parameter) >= 2 for parameter in module.parameters()):
+        return {}
+    if scripted:
         raise UnsupportedLayerError(
             f"{layer} is compiled to TorchScript, which does not tell its layers; give the model "
             "as it was before it was scripted or traced"

@@ -1,61 +1,146 @@
-"""Running a user's model without leaving a trace on it."""
+"""Running a user's model beside whatever the user does with it, and copies of it."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import logging
+import random
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from svr_widget.engine.errors import SVRError
+from svr_widget.engine.model.guard import Guard, SharedMemory
+from svr_widget.engine.model.private_structure import PrivateStructure
+
+
+class _Quiet(logging.Filter):
+    """Keeps PyTorch from logging what failed in a thread that only tries inputs."""
+
+    trying = threading.local()
+
+    def filter(self, _: logging.LogRecord) -> bool:
+        """Whether to let a record through: all of other threads."""
+        return not getattr(self.trying, "depth", 0)
+
+    @classmethod
+    @contextmanager
+    def on(cls) -> Iterator[None]:
+        """Nothing is logged of what runs inside, in this thread."""
+        cls.trying.depth = getattr(cls.trying, "depth", 0) + 1
+        try:
+            yield
+        finally:
+            cls.trying.depth -= 1
+
+
+# For good, since to add and remove it would be a switch of the whole process.
+logging.getLogger("torch._subclasses.fake_tensor").addFilter(_Quiet())
+
+
+class Running:
+    """A model while it may be run.
+
+    Attributes:
+        model: what to call.
+        notes: what of the user's model does not take part.
+    """
+
+    def __init__(self, model: nn.Module, counterpart: Callable[[nn.Module], nn.Module]) -> None:
+        self._counterpart = counterpart
+        self.model = counterpart(model)
+        self.notes: tuple[str, ...] = ()
+
+    def __getitem__(self, module: nn.Module) -> nn.Module:
+        """What stands for a module of the user's; hooks go here."""
+        return self._counterpart(module)
 
 
 @contextmanager
-def untouched(model: nn.Module) -> Iterator[None]:
-    """The model in evaluation mode, without gradients; afterwards all is as it was before.
+def running(model: nn.Module, *, live: bool = False, guarded: bool = True) -> Iterator[Running]:
+    """The model in evaluation mode, without gradients, to be run by this thread alone.
 
-    Put back: every module's mode and attributes, its buffers, the rows that an embedding with
-    ``max_norm`` rescales in its own weight, the states of the random generators.
+    It is a private structure (``private_structure.py``), made anew each time, so that threads do
+    not meet; neither the model nor a switch or a generator of the process is touched.
+
+    Args:
+        model: the user's.
+        live: run the model itself, which the caller vouches for, and put it back afterwards.
+        guarded: keep writes off the user's weights; what has modes of its own (``torch.export``)
+            cannot be run under ours.
+
+    Raises:
+        SVRError: the model can only be run as it is, and ``live`` is not set.
     """
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.no_grad())
+        for device in {"cpu", *(parameter.device.type for parameter in model.parameters())}:
+            if torch.amp.is_autocast_available(device):
+                stack.enter_context(torch.autocast(device, enabled=False))
+        stack.enter_context(_generators_kept())
+        stack.enter_context(_Quiet.on())
+        if live:
+            stack.enter_context(_put_back(model))
+            found = Running(model, lambda module: module)
+            guard = Guard(SharedMemory())
+        else:
+            structure = PrivateStructure(model)
+            found = Running(model, structure.__getitem__)
+            found.notes = tuple(structure.notes)
+            guard = Guard(structure.memory)
+        if guarded:
+            stack.enter_context(guard.on())
+        found.model.eval()
+        yield found
+
+
+@contextmanager
+def _generators_kept() -> Iterator[None]:
+    """Put the generators of the process back where what is run drew from them or seeded them.
+
+    Random operators draw from generators of ours (``guard.py``); but NumPy and Python have none
+    that a thread could call its own. While another thread than the main one runs the model, the
+    main one may be training: whose draws these are is not known then, and taking them back would
+    let the training draw the same numbers again.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    of_torch, of_python = torch.get_rng_state(), random.getstate()
+    of_numpy: Any = np.random.get_state()  # noqa: NPY002  # the user's draws are what it is about
+    try:
+        yield
+    finally:
+        if not torch.equal(torch.get_rng_state(), of_torch):
+            torch.set_rng_state(of_torch)
+        if random.getstate() != of_python:
+            random.setstate(of_python)
+        np.random.set_state(of_numpy)  # noqa: NPY002  # likewise
+
+
+@contextmanager
+def _put_back(model: nn.Module) -> Iterator[None]:
+    """A live model afterwards as it was: modes, attributes, hooks, buffers and parameters."""
     modes = [(module, module.training) for module in model.modules()]
     attributes = [(module, _attributes(module)) for module in model.modules()]
-    kept = [(tensor, tensor.detach().clone()) for tensor in _written(model)]
-    fast_path = torch.backends.mha.get_fastpath_enabled()
-    model.eval()
-    # The fast path computes whole layers of a transformer without calling their parts.
-    torch.backends.mha.set_fastpath_enabled(False)
+    kept = [(t, t.detach().clone()) for t in (*model.parameters(), *model.buffers())]
     try:
-        with (
-            torch.compiler.set_stance("force_eager"),
-            torch.random.fork_rng(_gpus(model)),
-            torch.no_grad(),
-        ):
-            yield
+        yield
     finally:
-        torch.backends.mha.set_fastpath_enabled(fast_path)
         for module, before in attributes:
             _restore(module, before)
-        with torch.no_grad():
-            for tensor, value in kept:
-                tensor.copy_(value)
+        for tensor, value in kept:
+            if not torch.equal(tensor.detach(), value):
+                with torch.inference_mode(tensor.is_inference()), torch.no_grad():
+                    tensor.copy_(value)
         for module, mode in modes:
             module.training = mode
-
-
-def _written(model: nn.Module) -> Iterator[Tensor]:
-    """The tensors that a forward pass in evaluation mode may write to."""
-    yield from model.buffers()
-    for module in model.modules():
-        if isinstance(module, nn.Embedding | nn.EmbeddingBag) and module.max_norm is not None:
-            yield module.weight
-
-
-def _gpus(model: nn.Module) -> list[int]:
-    devices = {parameter.device for parameter in model.parameters()}
-    return sorted({device.index or 0 for device in devices if device.type == "cuda"})
 
 
 def _attributes(module: nn.Module) -> dict[str, Any]:
@@ -74,7 +159,7 @@ def _restore(module: nn.Module, before: Mapping[str, Any]) -> None:
         if isinstance(value, dict) and isinstance(now.get(name), dict):
             current = now[name]
             same = list(current) == list(value) and all(current[k] is value[k] for k in value)
-            if not same and not name.endswith("_hooks"):
+            if not same:
                 now[name].clear()
                 now[name].update(value)
         else:

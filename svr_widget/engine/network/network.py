@@ -38,6 +38,7 @@ class Network:
         meetings: which parameters channels meet on their way, where that was asked for.
         traced: the model before its norms were ignored or folded, to do the other; None where the
             links were not traced.
+        run_live: the model itself may be run, not only a private structure of it.
     """
 
     title: str
@@ -51,6 +52,7 @@ class Network:
     arrangement: Arrangement | None = None
     meetings: Meetings | None = None
     traced: TracedModel | None = None
+    run_live: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -52,6 +52,7 @@ def read_network(
     norm: Normalisation = "ignore",
     *,
     meetings: bool = False,
+    run_live: bool = False,
 ) -> Network:
     """The network behind whatever ``SVR`` was given; a ``Network`` is one already.
 
@@ -68,7 +69,10 @@ def read_network(
             "without links=, or use norm='ignore'"
         )
     if isinstance(source, nn.Module):
-        return _of_model(source, example_inputs, given, include, exclude, attention, norm, meetings)
+        network = _of_model(
+            source, example_inputs, given, include, exclude, attention, norm, meetings, run_live
+        )
+        return replace(network, run_live=run_live)
     if example_inputs is not None:
         raise TypeError("example_inputs belong to an nn.Module; bare weights are not run")
     if isinstance(source, str | os.PathLike):
@@ -97,6 +101,7 @@ def _of_model(
     attention: AttentionView,
     norm: Normalisation,
     meetings: bool,
+    run_live: bool,
 ) -> Network:
     model = unwrap(model)
     found_parts = find_parts(model, include, exclude)
@@ -119,6 +124,7 @@ def _of_model(
             heads=heads,
             meetings=meetings,
             constants=found_parts.undecided,
+            live=run_live,
         )
         found_parts.check(traced.added)
         found, notes = traced.links, (*traced.notes, *_left_out(traced.added))

@@ -1,28 +1,33 @@
 """Weights from a file: safetensors, whole or in shards, or a state dict that torch saved.
 
-Nothing in a file is run: of pickles only what ``weights_only=True`` allows is read. Files are
-mapped into memory, so that what is left out is never read.
+Nothing in a file is run: of pickles only what ``weights_only=True`` allows is read. What a file is
+its first bytes say. Files are mapped into memory where they are not packed, so that what is left
+out is never read.
 """
 
 from __future__ import annotations
 
 import json
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
 from svr_widget.engine.errors import SVRError
+from svr_widget.engine.network.checkpoints import torch_saved
+from svr_widget.engine.network.checkpoints.formats import LOST, Kind, what_is
+from svr_widget.engine.network.checkpoints.nesting import find_weights, pass_over
 
-_SHARDED = ".safetensors.index.json"
+_INDEX = (".safetensors.index.json", ".bin.index.json")
 _PICKLED = (".pt", ".pth", ".bin", ".ckpt")
-_INSIDE = ("state_dict", "model_state_dict", "model", "module")
-"""Under which names training scripts keep the weights among other things."""
+_IN_FOLDERS = (
+    *(f"*{suffix}" for suffix in _INDEX),
+    *("*.safetensors", *(f"*{suffix}" for suffix in _PICKLED)),
+)
+"""What is looked for in a folder, what is preferred first."""
 
 
 class WeightFile(NamedTuple):
@@ -44,108 +49,129 @@ def read_weights(path: Path) -> WeightFile:
 
     Raises:
         FileNotFoundError: there is no such file, or a shard is missing.
+        OSError: it cannot be read.
         SVRError: it is damaged, of another kind, or holds no weights by name.
     """
+    if not path.exists() and path.parts[:1] == ("~",):
+        path = path.expanduser()
     if path.is_dir():
         path = _only_file(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
-    if path.name.endswith(_SHARDED):
-        return WeightFile(path.parent.name, *_naturally(_of_shards(path)))
-    if path.suffix == ".safetensors":
-        return WeightFile(path.name, *_naturally(_of_safetensors(path)))
-    if path.suffix in _PICKLED:
-        return WeightFile(path.name, _of_pickle(path))
-    raise SVRError(
-        f"{path}: weights are read from .safetensors, {_SHARDED} and {', '.join(_PICKLED)}; load "
-        "it by its own library, and give the model or a mapping from names to weights"
-    )
+    try:
+        if path.name.endswith(_INDEX):
+            return WeightFile(path.parent.name, *_of_shards(path))
+        return WeightFile(path.name, *_of_file(path))
+    except (OSError, SVRError):
+        raise
+    except Exception as error:
+        raise SVRError(f"{path} is damaged: {error!r}") from error
 
 
 def _only_file(folder: Path) -> Path:
-    """The safetensors file of a folder, or the index of its shards."""
-    for pattern in (f"*{_SHARDED}", "*.safetensors"):
-        found = sorted(folder.glob(pattern))
+    """The file of weights in a folder, or the index of its shards."""
+    for pattern in _IN_FOLDERS:
+        found = sorted(each for each in folder.glob(pattern) if each.is_file())
         if len(found) == 1:
             return found[0]
         if found:
             names = ", ".join(each.name for each in found[:4])
             raise SVRError(f"{folder} holds {len(found)} files of weights ({names}...): name one")
-    raise FileNotFoundError(f"there is no safetensors file in {folder}")
+    raise FileNotFoundError(f"there is no safetensors file in {folder}, and no file of torch.save")
+
+
+def _of_file(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The weights of one file, and notes."""
+    kind = what_is(path)
+    if kind is None or kind.name not in ("safetensors", "torch", "legacy torch"):
+        raise _refusal(path, kind)
+    called = path.suffix.lower()
+    notes: tuple[str, ...] = ()
+    if called in (".safetensors", *_PICKLED) and (called == ".safetensors") != (
+        kind.name == "safetensors"
+    ):
+        notes = (f"{path.name} is {kind.words}, whatever it is called, and was read as that",)
+    if kind.name == "safetensors":
+        weights, passed = pass_over(_of_safetensors(path), path)
+        ordered, told = _naturally(weights)
+        return ordered, (*notes, *passed, *told)
+    found = find_weights(torch_saved.load(path, legacy=kind.name == "legacy torch"), path)
+    torch_saved.check_tensors(path, found.weights)
+    return found.weights, (*notes, *found.notes)
+
+
+def _refusal(path: Path, kind: Kind | None) -> SVRError:
+    """Why a file is not read, and what to do."""
+    said = f": it is {kind.words}; {kind.advice}" if kind else ""
+    called = path.suffix.lower()
+    if kind is not None and kind.name == "pickle":
+        return SVRError(
+            f"{path} holds more than weights: it is {kind.words}, and to read that is to run what "
+            f"is in it; {kind.advice}"
+        )
+    if (kind is None or kind.name in (*LOST, "text")) and called == ".safetensors":
+        return SVRError(f"{path} is damaged, or no safetensors file{said}")
+    if (kind is None or kind.name in (*LOST, "text")) and called in _PICKLED:
+        return SVRError(f"{path} is damaged, or no file of torch.save{said}")
+    if kind is not None and kind.name not in LOST:
+        return SVRError(f"{path} is {kind.words}, not a file of weights by name; {kind.advice}")
+    return SVRError(
+        f"{path}: weights are read from .safetensors, {_INDEX[0]} and {', '.join(_PICKLED)}{said}; "
+        "load it by its own library, and give the model or a mapping from names to weights"
+    )
 
 
 def _of_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         with safe_open(path, framework="pt") as file:
-            if (file.metadata() or {}).get("format", "").startswith("svr"):
+            kind = (file.metadata() or {}).get("format", "")
+            if kind == "svr_widget":
                 raise SVRError(f"{path} is a saved SVR: SVR.load({str(path)!r}) reads it")
+            if kind.startswith("svr_widget"):
+                folder = str(path.parent)
+                raise SVRError(f"{path} is of a recording: SVRRecorder.load({folder!r}) reads it")
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
+    except SVRError:
+        raise
+    except Exception as error:
         raise SVRError(f"{path} is damaged, or no safetensors file: {error}") from error
 
 
-def _of_shards(index: Path) -> dict[str, Tensor]:
+def _of_shards(index: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     try:
         shards: dict[str, str] = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
         files = {shard: index.parent / shard for shard in dict.fromkeys(shards.values())}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except OSError:
+        raise
+    except Exception as error:
         raise SVRError(f"{index} is no index of shards: {error!r}") from error
     for shard, file in files.items():
         if Path(shard).name != shard:
             raise SVRError(f"{index} names the shard {shard!r}, which is not beside it")
         if not file.is_file():
             raise FileNotFoundError(f"{index} names the shard {shard!r}, and there is no {file}")
-    loaded = {shard: _of_safetensors(file) for shard, file in files.items()}
+    loaded, told = {}, list[str]()
+    for shard, file in files.items():
+        loaded[shard], notes = _of_file(file)
+        told += notes
+    weights: dict[str, Tensor] = {}
     for name, shard in shards.items():
-        if name not in loaded[shard]:
+        if name in loaded[shard]:
+            weights[name] = loaded[shard][name]
+        elif not any("passed over" in note for note in told):
             raise SVRError(f"{index} looks for {name!r} in {shard!r}, which does not hold it")
-    return {name: loaded[shard][name] for name, shard in shards.items()}
+    ordered, note = _naturally(weights)
+    return ordered, tuple(dict.fromkeys((*told, *note)))
 
 
 def _naturally(weights: dict[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """By name, numbers in them by size: safetensors files do not keep the order of the layers."""
 
     def key(name: str) -> list[tuple[int, int, str]]:
-        return [(0, int(p), "") if p.isdigit() else (1, 0, p) for p in re.split(r"(\d+)", name)]
+        return [
+            (0, int(p), "") if p.isascii() and p.isdigit() else (1, 0, p)
+            for p in re.split(r"(\d+)", name)
+        ]
 
     note = "the file keeps no order of its weights: a chain of them goes by name"
     return {name: weights[name] for name in sorted(weights, key=key)}, (note,)
-
-
-def _of_pickle(path: Path) -> dict[str, Tensor]:
-    try:
-        held = _load(path)
-    except pickle.UnpicklingError as error:
-        raise SVRError(
-            f"{path} holds more than weights, and to read that is to run what is in it. Where you "
-            f"trust it, load it yourself, and give the model or its state_dict() ({_first(error)})"
-        ) from error
-    except (RuntimeError, EOFError, OSError) as error:
-        raise SVRError(f"{path} is damaged, or no file of torch.save: {_first(error)}") from error
-    if isinstance(held, Mapping):
-        for each in (held, *(held.get(name) for name in _INSIDE)):
-            if isinstance(each, Mapping) and each and _are_weights(each):
-                return {str(name): weight for name, weight in each.items()}
-    what = f"a mapping with {list(held)[:6]}" if isinstance(held, Mapping) else type(held).__name__
-    raise SVRError(
-        f"{path} holds {what}, and no weights by name; load it with torch.load(path, "
-        "weights_only=True), and give SVR the part that is a state dict"
-    )
-
-
-def _load(path: Path) -> object:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except RuntimeError as error:
-        if "mmap" not in str(error):
-            raise
-        # Saved by a torch before 1.6, which cannot be mapped.
-        return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def _first(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
-
-
-def _are_weights(given: Mapping[object, object]) -> bool:
-    return all(isinstance(value, Tensor) for value in given.values())

@@ -192,6 +192,8 @@ def following(model: nn.Module, mode: Dispatch) -> Iterator[None]:
 
     handles = []
     for name, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            continue  # it calls no hooks of Python's
         kind = f"{type(module).__module__}.{type(module).__qualname__}"
         handles.append(module.register_forward_pre_hook(enter((name, kind)), prepend=True))
         handles.append(module.register_forward_hook(leave, always_call=True))

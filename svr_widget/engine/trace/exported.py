@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
-import logging
 import operator
+import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,31 +22,14 @@ from svr_widget.engine.trace.flow.flow import Flow
 from svr_widget.engine.trace.interpreter import Interpreter, as_shape
 from svr_widget.engine.trace.parameters import parameter
 
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep PyTorch from logging and warning about inputs that are only tried."""
-
-    def nothing(_: logging.LogRecord) -> bool:
-        return False
-
-    known = logging.root.manager.loggerDict.items()
-    loggers = [log for n, log in known if n.startswith("torch") and isinstance(log, logging.Logger)]
-    for logger in loggers:
-        logger.addFilter(nothing)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger in loggers:
-            logger.removeFilter(nothing)
+_alone = threading.Lock()
+"""PyTorch's export is not made for two threads at once."""
 
 
 def export(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> ExportedProgram:
     """Export ``model`` without in-place operators, composites kept whole."""
-    sink = io.StringIO()  # a failing export prints the graph that it had so far
-    with torch.no_grad(), redirect_stdout(sink), redirect_stderr(sink):
+    with torch.no_grad(), _alone, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # those of PyTorch about itself
         program = torch.export.export(model, args, dict(kwargs), strict=False)
         functional: ExportedProgram = program.run_decompositions({})
     return functional

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from svr_widget.engine.errors import NoMapsError, SVRError, TraceError
+from svr_widget.engine.errors import NoMapsError, SVRError, TraceError, listed
 from svr_widget.engine.maps.links import Layout, Link
 from svr_widget.engine.maps.parts import Part
 from svr_widget.engine.model.example_inputs import Example, examples
-from svr_widget.engine.model.user_model import untouched
+from svr_widget.engine.model.user_model import Running, running
 from svr_widget.engine.trace.dispatch import run
-from svr_widget.engine.trace.exported import Walk, export, quiet
+from svr_widget.engine.trace.exported import Walk, export
 from svr_widget.engine.trace.interpreter import Interpreter
 from svr_widget.engine.trace.results.heads import Attention
 from svr_widget.engine.trace.results.meetings import Meetings
@@ -70,10 +71,12 @@ def trace(
     heads: bool = False,
     meetings: bool = False,
     constants: Iterable[str] = (),
+    live: bool = False,
 ) -> Trace:
     """Read off the model which map feeds which, through which channels (paper, section 2.2).
 
-    The model is run in evaluation mode on tensors without values and comes back untouched.
+    What runs is a private structure in evaluation mode, mostly on tensors without values; the model
+    itself is not touched.
 
     Args:
         model: the network.
@@ -83,6 +86,7 @@ def trace(
         heads: read attention head by head.
         meetings: note which parameters channels meet on their way.
         constants: parameters of no known layer, of which it is asked whether they are only added.
+        live: run the model itself.
 
     Raises:
         NoMapsError: ``parts`` is empty.
@@ -93,22 +97,39 @@ def trace(
         raise NoMapsError(f"{type(model).__name__} holds no linear map to trace.")
     refusal: SVRError | None = None
     failures: dict[Example, Exception] = {}
-    with untouched(model), quiet():
-        tried = list(examples(model, parts, example_inputs))
-        for method in METHODS:
-            for example in tried:
-                interpreter = Interpreter(model, parts, heads, meetings, constants)
+    tried = list(examples(model, parts, example_inputs, live))
+    for method in METHODS:
+        for example in tried:
+            with _ready(method, model, parts, live) as (run, ours):
+                interpreter = Interpreter(run.model, ours, heads, meetings, constants)
                 try:
-                    notes = METHODS[method](model, interpreter, example)
+                    notes = METHODS[method](run.model, interpreter, example)
                 except SVRError as error:
                     refusal = refusal or error
                 except Exception as error:  # whatever the model itself raises
                     failures[example] = error
                 else:
-                    return _result(interpreter, example, method, notes)
+                    return _result(interpreter, example, method, (*notes, *run.notes))
     if refusal is not None:
         raise refusal
     raise TraceError(_failure(model, failures)) from next(iter(failures.values()), None)
+
+
+@contextmanager
+def _ready(
+    method: str, model: nn.Module, parts: Mapping[str, Part], live: bool
+) -> Iterator[tuple[Running, dict[str, Part]]]:
+    """What a method runs, a structure that no other attempt has run, and where its maps are."""
+    guarded = METHODS[method] is not _exported
+    with running(model, live=live, guarded=guarded) as run:
+        try:
+            ours = {name: replace(part, module=run[part.module]) for name, part in parts.items()}
+        except KeyError:
+            raise TraceError(
+                f"{type(model).__name__} does not hold these maps ({listed(list(parts))}): are "
+                "they parts of this model?"
+            ) from None
+        yield run, ours
 
 
 def _valueless(model: nn.Module, interpreter: Interpreter, example: Example) -> list[str]:
@@ -118,20 +139,23 @@ def _valueless(model: nn.Module, interpreter: Interpreter, example: Example) -> 
 def _exported(model: nn.Module, interpreter: Interpreter, example: Example) -> list[str]:
     program = export(model, example.args, example.kwargs)
     Walk(program, interpreter, example.tensors()).run()
-    return []
+    return [
+        "read along torch.export, which while it ran changed how every thread of this process "
+        "calls modules"
+    ]
 
 
 def _computed(model: nn.Module, interpreter: Interpreter, example: Example) -> list[str]:
     return run(model, interpreter, example.args, example.kwargs, values=True)
 
 
-# In this order: running the model on tensors without values takes a hundredth of the time of an
-# export; an export also follows writes to shared memory; a real forward pass also follows a
-# course that depends on values.
+# In this order: running the model on tensors without values takes a hundredth of the time of the
+# others; a real forward pass also follows a course that depends on values; an export also follows
+# writes to shared memory, but changes nn.Module for the whole process while it runs.
 METHODS: dict[str, Callable[[nn.Module, Interpreter, Example], list[str]]] = {
     "torch dispatch": _valueless,
-    "torch.export": _exported,
     "forward pass": _computed,
+    "torch.export": _exported,
 }
 
 

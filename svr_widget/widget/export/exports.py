@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import uuid
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from svr_widget.engine.files import destination, write_whole
 from svr_widget.widget.answers.requests import Answers
 from svr_widget.widget.cells.pictures import LatePicture, show_picture
 from svr_widget.widget.computing.shown_graph import Shown
@@ -35,12 +34,13 @@ class Exports:
 
     def write_page(self, path: str | os.PathLike[str]) -> None:
         """``SVRWidget.to_html``."""
+        path = destination(path)
         self._shown.wait()
         write_whole(path, self.page({}).encode())
 
     def write_image(self, path: str | os.PathLike[str]) -> None:
         """``SVRWidget.save_image``."""
-        image_format = format_of(path)
+        image_format, path = format_of(path), destination(path)
         self._shown.wait()
         write_whole(path, image_file(self._shown.svr, self._look(), image_format))
 
@@ -118,20 +118,3 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
-
-
-def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file; whatever stood there stays until the new content is complete.
-
-    Raises:
-        OSError: the folder is not there, or cannot be written to.
-    """
-    target = Path(path)
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {target.parent} to write {target.name} into")
-    partial = target.with_name(f".{target.name}-{uuid.uuid4().hex}")
-    try:
-        partial.write_bytes(content)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -196,10 +196,12 @@ def test_every_map_of_a_network_in_one_pass(model, size):
     aside = "positions" if isinstance(model, attention.ViT) else None
     svr = SVR(model, inputs, exclude=aside, attention="plain")
     calls = []
-    handle = model.register_forward_hook(lambda *_: calls.append(1))
+    kind, forward = type(model), type(model).forward
+    counting = {"forward": lambda *x: (calls.append(1), forward(*x))[1]}
+    model.__class__ = type("Counting", (kind,), counting)
     found = svr.spectral_activations(inputs)
     assert len(calls) == 1
-    handle.remove()
+    model.__class__ = kind
     for name in svr.maps:
         assert_identity(svr, name, found[name], run(model, name, inputs)[1])
 

@@ -3,8 +3,10 @@
 import json
 import zlib
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors import safe_open
@@ -12,7 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from svr_widget.engine.errors import SVRError
-from svr_widget.engine.graph import graph_file
+from svr_widget.engine.graph import records
 from svr_widget.engine.maps.links import Link
 from svr_widget.svr import SVR
 from tests.engine.support.gaussian import gaussian
@@ -204,6 +206,9 @@ class TestRefusals:
         with pytest.raises(SVRError, match=r"was not written by SVR\.save"):
             SVR.load(path)
         path.write_bytes(b"\x80\x04cos\nsystem\n")
+        with pytest.raises(SVRError, match=r"was not written by SVR\.save.*it is a pickle"):
+            SVR.load(path)
+        path.write_bytes(b"\0\1\2\3 nothing known")
         with pytest.raises(SVRError, match="damaged, or no safetensors file"):
             SVR.load(path)
 
@@ -228,17 +233,56 @@ class TestRefusals:
             SVR.load(self.altered(path, change))
 
 
+def test_files_of_before_are_still_read():
+    """Written by the code of commit 6e391cd, when the format was settled."""
+    folder = Path(__file__).parent / "version_1"
+    svr = SVR.load(folder / "graph.safetensors")
+    expected = pd.read_csv(folder / "edges.csv", dtype={"producer": str, "consumer": str})
+    found = svr.edges(p=0.5)
+    assert found[["producer", "m", "consumer", "n"]].equals(
+        expected[["producer", "m", "consumer", "n"]]
+    )
+    np.testing.assert_allclose(found["weight"], expected["weight"], rtol=1e-6)
+    assert (svr.seed, svr.null, list(svr.maps)) == (3, "chi2", ["0", "4", "6"])
+    assert svr.maps["4"].input_layout.kernel == (2, 2)
+    assert svr.by_method("cosvr").edges(p=0.5).notna().all(axis=None), "from the weights in it"
+
+
+def test_the_folder_of_a_relative_path_is_that_of_the_call(tmp_path, monkeypatch):
+    (tmp_path / "then").mkdir()
+    monkeypatch.chdir(tmp_path / "then")
+    svr = SVR([gaussian(4, 3), gaussian(5, 4)])
+    decompose = SVR.decomposition
+
+    def moving(*arguments):
+        monkeypatch.chdir(tmp_path)
+        return decompose(*arguments)
+
+    monkeypatch.setattr(SVR, "decomposition", moving)
+    svr.save("graph.safetensors")
+    assert [each.name for each in tmp_path.iterdir()] == ["then"]
+    assert [each.name for each in (tmp_path / "then").iterdir()] == ["graph.safetensors"]
+
+
+def test_what_cannot_be_written_is_told_before_anything_is_computed(tmp_path):
+    svr = SVR([gaussian(4, 3), gaussian(5, 4)])
+    for path in (tmp_path, tmp_path / "gone" / "graph.safetensors"):
+        with pytest.raises(OSError, match="folder"):
+            svr.save(path)
+    assert not svr.decomposed
+
+
 def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
     path = tmp_path / "graph.safetensors"
     svr = SVR([gaussian(4, 3), gaussian(5, 4)])
     svr.save(path)
     before = path.read_bytes()
 
-    def fails(tensors, filename, metadata):
-        filename.write_bytes(b"half")
+    def fails(file, *_):
+        file.write(b"half")
         raise OSError("disk full")
 
-    monkeypatch.setattr(graph_file, "save_file", fails)
+    monkeypatch.setattr(records, "_write", fails)
     with pytest.raises(OSError, match="disk full"):
         svr.save(path)
     assert path.read_bytes() == before

@@ -131,7 +131,7 @@ def _why_it_fails(graph: SpectralGraph, model: nn.Module) -> str:
     if graph.example is None:
         return ""
     try:
-        footprint(model, graph.example)
+        footprint(model, graph.example, graph.run_live)
     except Exception as error:  # whatever it raises that finds other layers than its own
         return str(error) or type(error).__name__
     return ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,6 +16,7 @@ from svr_widget.engine.compression.pruning.report import Evaluate, PruningReport
 from svr_widget.engine.decompose import Decomposition
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
+from svr_widget.engine.model.user_model import copied
 
 
 def prune(
@@ -59,15 +59,15 @@ def _scores(
         for name, each in kept.items()
     }
     control, _ = cut(graph, lowest)
-    given, pruned = copy.deepcopy(graph.model), copy.deepcopy(model)
-    assert given is not None
+    assert graph.model is not None
+    given, pruned = (copied(each, "so it is not scored") for each in (graph.model, model))
     return Scores(*(score(evaluate, each) for each in (given, pruned, control)))
 
 
 def _measured(graph: SpectralGraph, model: nn.Module | None) -> Footprint | None:
     if graph.example is None or model is None:
         return None
-    return footprint(model, graph.example)
+    return footprint(model, graph.example, graph.run_live)
 
 
 def _parameters(model: nn.Module | None) -> int:

@@ -65,6 +65,16 @@ class PruningReport:
         squared_error: what a budget made of the sum over the weights of ``(||W - W'|| / ||W||)^2``;
             None without a budget.
         bound: no choice within the budget has a smaller sum.
+
+    Examples:
+        >>> smaller, report = svr.prune(2, factored=True)
+        >>> print(report.parameters)
+        592 -> 192
+        >>> report.maps[["map", "kept", "parameters", "parameters_after"]]
+          map  kept  parameters  parameters_after
+        0   0     2         320                72
+        1   2     2         192                56
+        2   4     2          48                32
     """
 
     rule: str

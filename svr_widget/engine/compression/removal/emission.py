@@ -10,7 +10,6 @@ rather than data, so that a ReLU that happens to be off for some data is not tak
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +19,7 @@ from torch.utils._pytree import tree_map
 
 from svr_widget.engine.maps.parts import Part
 from svr_widget.engine.model.example_inputs import Example
-from svr_widget.engine.model.user_model import untouched
+from svr_widget.engine.model.user_model import running
 
 DRAWS = 3
 STILL = 1e-5
@@ -73,15 +72,17 @@ def emissions(
     dead: Mapping[str, Tensor],
     wanted: Mapping[str, Tensor],
     example: Example,
+    live: bool = False,
 ) -> dict[str, Emission]:
     """What maps read in chosen features while dead output features emit their biases alone.
 
     Args:
-        model: it comes back untouched.
+        model: a private structure of it is run.
         parts: the maps whose outputs are alive but for their dead features.
         dead: int64, the dead output features of each map that has some.
         wanted: int64, the input features of interest of each map.
         example: what the model is called with.
+        live: run the model itself.
 
     Returns:
         For each map in ``wanted``; those whose module was not called ``DRAWS`` times in all, once
@@ -89,19 +90,15 @@ def emissions(
     """
     found = {name: Emission(features) for name, features in wanted.items()}
     generator = torch.Generator().manual_seed(0)
-    with untouched(model), ExitStack() as hooks:
+    with running(model, live=live) as run:
         for name, part in parts.items():
             hook = _silence(part, dead.get(name), generator)
-            handle = part.module.register_forward_hook(hook)
-            hooks.callback(handle.remove)
+            run[part.module].register_forward_hook(hook)
         for name, emission in found.items():
-            module = parts[name].module
-            handle = module.register_forward_pre_hook(
-                _reader(parts[name], emission), with_kwargs=True
-            )
-            hooks.callback(handle.remove)
+            reader = _reader(parts[name], emission)
+            run[parts[name].module].register_forward_pre_hook(reader, with_kwargs=True)
         for call in _draws(example, generator):
-            model(*call.args, **call.kwargs)
+            run.model(*call.args, **call.kwargs)
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
@@ -20,7 +19,7 @@ from svr_widget.engine.compression.removal.rounds import Removing
 from svr_widget.engine.errors import OutputChangeError, SVRError, nearest_name
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
 from svr_widget.engine.model.example_inputs import Example
-from svr_widget.engine.model.user_model import copied, untouched
+from svr_widget.engine.model.user_model import copied, running
 from svr_widget.engine.network.network import Network
 
 TOLERANCE = 1e-3
@@ -61,16 +60,18 @@ def remove_dead_channels(
             f"{graph.title}: removal follows channels through a run of the model, and this SVR was "
             "made with links= alone; give it example_inputs as well"
         )
-    work = Removing(copied(model, "so nothing is removed"), example, list(graph.parts), influence)
+    live = graph.run_live
+    copy = copied(model, "so nothing is removed")
+    work = Removing(copy, example, list(graph.parts), influence, live)
     before = work.network
     chosen = _chosen(before, maps)
     work.chosen = chosen
     work.run()
     checks, words = _checks(model, example, check_inputs)
-    measured = _measure(model, work.model, checks)
+    measured = _measure(model, work.model, checks, live)
     if measured.relative > tolerance or math.isnan(measured.relative):
         raise _refusal(model, work, measured, tolerance, checks, words)
-    footprints = footprint(model, example), footprint(work.model, example)
+    footprints = tuple(footprint(each, example, live) for each in (model, work.model))
     report = RemovalReport(
         maps=_by_map(before, work.network, *footprints),
         removed=work.removed,
@@ -129,16 +130,19 @@ def _random(example: Example, seed: int) -> Example:
     return Example(tree_map(fresh, example.args), tree_map(fresh, dict(example.kwargs)))
 
 
-def _outputs(model: nn.Module, call: Example) -> list[Tensor]:
-    with untouched(model):
-        leaves = tree_leaves(model(*call.args, **call.kwargs))
+def _outputs(model: nn.Module, call: Example, live: bool) -> list[Tensor]:
+    with running(model, live=live) as run:
+        leaves = tree_leaves(run.model(*call.args, **call.kwargs))
     return [leaf.detach().double() for leaf in leaves if _is_floating(leaf)]
 
 
-def _measure(before: nn.Module, after: nn.Module, calls: Sequence[Example]) -> _Measured:
+def _measure(
+    before: nn.Module, after: nn.Module, calls: Sequence[Example], live: bool
+) -> _Measured:
     change = largest = 0.0
     for call in calls:
-        for old, new in zip(_outputs(before, call), _outputs(after, call), strict=True):
+        both = (_outputs(model, call, live) for model in (before, after))
+        for old, new in zip(*both, strict=True):
             change = max(change, float((new - old).abs().max()), key=_nan_first)
             largest = max(largest, float(old.abs().max()), key=_nan_first)
     return _Measured(change, largest)
@@ -160,9 +164,10 @@ def _refusal(
     names = list(dict.fromkeys(work.removed.loc[work.removed["ratio"].notna(), "map"]))
     alone: dict[str, float] = {}
     for name in names:
-        single = Removing(copy.deepcopy(model), work.example, work.names, work.influence, [name])
+        copy = copied(model, "so nothing is removed")
+        single = Removing(copy, work.example, work.names, work.influence, work.live, [name])
         single.run()
-        alone[name] = _measure(model, single.model, checks).relative
+        alone[name] = _measure(model, single.model, checks, work.live).relative
     shares = ", ".join(f"{name!r} {share:.2g}" for name, share in alone.items())
     fitting = [name for name, share in alone.items() if share <= tolerance / len(alone)]
     padded = work.moved[work.moved["padded"]]

@@ -33,6 +33,13 @@ class RemovalReport:
         tolerance: what ``relative_change`` was allowed to be.
         checked: the inputs on which that was measured, in words.
         rounds: how many searches found channels that could go.
+
+    Examples:
+        >>> smaller, report = svr.remove_dead_channels()
+        >>> report.rounds, len(report.removed), len(report.kept)
+        (1, 1, 0)
+        >>> print(report.parameters)
+        592 -> 559
     """
 
     maps: pd.DataFrame

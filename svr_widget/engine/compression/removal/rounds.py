@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -23,7 +22,7 @@ from svr_widget.engine.compression.removal.search import Search
 from svr_widget.engine.compression.removal.surgery import cut, shift_bias
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.model.example_inputs import Example
-from svr_widget.engine.model.user_model import untouched
+from svr_widget.engine.model.user_model import copied, running
 from svr_widget.engine.network.network import Network
 from svr_widget.engine.network.sources import read_network
 
@@ -39,6 +38,7 @@ class Removing:
         example: what it is called with.
         names: the modules that count as maps.
         influence: the share of the largest influence up to which a channel is dead.
+        live: the model can only be run as it is.
         chosen: the maps whose channels may go; None for all.
         removed, kept, moved: the frames of the report.
         rounds: how often something went.
@@ -48,6 +48,7 @@ class Removing:
     example: Example
     names: Sequence[str]
     influence: float
+    live: bool = False
     chosen: Collection[str] | None = None
     removed: pd.DataFrame = field(
         default_factory=lambda: pd.DataFrame(columns=["map", "channel", "round", "ratio", "why"])
@@ -82,7 +83,12 @@ class Removing:
 
     def _read(self, model: nn.Module) -> Structure:
         network = read_network(
-            model, self.example, include=self.names, attention="plain", meetings=True
+            model,
+            self.example,
+            include=self.names,
+            attention="plain",
+            meetings=True,
+            run_live=self.live,
         )
         return structure_of(network)
 
@@ -121,15 +127,15 @@ class Removing:
         self, gone: Mask, search: Search
     ) -> tuple[tuple[nn.Module, Structure] | None, str]:
         """The model without some nodes; or why it is then another function."""
-        model = copy.deepcopy(self.model)
+        model = copied(self.model, "so nothing is removed")
         for moved in search.moved(gone):
             path = self.network.parts[moved.name].path
             shift_bias(model.get_submodule(path), moved.shift)
         cut(model, self._structure, gone)
         try:
             smaller = self._read(model)
-            with untouched(model):
-                model(*self.example.args, **self.example.kwargs)
+            with running(model, live=self.live) as run:
+                run.model(*self.example.args, **self.example.kwargs)
         except Exception as error:  # whatever the model raises for a width that it does not take
             cause = (isinstance(error, SVRError) and error.__cause__) or error
             words = (str(cause).strip().splitlines() or [""])[0]

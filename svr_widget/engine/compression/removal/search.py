@@ -133,7 +133,9 @@ class Search:
             features = np.flatnonzero(self.structure.mask(Axis("in", name), of_candidates))
             if part.groups == 1 and features.size:
                 wanted[name] = torch.from_numpy(features)
-        return emissions(network.model, network.parts, self._dead, wanted, self._example)
+        return emissions(
+            network.model, network.parts, self._dead, wanted, self._example, network.run_live
+        )
 
     def _is_constant(self, number: int) -> bool:
         """Whether all that reads a group reads constants; else says why not."""

@@ -166,7 +166,7 @@ def _unturned(queries: Tensor, keys: Tensor) -> tuple[Tensor, Tensor] | None:
     """
     channels = [torch.unique(table[table != labels.NONE]) for table in (queries, keys)]
     ranks = [
-        torch.where(table == labels.NONE, table, torch.searchsorted(known, table))
+        torch.where(table == labels.NONE, table, torch.searchsorted(known, table.contiguous()))
         for table, known in zip((queries, keys), channels, strict=True)
     ]
     mixed = ranks[0].sort(dim=0, descending=True).values

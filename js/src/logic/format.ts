@@ -1,0 +1,103 @@
+// Numbers as people read them.
+
+import type { Law, Mode } from "../wire/scene.js";
+
+const MINUS = "−";
+const SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹";
+
+export const MODE_WORDS: Readonly<Record<Mode, string>> = {
+  fdr: "FDR",
+  p: "p-value",
+  sigma: "sigma",
+  bonferroni: "Bonferroni",
+};
+
+export const LAW_WORDS: Readonly<Record<Law, string>> = { exact: "exact null", chi2: "χ² null" };
+
+/** 13379 -> "13,379". */
+export function count(value: number): string {
+  return Math.round(value).toLocaleString("en-US").replace("-", MINUS);
+}
+
+/** A value to some significant digits, without an exponent where that stays short. */
+export function significant(value: number, digits = 3): string {
+  if (value === 0) return "0";
+  if (!Number.isFinite(value)) return Number.isNaN(value) ? "–" : value < 0 ? `${MINUS}∞` : "∞";
+  // Of the rounded value: 0.999 to two digits is 1.0, not 1.00.
+  const magnitude = Number(value.toExponential(digits - 1).split("e")[1]);
+  if (magnitude < -4 || magnitude > 6) return power(Math.log10(Math.abs(value)), digits - 1, value);
+  const text = value.toFixed(Math.max(0, Math.min(20, digits - 1 - magnitude)));
+  return text.replace("-", MINUS);
+}
+
+/** How many entries chance would give: whole ones where they are many. */
+export const expectation = (value: number) =>
+  value >= 10 || value === 0 ? count(value) : significant(value, 2);
+
+/** -5 -> "10⁻⁵". */
+export function powerOfTen(exponent: number): string {
+  const digits = [...String(Math.abs(exponent))].map((digit) => SUPERSCRIPTS[Number(digit)]);
+  return `10${exponent < 0 ? "⁻" : ""}${digits.join("")}`;
+}
+
+/** A tick of an axis of p-values: "10⁻⁵", and "0.2" between powers of ten. */
+export function pTick(log10: number): string {
+  return Number.isInteger(log10) ? powerOfTen(log10) : pValue(log10);
+}
+
+/** A p-value from its log10, so that 1e-500 has a form: "0.15", "4 × 10⁻¹⁰". */
+export function pValue(log10: number): string {
+  if (log10 === Number.NEGATIVE_INFINITY) return "0";
+  if (log10 >= -3.0000001) return trimmed(10 ** log10, 2);
+  return power(log10, 0, 1);
+}
+
+/** A level of significance as it is typed and shown in the field: "0.05", "1e-12". */
+export function level(value: number): string {
+  return String(Number(value.toPrecision(3)));
+}
+
+/** A share of a whole: "6 %", "0.4 %", "< 0.1 %". */
+export function percent(share: number): string {
+  const value = share * 100;
+  if (value > 0 && value < 0.1) return "< 0.1 %";
+  return `${value < 10 && value % 1 !== 0 ? trimmed(value, value < 1 ? 1 : 2) : Math.round(value)} %`;
+}
+
+/** Seconds left: "3 s", "2 min", "1 h 5 min". */
+export function duration(seconds: number): string {
+  if (seconds < 60) return `${Math.max(1, Math.round(seconds))} s`;
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 60) return `${minutes} min`;
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+/** What a person typed, or NaN: accepts "0,05", "4 × 10⁻¹⁰", "5 %" as well as "1e-4". */
+export function parseLevel(text: string): number {
+  let source = text.trim().replaceAll(MINUS, "-").replace(",", ".").replaceAll(/\s/g, "");
+  const share = source.endsWith("%");
+  if (share) source = source.slice(0, -1);
+  source = source.replace(/[×x*·]10\^?([-⁻]?[\d⁰¹²³⁴⁵⁶⁷⁸⁹]+)$/, (_, exponent: string) => {
+    const digits = [...exponent].map((sign) => {
+      const digit = SUPERSCRIPTS.indexOf(sign);
+      return sign === "⁻" ? "-" : digit < 0 ? sign : String(digit);
+    });
+    return `e${digits.join("")}`;
+  });
+  if (!/^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(source)) return Number.NaN;
+  return Number(source) / (share ? 100 : 1);
+}
+
+function trimmed(value: number, digits: number): string {
+  return String(Number(value.toPrecision(digits)));
+}
+
+function power(log10: number, decimals: number, sign: number): string {
+  let exponent = Math.floor(log10);
+  let mantissa = (10 ** (log10 - exponent)).toFixed(decimals);
+  if (mantissa.startsWith("10")) {
+    exponent += 1;
+    mantissa = (1).toFixed(decimals);
+  }
+  return `${sign < 0 ? MINUS : ""}${mantissa} × ${powerOfTen(exponent)}`;
+}

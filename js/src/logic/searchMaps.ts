@@ -1,0 +1,87 @@
+// Finds maps and spectral neurons by what a person types: "conv1", "l1c2", "conv1 3", "conv1:3".
+
+import type { Scene } from "../wire/scene.js";
+
+export interface Match {
+  readonly map: number;
+  /** The neuron; null for the map itself. */
+  readonly k: number | null;
+}
+
+export interface Found {
+  /** All maps whose names match, best first. */
+  readonly maps: readonly number[];
+  /** What can be chosen, best first; neurons where an index was typed. */
+  readonly matches: readonly Match[];
+}
+
+const INDEXED = /^(.*?)[\s:·,#]*(?:^|[\s:·,#])(\d+)$/u;
+
+/** Searches the names of maps; a number at the end, parted from the name, is a neuron's index. */
+export function search(scene: Scene, typed: string): Found {
+  const text = typed.trim();
+  if (text === "") return { maps: [], matches: [] };
+  const whole = matchingMaps(scene, text);
+  const indexed = INDEXED.exec(text);
+  const neurons: Match[] = [];
+  let named: number[] = [];
+  if (indexed) {
+    const k = Number(indexed[2]);
+    named = indexed[1] === "" ? [] : matchingMaps(scene, indexed[1]);
+    for (const map of indexed[1] === "" ? scene.maps.keys() : named) {
+      if (k < scene.maps[map].neurons) neurons.push({ map, k });
+    }
+  }
+  const maps = whole.length > 0 ? whole : named;
+  const columns = whole.map((map): Match => ({ map, k: null }));
+  // A map of exactly that name is meant, also where the name ends in a number.
+  const first = columns.filter(({ map }) => scene.maps[map].name === text);
+  const others = columns.filter(({ map }) => scene.maps[map].name !== text);
+  return { maps, matches: [...first, ...neurons, ...others] };
+}
+
+/** Indices of the maps whose names match, best first. */
+export const matchingMaps = ({ maps }: Scene, text: string) =>
+  matching(
+    maps.map(({ name }) => name),
+    text,
+  );
+
+/**
+ * Indices of the names that match, best first: those that contain the text, or, where none does,
+ * those that have its letters in order.
+ */
+export function matching(names: readonly string[], text: string): number[] {
+  const wanted = text.toLowerCase();
+  const by = (rank: (name: string) => number | null) =>
+    names
+      .map((name, index) => ({ index, rank: rank(name.toLowerCase()) }))
+      .filter((found): found is { index: number; rank: number } => found.rank !== null)
+      .sort((a, b) => a.rank - b.rank || a.index - b.index)
+      .map(({ index }) => index);
+  const containing = by((name) => placeIn(name, wanted));
+  return containing.length > 0 ? containing : by((name) => holesIn(name, wanted));
+}
+
+/** 0 for the same name, then where in it the text stands: at its beginning, a word's, elsewhere. */
+function placeIn(name: string, wanted: string): number | null {
+  const at = name.indexOf(wanted);
+  if (at < 0) return null;
+  if (at === 0) return name === wanted ? 0 : 1;
+  return /[\p{L}\p{N}]/u.test(name[at - 1]) ? 3 : 2;
+}
+
+/** How many letters are skipped between those that were typed, in order; null where one is missing. */
+function holesIn(name: string, wanted: string): number | null {
+  const letters = wanted.replaceAll(/[\s:·,#]/gu, "");
+  if (letters === "") return null;
+  let first = -1;
+  let end = 0;
+  for (const letter of letters) {
+    const at = name.indexOf(letter, end);
+    if (at < 0) return null;
+    if (first < 0) first = at;
+    end = at + letter.length;
+  }
+  return end - first - letters.length;
+}

@@ -1,0 +1,156 @@
+// Paints edges and neurons into pixels. Pure: typed arrays in, typed arrays out.
+
+import type { Layout } from "../geometry/layout.js";
+import { createPath, forStrokes, isDashed, tracePath } from "../geometry/paths.js";
+import type { Drawable, Scene } from "../wire/scene.js";
+import { type EdgeChoice, edgeDepths } from "./density.js";
+import { kindColour, mix, type Palette } from "./palette.js";
+import { type Accumulator, addDisc, addLine } from "./raster.js";
+
+/** An edge of this weight and more is drawn half as wide again, or twice on a coarse screen. */
+export const HEAVY = 0.4;
+export const NEURON_RADIUS = 3;
+const NULL_RADIUS = 2;
+
+/** How wide an edge is drawn where lines can have any width, in CSS pixels. */
+export const edgeWidth = (weight: number) => (weight >= HEAVY ? 1.5 : 1);
+
+/** Edges of a link that are painted before the next link has its turn. */
+const TURN = 256;
+
+/** Every `of`-th edge of each link, from the one at place `part` on: what one of several paints. */
+export interface Share {
+  readonly part: number;
+  readonly of: number;
+}
+
+export const WHOLE_SHARE: Share = { part: 0, of: 1 };
+
+/** Edges of one scene in one layout, on one accumulator; it knows which of them are there. */
+export interface EdgePainter {
+  /**
+   * Adds and takes away edges until the first `drawn[link]` of each link are there, strong ones
+   * first. The links take turns, and after each turn the generator yields: whoever runs it may
+   * pause there and show what there is, or leave it and go on towards other numbers.
+   */
+  towards(drawn: ArrayLike<number>): Generator<void, void, void>;
+}
+
+interface LinkInk {
+  readonly index: number;
+  readonly start: number;
+  /** Its first `there` edges are on the accumulator. */
+  there: number;
+}
+
+/** Begins with an empty accumulator. */
+export function createEdgePainter(
+  scene: Drawable,
+  layout: Layout,
+  ratio: number,
+  target: Accumulator,
+  choice: EdgeChoice = {},
+  share: Share = WHOLE_SHARE,
+): EdgePainter {
+  target.depth.fill(0);
+  const thickness = Math.max(1, Math.round(ratio));
+  const path = createPath();
+  const depthOf = edgeDepths(scene, layout, choice);
+  const links: LinkInk[] = scene.links.map(({ start }, index) => ({ index, start, there: 0 }));
+  let depth = 0;
+  let width = thickness;
+  const add = (x0: number, y0: number, x1: number, y1: number) =>
+    addLine(target, x0 * ratio, y0 * ratio, x1 * ratio, y1 * ratio, depth, width);
+  const paint = ({ index }: LinkInk, edge: number, sign: 1 | -1) => {
+    if (edge % share.of !== share.part) return;
+    depth = sign * depthOf(index, edge);
+    if (depth === 0) return;
+    width = thickness + (scene.edgeWeight[edge] >= HEAVY ? 1 : 0);
+    tracePath(scene, layout, index, scene.edgeM[edge], scene.edgeN[edge], path);
+    forStrokes(path, isDashed(scene, index), add);
+  };
+  return {
+    *towards(drawn) {
+      let waiting = links.filter((link) => link.there !== drawn[link.index]);
+      while (waiting.length > 0) {
+        for (const link of waiting) {
+          const wanted = drawn[link.index];
+          const more = Math.min(wanted, link.there + TURN);
+          const fewer = Math.max(wanted, link.there - TURN);
+          while (link.there < more) paint(link, link.start + link.there++, 1);
+          while (link.there > fewer) paint(link, link.start + --link.there, -1);
+          yield;
+        }
+        waiting = waiting.filter((link) => link.there !== drawn[link.index]);
+      }
+    },
+  };
+}
+
+/** Stamps every neuron, weak ones first, so that large singular values lie on top. */
+export function paintNeurons(
+  scene: Scene,
+  layout: Layout,
+  palette: Palette,
+  ratio: number,
+  pixels: Uint32Array,
+  width: number,
+  height: number,
+): void {
+  for (const [index, map] of scene.maps.entries()) {
+    const x = layout.x[index] * ratio;
+    if (x < -10 * ratio || x > width + 10 * ratio) continue;
+    const hue = kindColour(palette, map.kind);
+    const stamp = (y: number, radius: number, intensity: number, presence: number) => {
+      const colour = mix(palette.paper, mix(palette.neutral, hue, intensity), presence);
+      const size = radius * ratio * Math.sqrt(presence);
+      if (presence > 0) addDisc(pixels, width, height, x, y * ratio, size, colour);
+    };
+    for (const { map, y, intensity, presence } of layout.passage?.leaving ?? []) {
+      if (map === index) stamp(y, NEURON_RADIUS, intensity, presence);
+    }
+    for (const { neuron, intensity } of visibleNeurons(scene, layout, index, 0.5 / ratio)) {
+      const radius = scene.isNull[neuron] ? NULL_RADIUS : NEURON_RADIUS;
+      stamp(layout.y[neuron], radius, intensity, layout.passage?.presence[neuron] ?? 1);
+    }
+  }
+}
+
+/** Rings around neurons, to lie beneath all of them: where they crowd, one line goes around. */
+export function paintRings(
+  scene: Scene,
+  layout: Layout,
+  palette: Palette,
+  ratio: number,
+  pixels: Uint32Array,
+  width: number,
+  height: number,
+  neurons: readonly (readonly [name: string, k: number])[],
+): void {
+  const places = new Map(scene.maps.map(({ name }, at) => [name, at]));
+  for (const [radius, colour] of [
+    [NEURON_RADIUS + 3, palette.ink],
+    [NEURON_RADIUS + 1.75, palette.paper],
+  ] as const) {
+    for (const [name, k] of neurons) {
+      const at = places.get(name);
+      if (at === undefined || k >= scene.maps[at].neurons) continue;
+      const y = layout.y[scene.maps[at].start + k] * ratio;
+      addDisc(pixels, width, height, layout.x[at] * ratio, y, radius * ratio, colour);
+    }
+  }
+}
+
+/** The neurons of a map that others do not cover, weakest first; each as vivid as those it covers. */
+function visibleNeurons(scene: Scene, layout: Layout, index: number, apart: number) {
+  const { start, neurons } = scene.maps[index];
+  const visible: { neuron: number; intensity: number }[] = [];
+  for (let neuron = start; neuron < start + neurons; neuron++) {
+    const intensity = scene.intensity[neuron];
+    const last = visible.at(-1);
+    if (last && Math.abs(layout.y[neuron] - layout.y[last.neuron]) < apart) {
+      last.intensity = Math.max(last.intensity, intensity);
+    } else visible.push({ neuron, intensity });
+  }
+  return visible.reverse();
+}

@@ -1,0 +1,172 @@
+// The line beneath the picture: the threshold, and what it leaves, counted.
+
+import {
+  count,
+  expectation,
+  LAW_WORDS,
+  level as levelText,
+  MODE_WORDS,
+  parseLevel,
+  pValue,
+} from "../../logic/format.js";
+import { type Cut, isLevel, rangeInWords } from "../../logic/threshold.js";
+import type { Law, Mode, Scene } from "../../wire/scene.js";
+import { dropDown, fill, h, nameOf } from "../kit/dom.js";
+import type { View } from "../view.js";
+import { exactCut } from "./exactCut.js";
+import { survivalCurve } from "./survivalCurve.js";
+
+export function footer(view: View): HTMLElement {
+  const { curve, words } = survivalCurve(view);
+  const { slider, controls } = threshold(view);
+  return h(
+    "div",
+    { class: "svr-bar svr-footer" },
+    h("div", { class: "svr-cutting" }, slider, curve),
+    h("div", { class: "svr-facing" }, controls, counts(view), words),
+  );
+}
+
+function threshold(view: View): { slider: HTMLElement; controls: HTMLElement } {
+  const { state } = view;
+  const slider = h("input", { type: "range", min: 0, step: 1, "aria-label": "threshold" });
+  const field = h("input", {
+    type: "text",
+    inputmode: "decimal",
+    size: 8,
+    spellcheck: "false",
+    autocomplete: "off",
+    "aria-label": "significance level",
+  });
+  const refused = h("span", { class: "svr-message", role: "alert" });
+  const note = h("span", { class: "svr-soft", role: "status", "data-svr": "stand-in" });
+  const standIn = exactCut(view);
+  const mode = dropDown("mode", Object.entries(MODE_WORDS));
+  const law = dropDown("null law", Object.entries(LAW_WORDS));
+
+  view.watch(() => {
+    const scene = state.scene.value;
+    const cut = state.cut.value;
+    for (const control of [slider, field, mode, law]) control.disabled = !scene?.tests;
+    field.hidden = !scene;
+    if (!scene || !cut) return;
+    for (const [select, known] of [
+      [mode, scene.modes],
+      [law, scene.laws],
+    ] as const) {
+      for (const option of select.options) option.hidden = !known.includes(option.value as never);
+    }
+    mode.value = cut.mode;
+    law.value = cut.law;
+    slider.max = String(scene.stops[cut.law][cut.mode].level.length - 1);
+    slider.value = String(Math.round(cut.stop));
+    const share = cut.stop / Math.max(1, Number(slider.max));
+    slider.style.setProperty("--svr-share", `${(share * 100).toFixed(2)}%`);
+    const words = levelText(state.threshold.value);
+    slider.setAttribute("aria-valuetext", `${MODE_WORDS[cut.mode]} ${words}`);
+    field.value = words;
+    field.size = Math.max(5, words.length);
+    refused.textContent = "";
+  });
+  view.watch(() => {
+    note.textContent = standIn();
+  });
+
+  view.listen(slider, "input", () => {
+    const scene = state.scene.value;
+    const cut = state.cut.value;
+    if (scene && cut) state.setLevel(scene.stops[cut.law][cut.mode].level[Number(slider.value)]);
+  });
+  const commit = () => {
+    const chosen = state.threshold_mode.value;
+    const typed = parseLevel(field.value);
+    const before = state.threshold.value;
+    if (field.value.trim() === levelText(before)) return;
+    if (isLevel(chosen, typed)) {
+      refused.textContent = "";
+      state.setLevel(typed);
+      // Nothing changes where the same number was typed in another form.
+      field.value = levelText(typed);
+      return;
+    }
+    refused.textContent = `${MODE_WORDS[chosen]} lies ${rangeInWords(chosen)}`;
+    field.value = levelText(before);
+  };
+  view.listen(field, "change", commit);
+  view.listen(field, "keydown", (event) => {
+    if (event.key === "Escape") field.value = levelText(state.threshold.value);
+    if (event.key === "Escape" || event.key === "Enter") field.blur();
+  });
+  view.listen(mode, "change", () => state.setMode(mode.value as Mode));
+  view.listen(law, "change", () => state.setLaw(law.value as Law));
+
+  return {
+    slider: h(
+      "div",
+      { class: "svr-threshold" },
+      h("span", { "aria-hidden": true }, "threshold"),
+      slider,
+    ),
+    controls: h("div", { class: "svr-threshold" }, mode, field, law, refused, note),
+  };
+}
+
+function counts(view: View): HTMLElement {
+  const { state } = view;
+  const numbers = {
+    shown: h("b", { "data-svr": "shown" }),
+    significant: h("b", { "data-svr": "significant" }),
+    expected: h("b", { "data-svr": "expected" }),
+  };
+  const strongest = h("span", { class: "svr-strongest" });
+  const numbersInWords = h(
+    "span",
+    {},
+    h("span", {}, numbers.shown, " shown of ", numbers.significant, " significant"),
+    h("span", {}, numbers.expected, " expected by chance"),
+  );
+  const line = h("div", { class: "svr-counts" }, numbersInWords, strongest);
+  const write = (element: HTMLElement, text: string, value: number) => {
+    element.textContent = text;
+    element.dataset.value = String(value);
+  };
+  view.watch(() => {
+    const scene = state.scene.value;
+    const cut = state.cut.value;
+    line.hidden = !scene || !cut;
+    numbersInWords.hidden = scene?.tests === 0;
+    if (!scene || !cut) return;
+    write(numbers.shown, count(cut.drawn), cut.drawn);
+    write(numbers.significant, count(cut.significant), cut.significant);
+    write(numbers.expected, expectation(cut.expected), cut.expected);
+    fill(strongest, ...(cut.significant === 0 ? nothingSignificant(scene, cut) : []));
+  });
+  return line;
+}
+
+/** Says that there is nothing to see, and how far the strongest edge is from it. */
+function nothingSignificant(scene: Scene, cut: Cut): (Node | string)[] {
+  let best: { link: number; log10p: number } | null = null;
+  scene.links.forEach(({ strongest }, link) => {
+    const log10p = strongest?.log10_p[cut.law];
+    if (log10p === undefined || log10p === null) return;
+    if (!best || log10p < best.log10p) best = { link, log10p };
+  });
+  if (!best) return [`There is nothing to test: ${untested(scene)}.`];
+  const { link, log10p } = best as { link: number; log10p: number };
+  const { producer, consumer, strongest } = scene.links[link];
+  const end = (map: number, k: number) => [nameOf(scene.maps[map].name), `\u00a0·\u00a0${k}`];
+  return [
+    "Nothing is significant; the strongest edge, ",
+    ...end(producer, strongest?.m ?? 0),
+    " → ",
+    ...end(consumer, strongest?.n ?? 0),
+    `, has p\u00a0=\u00a0${pValue(log10p)}`,
+  ];
+}
+
+/** Why a network has no edge that could be significant. */
+function untested({ maps, links }: Scene): string {
+  if (links.length > 0) return "every link ends in a map of zeros";
+  return maps.length === 1 ? "one map has no links" : "no map feeds another";
+}

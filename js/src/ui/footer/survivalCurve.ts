@@ -1,0 +1,198 @@
+// The survival curve under the slider: entries against chance, the cut a line that can be dragged.
+
+import { scaleLinear, scaleLog } from "d3-scale";
+import { count, powerOfTen, pTick, significant } from "../../logic/format.js";
+import {
+  cutAtPlace,
+  nearestStopTo,
+  placeOfCut,
+  type Survival,
+  type SurvivalPoint,
+  survivalOf,
+} from "../../logic/survival.js";
+import { dropDown, fill, h, nameOf, s } from "../kit/dom.js";
+import type { View } from "../view.js";
+
+const SIZE = { width: 272, height: 68 };
+const MARGINS = { top: 4, right: 8, bottom: 16, left: 40 };
+/** Fewer entries than this are none. */
+const LEAST = 0.5;
+const TICKS = 3;
+const APART = 40;
+
+interface Frame {
+  readonly curve: Survival;
+  /** From the curve's own axis to pixels, and back. */
+  readonly x: ReturnType<typeof scaleLinear<number>>;
+  readonly y: ReturnType<typeof scaleLog<number>>;
+}
+
+/** The curve, and beside it the words that say what it shows. */
+export function survivalCurve(view: View): { curve: HTMLElement; words: HTMLElement } {
+  const { state } = view;
+  const { width, height } = SIZE;
+  const image = s("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img" });
+  const curve = h("div", { class: "svr-curve", "data-svr": "survival" });
+  const scope = dropDown("entries of the curve", [
+    ["graph", "all edges"],
+    ["link", "the chosen link"],
+  ]);
+  const chosen = h("span", { class: "svr-curve-link" });
+  const cutWords = h("span", { "data-svr": "cut-weight" });
+  const words = h(
+    "div",
+    { class: "svr-curve-words" },
+    scope,
+    chosen,
+    h("span", { class: "svr-key" }, h("i", { class: "svr-line" }), "found"),
+    h("span", { class: "svr-key" }, h("i", { class: "svr-line svr-chance" }), "by chance"),
+    cutWords,
+  );
+  curve.append(image);
+
+  let frame: Frame | null = null;
+  // Until someone chooses a link, the graph's own threshold is what there is to see.
+  let ofLink = false;
+  const redraw = () => {
+    const scene = state.scene.value;
+    const cut = state.cut.value;
+    const link = ofLink ? state.link.value : null;
+    const found = scene && cut ? survivalOf(scene, cut.law, link) : null;
+    curve.hidden = words.hidden = !scene || scene.tests === 0;
+    frame = found && frameOf(found);
+    scope.value = ofLink ? "link" : "graph";
+    if (!scene || !cut || scene.tests === 0) return;
+    const ends = link === null ? null : scene.links[link];
+    const nameAt = (map: number) => nameOf(scene.maps[map].name);
+    fill(chosen, ...(ends ? [nameAt(ends.producer), " → ", nameAt(ends.consumer)] : []));
+    if (!frame) {
+      image.setAttribute("aria-label", "no entry was tested");
+      cutWords.textContent = "no entry was tested";
+      return fill(image);
+    }
+    const place = placeOfCut(frame.curve, cut.log10p);
+    const least = place === null || frame.curve.over === "p" ? null : 10 ** place;
+    cutWords.textContent = least === null ? "" : `weight ≥ ${significant(least, 2)}`;
+    const significantHere = link === null ? cut.significant : cut.significantPerLink[link];
+    const chance = frame.curve.tests * 10 ** cut.log10p;
+    image.setAttribute(
+      "aria-label",
+      `survival curve of ${count(frame.curve.tests)} entries: ${count(significantHere)} reach the ` +
+        `threshold, ${significant(chance, 2)} would by chance`,
+    );
+    fill(image, ...drawing(frame, place));
+  };
+  view.watch(redraw);
+  view.watch(() => {
+    if (state.selected_link.value === null || ofLink) return;
+    ofLink = true;
+    redraw();
+  });
+  view.listen(scope, "change", () => {
+    ofLink = scope.value === "link";
+    redraw();
+  });
+
+  const follow = (event: PointerEvent) => {
+    const scene = state.scene.peek();
+    const cut = state.cut.peek();
+    if (!scene || !cut || !frame) return;
+    const pixel = event.clientX - image.getBoundingClientRect().left;
+    const stop = nearestStopTo(scene, cut, cutAtPlace(frame.curve, frame.x.invert(pixel)));
+    state.setLevel(scene.stops[cut.law][cut.mode].level[stop]);
+  };
+  view.listen(curve, "pointerdown", (event) => {
+    if (event.button !== 0) return;
+    curve.setPointerCapture(event.pointerId);
+    follow(event);
+  });
+  view.listen(curve, "pointermove", (event) => {
+    if (curve.hasPointerCapture(event.pointerId)) follow(event);
+  });
+  return { curve, words };
+}
+
+function frameOf(curve: Survival): Frame {
+  const { points, tests } = curve;
+  const there = points.filter((point) => point.found >= 1 || point.expected >= LEAST);
+  const last = there.at(-1) ?? points[points.length - 1];
+  const { width, height } = SIZE;
+  // As on the slider: strict on the left, loose on the right.
+  const x = scaleLinear([points[0].x, last.x], [width - MARGINS.right, MARGINS.left]).clamp(true);
+  const y = scaleLog([LEAST, Math.max(tests, 1)], [height - MARGINS.bottom, MARGINS.top]);
+  return { curve, x, y: y.clamp(true) };
+}
+
+function drawing({ curve, x, y }: Frame, place: number | null): SVGElement[] {
+  const base = SIZE.height - MARGINS.bottom;
+  const along = (value: (point: SurvivalPoint) => number, points = curve.points) => {
+    const end = points.findIndex((point) => value(point) < LEAST);
+    const shown = points.slice(0, end < 0 ? points.length : end + 1);
+    return shown.map(
+      (point) => `${x(point.x).toFixed(1)},${y(Math.max(value(point), LEAST)).toFixed(1)}`,
+    );
+  };
+  const found = along((point) => point.found);
+  const chance = along((point) => point.expected);
+  const at = place === null ? MARGINS.left : x(place);
+  const passing = curve.points.filter((point) => place !== null && point.x >= place);
+  const area = along((point) => point.found, passing);
+  const ticks = [1, 10 ** Math.floor(Math.log10(Math.max(curve.tests, 1)))];
+  return [
+    ...(area.length > 0
+      ? [
+          s("polygon", {
+            class: "svr-passing",
+            points: [
+              ...area,
+              `${area.at(-1)?.split(",")[0]},${base}`,
+              `${x(passing[0].x)},${base}`,
+            ].join(" "),
+          }),
+        ]
+      : []),
+    s("path", { class: "svr-base", d: `M${MARGINS.left} ${base}H${SIZE.width - MARGINS.right}` }),
+    s("polyline", { class: "svr-line svr-chance", points: chance.join(" ") }),
+    s("polyline", { class: "svr-line", points: found.join(" ") }),
+    ...[...new Set(ticks)].map((value) =>
+      s(
+        "text",
+        { x: MARGINS.left - 8, y: y(value), "text-anchor": "end", "dominant-baseline": "middle" },
+        value < 1e4 ? count(value) : powerOfTen(Math.log10(value)),
+      ),
+    ),
+    ...axisTicks(curve, x),
+    s("path", { class: "svr-cut", d: `M${at} ${MARGINS.top}V${base}` }),
+    s("circle", { class: "svr-cut", cx: at, cy: MARGINS.top + 2, r: 3 }),
+  ];
+}
+
+/** Round weights or p-values beneath the axis, and at its end what they are. */
+function axisTicks(curve: Survival, x: Frame["x"]): SVGElement[] {
+  const [from, to] = x.domain();
+  const ofP = curve.over === "p";
+  const values: number[] = [];
+  if (to - from >= 2) {
+    const step = Math.ceil((to - from) / TICKS);
+    for (let at = Math.ceil(from); at <= to; at += step) values.push(at);
+  } else
+    values.push(
+      ...scaleLog([10 ** from, 10 ** to], [0, 1])
+        .ticks(TICKS)
+        .map(Math.log10),
+    );
+  const end = SIZE.width - MARGINS.right;
+  const title = ofP ? "p by chance" : "weight";
+  const y = SIZE.height - 4;
+  const room = end - 6.5 * title.length - 24;
+  const words: { at: number; text: string }[] = [];
+  for (const value of values.sort((a, b) => b - a)) {
+    const at = x(value);
+    if (at > room || at - (words.at(-1)?.at ?? Number.NEGATIVE_INFINITY) < APART) continue;
+    words.push({ at, text: ofP ? pTick(-value) : significant(10 ** value, 1) });
+  }
+  return [
+    ...words.map(({ at, text }) => s("text", { x: at, y, "text-anchor": "middle" }, text)),
+    s("text", { x: end, y, "text-anchor": "end" }, title),
+  ];
+}

@@ -1,0 +1,69 @@
+// What the colours mean.
+
+import { significant } from "../../logic/format.js";
+import { edgeAlpha } from "../../paint/density.js";
+import { css, kindColour, mix } from "../../paint/palette.js";
+import { fill, h } from "../kit/dom.js";
+import type { View } from "../view.js";
+
+const STEPS = [0, 0.25, 0.5, 0.75, 1];
+
+export function legend(view: View): HTMLElement {
+  const { state } = view;
+  const element = h("div", { class: "svr-legend", role: "note", "aria-label": "legend" });
+  view.watch(() => {
+    const scene = state.scene.value;
+    const cut = state.cut.value;
+    const palette = view.palette.value;
+    if (!scene || !cut || !palette) return fill(element);
+    const kinds = [...new Set(scene.maps.map(({ kind }) => kind))];
+    const colour = (kind: string) => css(kindColour(palette, kind));
+    const dots = [...new Set(kinds.map(colour))].map((shown) => {
+      const alike = kinds.filter((kind) => colour(kind) === shown);
+      const style = `background:${shown}`;
+      return h("span", {}, h("i", { class: "svr-dot", style }), alike.join(", "));
+    });
+    const hue = kindColour(palette, kinds[0] ?? "other");
+    const shades = STEPS.map((share) => css(mix(palette.neutral, hue, share)));
+    const intensity = h(
+      "span",
+      { title: "How far a neuron's edges depart from chance, within its map (paper, section 3.2)" },
+      "intensity 0",
+      ramp(shades),
+      "1",
+    );
+    let weakest = Number.POSITIVE_INFINITY;
+    let strongest = 0;
+    cut.drawnPerLink.forEach((drawn, link) => {
+      if (drawn === 0) return;
+      const { start } = scene.links[link];
+      weakest = Math.min(weakest, scene.edgeWeight[start + drawn - 1]);
+      strongest = Math.max(strongest, scene.edgeWeight[start]);
+    });
+    const greys = STEPS.map((share) => {
+      const alpha = edgeAlpha(weakest + (strongest - weakest) * share, scene.largestWeight);
+      return css(mix(palette.paper, palette.ink, alpha));
+    });
+    const [from, to] = [significant(weakest, 2), significant(strongest, 2)];
+    const weight = h("span", {}, `edge weight ${from}`, ramp(greys), from !== to && to);
+    const marked = state.marked.value;
+    const someNull = scene.isNull.includes(1);
+    const backward = scene.links.some((link) => link.backward);
+    fill(
+      element,
+      ...dots,
+      intensity,
+      strongest > 0 ? weight : h("span", {}, "no edge is significant"),
+      someNull && h("span", {}, h("i", { class: "svr-dot svr-null" }), "null"),
+      marked?.neurons?.length &&
+        h("span", { title: marked.meaning }, h("i", { class: "svr-ring" }), marked.word),
+      backward && h("span", {}, h("i", { class: "svr-dash" }), "backward"),
+    );
+  });
+  return element;
+}
+
+function ramp(colours: readonly string[]): HTMLElement {
+  const style = `background:linear-gradient(to right, ${colours.join(", ")})`;
+  return h("i", { class: "svr-ramp", style });
+}

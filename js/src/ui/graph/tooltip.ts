@@ -1,0 +1,165 @@
+// Words about what the pointer or the keyboard is at.
+
+import { createPath, tracePath } from "../../geometry/paths.js";
+import { type Point, placeTip } from "../../geometry/placement.js";
+import { count, percent, pValue, significant } from "../../logic/format.js";
+import type { Hover } from "../../logic/linkedHover.js";
+import type { Cut } from "../../logic/threshold.js";
+import { whichOf } from "../../wire/links.js";
+import type { Edge, Neuron, Scene } from "../../wire/scene.js";
+import { type Child, fill, h, nameOf } from "../kit/dom.js";
+import type { View } from "../view.js";
+import type { HoverCanvas, Hovered } from "./canvases/hoverCanvas.js";
+import { AXIS_WIDTH, type Stage } from "./stage.js";
+
+const STRONGEST_SHOWN = 4;
+
+export function tooltip(view: View, stage: Stage, { hovered }: HoverCanvas): HTMLElement {
+  const { state } = view;
+  const tip = h("div", {
+    class: "svr-tip",
+    "data-svr": "tooltip",
+    "aria-hidden": true,
+    hidden: true,
+  });
+  view.watch(() => {
+    const scene = state.scene.value;
+    const cut = state.cut.value;
+    const hover = state.hover.value;
+    const layout = stage.layout.value;
+    tip.hidden = !scene || !cut || !hover || !layout;
+    if (!scene || !cut || !hover || !layout) return;
+    fill(tip, ...wordsFor(scene, cut, hover, hovered.value));
+    const { anchors, obstacles } = surroundings(scene, stage, hovered.value);
+    const box = { width: tip.offsetWidth, height: tip.offsetHeight };
+    const { x, y } = placeTip(box, layout.size, anchors, obstacles, AXIS_WIDTH);
+    tip.style.transform = `translate(${x}px, ${y}px)`;
+  });
+  return tip;
+}
+
+function wordsFor(scene: Scene, cut: Cut, hover: Hover, hovered: Hovered): Child[] {
+  return hover.kind === "neuron"
+    ? aboutNeuron(scene, cut, hover.neuron, hovered.edges)
+    : aboutEdge(scene, cut, hover);
+}
+
+function aboutNeuron(scene: Scene, cut: Cut, neuron: Neuron, edges: readonly Edge[]): Child[] {
+  const map = scene.maps[neuron.map];
+  const at = map.start + neuron.k;
+  const value = scene.singularValue[at];
+  const facts = h(
+    "div",
+    { class: "svr-facts" },
+    fact("σ", significant(value)),
+    fact("energy", percent(map.energy > 0 ? (value * value) / map.energy : 0)),
+    scene.isNull[at]
+      ? h("span", { class: "svr-soft" }, "null: its vectors are arbitrary")
+      : fact("intensity", significant(scene.intensity[at], 2)),
+  );
+  const strong = [...edges]
+    .sort((a, b) => scene.edgeWeight[b.edge] - scene.edgeWeight[a.edge])
+    .slice(0, STRONGEST_SHOWN);
+  const rows = strong.map(({ link, m, n, edge }) => {
+    const { producer, consumer } = scene.links[link];
+    const outward = producer === neuron.map && m === neuron.k;
+    const other = outward ? { map: consumer, k: n } : { map: producer, k: m };
+    return h(
+      "tr",
+      {},
+      h("td", { class: "svr-soft" }, outward ? "to" : "from"),
+      h("td", {}, ...neuronName(scene, other)),
+      ...measures(scene, cut, edge),
+    );
+  });
+  const rest = edges.length - strong.length;
+  return [
+    h("div", { class: "svr-tip-title" }, ...neuronName(scene, neuron)),
+    facts,
+    rows.length > 0 &&
+      h(
+        "table",
+        {},
+        h("caption", { class: "svr-soft" }, "strongest edges"),
+        h(
+          "thead",
+          {},
+          h("tr", {}, h("td", { colspan: 2 }), h("th", {}, "weight"), h("th", {}, "p")),
+        ),
+        h("tbody", {}, ...rows),
+      ),
+    rest > 0 && h("div", { class: "svr-soft" }, `and ${count(rest)} more`),
+    rows.length === 0 && h("div", { class: "svr-soft" }, "no significant edge"),
+  ];
+}
+
+function aboutEdge(scene: Scene, cut: Cut, hover: Extract<Hover, { kind: "edge" }>): Child[] {
+  const { producer, consumer, through, backward, side } = scene.links[hover.link];
+  const log10p = hover.edge === null ? null : scene.log10p[cut.law][hover.edge];
+  const parallel = whichOf(scene, hover.link);
+  return [
+    h(
+      "div",
+      { class: "svr-tip-title" },
+      ...neuronName(scene, { map: producer, k: hover.m }),
+      " → ",
+      ...neuronName(scene, { map: consumer, k: hover.n }),
+    ),
+    h(
+      "div",
+      { class: "svr-facts" },
+      fact("weight", significant(hover.weight, 2)),
+      log10p !== null && fact("p", pValue(log10p)),
+      hover.edge === null && h("span", { class: "svr-soft" }, "not among the edges sent"),
+    ),
+    through.length > 0 && h("div", { class: "svr-soft" }, `through ${through.join("; ")}`),
+    parallel && h("div", { class: "svr-soft" }, parallel),
+    side && h("div", { class: "svr-soft" }, `read by its ${side === "q" ? "queries" : "keys"}`),
+    backward && h("div", { class: "svr-soft" }, "runs against the flow of data"),
+  ];
+}
+
+function neuronName(scene: Scene, { map, k }: Neuron): Child[] {
+  const { name } = scene.maps[map];
+  return [nameOf(name, { title: name }), h("span", { class: "svr-index" }, ` · ${count(k)}`)];
+}
+
+function measures(scene: Scene, cut: Cut, edge: number): HTMLElement[] {
+  return [
+    h("td", { class: "svr-number" }, significant(scene.edgeWeight[edge], 2)),
+    h("td", { class: "svr-number" }, pValue(scene.log10p[cut.law][edge])),
+  ];
+}
+
+const fact = (label: string, value: string) =>
+  h("span", {}, h("span", { class: "svr-soft" }, label), ` ${value}`);
+
+/** The neurons that the words are about, and points along what is highlighted, better not covered. */
+function surroundings(
+  scene: Scene,
+  stage: Stage,
+  { neurons, edges }: Hovered,
+): { anchors: Point[]; obstacles: Point[] } {
+  const layout = stage.layout.peek();
+  const obstacles: Point[] = [];
+  if (!layout) return { anchors: [], obstacles };
+  const at = ({ map, k }: Neuron) => ({
+    x: layout.x[map],
+    y: layout.y[scene.maps[map].start + k],
+  });
+  const path = createPath();
+  const step = Math.max(1, Math.floor(edges.length / 48));
+  for (let index = 0; index < edges.length; index += step) {
+    const { link, m, n } = edges[index];
+    const { points, length } = tracePath(scene, layout, link, m, n, path);
+    for (let from = 0; from + 3 < length; from += 2) {
+      for (let share = 0; share <= 1; share += length > 4 ? 0.5 : 0.1) {
+        obstacles.push({
+          x: points[from] + (points[from + 2] - points[from]) * share,
+          y: points[from + 1] + (points[from + 3] - points[from + 1]) * share,
+        });
+      }
+    }
+  }
+  return { anchors: neurons.map(at), obstacles };
+}

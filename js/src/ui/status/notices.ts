@@ -1,0 +1,48 @@
+// Messages above the picture: a setting that Python refused, a Python that is gone or silent, and
+// faults of the front end itself.
+
+import { signal } from "@preact/signals-core";
+import type { Python } from "../../wire/host.js";
+import { fill, h } from "../kit/dom.js";
+import type { View } from "../view.js";
+
+export function notices(view: View): HTMLElement {
+  const { state } = view;
+  const dismissed = signal("");
+  const element = h("div", { class: "svr-notices" });
+  const text = h("span", { role: "alert", "data-svr": "notice" });
+  const dismiss = h("button", { type: "button", class: "svr-tool", "aria-label": "dismiss" }, "×");
+  const notice = h("div", { class: "svr-notice" }, text, dismiss);
+  view.listen(dismiss, "click", () => {
+    dismissed.value = state.notice.value;
+  });
+  view.watch(() => {
+    const words = state.notice.value ?? "";
+    if (words === "") dismissed.value = "";
+    const fault = state.fault.value;
+    text.textContent = words;
+    const broken =
+      fault &&
+      h(
+        "div",
+        { class: "svr-notice svr-fault", role: "alert", "data-svr": "fault" },
+        `This could not be shown: ${fault.message}`,
+      );
+    const apart = pythonInWords(state.python.value, view.silent.value);
+    const missing =
+      apart &&
+      h("div", { class: "svr-notice", role: "status", "data-svr": "python" }, h("span", {}, apart));
+    fill(element, words !== "" && words !== dismissed.value && notice, missing, broken);
+  });
+  return element;
+}
+
+function pythonInWords(python: Python, silent: boolean): string {
+  if (python === "gone") {
+    return (
+      "Python is gone: the kernel was restarted or stopped. The graph stays alive; another method, " +
+      "more edges and what the panes ask for need Python. Run the cell again."
+    );
+  }
+  return silent ? "Python does not answer; it may be busy. The graph does without it." : "";
+}

@@ -1,0 +1,56 @@
+// What stands in the picture's place while it is computed, and when that failed or was cancelled.
+
+import { count, duration } from "../../logic/format.js";
+import { fill, h, nameOf } from "../kit/dom.js";
+import type { View } from "../view.js";
+
+export function progress(view: View): HTMLElement {
+  const { state } = view;
+  const element = h("div", { class: "svr-progress", "data-svr": "status" });
+  const cancel = h("button", { type: "button", class: "svr-tool" }, "Cancel");
+  view.listen(cancel, "click", () => {
+    cancel.disabled = true;
+    cancel.textContent = "Cancelling …";
+    view.cancel();
+  });
+  view.watch(() => {
+    const status = state.status.value ?? { state: "computing" };
+    element.dataset.state = status.state;
+    element.classList.toggle("svr-over", state.scene.value !== null);
+    element.hidden = status.state === "ready";
+    if (status.state === "failed") {
+      fill(
+        element,
+        h("strong", { role: "alert" }, "The computation failed"),
+        h("p", {}, status.message || "Python gave no reason."),
+      );
+      return;
+    }
+    if (status.state === "cancelled") {
+      fill(
+        element,
+        h("strong", { role: "status" }, "Computation cancelled"),
+        h("p", {}, "Run the cell again to start it anew."),
+      );
+      return;
+    }
+    // Nothing is known yet of one that has just begun, perhaps in the place of a cancelled one.
+    if (status.done === undefined) {
+      cancel.disabled = false;
+      cancel.textContent = "Cancel";
+    }
+    const { map, done = 0, total = 0, seconds_left: left } = status;
+    const bar = h("progress", { "aria-label": "maps decomposed", max: total || 1 });
+    if (total > 0) bar.value = done;
+    const counted = total > 0 ? `${count(done)} of ${count(total)} maps` : "";
+    const time = left === null || left === undefined ? "" : `about ${duration(left)} left`;
+    fill(
+      element,
+      h("div", {}, ...(map ? ["Decomposing ", nameOf(map, { title: map })] : ["Computing"])),
+      bar,
+      h("div", { class: "svr-soft" }, [counted, time].filter(Boolean).join(" · ")),
+      cancel,
+    );
+  });
+  return element;
+}

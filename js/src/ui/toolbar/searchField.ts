@@ -1,0 +1,134 @@
+// The search field: a combobox of maps and neurons. While something is typed, the columns that
+// match stay bright; what is chosen is selected, or kept as a filter that a chip shows.
+
+import { count } from "../../logic/format.js";
+import { type Match, search } from "../../logic/searchMaps.js";
+import type { Filter } from "../../state/derived.js";
+import type { Neuron, Scene } from "../../wire/scene.js";
+import { fill, h, nameOf } from "../kit/dom.js";
+import { icon } from "../kit/icons.js";
+import { optionList, type Shown } from "../kit/optionList.js";
+import { select } from "../kit/select.js";
+import type { View } from "../view.js";
+
+export interface Search {
+  readonly element: HTMLElement;
+  focus(): void;
+}
+
+/** Something that can be chosen from the list. */
+interface Option extends Shown {
+  choose(add: boolean): void;
+}
+
+/** `goTo` puts the keyboard at a neuron of the graph. */
+export function searchField(view: View, goTo: (neuron: Neuron) => void): Search {
+  const { state } = view;
+  const input = h("input", {
+    type: "text",
+    class: "svr-search-text",
+    placeholder: "Search",
+    "aria-label": "search maps and neurons",
+    title: 'a map or a neuron: "conv1", "conv1 3" (/)',
+  });
+  const list = optionList<Option>(view, input, {
+    label: "found",
+    shown: (option) => option,
+    choose: (option, add) => option.choose(add),
+  });
+  const element = h("div", { class: "svr-search" }, icon("search"), input, list.popup);
+
+  /** The filter to go back to when what was typed is given up. */
+  let kept: Filter | null = null;
+
+  const leave = (filter: Filter | null) => {
+    input.value = "";
+    state.filter.value = filter;
+    list.close();
+  };
+
+  const optionOf = (scene: Scene, { map, k }: Match): Option => {
+    const { name, neurons } = scene.maps[map];
+    if (k === null) {
+      return {
+        words: [nameOf(name)],
+        note: `${count(neurons)} neurons`,
+        choose() {
+          leave({ words: name, exactly: true, kept: true });
+          goTo({ map, k: 0 });
+        },
+      };
+    }
+    return {
+      words: [nameOf(name), h("span", { class: "svr-index" }, ` · ${k}`)],
+      note: "neuron",
+      choose(add) {
+        leave(kept);
+        select(view, [{ map, k }], add);
+        goTo({ map, k });
+      },
+    };
+  };
+
+  const show = () => {
+    const scene = state.scene.peek();
+    const words = input.value.trim();
+    if (!scene || words === "") {
+      state.filter.value = kept;
+      return list.close();
+    }
+    const { maps, matches } = search(scene, words);
+    state.filter.value = maps.length > 0 ? { words, exactly: false, kept: false } : kept;
+    const options = matches.map((match) => optionOf(scene, match));
+    if (maps.length > 1) {
+      options.push({
+        words: [`Keep ${count(maps.length)} columns bright`],
+        note: "filter",
+        choose: () => leave({ words, exactly: false, kept: true }),
+      });
+    }
+    list.show(options, options.length === 0 ? "Nothing has that name." : "");
+  };
+
+  view.listen(input, "focus", () => {
+    if (input.value === "") kept = state.filter.peek();
+  });
+  view.listen(input, "input", show);
+  view.listen(input, "blur", () => {
+    if (input.value !== "") leave(kept);
+    list.close();
+  });
+  view.listen(input, "keydown", (event) => {
+    if (event.defaultPrevented) return;
+    if (event.key === "Escape") {
+      if (input.value === "") input.blur();
+      else leave(kept);
+    } else if (event.key !== "Enter") return;
+    event.preventDefault();
+  });
+  return { element, focus: () => input.focus() };
+}
+
+/** Says which filter is in force, with a button that clears it. */
+export function filterChip(view: View): HTMLElement {
+  const { state } = view;
+  const words = h("span", {});
+  const clear = h(
+    "button",
+    { type: "button", class: "svr-tool", "aria-label": "clear filter" },
+    "×",
+  );
+  const chip = h("span", { class: "svr-chip", "data-svr": "filter" }, words, clear);
+  view.listen(clear, "click", () => {
+    state.filter.value = null;
+  });
+  view.watch(() => {
+    const filter = state.filter.value;
+    const matched = state.matched.value;
+    chip.hidden = !filter?.kept;
+    if (!filter || !matched) return;
+    const many = `${count(matched.size)} column${matched.size === 1 ? "" : "s"}`;
+    fill(words, nameOf(filter.words), h("span", { class: "svr-soft" }, ` ${many}`));
+  });
+  return chip;
+}

@@ -1,0 +1,269 @@
+// What Python sends once: maps, spectral neurons, edges sorted by weight, and the slider's stops.
+// Everything is checked here, so that the rest of the front end can rely on it.
+
+import { type Bytes, type Container, type Data, decode } from "./codec.js";
+import { CONTRACT } from "./contract.js";
+import { unpackIncrements } from "./increments.js";
+
+export const { methods: METHODS, modes: MODES, y_scales: Y_SCALES } = CONTRACT;
+export type Method = (typeof METHODS)[number];
+export type Norm = (typeof CONTRACT.norms)[number];
+export type Mode = (typeof MODES)[number];
+export type Law = (typeof CONTRACT.laws)[number];
+export type YScale = (typeof Y_SCALES)[number];
+
+/** A column of the picture: a linear map's neurons, or in a cross graph those of one of its sides. */
+export interface LinearMap {
+  readonly name: string;
+  /** The linear map's own name. */
+  readonly map: string;
+  readonly kind: string;
+  readonly depth: number;
+  readonly out: number;
+  readonly in: number;
+  readonly kernel: readonly number[];
+  /** Spectral neurons that are shown, of `rank` that the map has. */
+  readonly neurons: number;
+  readonly rank: number;
+  /** Where its neurons begin in the arrays of neurons. */
+  readonly start: number;
+  /** Sum of the squares of all its singular values, shown or not. */
+  readonly energy: number;
+}
+
+export interface Link {
+  readonly producer: number;
+  readonly consumer: number;
+  readonly through: readonly string[];
+  readonly backward: boolean;
+  /** Into a head's product of queries and keys: which of the two reads. */
+  readonly side: "q" | "k" | null;
+  /** Which of the links between its two maps it is, from 0. */
+  readonly number: number;
+  /** Its edges are `start` to `start + sent`, by descending weight. */
+  readonly start: number;
+  readonly sent: number;
+  readonly tests: number;
+  /** Which of the scene's different laws its entries follow under chance. */
+  readonly law: number;
+  readonly mean: number;
+  readonly strongest: StrongestEdge | null;
+}
+
+/** A spectral neuron: its column, and its place in it from the largest singular value down. */
+export interface Neuron {
+  readonly map: number;
+  readonly k: number;
+}
+
+/** An edge by its ends; `edge` is its place in the scene's arrays. */
+export interface Edge {
+  readonly link: number;
+  readonly m: number;
+  readonly n: number;
+  readonly edge: number;
+}
+
+export interface StrongestEdge {
+  readonly m: number;
+  readonly n: number;
+  readonly weight: number;
+  readonly log10_p: Readonly<Record<Law, number>>;
+}
+
+/** The slider's stops for one law and mode, from strict to loose. */
+export interface Stops {
+  readonly level: Float64Array;
+  readonly log10p: Float64Array;
+  /** Row k holds each link's number of significant edges at stop k; unpacked when first asked for. */
+  readonly counts: Uint32Array;
+  readonly expected: Float64Array;
+}
+
+/** Some stops of mode "p", and for each law the weights at which chance has their p-values. */
+export interface SurvivalTable {
+  readonly stop: Uint32Array;
+  /** Row by row, one law a row; infinite where chance gives no entry such a p-value. */
+  readonly weight: Float32Array;
+}
+
+export interface Scene {
+  readonly model: string;
+  readonly method: string;
+  /** What became of the network's norms; null where it has none, or they are not known. */
+  readonly norm: Norm | null;
+  readonly maps: readonly LinearMap[];
+  readonly links: readonly Link[];
+  readonly tests: number;
+  readonly modes: readonly Mode[];
+  readonly laws: readonly Law[];
+  readonly singularValue: Float64Array;
+  readonly intensity: Float32Array;
+  readonly isNull: Uint8Array;
+  /** Of a checkpoint: each neuron's number among those of all checkpoints; -1 for none. */
+  readonly identity: Int32Array | null;
+  readonly edgeM: Uint32Array;
+  readonly edgeN: Uint32Array;
+  readonly edgeWeight: Float32Array;
+  readonly log10p: Readonly<Record<Law, Float64Array>>;
+  readonly stops: Readonly<Record<Law, Readonly<Record<Mode, Stops>>>>;
+  readonly survival: Readonly<Record<Law, SurvivalTable>>;
+  /** The largest weight of any edge that was sent; 1 where none was. */
+  readonly largestWeight: number;
+}
+
+/** What of a scene is needed to draw its edges. */
+export type Drawable = Pick<
+  Scene,
+  "maps" | "links" | "edgeM" | "edgeN" | "edgeWeight" | "largestWeight"
+>;
+
+/** A container that does not hold a scene. */
+export class SceneError extends Error {
+  override name = "SceneError";
+}
+
+/** Reads a scene, or null where none was sent yet. */
+export function readScene(source: Bytes | null | undefined): Scene | null {
+  if (!source || source.byteLength === 0) return null;
+  return sceneOf(decode(source));
+}
+
+export function sceneOf(container: Container): Scene {
+  const meta = container.meta as Partial<Scene> | null;
+  if (!meta || !Array.isArray(meta.maps) || !Array.isArray(meta.links)) {
+    throw new SceneError("the scene lists no maps and links");
+  }
+  const maps = meta.maps as readonly LinearMap[];
+  const links = meta.links as readonly Link[];
+  const array = reader(container);
+  const singularValue = array("singular_value", Float64Array);
+  const neurons = singularValue.length;
+  const edgeWeight = array("edge_weight", Float32Array);
+  const edges = edgeWeight.length;
+  const laws = known(CONTRACT.laws, meta.laws, "laws");
+  const modes = known(MODES, meta.modes, "modes");
+  const scene: Scene = {
+    model: String(meta.model ?? ""),
+    method: String(meta.method ?? "svr"),
+    norm: meta.norm ?? null,
+    maps,
+    links,
+    tests: Number(meta.tests),
+    modes,
+    laws,
+    singularValue,
+    intensity: array("intensity", Float32Array, neurons),
+    isNull: array("null", Uint8Array, neurons),
+    identity: container.arrays.has("identity") ? array("identity", Int32Array, neurons) : null,
+    edgeM: array("edge_m", Uint32Array, edges),
+    edgeN: array("edge_n", Uint32Array, edges),
+    edgeWeight,
+    log10p: perLaw(laws, (law) => array(`log10_p_${law}`, Float64Array, edges)),
+    stops: perLaw(laws, (law) => {
+      const read = (mode: Mode) => readStops(array, `stops_${law}_${mode}`, links.length);
+      return Object.fromEntries(modes.map((mode) => [mode, read(mode)])) as Record<Mode, Stops>;
+    }),
+    survival: perLaw(laws, (law) => ({
+      stop: array(`survival_stop_${law}`, Uint32Array),
+      weight: array(`survival_weight_${law}`, Float32Array),
+    })),
+    largestWeight: edgeWeight.reduce((largest, weight) => Math.max(largest, weight), 0) || 1,
+  };
+  checkMaps(scene);
+  checkLinks(scene);
+  checkSurvival(scene);
+  return scene;
+}
+
+type Reader = <T extends Data>(name: string, type: new (n: number) => T, length?: number) => T;
+
+function reader(container: Container): Reader {
+  return (name, type, length) => {
+    const data = container.arrays.get(name)?.data;
+    if (!(data instanceof type)) throw new SceneError(`array "${name}" is missing or ill-typed`);
+    if (length !== undefined && data.length !== length) {
+      throw new SceneError(`array "${name}" has ${data.length} values, not ${length}`);
+    }
+    return data;
+  };
+}
+
+function readStops(array: Reader, prefix: string, links: number): Stops {
+  const level = array(`${prefix}_level`, Float64Array);
+  const packed = array(`${prefix}_counts`, Uint8Array);
+  let counts: Uint32Array | null = null;
+  return {
+    level,
+    log10p: array(`${prefix}_log10_p`, Float64Array, level.length),
+    get counts() {
+      counts ??= unpackCounts(packed, prefix, level.length, links);
+      return counts;
+    },
+    expected: array(`${prefix}_expected`, Float64Array, level.length),
+  };
+}
+
+function unpackCounts(packed: Uint8Array, prefix: string, stops: number, links: number) {
+  try {
+    return unpackIncrements(packed, stops, links);
+  } catch (error) {
+    throw new SceneError(`array "${prefix}_counts": ${(error as Error).message}`);
+  }
+}
+
+function known<T extends string>(all: readonly T[], given: unknown, what: string): readonly T[] {
+  const listed = Array.isArray(given) ? all.filter((name) => given.includes(name)) : [];
+  if (listed.length === 0) throw new SceneError(`the scene names no ${what}`);
+  return listed;
+}
+
+function perLaw<T>(laws: readonly Law[], value: (law: Law) => T): Record<Law, T> {
+  return Object.fromEntries(laws.map((law) => [law, value(law)])) as Record<Law, T>;
+}
+
+function checkMaps({ maps, singularValue }: Scene): void {
+  let start = 0;
+  for (const map of maps) {
+    if (typeof map.name !== "string" || map.start !== start || !(map.neurons >= 0)) {
+      throw new SceneError(`map "${map.name}" does not begin where the one before it ends`);
+    }
+    start += map.neurons;
+  }
+  if (start !== singularValue.length) throw new SceneError("the maps do not share out the neurons");
+}
+
+/** What the end of a link is called whose consumer is called `name`, as `svr.links` calls it. */
+export const entered = (name: string, { side }: Link): string =>
+  side === null ? name : `${name}.${side}`;
+
+function checkLinks({ maps, links, edgeM, edgeN, edgeWeight }: Scene): void {
+  for (const link of links) {
+    const producer = maps[link.producer];
+    const consumer = maps[link.consumer];
+    if (!producer || !consumer) throw new SceneError("a link names a map that is not there");
+    const end = link.start + link.sent;
+    if (!(link.start >= 0 && link.sent >= 0) || end > edgeWeight.length) {
+      throw new SceneError(`link ${producer.name} → ${consumer.name}: edges are missing`);
+    }
+    for (let edge = link.start; edge < end; edge++) {
+      if (edgeM[edge] >= producer.neurons || edgeN[edge] >= consumer.neurons) {
+        throw new SceneError(`link ${producer.name} → ${consumer.name}: an edge ends in no neuron`);
+      }
+      if (edge > link.start && edgeWeight[edge] > edgeWeight[edge - 1]) {
+        throw new SceneError(`link ${producer.name} → ${consumer.name}: edges are not sorted`);
+      }
+    }
+  }
+}
+
+function checkSurvival({ links, laws, stops, survival }: Scene): void {
+  for (const law of laws) {
+    const { stop, weight } = survival[law];
+    const rows = Math.max(0, ...links.map((link) => link.law + 1));
+    const beyond = stop.some((at) => at >= stops[law].p.level.length);
+    if (beyond || weight.length !== rows * stop.length) {
+      throw new SceneError("the survival table does not fit the links and their stops");
+    }
+  }
+}

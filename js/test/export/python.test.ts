@@ -1,0 +1,36 @@
+import { describe, expect, it } from "vitest";
+import { devHost } from "../../dev/host.js";
+import { literal, viewAsPython } from "../../src/export/python.js";
+
+describe("viewAsPython", () => {
+  it("sets the threshold by its mode, and every trait of the view", () => {
+    const host = devHost({
+      threshold_mode: "sigma",
+      threshold: 4.5,
+      y_scale: "log",
+      selected: [["conv\"1'\n", 3]],
+      selected_link: ["a", "b"],
+      panes: [],
+    });
+    expect(viewAsPython(host)).toBe(
+      [
+        "widget.set_threshold(sigma=4.5)",
+        'widget.null = "exact"',
+        'widget.y_scale = "log"',
+        'widget.selected = [("conv\\"1\'\\n", 3)]',
+        'widget.selected_link = ["a", "b"]',
+        "widget.panes = []",
+        "widget.camera = None",
+        "",
+      ].join("\n"),
+    );
+  });
+
+  it("writes Python's words for what JSON writes otherwise", () => {
+    expect(literal(null)).toBe("None");
+    expect(literal(true)).toBe("True");
+    expect(literal(1e-300)).toBe("1e-300");
+    expect(literal([[1]])).toBe("[(1,)]");
+    expect(literal({ zoom: 2, x: [1, 2] })).toBe('{"zoom": 2, "x": (1, 2)}');
+  });
+});

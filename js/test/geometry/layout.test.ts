@@ -1,0 +1,261 @@
+import { describe, expect, it } from "vitest";
+import { deep, mlp, residual, vgg } from "../../dev/networks.js";
+import { shorten, thinLabels } from "../../src/geometry/labels.js";
+import {
+  cameraOf,
+  columnPositions,
+  layOut,
+  moved,
+  traitOf,
+  WHOLE,
+} from "../../src/geometry/layout.js";
+import { createPath, tracePath } from "../../src/geometry/paths.js";
+import { placeTip } from "../../src/geometry/placement.js";
+import { readScene, type Scene, Y_SCALES } from "../../src/wire/scene.js";
+
+const SIZE = { width: 800, height: 400 };
+const MARGINS = { top: 10, right: 20, bottom: 40, left: 60 };
+const branches = readScene(residual()) as Scene;
+const chain = readScene(mlp(true)) as Scene;
+const wide = readScene(vgg(3000)) as Scene;
+
+describe("columns", () => {
+  it("of a chain stand evenly from margin to margin", () => {
+    expect([...layOut(chain, "linear", SIZE, MARGINS).x]).toEqual([60, 300, 540, 780]);
+  });
+
+  it("of parallel branches stand side by side, before the next depth", () => {
+    const places = columnPositions(branches);
+    expect(places[5] - places[3]).toBe(0.5);
+    expect(places[4] - places[5]).toBe(1);
+  });
+
+  it("keep links apart: lines, arcs and loops", () => {
+    const { shapes } = layOut(branches, "linear", SIZE, MARGINS);
+    const shapeOf = (producer: number, consumer: number) =>
+      shapes[
+        branches.links.findIndex((at) => at.producer === producer && at.consumer === consumer)
+      ];
+    expect(shapeOf(0, 1)).toBe("line");
+    expect(shapeOf(2, 5)).toBe("line");
+    expect(shapeOf(0, 3)).toBe("arc");
+    expect(shapeOf(8, 6)).toBe("arc");
+    expect(shapeOf(8, 8)).toBe("loop");
+  });
+});
+
+describe("moving a picture", () => {
+  it("takes every column and neuron to where the other layout has it", () => {
+    const before = layOut(branches, "log", SIZE, MARGINS, { zoom: 1.7, x: -130, y: -40 });
+    const size = { width: 620, height: 500 };
+    const after = layOut(branches, "log", size, MARGINS, { zoom: 5, x: -900, y: -1100 });
+    const by = moved(before, after);
+    if (!by) throw new Error("it can be moved");
+    before.x.forEach((x, map) => {
+      expect(by.x + by.across * x).toBeCloseTo(after.x[map], 6);
+    });
+    before.y.forEach((y, neuron) => {
+      expect(by.y + by.down * y).toBeCloseTo(after.y[neuron], 6);
+    });
+  });
+
+  it("is not possible to another scale", () => {
+    const [log, rank] = (["log", "rank"] as const).map((scale) =>
+      layOut(branches, scale, SIZE, MARGINS),
+    );
+    expect(moved(log, rank)).toBeNull();
+  });
+});
+
+describe.each(Y_SCALES)("y scale %s", (scale) => {
+  it("goes down as singular values fall, and stays in the plot", () => {
+    for (const scene of [chain, branches, wide]) {
+      const layout = layOut(scene, scale, SIZE, MARGINS);
+      const { y } = layout;
+      expect(Math.min(...y)).toBeGreaterThanOrEqual(MARGINS.top - 1e-9);
+      expect(Math.max(...y)).toBeLessThanOrEqual(SIZE.height - MARGINS.bottom + 1e-9);
+      for (const { start, neurons } of scene.maps) {
+        const values = scene.singularValue.subarray(start, start + neurons);
+        const rises = values.findIndex(
+          (value, k) => k > 0 && value < values[k - 1] && !(y[start + k] > y[start + k - 1]),
+        );
+        expect(rises).toBe(-1);
+      }
+    }
+  });
+
+  it("has ticks that are in order, apart and true, zoomed or not", () => {
+    for (const camera of [WHOLE, { zoom: 3, x: -400, y: -500 }, { zoom: 40, x: -9000, y: -9000 }]) {
+      const layout = layOut(wide, scale, SIZE, MARGINS, camera);
+      expect(layout.ticks.length).toBeLessThan(14);
+      const heights = layout.ticks.map(({ y }) => y).sort((a, b) => a - b);
+      for (let at = 1; at < heights.length; at++) {
+        expect(heights[at] - heights[at - 1]).toBeGreaterThan(14);
+      }
+      if (scale !== "linear") continue;
+      for (const { y, label } of layout.ticks) {
+        const plain = (y - camera.y) / camera.zoom;
+        const bottom = SIZE.height - MARGINS.bottom;
+        const top = Math.max(...wide.singularValue) * 1.03;
+        const value = ((bottom - plain) / (bottom - MARGINS.top)) * top;
+        expect(value).toBeCloseTo(Number(label), 1);
+      }
+    }
+  });
+});
+
+describe("paths", () => {
+  it("begin and end in their neurons, arcs above or, backward, below the straight line", () => {
+    const layout = layOut(branches, "linear", SIZE, MARGINS);
+    const path = createPath();
+    branches.links.forEach((link, index) => {
+      const edge = link.start;
+      const [m, n] = [branches.edgeM[edge], branches.edgeN[edge]];
+      const { points, length } = tracePath(branches, layout, index, m, n, path);
+      const from = [layout.x[link.producer], layout.y[branches.maps[link.producer].start + m]];
+      const to = [layout.x[link.consumer], layout.y[branches.maps[link.consumer].start + n]];
+      expect([points[0], points[1]]).toEqual(from);
+      expect(points[length - 2]).toBeCloseTo(to[0], 9);
+      expect(points[length - 1]).toBeCloseTo(to[1], 9);
+      const half = 2 * Math.floor(length / 4);
+      if (layout.shapes[index] === "arc") {
+        const away = points[half + 1] - (from[1] + to[1]) / 2;
+        expect(Math.sign(away)).toBe(link.backward ? 1 : -1);
+      } else if (layout.shapes[index] === "loop") expect(points[half]).toBeGreaterThan(from[0] + 5);
+    });
+  });
+});
+
+describe("labels", () => {
+  const measure = (text: string) => 6 * [...text].length;
+
+  it("never overlap and never leave the frame", () => {
+    for (const many of [1, 3, 16, 60, 400]) {
+      for (const length of [2, 11, 40, 300]) {
+        for (const width of [300, 800, 2000]) {
+          const names = Array.from({ length: many }, (_, at) => `${at}${"x".repeat(length)}`);
+          const x = names.map((_, at) => 40 + ((width - 80) * at) / Math.max(1, many - 1));
+          const labels = thinLabels(names, x, [0, width], measure);
+          expect(labels.length).toBeGreaterThan(0);
+          let taken = 0;
+          for (const { text, center } of labels) {
+            const half = measure(text) / 2;
+            expect(center - half).toBeGreaterThanOrEqual(taken);
+            taken = center + half;
+          }
+          expect(taken).toBeLessThanOrEqual(width);
+        }
+      }
+    }
+  });
+
+  it("lose parts of a path, those last that tell most", () => {
+    const to = (text: string, signs: number) => shorten(text, 6 * signs, measure);
+    expect(to("transformer.h.3.attn.c_proj", 22)).toBe("transformer.h.3…c_proj");
+    expect(to("transformer.h.3.attn.c_proj", 21)).toBe("…h.3…c_proj");
+    expect(to("transformer.h.3.attn.c_proj", 8)).toBe("…c_proj");
+    expect(to("layer1.0.downsample.0", 15)).toBe("…0.downsample.0");
+    expect(to("layer1.0.downsample.0", 13)).toBe("…downsample.0");
+    expect(to("layer1.0.downsample.0", 11)).toBe("lay…ample.0");
+    expect(to("features.28", 8)).toBe("fe…es.28");
+    expect(to("layers.0.attention[QK.0]", 18)).toBe("…0.attention[QK.0]");
+    expect(to("layers.0.attention[QK.0]", 17)).toBe("layers.0…[QK.0]");
+    expect(to("layers.0.attention[QK.0]", 9)).toBe("…0…[QK.0]");
+    expect(to("h.1.attn.c_attn[q]", 10)).toBe("h.1…[q]");
+  });
+
+  it("are cut in the middle, between graphemes", () => {
+    expect(shorten("short", 100, measure)).toBe("short");
+    expect(shorten("averyverylongname", 66, measure)).toBe("ave…ongname");
+    expect(shorten("👩‍👩‍👧‍👦".repeat(9), 200, measure).replaceAll("👩‍👩‍👧‍👦", "")).toBe("…");
+  });
+});
+
+describe("tooltips", () => {
+  it("stay in the frame and off what they are about", () => {
+    const frame = { width: 600, height: 300 };
+    const box = { width: 220, height: 120 };
+    for (let x = 0; x <= 600; x += 20) {
+      for (let y = 0; y <= 300; y += 20) {
+        const anchors = [
+          { x, y },
+          { x: Math.min(600, x + 60), y: Math.max(0, y - 40) },
+        ];
+        const tip = placeTip(box, frame, anchors, []);
+        expect(tip.x).toBeGreaterThanOrEqual(0);
+        expect(tip.y).toBeGreaterThanOrEqual(0);
+        expect(tip.x + box.width).toBeLessThanOrEqual(frame.width);
+        expect(tip.y + box.height).toBeLessThanOrEqual(frame.height);
+        for (const point of anchors) {
+          const over = point.x > tip.x && point.x < tip.x + box.width && point.y > tip.y;
+          expect(over && point.y < tip.y + box.height).toBe(false);
+        }
+      }
+    }
+  });
+
+  it("leave the side free where the highlighted edges are", () => {
+    const obstacles = Array.from({ length: 50 }, (_, at) => ({ x: 300 + 4 * at, y: 150 - 2 * at }));
+    const anchor = { x: 300, y: 150 };
+    const tip = placeTip(
+      { width: 150, height: 80 },
+      { width: 700, height: 300 },
+      [anchor],
+      obstacles,
+    );
+    expect(tip.x + 150 <= 300 || tip.y >= 150).toBe(true);
+  });
+});
+
+describe("deep networks", () => {
+  const many = readScene(deep(60)) as Scene;
+
+  it("keep their columns apart, and wider than the plot", () => {
+    const layout = layOut(many, "linear", SIZE, MARGINS);
+    const x = [...layout.x].sort((a, b) => a - b);
+    const gaps = x.slice(1).map((at, index) => at - x[index]);
+    expect(Math.min(...gaps)).toBeGreaterThanOrEqual(16 - 1e-9);
+    expect(layout.plotWidth).toBeGreaterThan(SIZE.width);
+    expect(x[0]).toBe(MARGINS.left);
+    expect(x.at(-1)).toBeCloseTo(MARGINS.left + layout.plotWidth);
+  });
+
+  it("fit into a small picture that need not keep them apart", () => {
+    const { x } = layOut(many, "linear", { width: 300, height: 44 }, MARGINS, WHOLE, 0);
+    expect(Math.max(...x)).toBeCloseTo(300 - MARGINS.right);
+  });
+});
+
+describe("a range that two graphs share", () => {
+  it.each(["linear", "log"] as const)("puts equal values at equal heights: %s", (scale) => {
+    const range = [0.001, 50] as const;
+    const at = (scene: Scene) => layOut(scene, scale, SIZE, MARGINS, WHOLE, 24, range).ticks;
+    const others = new Map(at(branches).map(({ label, y }) => [label, y]));
+    expect(others.size).toBeGreaterThan(2);
+    for (const { label, y } of at(chain)) expect(y).toBeCloseTo(others.get(label) as number);
+  });
+
+  it("never cuts off what a graph has of its own", () => {
+    const layout = layOut(chain, "linear", SIZE, MARGINS, WHOLE, 24, [1, 1.5]);
+    expect(Math.min(...layout.y)).toBeGreaterThanOrEqual(MARGINS.top);
+  });
+});
+
+describe("the camera as a trait", () => {
+  it("says which shares of the picture lie in the middle", () => {
+    const layout = layOut(chain, "linear", SIZE, MARGINS);
+    expect(traitOf(layout)).toEqual([1, 0.5, 0.5]);
+    const camera = cameraOf(layout, [4, 1, 0]);
+    const zoomed = layOut(chain, "linear", SIZE, MARGINS, camera);
+    expect(zoomed.x.at(-1)).toBeCloseTo((MARGINS.left + SIZE.width - MARGINS.right) / 2);
+  });
+
+  it.each([[[1, 0.3, 0.5]], [[7.5, 0.01, 0.9]]] as [number, number, number][][])(
+    "comes back from pixels as it was: %s",
+    (trait) => {
+      const layout = layOut(chain, "linear", SIZE, MARGINS);
+      const back = traitOf({ ...layout, camera: cameraOf(layout, trait) });
+      for (const [index, value] of back.entries()) expect(value).toBeCloseTo(trait[index], 12);
+    },
+  );
+});
