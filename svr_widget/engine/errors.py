@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Collection, Iterable
 from itertools import islice
 
+from svr_widget.engine.short_traceback import short_traceback
+
 
 class SVRError(ValueError):
     """Base of every error that svr_widget raises about a model, its weights or its options.
@@ -17,7 +19,13 @@ class SVRError(ValueError):
         ... except SVRError as error:
         ...     print(error)
         fdr = 2 is out of range: 0 < fdr < 1
+
+    A notebook shows the caller's own lines and the message; ``%xmode Verbose`` shows every frame.
     """
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython prints instead of every frame of ours."""
+        return short_traceback(self)
 
 
 class NoMapsError(SVRError):
