@@ -63,7 +63,7 @@ def test_the_cause_stands_before_the_message(
     lines = shown(shell, capsys, "SVR(Broken(), torch.zeros(1, 4)).links")
     (cause,) = (line for line in lines if line.startswith("caused by KeyError"))
     assert "there is no such tensor" in cause
-    assert "test_short_traceback.py, line" in cause
+    assert "test_errors.py, line" in cause
     assert lines.index(cause) < next(i for i, line in enumerate(lines) if "TraceError: " in line)
     assert not any("svr_widget/engine" in line for line in lines)
 
