@@ -29,6 +29,7 @@ from svr_widget.engine.analysis.paths import path_metric, super_feature
 from svr_widget.engine.analysis.to_networkx import to_networkx
 from svr_widget.engine.compression import pruning, removal
 from svr_widget.engine.decompose import Flattening
+from svr_widget.engine.environment.settings import methods_with_own_settings
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.graph.graph_file import Saved, from_bytes, load, save, to_bytes
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+@methods_with_own_settings
 class SVR(SpectralGraph):
     """The Singular Value Representation of a network (paper, sections 2 and 4).
 

@@ -59,7 +59,7 @@ def footprint(model: nn.Module, example: Example, live: bool = False) -> Footpri
     with running(model, live=live) as run:
         counter.follow(run.model)
         with _WrittenOut(), counter:
-            run.model(*example.args, **example.kwargs)
+            run(*example.args, **example.kwargs)
     parameters = {
         name: sum(parameter.numel() for parameter in module.parameters())
         for name, module in model.named_modules(remove_duplicate=False)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from svr_widget.engine.environment.settings import callers_device, own_settings
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.model.guard import Guard, SharedMemory
 from svr_widget.engine.model.private_structure import PrivateStructure
@@ -56,6 +57,11 @@ class Running:
         self.model = counterpart(model)
         self.notes: tuple[str, ...] = ()
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the model."""
+        with callers_device():
+            return self.model(*args, **kwargs)
+
     def __getitem__(self, module: nn.Module) -> nn.Module:
         """What stands for a module of the user's; hooks go here."""
         return self._counterpart(module)
@@ -78,8 +84,7 @@ def running(model: nn.Module, *, live: bool = False, guarded: bool = True) -> It
         SVRError: the model can only be run as it is, and ``live`` is not set.
     """
     with ExitStack() as stack:
-        stack.enter_context(torch.inference_mode(False))
-        stack.enter_context(torch.no_grad())
+        stack.enter_context(own_settings())
         for device in {"cpu", *(parameter.device.type for parameter in model.parameters())}:
             if torch.amp.is_autocast_available(device):
                 stack.enter_context(torch.autocast(device, enabled=False))

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from svr_widget.engine.environment.settings import with_own_settings
 from svr_widget.engine.errors import NoMapsError, SVRError, TraceError, listed
 from svr_widget.engine.maps.links import Layout, Link
 from svr_widget.engine.maps.parts import Part
@@ -159,6 +160,7 @@ METHODS: dict[str, Callable[[nn.Module, Interpreter, Example], list[str]]] = {
 }
 
 
+@with_own_settings
 def _result(interpreter: Interpreter, example: Example, method: str, notes: Sequence[str]) -> Trace:
     if not interpreter.order:
         raise TraceError(

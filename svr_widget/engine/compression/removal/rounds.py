@@ -135,7 +135,7 @@ class Removing:
         try:
             smaller = self._read(model)
             with running(model, live=self.live) as run:
-                run.model(*self.example.args, **self.example.kwargs)
+                run(*self.example.args, **self.example.kwargs)
         except Exception as error:  # whatever the model raises for a width that it does not take
             cause = (isinstance(error, SVRError) and error.__cause__) or error
             words = (str(cause).strip().splitlines() or [""])[0]
