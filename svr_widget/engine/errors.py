@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable
+import os
+import sysconfig
+from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
+from pathlib import Path
+from types import TracebackType
+
+_PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
+_INSTALLED = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib"))
+_LONGEST_CHAIN = 8
 
 
 class SVRError(ValueError):
     """Base of every error that svr_widget raises about a model, its weights or its options.
+
+    A notebook shows the caller's own lines and the message; ``%xmode Verbose`` shows every frame.
 
     Examples:
         >>> from svr_widget import SVRError
@@ -18,6 +28,10 @@ class SVRError(ValueError):
         ...     print(error)
         fdr = 2 is out of range: 0 < fdr < 1
     """
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython prints instead of every frame of ours."""
+        return _short_traceback(self)
 
 
 class NoMapsError(SVRError):
@@ -71,3 +85,63 @@ def listed(words: Collection[str], shown: int = 4) -> str:
     """The first so many words with commas between them, and how many more there are."""
     more = f" and {len(words) - shown:,} more" if len(words) > shown else ""
     return f"{', '.join(islice(words, shown))}{more}"
+
+
+def _short_traceback(error: BaseException) -> list[str]:
+    """What a notebook shows: the caller's own lines, the causes, and what to do last.
+
+    Of the twenty frames between a cell and the line that found a weight to be NaN, the caller can
+    do something about one. ``%xmode Verbose`` shows all of them, ``%debug`` goes through them.
+    """
+    from IPython.core.getipython import get_ipython
+
+    shell = get_ipython()
+    assert shell is not None  # only a shell asks for this
+    form, kind = shell.InteractiveTB, type(error)
+    frames = list(_frames(error.__traceback__))
+    ours = [place for place, frame in enumerate(frames) if _file(frame).startswith(_PACKAGE)]
+    if form.mode == "Verbose" or not ours:
+        every: list[str] = form.structured_traceback(kind, error, error.__traceback__, tb_offset=1)
+        return every
+    kept = frames[: ours[0]]
+    while kept and _file(kept[-1]).startswith(_INSTALLED):
+        kept.pop()
+    # The chain of causes would bring back what is left out, so IPython is given the error alone.
+    alone = kind.__new__(kind)
+    alone.args = error.args
+    lines: list[str] = form.structured_traceback(kind, alone, _joined(kept), tb_offset=1)
+    return [*lines[:-1], *_causes(error), *lines[-1:]]
+
+
+def _causes(error: BaseException) -> Iterator[str]:
+    """What led to an error, each in a line, and in whose code."""
+    for _ in range(_LONGEST_CHAIN):
+        cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        if cause is None:
+            return
+        places = [each for each in _frames(cause.__traceback__) if not _is_library(_file(each))]
+        where = f", {_file(places[-1])}, line {places[-1].tb_lineno}" if places else ""
+        yield f"caused by {type(cause).__name__}: {cause}{where}"
+        error = cause
+
+
+def _is_library(file: str) -> bool:
+    return file.startswith((_PACKAGE, *_INSTALLED))
+
+
+def _file(frame: TracebackType) -> str:
+    return frame.tb_frame.f_code.co_filename
+
+
+def _frames(traceback: TracebackType | None) -> Iterator[TracebackType]:
+    while traceback is not None:
+        yield traceback
+        traceback = traceback.tb_next
+
+
+def _joined(frames: list[TracebackType]) -> TracebackType | None:
+    """The same frames as a traceback that ends with the last of them."""
+    joined = None
+    for frame in reversed(frames):
+        joined = TracebackType(joined, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
+    return joined

@@ -13,7 +13,11 @@ import traitlets
 from svr_widget.engine.analysis.matching import Matching, form
 from svr_widget.engine.errors import SVRError, listed
 from svr_widget.svr import SVR
+from svr_widget.widget.cells.closing import close_parts
+from svr_widget.widget.cells.displayed import displayed
+from svr_widget.widget.cells.pictures import show_picture, side_by_side
 from svr_widget.widget.traits import Traits
+from svr_widget.widget.wire.words import sendable
 
 __all__ = ["Comparison"]
 
@@ -64,11 +68,22 @@ class Comparison(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untype
         if hasattr(self, "_links"):
             while self._links:
                 self._links.pop().unlink()
-            for widget in (self.left, self.right):
-                widget.close()
-            self._said.close()
-            self._born.close()
+        close_parts(self)
         super().close()
+
+    def _publish_picture(self) -> None:
+        """Put a picture of both into an output of the cell."""
+        try:
+            pictures = [widget._small_picture() for widget in (self.left, self.right)]
+        except Exception as error:  # without the picture everything else is as it should be
+            words = f"there is no picture for the saved notebook: {error}"
+            self.left._notice = sendable(words)
+            return
+        show_picture(side_by_side(pictures))
+
+    def _repr_mimebundle_(self, **keywords: Any) -> Any:
+        displayed(self)
+        return super()._repr_mimebundle_(**keywords)
 
     def _renew(self, _: Any) -> None:
         """Match the networks anew: the method changed, or what became of norms."""

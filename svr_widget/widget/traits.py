@@ -13,14 +13,12 @@ import traitlets as t
 from svr_widget.engine.errors import SVRError, ThresholdError, nearest_name
 from svr_widget.engine.graph.adjacency import Method
 from svr_widget.engine.network.norms.folding import Normalisation
-from svr_widget.engine.significance.multiple_testing import MODES, Mode, check_level
+from svr_widget.engine.significance.multiple_testing import LEVELS, MODES, Mode, check_level
 from svr_widget.engine.significance.nulls import Kind
 from svr_widget.svr import SVR
-from svr_widget.widget.wire.scene import LAWS
+from svr_widget.widget.wire.contract import LAWS, PANES, THEMES, Y_SCALES
 from svr_widget.widget.wire.words import sendable, shown
 
-DEFAULT_LEVELS = {"fdr": 0.05, "p": 1e-3, "sigma": 4.0, "bonferroni": 0.05}
-PANES = ("adjacency", "images", "filters", "table")
 _LONGEST_LINK = 3
 
 
@@ -49,13 +47,11 @@ class Traits(anywidget.AnyWidget):
     threshold_mode: t.Enum[Mode] = t.Enum(MODES, "fdr", help="what `threshold` is a level of").tag(
         sync=True
     )
-    threshold = Number(0.05, help="the level of significance, in its mode's own unit").tag(
-        sync=True
-    )
+    threshold = Number(
+        LEVELS["fdr"].default, help="the level of significance, in its mode's own unit"
+    ).tag(sync=True)
     null: t.Enum[Kind] = t.Enum(LAWS, "exact", help="law of an entry under chance").tag(sync=True)
-    y_scale = t.Enum(("linear", "log", "relative", "rank"), "linear", help="the vertical axis").tag(
-        sync=True
-    )
+    y_scale = t.Enum(Y_SCALES, "linear", help="the vertical axis").tag(sync=True)
     selected: t.List[Any] = t.List(help="spectral neurons, as (map name, k)").tag(sync=True)
     selected_link: t.List[Any] = t.List(
         default_value=None,
@@ -81,9 +77,7 @@ class Traits(anywidget.AnyWidget):
         help="[smallest, largest] singular value that the vertical axis reaches to at least, for "
         "graphs that are to share it; None is the graph's own",
     ).tag(sync=True)
-    theme = t.Enum(
-        ("auto", "light", "dark"), "auto", help="the colours; auto follows the notebook's"
-    ).tag(sync=True)
+    theme = t.Enum(THEMES, "auto", help="the colours; auto follows the notebook's").tag(sync=True)
     height = t.Int(620, min=280, max=4000, help="pixels").tag(sync=True)
     max_edges = t.Int(100_000, min=0, help="most edges that travel to the page").tag(sync=True)
 
@@ -106,6 +100,14 @@ class Traits(anywidget.AnyWidget):
 
     def wait(self, timeout: float | None = None) -> None:
         """Block until what was last asked for is there; raises its error, or ``TimeoutError``."""
+        raise NotImplementedError
+
+    def _small_picture(self) -> str:
+        """What is shown as a small PNG in base64, as notebooks hold it."""
+        raise NotImplementedError
+
+    def _publish_picture(self) -> None:
+        """Put a picture into an output of the cell, for where the widget cannot be shown."""
         raise NotImplementedError
 
     @classmethod
@@ -291,7 +293,7 @@ class Traits(anywidget.AnyWidget):
             tests = self._network.significance(self.null)
             self.threshold = tests.convert(change["old"], self.threshold, change["new"])
         else:
-            self.threshold = DEFAULT_LEVELS[change["new"]]
+            self.threshold = LEVELS[change["new"]].default
 
 
 class TimelineTraits(Traits):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 import os
+import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import ipywidgets
 import pandas as pd
 import traitlets as t
 
@@ -17,15 +17,17 @@ from svr_widget.engine.significance.multiple_testing import MODES
 from svr_widget.svr import SVR
 from svr_widget.widget.answers.gallery import Gallery
 from svr_widget.widget.answers.requests import KINDS, Answers, Kind, Sources
+from svr_widget.widget.cells.closing import close_parts
+from svr_widget.widget.cells.displayed import displayed
 from svr_widget.widget.computing.shown_graph import Shown, ShownGraph
 from svr_widget.widget.export.exports import Exports
-from svr_widget.widget.export.picture import show_bundle
 from svr_widget.widget.traits import Traits
 from svr_widget.widget.wire import front_end
 
 if TYPE_CHECKING:
     from svr_widget.widget.charts import Charts
     from svr_widget.widget.comparison import Comparison
+    from svr_widget.widget.dashboard import Dashboard
 
 INPUT_KEYWORDS = ("inputs", "transform", "labels")
 GIVEN_KEYWORDS = {"example_inputs", *INPUT_KEYWORDS, "reference"}
@@ -92,7 +94,9 @@ class SVRWidget(Traits):
         self._shown = self._shown_part(svr)
         self._answers = Answers(self._sources(), self._kinds())
         self._exports = Exports(self, self._shown, self._answers)
-        super().__init__(method=svr.method, norm=svr.norm)
+        # A layout that comes later would leave the one of before behind.
+        layout = {name: traits.pop(name) for name in ("layout",) if name in traits}
+        super().__init__(method=svr.method, norm=svr.norm, **layout)
         self._renew_inputs()
         if levels:
             self.set_threshold(**levels)
@@ -136,6 +140,8 @@ class SVRWidget(Traits):
         Of a timeline that is every checkpoint that there is.
         """
         self._shown.wait(timeout)
+        if threading.current_thread() is threading.main_thread():
+            self._exports.draw_late_pictures()
 
     def cancel(self) -> None:
         """Stop a computation that is still running, before its next map or checkpoint."""
@@ -145,6 +151,7 @@ class SVRWidget(Traits):
         """Take the widget off every page, stop its computation and free what it holds."""
         if hasattr(self, "_shown"):  # absent where the constructor raised
             self._shown.close()
+        close_parts(self)
         super().close()
 
     @property
@@ -206,10 +213,11 @@ class SVRWidget(Traits):
 
         return Charts(self)
 
-    def dashboard(self) -> ipywidgets.GridBox:
-        """The widget and its charts side by side."""
-        shape = {"grid_template_columns": "minmax(0, 5fr) minmax(0, 2fr)", "grid_gap": "16px"}
-        return ipywidgets.GridBox([self, self.charts()], layout=shape)
+    def dashboard(self) -> Dashboard:
+        """The widget and its charts side by side; closing it leaves the widget alone."""
+        from svr_widget.widget.dashboard import Dashboard
+
+        return Dashboard(self, self.charts())
 
     @classmethod
     def compare(cls, a: Any, b: Any, **keywords: Any) -> Comparison:
@@ -272,21 +280,16 @@ class SVRWidget(Traits):
         """
         self._exports.write_image(path)
 
-    def _repr_mimebundle_(self, **keywords: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        """The view, and a picture for where it cannot be shown, once there is one to draw."""
-        bundle: tuple[dict[str, Any], dict[str, Any]] | None
-        bundle = super()._repr_mimebundle_(**keywords)
-        if bundle is not None and self._scene:
-            bundle[0]["image/png"] = self._exports.small_picture()
-        return bundle
+    def _repr_mimebundle_(self, **keywords: Any) -> Any:
+        """The view, as of every widget; a picture follows as an output of its own."""
+        displayed(self)
+        return super()._repr_mimebundle_(**keywords)
 
-    def _ipython_display_(self) -> None:
-        """Show the widget; its picture follows where it is still being computed."""
-        late = not self._scene
-        if bundle := self._repr_mimebundle_():
-            show_bundle(bundle[0], metadata=bundle[1])
-        if late:
-            self._exports.show_late_picture()
+    def _publish_picture(self) -> None:
+        self._exports.publish_picture()
+
+    def _small_picture(self) -> str:
+        return self._exports.small_picture()
 
     def _answer(self, _: Any, content: Any, buffers: Any) -> None:
         if (reply := self._answers.answer(content, buffers)) is not None:

@@ -30,7 +30,7 @@ from svr_widget.engine.graph.internal_dimensions import (
     internal_dimensions,
 )
 from svr_widget.engine.maps.links import Link
-from svr_widget.engine.significance.multiple_testing import LinkTests, Significance
+from svr_widget.engine.significance.multiple_testing import LEVELS, LinkTests, Significance
 from svr_widget.engine.significance.nulls import Kind, NullLaw
 from svr_widget.engine.significance.random_frames import Frame, RandomFrames
 
@@ -382,7 +382,7 @@ class Adjacency:
             (array([0]), array([0]), array([0.99]))
         """
         if p is sigma is fdr is bonferroni is None:
-            fdr = 0.05
+            fdr = LEVELS["fdr"].default
         significance = Significance(dict(enumerate(self.tests(null))))
         cut = significance.cut(p=p, sigma=sigma, fdr=fdr, bonferroni=bonferroni)
         return self.above([cut.weight[part] for part in significance.tests])

@@ -8,6 +8,7 @@ from svr_widget.engine.errors import nearest_name
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
 from svr_widget.engine.maps.links import TestKey
 from svr_widget.engine.significance.multiple_testing import (
+    LEVELS,
     MODES,
     Cut,
     FdrMethod,
@@ -16,8 +17,6 @@ from svr_widget.engine.significance.multiple_testing import (
     Significance,
 )
 from svr_widget.engine.significance.nulls import Kind
-
-DEFAULT_FDR = 0.05
 
 
 class Threshold(TypedDict, total=False):
@@ -54,7 +53,7 @@ def cut_at(tests: Significance[Key], threshold: Threshold) -> Cut[Key]:
 
 def _cut(tests: Significance[Key], threshold: Threshold) -> Cut[Key]:
     if all(threshold.get(mode) is None for mode in MODES):
-        threshold = {**threshold, "fdr": DEFAULT_FDR}
+        threshold = {**threshold, "fdr": LEVELS["fdr"].default}
     level = {name: value for name, value in threshold.items() if name != "null"}
     return tests.cut(**level)  # type: ignore[arg-type]
 

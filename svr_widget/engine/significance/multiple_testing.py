@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Real
+from types import MappingProxyType
 from typing import Generic, Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
@@ -29,13 +30,43 @@ Counts = NDArray[np.int64]
 Key = TypeVar("Key", bound=Hashable)
 
 MODES: tuple[Mode, ...] = get_args(Mode)
-_LARGEST_SIGMA = 37.0  # 1 - Phi(37) is about 1e-300
-_RANGES: dict[str, tuple[str, Callable[[float], bool]]] = {
-    "fdr": ("0 < fdr < 1", lambda q: 0 < q < 1),
-    "p": ("0 < p <= 1", lambda p: 0 < p <= 1),
-    "sigma": ("-37 <= sigma <= 37", lambda sigma: abs(sigma) <= _LARGEST_SIGMA),
-    "bonferroni": ("0 < bonferroni <= 1", lambda alpha: 0 < alpha <= 1),
-}
+_LARGEST_SIGMA = 37  # 1 - Phi(37) is about 1e-300
+
+
+class LevelRange(NamedTuple):
+    """The levels of a mode.
+
+    Attributes:
+        default: the one to begin with.
+        lowest, highest: the ends.
+        includes: whether each end is a level itself.
+    """
+
+    default: float
+    lowest: float
+    highest: float
+    includes: tuple[bool, bool]
+
+    def holds(self, level: float) -> bool:
+        """Whether ``level`` is one of them."""
+        at_end = level == self.lowest and self.includes[0]
+        at_end |= level == self.highest and self.includes[1]
+        return at_end or self.lowest < level < self.highest
+
+    def words(self, name: str) -> str:
+        """Such as ``"0 < p <= 1"``."""
+        low, high = ("<=" if includes else "<" for includes in self.includes)
+        return f"{self.lowest:g} {low} {name} {high} {self.highest:g}"
+
+
+LEVELS: Mapping[str, LevelRange] = MappingProxyType(
+    {
+        "fdr": LevelRange(0.05, 0, 1, (False, False)),
+        "p": LevelRange(1e-3, 0, 1, (False, True)),
+        "sigma": LevelRange(4.0, -_LARGEST_SIGMA, _LARGEST_SIGMA, (True, True)),
+        "bonferroni": LevelRange(0.05, 0, 1, (False, True)),
+    }
+)
 # An inverted p-value is right to far better than this; entries nearer to it are compared directly.
 _DOUBTFUL = 1e-9
 _GRID = 1024
@@ -46,13 +77,13 @@ def check_level(mode: str, level: float) -> None:
 
     The ranges: ``0 < fdr < 1``, ``0 < p <= 1``, ``-37 <= sigma <= 37``, ``0 < bonferroni <= 1``.
     """
-    if mode not in _RANGES:
+    levels = LEVELS.get(mode)
+    if levels is None:
         raise ThresholdError(
             f"a threshold is one of {', '.join(MODES)}, not {mode!r}{nearest_name(mode, MODES)}"
         )
-    text, inside = _RANGES[mode]
-    if not isinstance(level, Real) or not inside(float(level)):
-        raise ThresholdError(f"{mode} = {level!r} is out of range: {text}")
+    if not isinstance(level, Real) or not levels.holds(float(level)):
+        raise ThresholdError(f"{mode} = {level!r} is out of range: {levels.words(mode)}")
 
 
 class Cuts(NamedTuple):

@@ -24,12 +24,8 @@ from svr_widget.engine.maps.links import LinkKey
 from svr_widget.engine.significance.nulls import Kind
 from svr_widget.svr import SVR
 from svr_widget.widget.wire.codec import encode
+from svr_widget.widget.wire.contract import TILE
 from svr_widget.widget.wire.scene import scene_links
-
-TILE = 256
-"""Cells of a tile, a side."""
-
-MATRICES = ("adjacency", "cross", "output")
 
 Question = dict[str, Any]
 Floats = NDArray[np.floating]

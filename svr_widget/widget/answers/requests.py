@@ -31,7 +31,7 @@ from svr_widget.widget.answers.fields import (
 from svr_widget.widget.answers.gallery import LARGEST_IMAGE, MOST_INPUTS, Gallery
 from svr_widget.widget.answers.images import MOST_PIXELS, bytes_of_images
 from svr_widget.widget.wire.codec import encode
-from svr_widget.widget.wire.scene import LAWS
+from svr_widget.widget.wire.contract import LAWS, MATRICES
 from svr_widget.widget.wire.words import sendable, shown
 
 Reply = tuple[dict[str, Any], list[bytes]]
@@ -209,7 +209,7 @@ _LAW = OneOf(LAWS)
 _STEP = Optional(Whole())
 _MATRIX: Fields = {
     "link": Whole(),
-    "matrix": OneOf(matrices.MATRICES),
+    "matrix": OneOf(MATRICES),
     "coarse": Optional(Flag()),
 }
 _SOME = ListOf(Whole(), MOST_NEURONS)

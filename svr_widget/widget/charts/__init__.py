@@ -9,6 +9,7 @@ from typing import Any
 import ipywidgets
 
 from svr_widget.engine.maps.links import LinkKey
+from svr_widget.widget.cells.closing import close_parts
 from svr_widget.widget.charts.dimensions import Dimensions
 from svr_widget.widget.charts.spectrum import Spectrum
 from svr_widget.widget.charts.survival import Survival
@@ -58,9 +59,9 @@ class Charts(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
             self._open = False
             self._widget.unobserve(self._follow, ["selected", "selected_link"])
             self._widget.unobserve(self._renew, "_scene")
-            for part in (self.spectrum, self.survival, self.dimensions, *self._choices.children):
+            for part in (self.spectrum, self.survival, self.dimensions):
                 part.close()
-            self._choices.close()
+        close_parts(self)
         super().close()
 
     def _renew(self, _: Any) -> None:

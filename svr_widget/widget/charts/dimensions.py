@@ -9,6 +9,7 @@ import numpy as np
 
 from svr_widget.engine.maps.links import LinkKey
 from svr_widget.svr import SVR
+from svr_widget.widget.cells.closing import close_parts
 from svr_widget.widget.charts.style import ACCENT, GREY, PALE, axis, figure, shortened
 
 BLOCK_P = 0.05
@@ -86,7 +87,7 @@ class Dimensions:
         """Let go of the widget and close the models."""
         for dots in (self.d_in, self.d_out):
             dots.on_element_click(self._clicked, remove=True)
-            dots.close()
+        close_parts(self.figure)
         self.figure.close()
 
     def _clicked(self, _: object, event: dict[str, dict[str, int]]) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from svr_widget.engine.decompose.marchenko_pastur import marchenko_pastur_edges
 from svr_widget.svr import SVR
+from svr_widget.widget.cells.closing import close_parts
 from svr_widget.widget.charts.style import ACCENT, GREY, PALE, axis, colour_of, figure, shortened
 
 
@@ -105,8 +106,8 @@ class Spectrum:
     def close(self) -> None:
         """Let go of the widget and close the models."""
         self._brush.unobserve(self._brushed, "selected")
-        for part in (self.figure, self._values, self._edge, self._words, self._brush):
-            part.close()
+        close_parts(self.figure)
+        self.figure.close()
 
     def _brushed(self, change: dict[str, object]) -> None:
         span = change["new"]

@@ -12,6 +12,7 @@ from svr_widget.engine.maps.links import LinkKey
 from svr_widget.engine.significance.multiple_testing import LinkTests
 from svr_widget.engine.significance.nulls import Kind
 from svr_widget.svr import SVR
+from svr_widget.widget.cells.closing import close_parts
 from svr_widget.widget.charts.style import ACCENT, GREY, axis, figure, shortened
 
 POINTS = 160
@@ -84,8 +85,8 @@ class Survival:
 
     def close(self) -> None:
         """Close the models."""
-        for part in (self.figure, self._entries, *self._laws.values()):
-            part.close()
+        close_parts(self.figure)
+        self.figure.close()
 
 
 def empirical(tests: tuple[LinkTests, ...]) -> tuple[Floats, Floats]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping
 from typing import Any
 
 from svr_widget.engine.environment.files import destination, write_whole
 from svr_widget.widget.answers.requests import Answers
+from svr_widget.widget.cells.pictures import LatePicture, show_picture
 from svr_widget.widget.computing.shown_graph import Shown
 from svr_widget.widget.export.page import answers_to, page
 from svr_widget.widget.export.page_answers import page_questions
-from svr_widget.widget.export.picture import LatePicture, format_of, image_file, small_picture
+from svr_widget.widget.export.picture import format_of, image_file, small_picture
 from svr_widget.widget.traits import Traits
+from svr_widget.widget.wire.words import sendable
 
 
 class Exports:
@@ -26,7 +29,8 @@ class Exports:
 
     def __init__(self, widget: Traits, shown: Shown, answers: Answers) -> None:
         self._widget, self._shown, self._answers = widget, shown, answers
-        self._late: tuple[LatePicture, ...] = ()
+        self._late: list[LatePicture] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def write_page(self, path: str | os.PathLike[str]) -> None:
         """``SVRWidget.to_html``."""
@@ -60,19 +64,42 @@ class Exports:
         """What is shown as a small PNG in base64, as notebooks hold it."""
         return small_picture(self._shown.network, self._look())
 
-    def show_late_picture(self) -> None:
-        """Give the cell an output for the picture, which is put there once it can be drawn."""
-        self._late += (LatePicture(),)
-        if self._widget._scene:  # it came in between
-            self.draw_late_pictures()
+    def publish_picture(self) -> None:
+        """Put the picture into an output of the cell, now or once there is something to draw."""
+        if self._widget.comm is None:  # closed in the same cell
+            return
+        if not self._widget._scene:
+            self._late.append(LatePicture())
+            self._loop = _running_loop()
+        elif picture := self._drawn():
+            show_picture(picture)
 
     def draw_late_pictures(self) -> None:
-        """Draw the pictures that the outputs of cells wait for."""
-        if self._widget._scene and self._late:
-            waiting, self._late = self._late, ()
-            image = self.small_picture()
+        """Draw the pictures that outputs of cells wait for, in the thread that displayed them.
+
+        Matplotlib's settings are the process's own: a cell that plots meanwhile would get ours.
+        """
+        if not (self._widget._scene and self._late):
+            return
+        loop = self._loop
+        if loop is None or loop.is_closed() or loop is _running_loop():
+            self._draw_late()
+        else:
+            loop.call_soon_threadsafe(self._draw_late)
+
+    def _draw_late(self) -> None:
+        waiting, self._late = self._late, []
+        if waiting and (picture := self._drawn()):
             for late in waiting:
-                late.show(image)
+                late.show(picture)
+
+    def _drawn(self) -> str | None:
+        """The picture; what it cannot be drawn for is said, and stops nothing."""
+        try:
+            return self.small_picture()
+        except Exception as error:
+            self._widget._notice = sendable(f"there is no picture for the saved notebook: {error}")
+            return None
 
     def _look(self) -> dict[str, Any]:
         """What is set on the widget, as options of ``SVR.plot``."""
@@ -83,3 +110,11 @@ class Exports:
             "y_scale": widget.y_scale,
             "theme": "dark" if widget.theme == "dark" else "light",
         }
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    """The loop of this thread, which is a kernel's while it runs a cell."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import hashlib
 import html
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -39,16 +40,15 @@ body:has(.svr[data-theme="dark"]) {{ background: #14171a; }}
 <main id="svr"></main>
 <noscript>This page draws with JavaScript, which is switched off here.</noscript>
 <script type="text/plain" id="svr-data">{data}</script>
-<script type="module">
-{script}
-</script>
+<script type="module">{script}</script>
 </body>
 </html>
 """
-# Nothing is loaded from anywhere: the page says so itself, and the browser holds it to it.
+# Nothing is loaded from anywhere and no script runs but the page's own, known by its hash: the page
+# says so itself, and the browser holds it to it. Workers are made of blobs by that script.
 _POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline' blob:; worker-src blob:; "
-    "style-src 'unsafe-inline'; img-src data: blob:"
+    "default-src 'none'; script-src {scripts}; worker-src blob:; "
+    "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
 )
 
 
@@ -114,12 +114,13 @@ def page(title: str, state: Mapping[str, Any], answers: Sequence[Answer]) -> str
         ],
     }
     container = encode(meta, {name: _bytes(value) for name, value in {**binary, **buffers}.items()})
+    script = _inline(front_end.read("page.js"))
     return _PAGE.format(
-        policy=html.escape(_POLICY),
+        policy=html.escape(_POLICY.format(scripts=_hash_source(script))),
         title=html.escape(title),
         css=front_end.read("widget.css"),
         data=base64.b64encode(gzip.compress(container, mtime=0)).decode(),
-        script=_inline(front_end.read("page.js")),
+        script=script,
     )
 
 
@@ -128,5 +129,11 @@ def _bytes(value: bytes) -> Array:
 
 
 def _inline(script: str) -> str:
-    """A script that cannot end the element it stands in."""
-    return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+    """A script that cannot end the element it stands in, with line ends as a browser reads them."""
+    safe = script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+    return f"\n{safe}\n".replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _hash_source(script: str) -> str:
+    """What a content security policy calls a script that stands in the page."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"

@@ -12,12 +12,16 @@ from typing import Any
 from svr_widget.engine.significance.multiple_testing import LinkTests
 from svr_widget.svr import SVR
 from svr_widget.widget.answers.asked import MATRIX_KINDS, Asked, Question
+from svr_widget.widget.wire.contract import (
+    FIRST_NEURONS,
+    MOST_CHANNELS,
+    MOST_COLUMNS,
+    MOST_NEURONS,
+    MOST_POSITIONS,
+)
 from svr_widget.widget.wire.scene import scene_links
 
 Neuron = tuple[str, int]
-
-_FIRST_NEURONS, _MOST_NEURONS, _MOST_CHANNELS = 4, 6, 64
-_MOST_COLUMNS, _MOST_POSITIONS = 12, 96
 
 
 def page_questions(
@@ -64,7 +68,7 @@ def _strongest_first(svr: SVR) -> list[int]:
 
 def _filters(svr: SVR, link: int, chosen: dict[str, list[int]]) -> Question:
     def of(name: str, neurons: int) -> list[int]:
-        return chosen.get(name, list(range(neurons)[:_FIRST_NEURONS]))[:_MOST_NEURONS]
+        return chosen.get(name, list(range(neurons)[:FIRST_NEURONS]))[:MOST_NEURONS]
 
     key, _ = scene_links(svr)[link]
     producer, consumer = svr.ends(key)
@@ -82,7 +86,7 @@ def _vectors(svr: SVR, selected: Sequence[Neuron]) -> Iterator[Question]:
     first = [(svr.ends(key)[0], 0) for key, _ in scene_links(svr)]
     for name, k in [*reversed(selected), *first]:
         if name in places:
-            yield {"kind": "vectors", "column": places[name], "k": k, "most": _MOST_CHANNELS}
+            yield {"kind": "vectors", "column": places[name], "k": k, "most": MOST_CHANNELS}
 
 
 def _images(svr: SVR, chosen: dict[str, list[int]], inputs: dict[str, Any]) -> Iterator[Question]:
@@ -91,16 +95,16 @@ def _images(svr: SVR, chosen: dict[str, list[int]], inputs: dict[str, Any]) -> I
     for name in svr.columns:
         neurons = len(svr[name])
         default = [k for k in dict.fromkeys((0, 1, neurons - 1)) if 0 <= k < neurons]
-        if mine := (chosen.get(name, [])[:_MOST_COLUMNS] if chosen else default):
+        if mine := (chosen.get(name, [])[:MOST_COLUMNS] if chosen else default):
             shown.append((name, mine))
     for cosine in (False, True):
         for number, _ in enumerate(inputs["labels"]):
-            for start in range(0, len(shown), _MOST_COLUMNS):
+            for start in range(0, len(shown), MOST_COLUMNS):
                 yield {
                     "kind": "images",
                     "inputs": [number],
-                    "neurons": dict(shown[start : start + _MOST_COLUMNS]),
-                    "most": _MOST_POSITIONS,
+                    "neurons": dict(shown[start : start + MOST_COLUMNS]),
+                    "most": MOST_POSITIONS,
                     "cosine": cosine,
                     "revision": inputs["revision"],
                 }

@@ -8,7 +8,7 @@ that the threshold moves without the kernel and its counts hold even for edges t
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,10 +19,10 @@ from svr_widget.engine.significance.nulls import Kind
 from svr_widget.engine.significance.stops import lay_out
 from svr_widget.svr import SVR
 from svr_widget.widget.wire.codec import Array, encode
+from svr_widget.widget.wire.contract import LAWS
 from svr_widget.widget.wire.increments import pack_increments
 from svr_widget.widget.wire.survival import law_indices, survival_tables
 
-LAWS: tuple[Kind, ...] = get_args(Kind)
 REFINEMENTS = 5
 CUTS = 257
 """Cuts that are tried at once: a graph of many links takes nearly as long for one."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import gzip
+import hashlib
+import html
 import re
 from pathlib import Path
 from typing import Any
@@ -111,6 +113,20 @@ def test_the_page_loads_nothing_from_anywhere(svr: SVR) -> None:
     assert policy
     assert policy[1].startswith("default-src &#x27;none&#x27;;")
     assert not re.search(r'(src|href)="(https?:)?//', text)
+
+
+def test_only_the_pages_own_script_may_run(svr: SVR, tmp_path: Path) -> None:
+    SVRWidget(svr).to_html(tmp_path / "page.html")
+    # Bytes, since that is what the browser hashes; and no \r, which it would read as \n.
+    content = (tmp_path / "page.html").read_bytes()
+    (script,) = re.findall(rb'<script type="module">(.*?)</script>', content, re.DOTALL)
+    assert b"\r" not in script
+    hashed = base64.b64encode(hashlib.sha256(script).digest()).decode()
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', content.decode())
+    directives = dict(part.strip().split(" ", 1) for part in html.unescape(policy).split(";"))
+    assert directives["script-src"] == f"'sha256-{hashed}'"
+    assert directives["worker-src"] == "blob:"
+    assert content.index(b"Content-Security-Policy") < content.index(b"<script")
 
 
 def test_answers_keep_their_buffers_apart() -> None:

@@ -24,7 +24,6 @@ from svr_widget.engine.errors import SVRError
 from svr_widget.plot import LIGHT
 from svr_widget.widget.export.picture import small_picture
 from tests.browser.networks import PLANTED, SHOW
-from tests.widget.gate import Gate
 
 SLOW = """
 from svr_widget.widget.computing import shown_graph
@@ -85,27 +84,12 @@ def test_the_picture_of_a_long_computation_comes_when_it_is_done() -> None:
     assert html_images(notebook) == [image]
 
 
-def test_the_bundle_has_the_view_and_the_picture_as_set(svr: SVR) -> None:
+def test_the_picture_is_drawn_as_set(svr: SVR) -> None:
     widget = SVRWidget(svr, theme="dark", p=0.2, y_scale="log")
-    bundle = widget._repr_mimebundle_()
-    assert bundle is not None
-    assert bundle[0]["application/vnd.jupyter.widget-view+json"]["model_id"] == widget.model_id
-    dark = base64.b64decode(bundle[0]["image/png"])
+    dark = base64.b64decode(widget._small_picture())
     assert pixels(dark)[0, 0].max() < 60
     widget.theme = "auto"
-    light = widget._repr_mimebundle_()
-    assert light is not None
-    assert pixels(base64.b64decode(light[0]["image/png"]))[0, 0].min() > 240
-
-
-def test_before_there_is_a_graph_there_is_no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    gate = Gate(monkeypatch)
-    widget = SVRWidget([np.eye(3), np.eye(3)])
-    bundle = widget._repr_mimebundle_()
-    assert bundle is not None
-    assert "image/png" not in bundle[0]
-    gate.opened.set()
-    widget.wait(60)
+    assert pixels(base64.b64decode(widget._small_picture()))[0, 0].min() > 240
 
 
 def test_kinds_of_maps_keep_their_colours_in_a_small_picture() -> None:
