@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import FunctionType
-from typing import ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -37,9 +37,8 @@ def own_settings() -> Iterator[None]:
     if _here.ours:
         yield
         return
-    with ExitStack() as stack:
+    with all_put_back(), ExitStack() as stack:
         device = torch.get_default_device()
-        stack.callback(setattr, _here, "ours", False)
         _here.ours, _here.callers_device = True, device
         stack.enter_context(np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"))
         stack.enter_context(torch.inference_mode(False))
@@ -48,6 +47,59 @@ def own_settings() -> Iterator[None]:
         if device.type != "cpu":
             stack.enter_context(torch.device("cpu"))
         yield
+
+
+@contextmanager
+def all_put_back() -> Iterator[None]:
+    """This thread's settings afterwards as they were, wherever an interrupt came.
+
+    Between a setting and its place in an ``ExitStack`` there is room for Ctrl-C, and then nobody
+    takes the setting back; a mode of PyTorch's would stay on until the kernel is restarted.
+    """
+    before = _settings()
+    try:
+        yield
+    finally:
+        try:
+            _put_back(before)
+        finally:
+            _put_back(before)  # where the interrupt came while things were put back
+
+
+class _Settings(NamedTuple):
+    """What of this thread's settings is changed here, or by what is run."""
+
+    ours: bool
+    functions: int
+    operators: int
+    gradients: bool
+    autocast: bool
+    rounding: Any
+
+
+def _settings() -> _Settings:
+    return _Settings(
+        _here.ours,
+        torch._C._len_torch_function_stack(),
+        torch._C._len_torch_dispatch_stack(),
+        torch.is_grad_enabled(),
+        torch.is_autocast_enabled("cpu"),
+        np.geterr(),
+    )
+
+
+def _put_back(before: _Settings) -> None:
+    while torch._C._len_torch_dispatch_stack() > before.operators:
+        torch._C._pop_torch_dispatch_stack()
+    while torch._C._len_torch_function_stack() > before.functions:
+        torch._C._pop_torch_function_stack()
+    if torch.is_grad_enabled() != before.gradients:
+        torch.set_grad_enabled(before.gradients)
+    if torch.is_autocast_enabled("cpu") != before.autocast:
+        torch.set_autocast_enabled("cpu", before.autocast)
+    if np.geterr() != before.rounding:
+        np.seterr(**before.rounding)
+    _here.ours = before.ours
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from svr_widget.engine.environment.settings import callers_device, own_settings
+from svr_widget.engine.environment.settings import all_put_back, callers_device, own_settings
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.model.guard import Guard, SharedMemory
 from svr_widget.engine.model.private_structure import PrivateStructure
@@ -83,7 +83,7 @@ def running(model: nn.Module, *, live: bool = False, guarded: bool = True) -> It
     Raises:
         SVRError: the model can only be run as it is, and ``live`` is not set.
     """
-    with ExitStack() as stack:
+    with all_put_back(), ExitStack() as stack:
         stack.enter_context(own_settings())
         for device in {"cpu", *(parameter.device.type for parameter in model.parameters())}:
             if torch.amp.is_autocast_available(device):
