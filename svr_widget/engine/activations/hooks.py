@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_map
 
 from svr_widget.engine.activations.module_inputs import ModuleCall, Read, UnreadableError
 from svr_widget.engine.environment.settings import with_own_settings
+from svr_widget.engine.environment.threads import uninterrupted
 from svr_widget.engine.model.example_inputs import Example, given_example
 from svr_widget.engine.model.user_model import running
 
@@ -22,6 +23,7 @@ Receive = Callable[[str, int, tuple[Any, ...]], None]
 UNREACHED = "its module is not called (this input does not reach it, or other code uses its weight)"
 
 
+@uninterrupted
 def read_along(
     model: nn.Module,
     readings: Mapping[str, tuple[nn.Module, Read]],

@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry, shape_wrapper
 
+from svr_widget.engine.environment.threads import uninterrupted
 from svr_widget.engine.model.example_inputs import Example
 from svr_widget.engine.model.guard import attention_in_products
 from svr_widget.engine.model.user_model import running
@@ -47,6 +48,7 @@ class Footprint:
     multiply_adds_of: Mapping[str, int] = field(repr=False)
 
 
+@uninterrupted
 def footprint(model: nn.Module, example: Example, live: bool = False) -> Footprint:
     """Count the parameters of a model, and its multiply-adds for one call.
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from types import FunctionType
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
@@ -31,42 +31,7 @@ class _ThisThread(threading.local):
 _here = _ThisThread()
 
 
-@contextmanager
-def own_settings() -> Iterator[None]:
-    """NumPy's usual ways with rounding; no autocast, gradients, inference mode or other device."""
-    if _here.ours:
-        yield
-        return
-    with all_put_back(), ExitStack() as stack:
-        device = torch.get_default_device()
-        _here.ours, _here.callers_device = True, device
-        stack.enter_context(np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"))
-        stack.enter_context(torch.inference_mode(False))
-        stack.enter_context(torch.no_grad())
-        stack.enter_context(torch.autocast("cpu", enabled=False))
-        if device.type != "cpu":
-            stack.enter_context(torch.device("cpu"))
-        yield
-
-
-@contextmanager
-def all_put_back() -> Iterator[None]:
-    """This thread's settings afterwards as they were, wherever an interrupt came.
-
-    Between a setting and its place in an ``ExitStack`` there is room for Ctrl-C, and then nobody
-    takes the setting back; a mode of PyTorch's would stay on until the kernel is restarted.
-    """
-    before = _settings()
-    try:
-        yield
-    finally:
-        try:
-            _put_back(before)
-        finally:
-            _put_back(before)  # where the interrupt came while things were put back
-
-
-class _Settings(NamedTuple):
+class Settings(NamedTuple):
     """What of this thread's settings is changed here, or by what is run."""
 
     ours: bool
@@ -76,44 +41,93 @@ class _Settings(NamedTuple):
     autocast: bool
     rounding: Any
 
+    @classmethod
+    def now(cls) -> Settings:
+        """As they are."""
+        return cls(
+            _here.ours,
+            torch._C._len_torch_function_stack(),
+            torch._C._len_torch_dispatch_stack(),
+            torch.is_grad_enabled(),
+            torch.is_autocast_enabled("cpu"),
+            np.geterr(),
+        )
 
-def _settings() -> _Settings:
-    return _Settings(
-        _here.ours,
-        torch._C._len_torch_function_stack(),
-        torch._C._len_torch_dispatch_stack(),
-        torch.is_grad_enabled(),
-        torch.is_autocast_enabled("cpu"),
-        np.geterr(),
-    )
+    def put_back(self) -> None:
+        """Let them be so again."""
+        while torch._C._len_torch_dispatch_stack() > self.operators:
+            torch._C._pop_torch_dispatch_stack(None)
+        while torch._C._len_torch_function_stack() > self.functions:
+            torch._C._pop_torch_function_stack()
+        if torch.is_grad_enabled() != self.gradients:
+            torch.set_grad_enabled(self.gradients)
+        if torch.is_autocast_enabled("cpu") != self.autocast:
+            torch.set_autocast_enabled("cpu", self.autocast)
+        if np.geterr() != self.rounding:
+            np.seterr(**self.rounding)
+        _here.ours = self.ours
 
 
-def _put_back(before: _Settings) -> None:
-    while torch._C._len_torch_dispatch_stack() > before.operators:
-        torch._C._pop_torch_dispatch_stack()
-    while torch._C._len_torch_function_stack() > before.functions:
-        torch._C._pop_torch_function_stack()
-    if torch.is_grad_enabled() != before.gradients:
-        torch.set_grad_enabled(before.gradients)
-    if torch.is_autocast_enabled("cpu") != before.autocast:
-        torch.set_autocast_enabled("cpu", before.autocast)
-    if np.geterr() != before.rounding:
-        np.seterr(**before.rounding)
-    _here.ours = before.ours
+class own_settings:  # noqa: N801  # it is called as a function is
+    """NumPy's usual ways with rounding; no autocast, gradients, inference mode or other device.
+
+    Afterwards all is as it was, wherever Ctrl-C came: no piece undoes itself, for between a setting
+    and the memory of it there is room for an interrupt, and a mode of PyTorch's that nobody takes
+    back stays on until the kernel is restarted. Nor may anything here, or in what is run, be
+    a generator that waits in a ``yield``: interrupted, it would end only when the traceback does.
+    """
+
+    _before: Settings | None = None
+
+    def __enter__(self) -> None:
+        if _here.ours:
+            return
+        self._inside = ExitStack()
+        self._before = Settings.now()
+        try:
+            device = torch.get_default_device()
+            if torch.is_inference_mode_enabled():
+                self._inside.enter_context(torch.inference_mode(False))
+            torch.set_grad_enabled(False)
+            torch.set_autocast_enabled("cpu", False)
+            np.seterr(divide="warn", over="warn", under="ignore", invalid="warn")
+            if device.type != "cpu":
+                self._inside.enter_context(torch.device("cpu"))
+            _here.ours, _here.callers_device = True, device
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is None:
+            return
+        try:
+            self._undo(self._before)
+        finally:
+            self._undo(self._before)  # where the interrupt came while things were put back
+
+    def _undo(self, before: Settings) -> None:
+        self._inside.close()
+        before.put_back()
 
 
-@contextmanager
-def callers_device() -> Iterator[None]:
+def callers_default_device() -> torch.device:
+    """Where the caller's own tensors are made."""
+    return _here.callers_device if _here.ours else torch.get_default_device()
+
+
+class callers_device:  # noqa: N801  # likewise
     """The caller's default device again, where the caller's model runs amid our own settings."""
-    if not _here.ours:
-        yield
-        return
-    with ExitStack() as stack:
-        stack.callback(setattr, _here, "ours", True)
+
+    def __enter__(self) -> None:
+        self._ours, self._device = _here.ours, ExitStack()
+        if self._ours and _here.callers_device.type != "cpu":
+            self._device.enter_context(torch.device(_here.callers_device))
         _here.ours = False
-        if _here.callers_device.type != "cpu":
-            stack.enter_context(torch.device(_here.callers_device))
-        yield
+
+    def __exit__(self, *_: object) -> None:
+        _here.ours = self._ours
+        self._device.close()
 
 
 def with_own_settings(function: Callable[P, R]) -> Callable[P, R]:

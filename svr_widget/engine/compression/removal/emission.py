@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from svr_widget.engine.environment.settings import normal_like, with_own_settings
+from svr_widget.engine.environment.threads import uninterrupted
 from svr_widget.engine.maps.parts import Part
 from svr_widget.engine.model.example_inputs import Example
 from svr_widget.engine.model.user_model import running
@@ -67,6 +68,7 @@ class Emission:
         self.moved = torch.maximum(self.moved, change.nan_to_num(torch.inf))
 
 
+@uninterrupted
 def emissions(
     model: nn.Module,
     parts: Mapping[str, Part],
