@@ -29,6 +29,7 @@ from svr_widget.engine.analysis.paths import path_metric, super_feature
 from svr_widget.engine.analysis.to_networkx import to_networkx
 from svr_widget.engine.compression import pruning, removal
 from svr_widget.engine.decompose import Flattening
+from svr_widget.engine.environment.settings import methods_with_own_settings
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.graph.graph_file import Saved, from_bytes, load, save, to_bytes
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+@methods_with_own_settings
 class SVR(SpectralGraph):
     """The Singular Value Representation of a network (paper, sections 2 and 4).
 
@@ -56,9 +58,9 @@ class SVR(SpectralGraph):
             or a mapping from names to them, as a state dict, a chain in its order. One-dimensional
             entries of lists and mappings are ignored. In a chain a matrix of width ``c h^2`` after
             a convolution with ``c`` output channels reads it flattened, channels first. Or the path
-            of a file of weights: ``.safetensors``, the index of its shards, a folder with either,
-            or a state dict as ``torch.save`` writes it (``.pt``, ``.pth``, ``.bin``, ``.ckpt``),
-            read without running what is in it.
+            of a file of weights, whatever it is called: safetensors, a state dict as
+            ``torch.save`` writes it, alone or under a usual name, an index of shards, or a folder
+            with one of these. Nothing in a file is run.
         example_inputs: what the model is run on to read off its links: a tensor, a tuple of
             positional or a mapping of keyword arguments; usually found without.
         method: ``"svr"``, ``"cosvr"`` (section 4.4), or ``"cross"``, the producers' SVR neurons
@@ -743,13 +745,16 @@ class SVR(SpectralGraph):
     def save(self, path: str | PathLike[str], *, weights: bool = False) -> None:
         """Write maps, links, decompositions and settings to one safetensors file.
 
-        What is not decomposed yet is now. A file that is there already is replaced when the new one
-        is complete.
+        What is not decomposed yet is now. A file that is there already, at the end of a link too,
+        is replaced when the new one is complete and on the disk, and its permissions are kept.
 
         Args:
             path: of the file, ``"vgg16.safetensors"`` for instance.
             weights: write the weights as well, for what needs them: other methods, null
                 comparisons.
+
+        Raises:
+            OSError: the file cannot be written; what stood there stays.
 
         Examples:
             >>> svr.save("network.safetensors")

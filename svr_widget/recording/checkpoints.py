@@ -14,8 +14,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from svr_widget.engine.environment.files import sweep
 from svr_widget.engine.errors import SVRError
-from svr_widget.engine.files import sweep
 from svr_widget.engine.graph.records import kind_written, read_record, write_record
 
 KIND = "svr_widget checkpoint"

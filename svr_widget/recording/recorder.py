@@ -272,7 +272,8 @@ def _opened(
             "another path"
         )
     store = FolderStore(folder, shapes_of(template))
-    if (store.written or there) and existing != "replace":
+    # A recording that could not be begun, on a full disk for instance, has nothing to lose.
+    if (store.written or (there and existing == "resume")) and existing != "replace":
         if existing == "refuse":
             raise SVRError(
                 f"{folder} holds a recording of {store.written} checkpoints, which "

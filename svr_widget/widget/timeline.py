@@ -39,6 +39,14 @@ class SVRTimeline(TimelineTraits, SVRWidget):
         SVRError: there is no checkpoint, or an option cannot be used.
         TypeError: the source is of another kind, or a keyword is unknown.
         FileNotFoundError: there is no recording at the path.
+
+    Examples:
+        >>> from svr_widget import SVRTimeline
+        >>> later = {name: weight + 0.01 for name, weight in model.state_dict().items()}
+        >>> timeline = SVRTimeline([svr, SVR(later)], labels=["before", "after"])
+        >>> timeline.wait()
+        >>> timeline.step  # the newest; to set it is to scrub
+        1
     """
 
     _shown: ShownCheckpoints

@@ -77,7 +77,7 @@ class Traits(anywidget.AnyWidget):
         help="[smallest, largest] singular value that the vertical axis reaches to at least, for "
         "graphs that are to share it; None is the graph's own",
     ).tag(sync=True)
-    theme = t.Enum(THEMES, "auto").tag(sync=True)
+    theme = t.Enum(THEMES, "auto", help="the colours; auto follows the notebook's").tag(sync=True)
     height = t.Int(620, min=280, max=4000, help="pixels").tag(sync=True)
     max_edges = t.Int(100_000, min=0, help="most edges that travel to the page").tag(sync=True)
 
@@ -134,6 +134,13 @@ class Traits(anywidget.AnyWidget):
         Raises:
             ThresholdError: the level is outside its range; nothing is changed.
             TypeError: none or several are given.
+
+        Examples:
+            >>> from svr_widget import SVRWidget
+            >>> widget = SVRWidget(model)
+            >>> widget.set_threshold(sigma=4)
+            >>> widget.threshold_mode, widget.threshold, len(widget.edges())
+            ('sigma', 4.0, 2)
         """
         given: dict[Mode, float | None]
         given = {"fdr": fdr, "p": p, "sigma": sigma, "bonferroni": bonferroni}

@@ -57,6 +57,14 @@ class SVRWidget(Traits):
     Raises:
         SVRError: the model, its weights or an option cannot be used; the message says which.
         TypeError: a keyword is unknown; the message names the nearest.
+
+    Examples:
+        >>> from svr_widget import SVRWidget
+        >>> widget = SVRWidget(model, p=0.15, theme="dark")
+        >>> widget.threshold_mode, widget.threshold, len(widget.edges())
+        ('p', 0.15, 36)
+        >>> widget.selected = [("0", 0)]
+        >>> widget.selected_link = ("0", "2")
     """
 
     _code = t.Bytes(front_end.packed("widget.js")).tag(sync=True, echo_update=False)
@@ -224,6 +232,11 @@ class SVRWidget(Traits):
             a: what ``SVRWidget`` takes: a model, an ``SVR``, weights.
             b: likewise.
             **keywords: given to both widgets.
+
+        Examples:
+            >>> from svr_widget import SVRWidget
+            >>> trained = {name: weight + 0.01 for name, weight in model.state_dict().items()}
+            >>> both = SVRWidget.compare(model, trained, fdr=0.01)
         """
         from svr_widget.widget.comparison import Comparison
 
@@ -242,6 +255,10 @@ class SVRWidget(Traits):
 
         Raises:
             OSError: the file cannot be written; what stood there stays.
+
+        Examples:
+            >>> from svr_widget import SVRWidget
+            >>> SVRWidget(model).to_html("svr.html")
         """
         self._exports.write_page(path)
 
@@ -257,6 +274,10 @@ class SVRWidget(Traits):
         Raises:
             SVRError: another suffix; nothing is drawn.
             OSError: the file cannot be written; what stood there stays.
+
+        Examples:
+            >>> from svr_widget import SVRWidget
+            >>> SVRWidget(model, theme="dark").save_image("svr.svg")
         """
         self._exports.write_image(path)
 

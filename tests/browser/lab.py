@@ -24,6 +24,7 @@ from tests.browser.kernels import Kernels
 
 REPOSITORY = Path(__file__).parents[2]
 TIMEOUT = 30
+START = 120  # seconds: in a new environment a server compiles what it imports
 CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-quic",
@@ -114,7 +115,7 @@ def free_port() -> int:
 
 def wait_until_up(url: str, log: Path) -> None:
     """Wait for a server to answer; raises with the end of its log where it does not."""
-    retries = Retry(total=10 * TIMEOUT, read=0, backoff_factor=0.1, backoff_max=0.1)
+    retries = Retry(total=10 * START, read=0, backoff_factor=0.1, backoff_max=0.1)
     with requests.Session() as session:
         session.mount(url, HTTPAdapter(max_retries=retries))
         try:

@@ -316,6 +316,18 @@ class TestFullDisk:
         assert recorder.step()
         assert recorder.steps == Recording.load(tmp_path).steps == (0, 2, 4)
 
+    def test_a_recording_that_could_not_be_begun(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        until = [True]
+        full(monkeypatch, errno.ENOSPC, until)
+        with pytest.raises(OSError, match="No space"):
+            SVRRecorder(chain(), 1, tmp_path)
+        until.clear()
+        (tmp_path / "network.safetensors").write_bytes(b"")
+        assert SVRRecorder(chain(), 1, tmp_path).step()
+        assert len(SVRRecorder.load(tmp_path)) == 2
+
     def test_a_folder_that_was_deleted(self, tmp_path: Path) -> None:
         recorder = SVRRecorder(chain(), 1, tmp_path / "run")
         shutil.rmtree(tmp_path / "run")

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from svr_widget.engine.activations.module_inputs import ModuleCall, Read, UnreadableError
+from svr_widget.engine.environment.settings import with_own_settings
+from svr_widget.engine.environment.threads import uninterrupted
 from svr_widget.engine.model.example_inputs import Example, given_example
 from svr_widget.engine.model.user_model import running
 
@@ -21,6 +23,7 @@ Receive = Callable[[str, int, tuple[Any, ...]], None]
 UNREACHED = "its module is not called (this input does not reach it, or other code uses its weight)"
 
 
+@uninterrupted
 def read_along(
     model: nn.Module,
     readings: Mapping[str, tuple[nn.Module, Read]],
@@ -46,7 +49,7 @@ def read_along(
     with running(model, live=live) as run:
         ours = {name: (run[module], read) for name, (module, read) in readings.items()}
         watch = _Watch(ours, receive)
-        run.model(*example.args, **example.kwargs)
+        run(*example.args, **example.kwargs)
     unreached = {name: UNREACHED for name in readings if not watch.calls[name]}
     return unreached | watch.unreadable
 
@@ -64,6 +67,7 @@ class _Watch:
         for module in self._maps:
             module.register_forward_pre_hook(self._hook, with_kwargs=True)
 
+    @with_own_settings
     def _hook(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         call = ModuleCall(module, args, kwargs)
         for name, read in self._maps[module].items():

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from svr_widget.engine.decompose import Decomposition
+from svr_widget.engine.environment.settings import matrix_product
 from svr_widget.engine.maps.linear_map import LinearMap
 from svr_widget.engine.maps.parts import Part
 
@@ -139,7 +140,7 @@ def _matrix(linear: LinearMap, neurons: Decomposition, chosen: Tensor) -> tuple[
         lead = x.shape[:-1]
         if by_position and layout is not None:
             x = x[..., layout.index.to(x.device)].transpose(-1, -2)
-        return (x @ filters).reshape(*lead, *kernel, len(chosen)).movedim(-1, 1)
+        return matrix_product(x, filters).reshape(*lead, *kernel, len(chosen)).movedim(-1, 1)
 
     return filters, apply
 

@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry, shape_wrapper
 
+from svr_widget.engine.environment.threads import uninterrupted
 from svr_widget.engine.model.example_inputs import Example
 from svr_widget.engine.model.guard import attention_in_products
 from svr_widget.engine.model.user_model import running
@@ -47,6 +48,7 @@ class Footprint:
     multiply_adds_of: Mapping[str, int] = field(repr=False)
 
 
+@uninterrupted
 def footprint(model: nn.Module, example: Example, live: bool = False) -> Footprint:
     """Count the parameters of a model, and its multiply-adds for one call.
 
@@ -59,7 +61,7 @@ def footprint(model: nn.Module, example: Example, live: bool = False) -> Footpri
     with running(model, live=live) as run:
         counter.follow(run.model)
         with _WrittenOut(), counter:
-            run.model(*example.args, **example.kwargs)
+            run(*example.args, **example.kwargs)
     parameters = {
         name: sum(parameter.numel() for parameter in module.parameters())
         for name, module in model.named_modules(remove_duplicate=False)

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from svr_widget.engine.decompose import Decomposition, Flattening, check_method
+from svr_widget.engine.environment.settings import methods_with_own_settings
 from svr_widget.engine.errors import SVRError, WidthMismatchError
 from svr_widget.engine.graph.group_blocks import Block, take
 from svr_widget.engine.graph.internal_dimensions import (
@@ -68,6 +69,7 @@ class Edges(NamedTuple):
     part: NDArray[np.int16]
 
 
+@methods_with_own_settings
 class Adjacency:
     """The edges of a link: ``dense()`` is ``[consumer's neurons, producer's neurons]``.
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from svr_widget.engine.decompose import Decomposition, Flattening
-from svr_widget.engine.files import destination
+from svr_widget.engine.environment.files import destination
 from svr_widget.engine.graph.file_checks import check_decompositions, check_network
 from svr_widget.engine.graph.records import (
     Record,

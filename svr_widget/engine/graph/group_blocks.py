@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from svr_widget.engine.environment.settings import matrix_product
+
 
 @dataclass(frozen=True, eq=False)
 class Block:
@@ -24,15 +26,17 @@ class Block:
 
     def filters(self) -> Tensor:
         """Signed effective filters ``[N, M, y * z]``."""
-        return torch.einsum("kym,kzn->nmyz", self.U, self.V).flatten(2)
+        (_, y, columns), (_, z, rows) = self.U.shape, self.V.shape
+        filters = matrix_product(self.V.flatten(1).T, self.U.flatten(1)).view(z, rows, y, columns)
+        return filters.permute(1, 3, 2, 0).flatten(2)
 
     def squares(self) -> Tensor:
         """Their squared Frobenius norms ``[N, M]``, position by position to save memory."""
         total = torch.zeros(self.V.shape[2], self.U.shape[2], dtype=self.U.dtype)
         for u in self.U.unbind(1):
             for v in self.V.unbind(1):
-                product = v.T @ u
-                total.addcmul_(product, product)
+                signed = matrix_product(v.T, u)
+                total.addcmul_(signed, signed)
         return total
 
 

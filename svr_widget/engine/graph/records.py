@@ -22,8 +22,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load
 from torch import Tensor
 
+from svr_widget.engine.environment.files import replacing
 from svr_widget.engine.errors import SVRError
-from svr_widget.engine.files import replacing
 from svr_widget.engine.network.checkpoints.formats import LOST, what_is
 
 VERSION = 1

@@ -21,6 +21,7 @@ from svr_widget.engine.decompose import (
     decompose,
     decompose_product,
 )
+from svr_widget.engine.environment.settings import methods_with_own_settings
 from svr_widget.engine.errors import SVRError, check_option, nearest_name
 from svr_widget.engine.graph.adjacency import Adjacency, Method, sides
 from svr_widget.engine.graph.columns import Column, columns_of
@@ -58,6 +59,7 @@ def _suggesting(function: Callable[P, R]) -> Callable[P, R]:
     return checked
 
 
+@methods_with_own_settings
 class SpectralGraph:
     """What ``SVR`` rests on: maps, links, decompositions, adjacencies and tests, each made once.
 

@@ -54,7 +54,9 @@ def adapted_weight(name: str, module: nn.Module, parameter: str) -> Tensor:
     weight = floating(name, effective_weight(name, base, parameter.removeprefix("base_layer.")))
     for adapter in _active(module):
         A, B = (_of(module, kind, adapter).weight.to(weight) for kind in ("lora_A", "lora_B"))
-        update = torch.einsum("or,ri...->oi...", B.flatten(1), A) * _of(module, "scaling", adapter)
+        # In float64, which no setting of the caller's rounds.
+        update = torch.einsum("or,ri...->oi...", B.flatten(1).double(), A.double()).to(weight)
+        update = update * _of(module, "scaling", adapter)
         weight = weight + (update if isinstance(base, nn.Linear | _ConvNd) else update.T)
     return weight
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from svr_widget.engine.environment.settings import matrix_product
 from svr_widget.engine.errors import SVRError, UnsupportedLayerError
 from svr_widget.engine.maps.links import Layout
 from svr_widget.engine.maps.parts import Part
@@ -76,7 +77,7 @@ class LinearMap:
             SVRError: the map was loaded from a file without weights.
         """
         self.check_known()
-        return self.factors[0] if len(self.factors) == 1 else self.factors[0] @ self.factors[1]
+        return self.factors[0] if len(self.factors) == 1 else matrix_product(*self.factors)
 
     def check_known(self) -> None:
         """Raise ``SVRError`` where the entries of the weight are not known, only its shape."""

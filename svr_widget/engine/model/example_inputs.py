@@ -108,7 +108,7 @@ def fitting_size(
                 _checked(run.model),
                 FakeTensorMode(allow_non_fake_inputs=True) as mode,
             ):
-                run.model(mode.from_tensor(image(size)), **kwargs)
+                run(mode.from_tensor(image(size)), **kwargs)
         except DataDependentOutputException:
             return None  # so far it fits
         except Exception as error:  # whatever the model raises for a size that does not fit
@@ -157,7 +157,7 @@ def _from_first_map(
     device, dtype = weight.device, weight.dtype
 
     def floats(*shape: int) -> Tensor:
-        value = torch.randn(shape, generator=generator)
+        value = torch.randn(shape, generator=generator, dtype=torch.float32)
         return value.to(device, dtype if dtype.is_floating_point else torch.float32)
 
     if first.kind.application == "matrix":

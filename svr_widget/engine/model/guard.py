@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -16,6 +15,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, is_traceable_wrapper_subclass
 from torch.utils._pytree import tree_iter
 
+from svr_widget.engine.environment.threads import check_wanted
 from svr_widget.engine.errors import SVRError
 
 
@@ -77,37 +77,33 @@ def _memory(tensor: Tensor) -> int | None:
     return key
 
 
-class Guard:
-    """Keeps what runs in this thread from the user's memory and the user's generators.
+def guards(memory: SharedMemory, seed: int = 0) -> tuple[TorchFunctionMode, TorchDispatchMode]:
+    """Modes that keep what runs in this thread from the user's memory and generators.
+
+    PyTorch's fast path, which computes whole layers of a transformer without calling their parts,
+    is not taken where a mode such as ours is on: no switch of the process is needed.
 
     Args:
         memory: what must not be written to.
         seed: of the generators that random operators draw from instead of the process's own.
     """
+    return _Functions(memory), _Operators(memory, _Generators(seed))
 
-    def __init__(self, memory: SharedMemory, seed: int = 0) -> None:
-        self._memory, self._seed = memory, seed
-        self._generators: dict[object, torch.Generator] = {}
 
-    @contextmanager
-    def on(self) -> Iterator[None]:
-        """Guard what runs inside.
+class _Generators:
+    """Generators of ours, each in the place of one that is not."""
 
-        PyTorch's fast path, which computes whole layers of a transformer without calling their
-        parts, is not taken where a mode such as ours is on: no switch of the process is needed.
-        """
-        with ExitStack() as stack:
-            stack.enter_context(_Functions(self._memory))
-            stack.enter_context(_Operators(self._memory, self._generator))
-            yield
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._ours: dict[object, torch.Generator] = {}
 
-    def _generator(self, device: torch.device, given: torch.Generator | None) -> torch.Generator:
-        """A generator of ours: for the default one, or in the state of the one that is given."""
+    def __call__(self, device: torch.device, given: torch.Generator | None) -> torch.Generator:
+        """For the default one of a device, or in the state of the one that is given."""
         key = id(given) if given is not None else str(device)
-        if key not in self._generators:
+        if key not in self._ours:
             fresh = torch.Generator(device) if given is None else given.clone_state()
-            self._generators[key] = fresh.manual_seed(self._seed) if given is None else fresh
-        return self._generators[key]
+            self._ours[key] = fresh.manual_seed(self._seed) if given is None else fresh
+        return self._ours[key]
 
 
 class _Functions(TorchFunctionMode):
@@ -161,7 +157,7 @@ class _Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the bas
     def __init__(
         self,
         memory: SharedMemory,
-        generator: Callable[[torch.device, torch.Generator | None], torch.Generator],
+        generator: _Generators,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # the base is untyped
         self._memory, self._generator = memory, generator
@@ -170,6 +166,7 @@ class _Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the bas
         self, func: OpOverload[..., Any], types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         """Run the operator, the user's memory and generators kept from it."""
+        check_wanted()
         kwargs = kwargs or {}
         for place, name in _written(func):
             what = args[place] if place < len(args) else kwargs.get(name)

@@ -6,16 +6,18 @@ import copy
 import logging
 import random
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from svr_widget.engine.environment.settings import Settings, callers_device, own_settings
+from svr_widget.engine.environment.threads import is_for_main_thread
 from svr_widget.engine.errors import SVRError
-from svr_widget.engine.model.guard import Guard, SharedMemory
+from svr_widget.engine.model.guard import SharedMemory, guards
 from svr_widget.engine.model.private_structure import PrivateStructure
 
 
@@ -26,17 +28,7 @@ class _Quiet(logging.Filter):
 
     def filter(self, _: logging.LogRecord) -> bool:
         """Whether to let a record through: all of other threads."""
-        return not getattr(self.trying, "depth", 0)
-
-    @classmethod
-    @contextmanager
-    def on(cls) -> Iterator[None]:
-        """Nothing is logged of what runs inside, in this thread."""
-        cls.trying.depth = getattr(cls.trying, "depth", 0) + 1
-        try:
-            yield
-        finally:
-            cls.trying.depth -= 1
+        return not getattr(self.trying, "now", False)
 
 
 # For good, since to add and remove it would be a switch of the whole process.
@@ -47,7 +39,7 @@ class Running:
     """A model while it may be run.
 
     Attributes:
-        model: what to call.
+        model: ours, or the user's where that is run.
         notes: what of the user's model does not take part.
     """
 
@@ -56,13 +48,17 @@ class Running:
         self.model = counterpart(model)
         self.notes: tuple[str, ...] = ()
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the model."""
+        with callers_device():
+            return self.model(*args, **kwargs)
+
     def __getitem__(self, module: nn.Module) -> nn.Module:
         """What stands for a module of the user's; hooks go here."""
         return self._counterpart(module)
 
 
-@contextmanager
-def running(model: nn.Module, *, live: bool = False, guarded: bool = True) -> Iterator[Running]:
+class running:  # noqa: N801  # it is called as a function is
     """The model in evaluation mode, without gradients, to be run by this thread alone.
 
     It is a private structure (``private_structure.py``), made anew each time, so that threads do
@@ -77,62 +73,76 @@ def running(model: nn.Module, *, live: bool = False, guarded: bool = True) -> It
     Raises:
         SVRError: the model can only be run as it is, and ``live`` is not set.
     """
-    with ExitStack() as stack:
-        stack.enter_context(torch.inference_mode(False))
-        stack.enter_context(torch.no_grad())
-        for device in {"cpu", *(parameter.device.type for parameter in model.parameters())}:
-            if torch.amp.is_autocast_available(device):
-                stack.enter_context(torch.autocast(device, enabled=False))
-        stack.enter_context(_generators_kept())
-        stack.enter_context(_Quiet.on())
-        if live:
-            stack.enter_context(_put_back(model))
-            found = Running(model, lambda module: module)
-            guard = Guard(SharedMemory())
+
+    def __init__(self, model: nn.Module, *, live: bool = False, guarded: bool = True) -> None:
+        self._model, self._live, self._guarded = model, live, guarded
+
+    def __enter__(self) -> Running:
+        self._all = ExitStack()
+        try:
+            return self._begun(self._all)
+        except BaseException:
+            self._all.close()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self._all.close()
+
+    def _begun(self, stack: ExitStack) -> Running:
+        stack.enter_context(own_settings())
+        stack.callback(setattr, _Quiet.trying, "now", getattr(_Quiet.trying, "now", False))
+        _Quiet.trying.now = True
+        devices = {parameter.device.type for parameter in self._model.parameters()} - {"cpu"}
+        for device in filter(torch.amp.is_autocast_available, devices):
+            stack.enter_context(torch.autocast(device, enabled=False))
+        stack.callback(_generators())
+        memory = SharedMemory()
+        if self._live:
+            stack.callback(_as_now(self._model))
+            found = Running(self._model, lambda module: module)
         else:
-            structure = PrivateStructure(model)
-            found = Running(model, structure.__getitem__)
+            structure = PrivateStructure(self._model)
+            found, memory = Running(self._model, structure.__getitem__), structure.memory
             found.notes = tuple(structure.notes)
-            guard = Guard(structure.memory)
-        if guarded:
-            stack.enter_context(guard.on())
+        # Whatever mode an interrupt leaves on is off before anything else is put back.
+        stack.callback(Settings.now().put_back)
+        if self._guarded:
+            for mode in guards(memory):
+                stack.enter_context(mode)
         found.model.eval()
-        yield found
+        return found
 
 
-@contextmanager
-def _generators_kept() -> Iterator[None]:
-    """Put the generators of the process back where what is run drew from them or seeded them.
+def _generators() -> Callable[[], None]:
+    """What puts the generators of the process back where what was run drew from them.
 
     Random operators draw from generators of ours (``guard.py``); but NumPy and Python have none
     that a thread could call its own. While another thread than the main one runs the model, the
     main one may be training: whose draws these are is not known then, and taking them back would
     let the training draw the same numbers again.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+    if not is_for_main_thread():
+        return lambda: None
     of_torch, of_python = torch.get_rng_state(), random.getstate()
     of_numpy: Any = np.random.get_state()  # noqa: NPY002  # the user's draws are what it is about
-    try:
-        yield
-    finally:
+
+    def put_back() -> None:
         if not torch.equal(torch.get_rng_state(), of_torch):
             torch.set_rng_state(of_torch)
         if random.getstate() != of_python:
             random.setstate(of_python)
         np.random.set_state(of_numpy)  # noqa: NPY002  # likewise
 
+    return put_back
 
-@contextmanager
-def _put_back(model: nn.Module) -> Iterator[None]:
-    """A live model afterwards as it was: modes, attributes, hooks, buffers and parameters."""
+
+def _as_now(model: nn.Module) -> Callable[[], None]:
+    """What puts a live model back: modes, attributes, hooks, buffers and parameters."""
     modes = [(module, module.training) for module in model.modules()]
     attributes = [(module, _attributes(module)) for module in model.modules()]
     kept = [(t, t.detach().clone()) for t in (*model.parameters(), *model.buffers())]
-    try:
-        yield
-    finally:
+
+    def put_back() -> None:
         for module, before in attributes:
             _restore(module, before)
         for tensor, value in kept:
@@ -141,6 +151,8 @@ def _put_back(model: nn.Module) -> Iterator[None]:
                     tensor.copy_(value)
         for module, mode in modes:
             module.training = mode
+
+    return put_back
 
 
 def _attributes(module: nn.Module) -> dict[str, Any]:

@@ -25,9 +25,12 @@ _INDEX = (".safetensors.index.json", ".bin.index.json")
 _PICKLED = (".pt", ".pth", ".bin", ".ckpt")
 _IN_FOLDERS = (
     *(f"*{suffix}" for suffix in _INDEX),
-    *("*.safetensors", *(f"*{suffix}" for suffix in _PICKLED)),
+    *("*.safetensors", "*.bin", "*.pt", "*.pth", "*.ckpt"),
 )
 """What is looked for in a folder, what is preferred first."""
+
+_BESIDE = ("optimizer", "scheduler", "scaler", "rng_state", "training_args", "trainer_state")
+"""How files begin that trainers put beside the weights."""
 
 
 class WeightFile(NamedTuple):
@@ -45,7 +48,7 @@ class WeightFile(NamedTuple):
 
 
 def read_weights(path: Path) -> WeightFile:
-    """The weights in a file, or in a folder with one safetensors file or index.
+    """The weights in a file, whatever it is called, or in a folder with one file or index of them.
 
     Raises:
         FileNotFoundError: there is no such file, or a shard is missing.
@@ -71,7 +74,8 @@ def read_weights(path: Path) -> WeightFile:
 def _only_file(folder: Path) -> Path:
     """The file of weights in a folder, or the index of its shards."""
     for pattern in _IN_FOLDERS:
-        found = sorted(each for each in folder.glob(pattern) if each.is_file())
+        files = (each for each in folder.glob(pattern) if each.is_file())
+        found = sorted(each for each in files if not each.name.startswith(_BESIDE))
         if len(found) == 1:
             return found[0]
         if found:

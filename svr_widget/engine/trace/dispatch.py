@@ -21,6 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.weak import WeakIdKeyDictionary
 
+from svr_widget.engine.environment.settings import callers_device
 from svr_widget.engine.trace.flow.call import Call, is_view
 from svr_widget.engine.trace.flow.flow import Flow, Scope
 from svr_widget.engine.trace.parameters import parameter
@@ -231,7 +232,7 @@ def run(
     for leaf in tree_leaves((args, dict(kwargs))):
         if isinstance(leaf, Tensor):
             mode.attach(leaf, Flow(tuple(leaf.shape), data=True, value=leaf.detach))
-    with torch.no_grad(), following(model, mode), mode, Whole(mode):
+    with torch.no_grad(), following(model, mode), mode, Whole(mode), callers_device():
         results = model(*args, **kwargs)
     tensors = [leaf for leaf in tree_leaves(results) if isinstance(leaf, Tensor)]
     interpreter.leave([mode.flow_of(tensor) for tensor in tensors])

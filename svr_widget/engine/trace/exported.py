@@ -16,6 +16,7 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 from torch.utils._pytree import tree_leaves
 
+from svr_widget.engine.environment.settings import callers_device
 from svr_widget.engine.errors import TraceError
 from svr_widget.engine.trace.flow.call import Call
 from svr_widget.engine.trace.flow.flow import Flow
@@ -28,7 +29,7 @@ _alone = threading.Lock()
 
 def export(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> ExportedProgram:
     """Export ``model`` without in-place operators, composites kept whole."""
-    with torch.no_grad(), _alone, warnings.catch_warnings():
+    with torch.no_grad(), _alone, warnings.catch_warnings(), callers_device():
         warnings.simplefilter("ignore")  # those of PyTorch about itself
         program = torch.export.export(model, args, dict(kwargs), strict=False)
         functional: ExportedProgram = program.run_decompositions({})

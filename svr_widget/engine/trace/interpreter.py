@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from svr_widget.engine.environment.settings import methods_with_own_settings
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.maps.links import OUTSIDE, Link
 from svr_widget.engine.maps.parts import Part
@@ -25,6 +26,7 @@ from svr_widget.engine.trace.rules import recurrent
 from svr_widget.engine.trace.rules.table import rule_for
 
 
+@methods_with_own_settings
 class Interpreter:
     """Propagates flows operator by operator and collects what each map reads."""
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from svr_widget.engine.environment.settings import with_own_settings
+from svr_widget.engine.environment.threads import uninterrupted
 from svr_widget.engine.errors import NoMapsError, SVRError, TraceError, listed
 from svr_widget.engine.maps.links import Layout, Link
 from svr_widget.engine.maps.parts import Part
@@ -63,6 +64,7 @@ class Trace:
     added: frozenset[str] = frozenset()
 
 
+@uninterrupted
 def trace(
     model: nn.Module,
     parts: Mapping[str, Part],
@@ -100,7 +102,9 @@ def trace(
     tried = list(examples(model, parts, example_inputs, live))
     for method in METHODS:
         for example in tried:
-            with _ready(method, model, parts, live) as (run, ours):
+            # Each attempt gets a structure that no other has run.
+            with running(model, live=live, guarded=METHODS[method] is not _exported) as run:
+                ours = _ours(model, parts, run)
                 interpreter = Interpreter(run.model, ours, heads, meetings, constants)
                 try:
                     notes = METHODS[method](run.model, interpreter, example)
@@ -115,21 +119,15 @@ def trace(
     raise TraceError(_failure(model, failures)) from next(iter(failures.values()), None)
 
 
-@contextmanager
-def _ready(
-    method: str, model: nn.Module, parts: Mapping[str, Part], live: bool
-) -> Iterator[tuple[Running, dict[str, Part]]]:
-    """What a method runs, a structure that no other attempt has run, and where its maps are."""
-    guarded = METHODS[method] is not _exported
-    with running(model, live=live, guarded=guarded) as run:
-        try:
-            ours = {name: replace(part, module=run[part.module]) for name, part in parts.items()}
-        except KeyError:
-            raise TraceError(
-                f"{type(model).__name__} does not hold these maps ({listed(list(parts))}): are "
-                "they parts of this model?"
-            ) from None
-        yield run, ours
+def _ours(model: nn.Module, parts: Mapping[str, Part], run: Running) -> dict[str, Part]:
+    """Where the structure that is run keeps the maps."""
+    try:
+        return {name: replace(part, module=run[part.module]) for name, part in parts.items()}
+    except KeyError:
+        raise TraceError(
+            f"{type(model).__name__} does not hold these maps ({listed(list(parts))}): are "
+            "they parts of this model?"
+        ) from None
 
 
 def _valueless(model: nn.Module, interpreter: Interpreter, example: Example) -> list[str]:
@@ -159,6 +157,7 @@ METHODS: dict[str, Callable[[nn.Module, Interpreter, Example], list[str]]] = {
 }
 
 
+@with_own_settings
 def _result(interpreter: Interpreter, example: Example, method: str, notes: Sequence[str]) -> Trace:
     if not interpreter.order:
         raise TraceError(

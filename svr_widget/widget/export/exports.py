@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from svr_widget.engine.files import destination, write_whole
+from svr_widget.engine.environment.files import destination, write_whole
 from svr_widget.widget.answers.requests import Answers
 from svr_widget.widget.cells.pictures import LatePicture, show_picture
 from svr_widget.widget.computing.shown_graph import Shown

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import functools
 import random
+import signal
+import sys
 import threading
+import time
 import types
+import warnings
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -418,3 +423,76 @@ def test_a_training_loop_goes_on_beside_questions() -> None:
 
     for alone, accompanied in zip(trained(False), trained(True), strict=True):
         assert torch.equal(alone, accompanied)
+
+
+class Outside(NamedTuple):
+    """What of the process and of this thread an interrupt must not leave changed."""
+
+    functions: int
+    operators: int
+    gradients: bool
+    autocast: bool
+    rounding: dict[str, str]
+    streams: tuple[object, ...]
+    fast_path: bool
+    filters: int
+    call: object
+
+    @classmethod
+    def now(cls) -> Outside:
+        return cls(
+            torch._C._len_torch_function_stack(),
+            torch._C._len_torch_dispatch_stack(),
+            torch.is_grad_enabled(),
+            torch.is_autocast_enabled("cpu"),
+            np.geterr(),
+            (sys.stdout, sys.stderr),
+            torch.backends.mha.get_fastpath_enabled(),
+            len(warnings.filters),
+            nn.Module.__call__,
+        )
+
+
+# Where it comes while Python calls back for a weak reference, Python drops it.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_leaves_nothing_behind() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(5, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 4)).train()
+    x = torch.randn(3, 5)
+
+    def work() -> dict[str, Tensor]:
+        return SVR(model, x).spectral_activations(x)
+
+    right = work()
+    was, outside = snapshot(model), Outside.now()
+    begun = time.perf_counter()
+    work()
+    usual = time.perf_counter() - begun
+    moments = np.random.default_rng(0).uniform(0, usual, 100)
+    interrupted, armed = 0, False
+
+    def interrupt(*_: object) -> None:
+        nonlocal armed
+        if armed:  # else the work was done before the moment came
+            armed = False
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for moment in moments:
+            try:
+                armed = True
+                signal.setitimer(signal.ITIMER_REAL, max(moment, 1e-6))
+                work()
+                armed = False
+            except KeyboardInterrupt:
+                interrupted += 1
+            assert_same(snapshot(model), was)
+            assert Outside.now() == outside
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert interrupted > 30
+    again = work()
+    for name, value in right.items():
+        assert torch.equal(again[name], value)

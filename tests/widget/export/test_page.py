@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from svr_widget import SVR, SVRWidget
-from svr_widget.engine.files import write_whole
+from svr_widget.engine.environment.files import write_whole
 from svr_widget.widget.export.page import Answer, page
 from svr_widget.widget.wire.codec import decode
 from svr_widget.widget.wire.scene import encode_scene

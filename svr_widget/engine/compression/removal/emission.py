@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
+from svr_widget.engine.environment.settings import normal_like, with_own_settings
+from svr_widget.engine.environment.threads import uninterrupted
 from svr_widget.engine.maps.parts import Part
 from svr_widget.engine.model.example_inputs import Example
 from svr_widget.engine.model.user_model import running
@@ -66,6 +68,7 @@ class Emission:
         self.moved = torch.maximum(self.moved, change.nan_to_num(torch.inf))
 
 
+@uninterrupted
 def emissions(
     model: nn.Module,
     parts: Mapping[str, Part],
@@ -98,7 +101,7 @@ def emissions(
             reader = _reader(parts[name], emission)
             run[parts[name].module].register_forward_pre_hook(reader, with_kwargs=True)
         for call in _draws(example, generator):
-            run.model(*call.args, **call.kwargs)
+            run(*call.args, **call.kwargs)
     return found
 
 
@@ -109,7 +112,7 @@ def _draws(example: Example, generator: torch.Generator) -> Iterator[Example]:
     def fresh(leaf: Any) -> Any:
         if not isinstance(leaf, Tensor) or not leaf.is_floating_point():
             return leaf
-        return torch.randn(leaf.shape, generator=generator).to(leaf)
+        return normal_like(leaf, generator)
 
     for _ in range(DRAWS - 1):
         yield Example(tree_map(fresh, example.args), tree_map(fresh, dict(example.kwargs)))
@@ -127,13 +130,14 @@ def _silence(
 ) -> Callable[[nn.Module, Any, Any], Any]:
     """Dead features emit the bias; noise on the others, but where it is a group's own channel."""
 
+    @with_own_settings
     def hook(module: nn.Module, _: Any, output: Any) -> Any:
         if not isinstance(output, Tensor):
             return output
         last = output.movedim(channel_dim(part), -1).clone()
         if part.groups == 1:
             spread = 1 + 3 * float(last.std(correction=0))
-            last += spread * torch.randn(last.shape, generator=generator).to(last)
+            last += spread * normal_like(last, generator)
         if dead is not None:
             at = dead.to(last.device)
             bias = getattr(module, "bias", None)
@@ -146,6 +150,7 @@ def _silence(
 def _reader(
     part: Part, emission: Emission
 ) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
+    @with_own_settings
     def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         first = next(iter((*args, *kwargs.values())), None)
         if isinstance(first, Tensor):

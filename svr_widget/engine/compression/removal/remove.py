@@ -16,6 +16,8 @@ from svr_widget.engine.activations.hooks import placed_example
 from svr_widget.engine.compression.footprint import Change, Footprint, footprint
 from svr_widget.engine.compression.removal.report import RemovalReport
 from svr_widget.engine.compression.removal.rounds import Removing
+from svr_widget.engine.environment.settings import normal_like
+from svr_widget.engine.environment.threads import uninterrupted
 from svr_widget.engine.errors import OutputChangeError, SVRError, nearest_name
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
 from svr_widget.engine.model.example_inputs import Example
@@ -125,14 +127,15 @@ def _random(example: Example, seed: int) -> Example:
     generator = torch.Generator().manual_seed(seed)
 
     def fresh(leaf: Any) -> Any:
-        return torch.randn(leaf.shape, generator=generator).to(leaf) if _is_floating(leaf) else leaf
+        return normal_like(leaf, generator) if _is_floating(leaf) else leaf
 
     return Example(tree_map(fresh, example.args), tree_map(fresh, dict(example.kwargs)))
 
 
+@uninterrupted
 def _outputs(model: nn.Module, call: Example, live: bool) -> list[Tensor]:
     with running(model, live=live) as run:
-        leaves = tree_leaves(run.model(*call.args, **call.kwargs))
+        leaves = tree_leaves(run(*call.args, **call.kwargs))
     return [leaf.detach().double() for leaf in leaves if _is_floating(leaf)]
 
 

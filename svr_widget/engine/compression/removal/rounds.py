@@ -20,6 +20,7 @@ from svr_widget.engine.compression.removal.channel_groups import (
 )
 from svr_widget.engine.compression.removal.search import Search
 from svr_widget.engine.compression.removal.surgery import cut, shift_bias
+from svr_widget.engine.environment.threads import uninterrupted
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.model.example_inputs import Example
 from svr_widget.engine.model.user_model import copied, running
@@ -134,8 +135,7 @@ class Removing:
         cut(model, self._structure, gone)
         try:
             smaller = self._read(model)
-            with running(model, live=self.live) as run:
-                run.model(*self.example.args, **self.example.kwargs)
+            _run(model, self.example, self.live)
         except Exception as error:  # whatever the model raises for a width that it does not take
             cause = (isinstance(error, SVRError) and error.__cause__) or error
             words = (str(cause).strip().splitlines() or [""])[0]
@@ -190,6 +190,12 @@ class Removing:
         pairs = zip(rows["map"], rows["channel"], strict=True)
         numbers = [self._written[str(name)][channel] for name, channel in pairs]
         self.kept = rows.assign(channel=np.array(numbers, dtype=int), why=search.reasons())
+
+
+@uninterrupted
+def _run(model: nn.Module, example: Example, live: bool) -> None:
+    with running(model, live=live) as run:
+        run(*example.args, **example.kwargs)
 
 
 def _joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import importlib
+import json
 import lzma
 import os
 import pickle
@@ -124,6 +125,8 @@ def test_folders_and_the_home_of_the_user(model, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "folder").mkdir()
     torch.save(model.state_dict(), tmp_path / "folder" / "pytorch_model.bin")
+    for beside in ("optimizer.pt", "training_args.bin", "rng_state_0.pth"):
+        (tmp_path / "folder" / beside).write_bytes(b"no weights")
     assert list(SVR("~/folder").maps) == list(SVR("~/folder/pytorch_model.bin").maps) == ["0", "2"]
     monkeypatch.chdir(tmp_path)
     (tmp_path / "~").mkdir()
@@ -203,3 +206,15 @@ def test_a_zip_that_was_cut_off(model, tmp_path):
     torch.save(model.state_dict(), path)
     path.write_bytes(path.read_bytes()[:-200])
     assert "damaged, or no file of torch.save: it is a zip archive that cannot be" in refusal(path)
+
+
+def test_shards_of_torch(model, tmp_path):
+    state = model.state_dict()
+    names = {"0": "a.bin", "2": "b.bin"}
+    for part, file in names.items():
+        held = {name: each for name, each in state.items() if name.startswith(part)}
+        torch.save(held, tmp_path / file)
+    index = {"weight_map": {name: names[name[0]] for name in state}}
+    (tmp_path / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+    for path in (tmp_path, tmp_path / "pytorch_model.bin.index.json"):
+        assert list(SVR(path).links) == [("0", "2")]

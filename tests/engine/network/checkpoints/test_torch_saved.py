@@ -95,13 +95,19 @@ def test_weights_in_codes_are_no_buffers(scale, state, path):
 
 def test_packed_members_are_read(state, path):
     """A mapping of a packed file would show packed bytes as numbers."""
+    pruned = torch.zeros(3000, 1000)
+    pruned[7, 5] = 1
+    state["sparse.weight"] = pruned
     torch.save(state, path)
     with zipfile.ZipFile(path) as whole:
         members = {name: whole.read(name) for name in whole.namelist()}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
         for name, content in members.items():
             packed.writestr(name, content)
-    assert torch.equal(SVR(path).maps["0"].weight, state["0.weight"])
+    assert path.stat().st_size * 200 < pruned.nbytes
+    svr = SVR(path, links=[("0", "2")])
+    assert torch.equal(svr.maps["0"].weight, state["0.weight"])
+    assert torch.equal(svr.maps["sparse"].weight, pruned)
 
 
 def test_a_member_that_claims_more_than_it_can_hold(path):

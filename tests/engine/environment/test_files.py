@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from svr_widget.engine import files
-from svr_widget.engine.files import destination, replacing, sweep, write_whole
+from svr_widget.engine.environment import files
+from svr_widget.engine.environment.files import destination, replacing, sweep, write_whole
 
 OLD, NEW = b"what stood there", b"what is new"
 
@@ -201,7 +201,7 @@ def test_file_systems_that_have_nothing_to_sync(code, harmless, target, monkeypa
 
 KILLED = """
 import os, signal
-from svr_widget.engine.files import replacing
+from svr_widget.engine.environment.files import replacing
 with replacing({path!r}) as unfinished:
     unfinished.write_bytes(b"half")
     os.kill(os.getpid(), signal.SIGKILL)
