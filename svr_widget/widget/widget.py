@@ -67,7 +67,8 @@ class SVRWidget(Traits):
         >>> widget.selected_link = ("0", "2")
     """
 
-    _esm = t.Unicode(front_end.read("widget.js")).tag(sync=True)
+    _code = t.Bytes(front_end.packed("widget.js")).tag(sync=True, echo_update=False)
+    _esm = t.Unicode(front_end.loader(_code.default_value)).tag(sync=True)
     _css = t.Unicode(front_end.read("widget.css")).tag(sync=True)
 
     def __init__(self, model: Any, example_inputs: Any = None, **keywords: Any) -> None:

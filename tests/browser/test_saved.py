@@ -26,11 +26,18 @@ def bundles(notebook: Notebook) -> list[dict[str, Any]]:
     )
 
 
+def kinds(notebook: Notebook) -> list[str]:
+    return [
+        "view" if VIEW in bundle else "picture" if "image/png" in bundle else "other"
+        for bundle in bundles(notebook)
+    ]
+
+
 def test_the_live_widget_is_shown_and_the_picture_saved(planted: Notebook) -> None:
     assert Picture(planted.page.locator(WIDGET)).ink() > 1000
-    assert planted.page.locator(RENDERED_IMAGES).count() == 0
-    (bundle,) = bundles(planted)
-    assert {VIEW, "image/png"} <= bundle.keys()
+    assert kinds(planted) == ["view", "picture"]
+    expect(planted.page.locator(RENDERED_IMAGES)).to_have_count(1)
+    expect(planted.page.locator(RENDERED_IMAGES)).to_be_hidden()
 
 
 def test_a_late_picture_leaves_the_live_view_alone(open_notebook: Open) -> None:
@@ -38,7 +45,7 @@ def test_a_late_picture_leaves_the_live_view_alone(open_notebook: Open) -> None:
     root = notebook.page.locator(WIDGET)
     root.evaluate("(root) => { root.dataset.mine = 'kept'; }")
     outputs = notebook.page.locator(".jp-OutputArea-output:visible")
-    assert outputs.count() == 1
+    expect(outputs).to_have_count(1)
     notebook.execute("gate.set(); widget.wait(60)")
     notebook.page.evaluate(
         """(seconds) => lab.until(() => [...lab.panel().content.model.cells].some((cell) =>
@@ -47,9 +54,22 @@ def test_a_late_picture_leaves_the_live_view_alone(open_notebook: Open) -> None:
     )
     expect(root).to_have_attribute("data-mine", "kept")
     assert Picture(root).ink() > 1000
-    assert outputs.count() == 1
-    assert notebook.page.locator(RENDERED_IMAGES).count() == 0
-    assert ["image/png" in bundle for bundle in bundles(notebook)] == [False, True]
+    expect(outputs).to_have_count(1)
+    expect(notebook.page.locator(RENDERED_IMAGES)).to_be_hidden()
+    assert kinds(notebook) == ["view", "picture"]
+
+
+def test_a_notebook_saved_without_its_widgets_shows_the_picture(open_notebook: Open) -> None:
+    notebook = open_notebook(PLANTED, SHOW)
+    expect(notebook.page.locator(RENDERED_IMAGES)).to_be_hidden()
+    notebook.page.evaluate(
+        """async () => {
+          await lab.command("docmanager:save");
+          await lab.panel().sessionContext.shutdown();
+        }"""
+    )
+    notebook.open()  # with a kernel that knows nothing of the widget, nor does the file
+    expect(notebook.page.locator(RENDERED_IMAGES)).to_be_visible()
 
 
 def test_a_notebook_saved_with_its_widgets_draws_without_python(open_notebook: Open) -> None:

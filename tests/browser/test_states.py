@@ -82,7 +82,7 @@ def test_cancel_stops_a_long_computation(open_notebook: Open) -> None:
     notebook = open_notebook(SLOW, PLANTED, SHOW)
     root = notebook.page.locator(WIDGET)
     root.get_by_role("button", name="Cancel").click()
-    notebook.wait_for_python("widget._computation.cancelled")
+    notebook.wait_for_python("widget._shown._computation.cancelled")
     notebook.execute("gate.set()")
     expect(root.locator('[data-svr="status"]')).to_contain_text("cancelled")
 

@@ -28,7 +28,8 @@ model = torch.nn.Sequential(torch.nn.Linear(12, 8), torch.nn.ReLU(), torch.nn.Li
 svr = SVR(model)
 assert len(svr.maps) == 2 and len(svr.links) == 1
 widget = SVRWidget(model)
-assert "render" in widget._esm and "data-svr" in widget._css + widget._esm
+import gzip
+assert "render" in widget._esm and b"data-svr" in gzip.decompress(widget._code)
 print(len(svr.edges(p=1.0)))
 """
 

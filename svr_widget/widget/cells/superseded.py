@@ -59,29 +59,34 @@ def free(roots: Sequence[Reference], shell: Any) -> None:
         roots: what was displayed.
         shell: the names that it gave to results of cells do not count.
     """
-    parts = _let_go(roots)
-    results = _forget_results(roots, shell)
-    gc.collect()
-    for part in parts:
-        if (widget := part()) is not None and widget.comm is not None:
-            _instances[widget.model_id] = widget
-            widget.comm.on_msg(widget._handle_msg)
-    for result in results:
-        if (widget := result.value()) is not None:
-            result.entries[result.name] = widget
+    parts, results = _parts_of(roots), _results_of(roots, shell)
+    try:
+        for part in parts:
+            if (widget := part()) is not None and widget.comm is not None:
+                _instances.pop(widget.model_id, None)
+                # Messages reach it as long as it lives.
+                widget.comm.on_msg(_weakly(part))
+        for result in results:
+            result.entries.pop(result.name, None)
+        widget = None
+        gc.collect()
+    finally:
+        for part in parts:
+            if (widget := part()) is not None and widget.comm is not None:
+                _instances[widget.model_id] = widget
+                widget.comm.on_msg(widget._handle_msg)
+        for result in results:
+            if (value := result.value()) is not None:
+                result.entries.setdefault(result.name, value)
 
 
-def _let_go(roots: Sequence[Reference]) -> list[Reference]:
-    """Let ipywidgets hold the widgets no longer; messages reach them as long as they live."""
+def _parts_of(roots: Sequence[Reference]) -> list[Reference]:
+    """All widgets that hang on some and are not closed."""
     found = {}
     for root in roots:
         if (widget := root()) is not None:
             found.update({id(part): part for part in widgets_of(widget)})
-    parts = [part for part in found.values() if part.comm is not None]
-    for part in parts:
-        _instances.pop(part.model_id, None)
-        part.comm.on_msg(_weakly(weakref.ref(part)))
-    return [weakref.ref(part) for part in parts]
+    return [weakref.ref(part) for part in found.values() if part.comm is not None]
 
 
 def _weakly(reference: Reference) -> Callable[[Any], None]:
@@ -92,17 +97,14 @@ def _weakly(reference: Reference) -> Callable[[Any], None]:
     return handle
 
 
-def _forget_results(roots: Sequence[Reference], shell: Any) -> list[_Result]:
-    """Take the widgets out of ``Out`` and ``_5``: the cell has another result and number now."""
+def _results_of(roots: Sequence[Reference], shell: Any) -> list[_Result]:
+    """Where ``Out`` and names like ``_5`` have them: the cell has another result and number now."""
     held = {id(widget) for root in roots if (widget := root()) is not None}
     out = shell.user_ns.get("_oh", {})
     found = [_Result(out, n, weakref.ref(value)) for n, value in out.items() if id(value) in held]
-    found += [
+    return found + [
         _Result(names, name, result.value)
         for result in found
         for names in (shell.user_ns, shell.user_ns_hidden)
         if names.get(name := f"_{result.name}") is result.value()
     ]
-    for result in found:
-        del result.entries[result.name]
-    return found

@@ -26,6 +26,7 @@ from torch import nn
 
 from svr_widget import SVR, SVRWidget
 from svr_widget.widget.cells.pictures import MARK
+from svr_widget.widget.cells.superseded import free
 from tests.widget.gate import Gate
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # bqplot on numpy 2
@@ -282,6 +283,23 @@ def test_what_somebody_still_holds_stays_as_it_was(notebook: Notebook, code: str
     if code.endswith("held[-1]"):
         results = list(notebook.names["_oh"].values())
         assert all(any(widget is each for each in results) for widget in widgets)
+
+
+def test_an_interrupt_meanwhile_changes_nothing(
+    notebook: Notebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    widget = SVRWidget(notebook.names["weights"])
+    notebook.names["_oh"][99] = notebook.names["_99"] = widget
+    monkeypatch.setattr(gc, "collect", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        free([weakref.ref(widget)], notebook.shell)
+    instances = ipywidgets.widgets.widget._instances
+    assert instances[widget.model_id] is widget
+    assert instances[widget.layout.model_id] is widget.layout
+    assert notebook.names["_oh"][99] is notebook.names["_99"] is widget
 
 
 def test_another_cell_and_one_without_a_name_free_nothing(notebook: Notebook) -> None:
