@@ -1,7 +1,6 @@
 // What anywidget loads.
 
 import type { RenderProps } from "@anywidget/types";
-import { hideSavedPictures } from "./ui/status/savedPictures.js";
 import { mount } from "./ui/widget.js";
 import { anywidgetHost, type Traits } from "./wire/host.js";
 
@@ -13,10 +12,7 @@ function render({ model, el, signal }: RenderProps<Traits>): () => void {
   signal?.addEventListener("abort", end, { once: true, signal: controller.signal });
   // JupyterLab takes its shortcuts before any element hears the key, unless it is told not to.
   el.dataset.lmSuppressShortcuts = "true";
-  if (!controller.signal.aborted) {
-    mount(el, anywidgetHost(model), controller.signal);
-    hideSavedPictures(el, controller.signal);
-  }
+  if (!controller.signal.aborted) mount(el, anywidgetHost(model), controller.signal);
   return end;
 }
 

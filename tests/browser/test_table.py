@@ -100,6 +100,24 @@ def test_rows_and_the_graph_are_linked(planted: Notebook) -> None:
     assert boxes[0]["y"] < boxes[1]["y"]  # in the order of the trait
 
 
+def test_a_click_outlives_a_redraw_between_press_and_release(planted: Notebook) -> None:
+    pane = opened(planted)
+    row = pane.locator(".svr-rows .svr-row").nth(1)
+    row.hover()
+    pressed = row.locator("[role=gridcell]").nth(2)
+    pressed.evaluate("(cell) => { cell.dataset.pressed = 'true'; }")
+    planted.page.mouse.down()
+    planted.execute("widget.selected = [('0', 1), ('2', 1)]")
+    expect(pane.locator('[aria-selected="true"]')).not_to_have_count(0)
+    expect(pressed).to_have_attribute("data-pressed", "true")  # not another in its place
+    planted.page.mouse.up()
+    ends = row.locator("[role=gridcell]").all_inner_texts()[:2]
+    wanted = [end.split(" · ") for end in ends]
+    assert wanted != [["0", "1"], ["2", "1"]]
+    wanted = [(name.strip(), int(k)) for name, k in wanted]
+    planted.wait_for_python(f"sorted(widget.selected) == {sorted(wanted)}")
+
+
 def test_the_table_is_copied(planted: Notebook) -> None:
     pane = opened(planted)
     planted.page.evaluate(

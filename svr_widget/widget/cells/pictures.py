@@ -2,8 +2,8 @@
 
 GitHub, nbconvert and every notebook that was saved without the state of its widgets (JupyterLab's
 default) show the picture. It is an output of its own: beside a view in one output JupyterLab shows
-"model not found" and no picture once the widget is gone. While the view is alive it hides the
-pictures of its cell, which it knows by ``MARK`` in their bytes.
+"model not found" and no picture once the widget is gone. While a view is alive the style sheet
+hides the pictures of its cell, which it knows by ``MARK`` in their bytes (js/src/styles/cells.css).
 """
 
 from __future__ import annotations

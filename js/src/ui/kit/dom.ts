@@ -37,6 +37,20 @@ export function fill(element: Element, ...children: Child[]): void {
   element.replaceChildren(...nodes(children));
 }
 
+const filled = new WeakMap<Element, readonly string[]>();
+
+/** Fills an element again only where its words are others than before: what is pressed in it stays. */
+export function fillChanged(
+  element: Element,
+  words: readonly string[],
+  children: () => Child[],
+): void {
+  const before = filled.get(element);
+  if (before?.length === words.length && words.every((word, at) => word === before[at])) return;
+  filled.set(element, words);
+  fill(element, ...children());
+}
+
 /** A name from a model: kept apart from the direction of the text around it. */
 export function nameOf(name: string, attributes: Attributes = {}): HTMLElement {
   return h("bdi", { class: "svr-name", ...attributes }, name);

@@ -5,7 +5,7 @@ import { count, percent, pValue, significant } from "../../logic/format.js";
 import { endsOf, type Hover } from "../../logic/linkedHover.js";
 import { columnsOf, type Kind, linkOf, mapOf, type Sorting } from "../../logic/tableRows.js";
 import { entered, type Scene } from "../../wire/scene.js";
-import { type Child, fill, h, setAttributes, tailOf, uniqueId } from "../kit/dom.js";
+import { fill, fillChanged, h, setAttributes, tailOf, uniqueId } from "../kit/dom.js";
 import { oncePerFrame } from "../kit/frames.js";
 import { select } from "../kit/select.js";
 import { heightOf, ROW_HEIGHT, revealRow, rowsSeen } from "../kit/virtualList.js";
@@ -113,8 +113,9 @@ function virtualRows(
         line.classList.toggle("svr-hovered", highlighted);
         const chosen = isSelected(scene, kind.peek(), row, state.selectedMask.peek());
         line.setAttribute("aria-selected", String(chosen));
-        const cells = wordsOf(scene, state.law.peek(), kind.peek(), row).slice(0, columns);
-        fill(line, ...cells.map((cell) => h("div", { role: "gridcell" }, ...cell)));
+        const words = wordsOf(scene, state.law.peek(), kind.peek(), row).slice(0, columns);
+        // A redraw between press and release must not take the pressed cell away, and the click.
+        fillChanged(line, words.flat(), () => words.map(cellOf));
       }
     });
     const isSeen = active.peek() >= first && active.peek() < end;
@@ -220,8 +221,16 @@ function followRows(
   view.listen(grid, "blur", () => hoverRow(null));
 }
 
-function wordsOf(scene: Scene, law: keyof Scene["log10p"], kind: Kind, row: number): Child[][] {
-  const end = (name: string, k: number) => [tailOf(name), ` · ${count(k)}`];
+/** What a cell says: an end of an edge has a name, which loses its beginning, and a number. */
+type Words = readonly [words: string] | readonly [name: string, number: string];
+
+function cellOf([words, number]: Words): HTMLElement {
+  const said = number === undefined ? [words] : [tailOf(words), number];
+  return h("div", { role: "gridcell" }, ...said);
+}
+
+function wordsOf(scene: Scene, law: keyof Scene["log10p"], kind: Kind, row: number): Words[] {
+  const end = (name: string, k: number): Words => [name, ` · ${count(k)}`];
   if (kind === "edges") {
     const link = scene.links[linkOf(scene, row)];
     return [
