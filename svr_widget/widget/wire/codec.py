@@ -1,4 +1,4 @@
-"""One binary container for all that travels to the front end; ``js/src/codec.ts`` mirrors it.
+"""One binary container for all that travels to the front end; ``js/src/wire/codec.ts`` mirrors it.
 
 Layout, all numbers little-endian::
 

@@ -1,4 +1,4 @@
-"""Tables of counts that rise from row to row, as bytes; ``js/src/increments.ts`` reads them.
+"""Tables of counts that rise from row to row, as bytes; ``js/src/wire/increments.ts`` reads them.
 
 A graph of all pairs of maps has tens of thousands of links, and from one stop of the slider to the
 next few of them gain edges. What is written is what each number gains on the one above it, row by

@@ -1,4 +1,4 @@
-"""What the front end draws, in one container; ``js/src/scene.ts`` reads it.
+"""What the front end draws, in one container; ``js/src/wire/scene.ts`` reads it.
 
 Edges travel once, sorted by weight within each link, within a budget. Beside them stands, for each
 law and mode, a table of slider stops with the exact number of significant edges of every link, so
