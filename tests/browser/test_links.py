@@ -16,7 +16,7 @@ from tests.browser.test_states import violations
 MANY = """
 import torch
 from svr_widget import SVRWidget
-from svr_widget.engine.links import Link
+from svr_widget.engine.maps.links import Link
 
 generator = torch.Generator().manual_seed(3)
 weights = {f"reader.{k}": torch.randn(4, 4, generator=generator) for k in range(90)}

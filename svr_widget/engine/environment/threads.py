@@ -11,11 +11,12 @@ import contextvars
 import functools
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any, ParamSpec, TypeVar
 
 import torch
 
-from svr_widget.engine.environment.settings import callers_default_device
+from svr_widget.engine.environment.settings import callers_default_device, own_settings
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -35,11 +36,11 @@ class _Work(threading.Thread):
     def run(self) -> None:
         """Make the call."""
         try:
-            if self._device.type == "cpu":
+            with ExitStack() as stack:  # settings are a thread's own
+                if self._device.type != "cpu":
+                    stack.enter_context(torch.device(self._device))
+                stack.enter_context(own_settings())
                 self._found = self._context.run(self._call)
-            else:
-                with torch.device(self._device):
-                    self._found = self._context.run(self._call)
         except BaseException as error:
             self._error = error
 

@@ -157,9 +157,23 @@ def linear_map(
         UnsupportedLayerError: no weight that could be read (meta device, lazy, not floating
             point), or both layouts at once.
         NonFiniteWeightsError: NaN or infinite entries.
+        SVRError: the weight was written to whenever it was read.
     """
-    weight, noun = part.weight(computed), part.kind.noun
-    return map_of(part.name, noun, weight, part.groups, input_layout, output_layout, depth)
+    for _ in range(_READINGS):
+        before, weight = part.versions, part.weight(computed)
+        made = map_of(
+            part.name, part.kind.noun, weight, part.groups, input_layout, output_layout, depth
+        )
+        if part.versions == before:
+            return made
+    raise SVRError(
+        f"the weight of {part.name!r} was written to each of the {_READINGS} times that it was "
+        "read; stop the training meanwhile, or let SVRRecorder.step() read it within the loop"
+    )
+
+
+_READINGS = 20
+"""A weight that a training step changed while it was copied is half old and half new."""
 
 
 def map_of(

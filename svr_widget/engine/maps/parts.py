@@ -14,6 +14,7 @@ from svr_widget.engine.maps.weights import (
     check_readable,
     effective_weight,
     floating,
+    named_tensors,
     tensors_behind,
 )
 
@@ -120,6 +121,15 @@ class Part:
         """What is equal for two parts of the same rows of one parameter; ``None`` as ``held``."""
         held, rows = self.held, None if self.outputs == self.total else self.rows
         return None if held is None else (id(held), rows)
+
+    @property
+    def versions(self) -> tuple[tuple[int, int], ...]:
+        """What changes whenever a tensor that the weight is computed from is written to."""
+        names = self.tensors
+        behind = [tensor for name, tensor in named_tensors(self.module) if name in names]
+        return tuple(
+            (id(tensor), -1 if tensor.is_inference() else tensor._version) for tensor in behind
+        )
 
     def check(self) -> None:
         """Raise ``UnsupportedLayerError`` where the weight cannot be read, before any work."""

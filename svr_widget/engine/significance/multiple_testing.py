@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from svr_widget.engine.environment.settings import methods_with_own_settings
 from svr_widget.engine.errors import ThresholdError, nearest_name
 from svr_widget.engine.significance.nulls import LOG_10, NullLaw
 from svr_widget.engine.significance.tails import Floats
@@ -179,6 +180,7 @@ class Cut(Generic[Key]):
     expected: float
 
 
+@methods_with_own_settings
 class Significance(Generic[Key]):
     """The tests of all edges of a graph, and the thresholds over them.
 

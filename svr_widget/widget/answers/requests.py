@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from svr_widget.engine.environment.settings import with_own_settings
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.significance.multiple_testing import MODES
 from svr_widget.svr import SVR
@@ -113,6 +114,7 @@ class Answers:
         """The reply, which carries the question's ``id``, and its binary buffers."""
         return self._reply(content, buffers, lambda _: None)
 
+    @with_own_settings
     def _reply(
         self, content: Any, buffers: Any, remember: Callable[[Question], None]
     ) -> Reply | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import bqplot as bq
 import numpy as np
 
+from svr_widget.engine.environment.settings import with_own_settings
 from svr_widget.engine.maps.links import LinkKey
 from svr_widget.svr import SVR
 from svr_widget.widget.cells.closing import close_parts
@@ -60,6 +61,7 @@ class Dimensions:
             legend_location="top-right",
         )
 
+    @with_own_settings
     def show(self, svr: SVR, link: LinkKey) -> None:
         """Show all links, or those that enter the same map as this one where they are many."""
         every = list(svr.links)

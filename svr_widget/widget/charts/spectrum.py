@@ -8,6 +8,7 @@ import bqplot as bq
 import numpy as np
 
 from svr_widget.engine.decompose.marchenko_pastur import marchenko_pastur_edges
+from svr_widget.engine.environment.settings import with_own_settings
 from svr_widget.svr import SVR
 from svr_widget.widget.cells.closing import close_parts
 from svr_widget.widget.charts.style import ACCENT, GREY, PALE, axis, colour_of, figure, shortened
@@ -69,6 +70,7 @@ class Spectrum:
         )
         self._brush.observe(self._brushed, "selected")
 
+    @with_own_settings
     def show(self, svr: SVR, name: str) -> None:
         """Show the map of this name."""
         if name == self.map:

@@ -8,6 +8,7 @@ import bqplot as bq
 import numpy as np
 from numpy.typing import NDArray
 
+from svr_widget.engine.environment.settings import with_own_settings
 from svr_widget.engine.maps.links import LinkKey
 from svr_widget.engine.significance.multiple_testing import LinkTests
 from svr_widget.engine.significance.nulls import Kind
@@ -60,6 +61,7 @@ class Survival:
             legend_location="bottom-left",
         )
 
+    @with_own_settings
     def show(self, svr: SVR, link: LinkKey) -> None:
         """Show the link of this key."""
         if link == self.link:

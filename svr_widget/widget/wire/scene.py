@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from svr_widget.engine.environment.settings import with_own_settings
 from svr_widget.engine.graph.adjacency import Edges
 from svr_widget.engine.maps.links import Link, TestKey, number_of
 from svr_widget.engine.significance.multiple_testing import MODES, Significance
@@ -41,6 +42,7 @@ def scene_links(svr: SVR) -> tuple[TestKey, ...]:
     return svr.significance().keys
 
 
+@with_own_settings
 def encode_scene(svr: SVR, max_edges: int, identity: Array | None = None) -> bytes:
     """Pack maps, neurons, the strongest edges and the stops of the slider.
 

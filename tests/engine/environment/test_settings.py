@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,45 +10,7 @@ from torch import Tensor, nn
 
 from svr_widget.engine.environment.settings import matrix_product, with_own_settings
 from svr_widget.svr import SVR
-
-
-@contextmanager
-def restored(change: Callable[[], object], undo: Callable[[], object]) -> Iterator[None]:
-    change()
-    try:
-        yield
-    finally:
-        undo()
-
-
-@contextmanager
-def errors() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
-
-
-SETTINGS = {
-    "autocast": lambda: torch.autocast("cpu", dtype=torch.bfloat16),
-    "matmul precision": lambda: restored(
-        lambda: torch.set_float32_matmul_precision("medium"),
-        lambda: torch.set_float32_matmul_precision("highest"),
-    ),
-    "numpy raises": lambda: np.errstate(all="raise"),
-    "default dtype": lambda: restored(
-        lambda: torch.set_default_dtype(torch.float64),
-        lambda: torch.set_default_dtype(torch.float32),
-    ),
-    "default device": lambda: restored(
-        lambda: torch.set_default_device("meta"), lambda: torch.set_default_device(None)
-    ),
-    "deterministic": lambda: restored(
-        lambda: torch.use_deterministic_algorithms(True),
-        lambda: torch.use_deterministic_algorithms(False),
-    ),
-    "warnings as errors": errors,
-    "inference mode": torch.inference_mode,
-}
+from tests.engine.support.callers_settings import SETTINGS
 
 
 def model() -> nn.Module:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,7 +12,10 @@ from torch.nn import functional
 from torch.nn.utils import parametrizations, parametrize
 from transformers.pytorch_utils import Conv1D
 
-from svr_widget.engine.errors import UnsupportedLayerError
+from svr_widget.engine.errors import SVRError, UnsupportedLayerError
+from svr_widget.engine.maps.layer_kinds import parts_of
+from svr_widget.engine.maps.linear_map import linear_map
+from svr_widget.engine.maps.weights import effective_weight
 from svr_widget.engine.model.find_maps import find_parts
 from svr_widget.engine.trace import trace
 from svr_widget.svr import SVR
@@ -263,3 +267,33 @@ class TestComputedAsItRuns:
 
         with pytest.raises(ValueError, match="weight is computed from several: map 'b', map 'c'"):
             SVR(Sum())
+
+
+def written_while_read(times: int):
+    layer = nn.Linear(4, 3)
+    [part] = parts_of(layer, "layer")
+    read = []
+
+    def reader(name, module, parameter):
+        weight = effective_weight(name, module, parameter)
+        before = weight.detach().clone()
+        read.append(1)
+        if len(read) <= times:
+            with torch.no_grad():
+                weight.mul_(2)  # as a training step of another thread would
+        return before
+
+    return layer, replace(part, reader=reader), read
+
+
+def test_a_weight_that_changed_while_it_was_read_is_read_again():
+    layer, part, read = written_while_read(times=2)
+    linear = linear_map(part)
+    assert len(read) == 3
+    assert torch.equal(linear.weight, layer.weight)
+
+
+def test_a_weight_that_changes_all_the_time_is_refused_by_name():
+    _, part, _ = written_while_read(times=1000)
+    with pytest.raises(SVRError, match=r"'layer' was written to .*SVRRecorder"):
+        linear_map(part)

@@ -211,6 +211,9 @@ def wrapped(kind: str) -> nn.Module:
     elif kind == "rebound":
         model[0].forward = types.MethodType(lambda self, x: nn.Linear.forward(self, x), model[0])
         model[2].forward = functools.partial(nn.Linear.forward, model[2])
+    elif kind == "accelerate":
+        for layer in (model[0], model[2]):
+            align(layer)
     elif kind == "own hook":
         model[0].register_forward_pre_hook(_doubled)
     elif kind == "cached":
@@ -220,6 +223,27 @@ def wrapped(kind: str) -> nn.Module:
     elif kind == "data parallel":
         model[2] = nn.DataParallel(model[2])
     return model
+
+
+class Aligning:
+    """A hook as accelerate's: it moves inputs, and remembers what it did."""
+
+    device: torch.device | None = None
+
+    def pre_forward(self, module: nn.Module, x: Tensor) -> Tensor:
+        self.device = x.device
+        return x.to(module.weight.device)
+
+
+def _aligned(module: nn.Module, x: Tensor) -> Tensor:
+    return module._old_forward(module._hf_hook.pre_forward(module, x))
+
+
+def align(module: nn.Module) -> None:
+    """What ``accelerate.hooks.add_hook_to_module`` does to a module."""
+    module._hf_hook, module._old_forward = Aligning(), module.forward
+    ours = functools.partial(_aligned, module)
+    module.forward = functools.update_wrapper(ours, module._old_forward)
 
 
 def _doubled(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -236,6 +260,7 @@ KINDS = [
     "compiled",
     "lock",
     "rebound",
+    "accelerate",
     "own hook",
     "cached",
     "recurrent",
@@ -255,9 +280,14 @@ def test_every_kind_of_module_runs_privately(kind: str) -> None:
         ours = run.model(x)
         assert {id(module) for module in run.model.modules()}.isdisjoint(map(id, model.modules()))
     assert_same(snapshot(model), was)
+    assert all(hook.device is None for hook in hooks_of_accelerate(model))
     model.eval()
     with torch.no_grad():
         torch.testing.assert_close(ours, model(x))
+
+
+def hooks_of_accelerate(model: nn.Module) -> list[Aligning]:
+    return [vars(each)["_hf_hook"] for each in model.modules() if "_hf_hook" in vars(each)]
 
 
 def test_hooks_that_are_bound_to_something_of_the_users_are_left_out_with_a_note() -> None:
