@@ -71,6 +71,9 @@ def test_notebook_7(lab: Lab, browser: Browser) -> None:
     notebook.run()
     assert notebook.page.url.endswith("/notebooks/notebook-7.ipynb")
     picture = check_drawn_and_alive(notebook.page)
+    still = notebook.page.locator(".jp-RenderedImage img")  # for where the widget is gone
+    expect(still).to_have_count(1)
+    expect(still).to_be_hidden()
     assert brightness(picture) > 200
     notebook.set_theme("dark")
     expect(picture.root).to_have_attribute("data-theme", "dark")

@@ -12,6 +12,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from tests.browser.lab import Notebook
+from tests.browser.picture import neuron_places, picture_of
 from tests.browser.test_filters import signs
 
 IMAGES = """
@@ -114,3 +115,72 @@ def test_a_cross_graph_has_images_of_both_sides(open_notebook: Callable[..., Not
     )
     values = np.array(notebook.python(f"{found}.flatten().tolist()"))
     assert np.corrcoef(signs(cells.locator("canvas")), values)[0, 1] > 0.95
+
+
+TRAINING = """
+import threading
+from svr_widget.widget.answers import requests
+from torch.nn import functional
+
+net = nn.Sequential(
+    nn.Conv2d(1, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Dropout(0.2),
+    nn.Conv2d(6, 5, 3), nn.BatchNorm2d(5), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(320, 4),
+)
+widget = SVRWidget(net, inputs=images, panes=["images"])
+shown, answered, modes = threading.Event(), threading.Semaphore(0), []
+answer = requests.Answers.answer
+
+def counted(self, content, buffers=()):
+    reply = answer(self, content, buffers)
+    if content["kind"] == "images":
+        answered.release()
+    return reply
+
+requests.Answers.answer = counted
+"""
+# Trains until three questions were answered meanwhile: each step in its own mode, to the last.
+TRAIN = """
+optimiser = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
+steps = met = 0
+while met < 3:
+    modes.append(all(module.training for module in net.modules()))
+    data = torch.rand(16, 1, 12, 12)
+    loss = functional.cross_entropy(net(data), torch.arange(16) % 4)
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
+    steps += 1
+    met += answered.acquire(blocking=False)
+"""
+
+
+def test_a_cell_that_trains_answers_clicks(open_notebook: Callable[..., Notebook]) -> None:
+    """JupyterLab's kernels answer what the page asks in another thread while a cell runs."""
+    notebook = open_notebook(IMAGES, TRAINING, "widget")
+    pane = notebook.page.locator('[data-pane="images"]')
+    cells = pane.locator(".svr-cell-button")
+    expect(cells).to_have_count(9)
+    picture = picture_of(notebook)
+    places = neuron_places(notebook, picture)
+    notebook.execute("while answered.acquire(blocking=False): pass")
+    notebook.page.evaluate(
+        """(code) => {
+          const future = lab.kernel().requestExecute({ code });
+          window.training = future.done.then(({ content }) => content);
+        }""",
+        TRAIN,
+    )
+    for name, k in [("0", 4), ("4", 3), ("8", 3)]:  # the pane began with three of each map
+        x, y = places[name][k]
+        picture.canvas.click(position={"x": x, "y": y})
+        expect(cells).to_have_count(1)
+        expect(cells).to_have_accessible_name(re.compile(rf"{name} · {k}"))
+        drawn = cells.locator("canvas, .svr-bars")
+        expect(drawn).to_be_visible()
+        if name != "8":
+            assert len(set(signs(drawn).flatten().tolist())) > 1
+    ended = notebook.page.evaluate("() => window.training")
+    assert ended["status"] == "ok", ended
+    assert notebook.python("all(modes) and len(modes) == steps")
+    assert notebook.python("all(module.training for module in net.modules())")
+    expect(notebook.page.locator(".svr-message:visible")).to_have_count(0)

@@ -116,6 +116,18 @@ def test_a_level_that_is_none_is_refused_in_the_page(planted: Notebook) -> None:
     planted.wait_for_python("widget.threshold == 0.2")
 
 
+def test_widgets_share_one_implementation(open_notebook: Open) -> None:
+    """A page never forgets a module, and every widget brings its own: one of them is evaluated."""
+    notebook = open_notebook(PLANTED, SHOW, "another = SVRWidget(model)\nanother")
+    roots = notebook.page.locator(WIDGET)
+    expect(roots).to_have_count(2)
+    assert all(Picture(roots.nth(at)).ink() > 1000 for at in range(2))
+    made = """() => Object.getOwnPropertySymbols(globalThis)
+      .filter(({ description }) => /^svr_widget [0-9a-f]{64}$/.test(description)).length"""
+    assert notebook.page.evaluate(made) == 1
+    assert notebook.python("widget._esm.isascii()")  # a byte a character in the page
+
+
 HOSTILE = ["<img src=x onerror=alert(1)>", "أهلا", "x" * 300, "🦆 duck"]
 
 
