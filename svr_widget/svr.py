@@ -82,6 +82,8 @@ class SVR(SpectralGraph):
             models can only be run as they are (FSDP, TorchScript, a ``forward`` or a hook that is
             bound to their own modules); that is refused, unless this vouches that nothing trains
             them meanwhile. They are put back as they were.
+        non_finite: a map with NaN or infinite entries is a reason to ``"refuse"`` the network, or
+            to ``"leave out"`` the map with its links, as ``SVRWidget`` does; see ``damaged``.
         progress: called as ``progress(name, done, total)`` while much is computed.
         seed: seeds the probes of certificates and the simulations.
 
@@ -90,6 +92,8 @@ class SVR(SpectralGraph):
         notes: what tracing found worth saying, such as the example input that it tried.
         method, norm, null, attention, rank, seed: as given.
         model: the model inside its wrappers, to run data through; None for bare weights.
+        damaged: the maps that were left out because of NaN or infinite entries, by name, with what
+            there is to say of each.
         example: what the model was called with to read off its links; None where it was not.
 
     Raises:

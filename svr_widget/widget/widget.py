@@ -89,6 +89,7 @@ class SVRWidget(Traits):
             svr = model.by_norm(norm or model.norm).by_method(method or model.method)
         else:
             keywords |= {"method": method or "svr", "norm": norm or "ignore"}
+            keywords.setdefault("non_finite", "leave out")
             svr = SVR(model, example_inputs, **keywords)
         self._gallery = Gallery(svr.model, reference)
         self._gallery.give(*given_inputs)

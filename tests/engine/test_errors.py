@@ -16,7 +16,7 @@ MODEL = """
 def made():
     model = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2))
     with torch.no_grad():
-        model[1].weight[0, 0] = float("nan")
+        model[0].weight[0, 0] = model[1].weight[0, 0] = float("nan")
     return show(model)
 """
 

@@ -16,6 +16,7 @@ from torch import nn
 from svr_widget import SVR, SVRWidget
 from svr_widget.engine.errors import NoMapsError, SVRError, ThresholdError
 from svr_widget.engine.maps.links import Link
+from svr_widget.widget.wire.codec import decode
 from tests.engine.support.zoo import attention
 from tests.widget.gate import Gate
 
@@ -157,9 +158,25 @@ def test_bad_models_raise_in_the_cell() -> None:
         SVRWidget(nn.Sequential(nn.ReLU()))
     model = chain(6, 5, 4)
     with torch.no_grad():
+        model[0].weight[0, 0] = float("nan")
         model[2].weight[0, 0] = float("nan")
-    with pytest.raises(SVRError, match="'2'"):
+    with pytest.raises(SVRError, match="'0' has 1 NaN"):
         SVRWidget(model)
+
+
+def test_a_map_that_is_not_finite_is_named_and_the_others_are_drawn() -> None:
+    model = chain(6, 5, 4, 3)
+    with torch.no_grad():
+        model[2].weight[0, 0] = float("nan")
+    widget = SVRWidget(model)
+    scene = decode(widget._scene)[0]
+    assert [each["name"] for each in scene["maps"]] == ["0", "4"]
+    assert scene["links"] == []
+    [damaged] = scene["damaged"]
+    assert damaged["name"] == "2"
+    assert "'2' has 1 NaN or infinite of 20 entries" in damaged["why"]
+    with pytest.raises(SVRError, match="'2' has 1 NaN"):
+        SVRWidget(model, non_finite="refuse")
 
 
 def test_long_work_runs_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,12 +87,19 @@ export interface SurvivalTable {
   readonly weight: Float32Array;
 }
 
+export interface Damaged {
+  readonly name: string;
+  readonly why: string;
+}
+
 export interface Scene {
   readonly model: string;
   readonly method: string;
   /** What became of the network's norms; null where it has none, or they are not known. */
   readonly norm: Norm | null;
   readonly maps: readonly LinearMap[];
+  /** Maps that are not drawn, for they have NaN or infinite entries. */
+  readonly damaged: readonly Damaged[];
   readonly links: readonly Link[];
   readonly tests: number;
   readonly modes: readonly Mode[];
@@ -148,6 +155,7 @@ export function sceneOf(container: Container): Scene {
     method: String(meta.method ?? "svr"),
     norm: meta.norm ?? null,
     maps,
+    damaged: meta.damaged ?? [],
     links,
     tests: Number(meta.tests),
     modes,

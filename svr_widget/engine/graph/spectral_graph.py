@@ -8,6 +8,7 @@ import html
 import inspect
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, ParamSpec, Self, TypeVar, get_args
 
@@ -32,7 +33,7 @@ from svr_widget.engine.maps.links import Link, LinkKey, TestKey, keyed
 from svr_widget.engine.model.find_maps import Globs
 from svr_widget.engine.network.head_products import AttentionView
 from svr_widget.engine.network.norms.folding import Normalisation
-from svr_widget.engine.network.sources import Links, read_network
+from svr_widget.engine.network.sources import Links, NonFinite, read_network
 from svr_widget.engine.significance.multiple_testing import Significance
 from svr_widget.engine.significance.nulls import Kind
 
@@ -81,22 +82,33 @@ class SpectralGraph:
         exclude: Globs = None,
         rank: int | None = None,
         run_live: bool = False,
+        non_finite: NonFinite = "refuse",
         progress: Progress | None = None,
         seed: int = 0,
     ) -> None:
         check_method(method, get_args(Method))
         check_option("norm", norm, get_args(Normalisation))
         check_option("null", null, get_args(Kind))
+        check_option("non_finite", non_finite, get_args(NonFinite))
         check_option("attention", attention, get_args(AttentionView))
         if rank is not None and (not isinstance(rank, int) or rank < 1):
             raise SVRError(f"rank must be an integer of at least 1, or None for all, got {rank!r}")
         network = read_network(
-            source, example_inputs, links, include, exclude, attention, norm, run_live=run_live
+            source,
+            example_inputs,
+            links,
+            include,
+            exclude,
+            attention,
+            norm,
+            run_live=run_live,
+            non_finite=non_finite,
         )
         self.title, self.notes = network.title, network.notes
         self.model, self.parts, self.outlets = network.model, network.parts, network.outlets
         self.arrangement = network.arrangement
         self.example, self.run_live = network.example, network.run_live
+        self.damaged = network.damaged
         self.method: Method = method
         self.norm: Normalisation = norm
         self.null: Kind = null
@@ -222,7 +234,9 @@ class SpectralGraph:
             )
         with self._lock:
             if norm not in self._by_norm:
-                network, settings = self._traced.network(norm), {**self.settings, "norm": norm}
+                network = self._traced.network(norm)
+                network = replace(network, run_live=self.run_live, damaged=self.damaged)
+                settings = {**self.settings, "norm": norm}
                 other = type(self)(network, progress=self._progress, **settings)
                 other._by_norm = self._by_norm
                 self._by_norm |= {self.norm: self, norm: other}

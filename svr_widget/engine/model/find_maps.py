@@ -125,7 +125,7 @@ class Selection:
     """Which names ``include`` and ``exclude`` globs choose; remembers which globs ever matched."""
 
     def __init__(self, include: Globs, exclude: Globs) -> None:
-        self.include, self.exclude = _globs(include), _globs(exclude)
+        self.include, self.exclude = globs(include), globs(exclude)
 
     def __call__(self, *names: str) -> bool:
         """Whether a module, parameter or map of these names is chosen."""
@@ -146,10 +146,11 @@ class Selection:
         return "".join(f"; {word}={list(globs)}" for word, globs in parts if globs)
 
 
-def _globs(globs: Globs) -> tuple[str, ...]:
-    if globs is None:
+def globs(given: Globs) -> tuple[str, ...]:
+    """Globs as a tuple, however they are given."""
+    if given is None:
         return ()
-    return (globs,) if isinstance(globs, str) else tuple(globs)
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def matches(name: str, globs: Sequence[str]) -> bool:

@@ -39,6 +39,7 @@ class Network:
         traced: the model before its norms were ignored or folded, to do the other; None where the
             links were not traced.
         run_live: the model itself may be run, not only a private structure of it.
+        damaged: maps that were left out because of NaN or infinite entries, with words for each.
     """
 
     title: str
@@ -53,6 +54,7 @@ class Network:
     meetings: Meetings | None = None
     traced: TracedModel | None = None
     run_live: bool = False
+    damaged: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

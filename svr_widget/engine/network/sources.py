@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from svr_widget.engine.errors import (
     NoMapsError,
+    NonFiniteWeightsError,
     SVRError,
     TraceError,
     UnsupportedLayerError,
@@ -26,7 +28,7 @@ from svr_widget.engine.maps.linear_map import map_of
 from svr_widget.engine.maps.links import Layout, Link, depths, directed
 from svr_widget.engine.maps.weights import floating
 from svr_widget.engine.model.example_inputs import given_example
-from svr_widget.engine.model.find_maps import Globs, Selection, find_parts, unwrap
+from svr_widget.engine.model.find_maps import Globs, Selection, find_parts, globs, unwrap
 from svr_widget.engine.network.head_products import AttentionView
 from svr_widget.engine.network.network import MapReader, Network, TracedModel
 from svr_widget.engine.network.norms.folding import Normalisation
@@ -37,6 +39,8 @@ from svr_widget.engine.trace.results.heads import Attention
 from svr_widget.engine.trace.results.meetings import Meetings
 
 Links = Iterable[tuple[str, str] | Link]
+NonFinite = Literal["refuse", "leave out"]
+"""What becomes of a network some maps of which have NaN or infinite entries."""
 
 # Entries of a state dict that a weight is computed from: their own values are not the weight.
 _PARTS = ("weight_v", "weight_g", "weight_orig", "original0", "original1", "original")
@@ -53,6 +57,7 @@ def read_network(
     *,
     meetings: bool = False,
     run_live: bool = False,
+    non_finite: NonFinite = "refuse",
 ) -> Network:
     """The network behind whatever ``SVR`` was given; a ``Network`` is one already.
 
@@ -69,27 +74,64 @@ def read_network(
             "without links=, or use norm='ignore'"
         )
     if isinstance(source, nn.Module):
-        network = _of_model(
-            source, example_inputs, given, include, exclude, attention, norm, meetings, run_live
-        )
-        return replace(network, run_live=run_live)
+
+        def without(left_out: Globs) -> Network:
+            return _of_model(
+                source,
+                example_inputs,
+                given,
+                include,
+                left_out,
+                attention,
+                norm,
+                meetings,
+                run_live,
+            )
+
+        try:
+            return replace(without(exclude), run_live=run_live)
+        except NonFiniteWeightsError:
+            if non_finite == "refuse":
+                raise
+            damaged = _damaged(source, include, exclude)
+            network = without([*globs(exclude), *damaged])
+            notes = (*network.notes, *damaged.values())
+            return replace(network, run_live=run_live, damaged=damaged, notes=notes)
     if example_inputs is not None:
         raise TypeError("example_inputs belong to an nn.Module; bare weights are not run")
     if isinstance(source, str | os.PathLike):
         file = read_weights(Path(source))
-        network = _of_weights(_without_suffix(file.weights), given, include, exclude)
-        notes = file.notes if given is None else ()
+        network = _of_weights(_without_suffix(file.weights), given, include, exclude, non_finite)
+        notes = (*(file.notes if given is None else ()), *network.notes)
         return replace(network, title=file.title, notes=notes)
     if isinstance(source, Mapping):
         weights = {str(name): weight for name, weight in source.items()}
-        return _of_weights(_without_suffix(weights), given, include, exclude)
+        return _of_weights(_without_suffix(weights), given, include, exclude, non_finite)
     if isinstance(source, Sequence) and not isinstance(source, str | bytes):
         weights = {str(place): weight for place, weight in enumerate(source)}
-        return _of_weights(weights, given, include, exclude)
+        return _of_weights(weights, given, include, exclude, non_finite)
     raise TypeError(
         "SVR takes an nn.Module, a list of weights, a mapping from names to weights or the path "
         f"of a file of them, not {type(source).__name__}"
     )
+
+
+def _damaged(model: nn.Module, include: Globs, exclude: Globs) -> dict[str, str]:
+    """The maps of a model that have NaN or infinite entries, with words for each.
+
+    Raises:
+        NonFiniteWeightsError: all of them have.
+    """
+    found = {}
+    parts = find_parts(unwrap(model), include, exclude).parts
+    for name, part in parts.items():
+        try:
+            part.weight()
+        except NonFiniteWeightsError as error:
+            found[name] = str(error)
+    if len(found) == len(parts):
+        raise NonFiniteWeightsError(next(iter(found.values())))
+    return found
 
 
 def _of_model(
@@ -157,10 +199,13 @@ def _of_weights(
     links: Sequence[tuple[str, str] | Link] | None,
     include: Globs,
     exclude: Globs,
+    non_finite: NonFinite,
 ) -> Network:
     """A network of bare weights: a chain in the order given, unless the caller gives the links."""
     selection = Selection(include, exclude)
     chosen: dict[str, Tensor] = {}
+    order: list[str] = []
+    damaged: dict[str, str] = {}
     for name, weight in weights.items():
         tensor = _tensor(name, weight)
         if tensor.ndim >= 2 and selection(name):
@@ -170,19 +215,29 @@ def _of_weights(
                     "norm or pruning), not the weight; give the model itself, or leave it out "
                     f"with exclude={name!r}"
                 )
-            chosen[name] = floating(name, tensor)
+            order.append(name)
+            try:
+                chosen[name] = floating(name, tensor)
+            except NonFiniteWeightsError as error:
+                if non_finite == "refuse":
+                    raise
+                damaged[name] = str(error)
     selection.check(weights)
+    if damaged and not chosen:
+        raise NonFiniteWeightsError(next(iter(damaged.values())))
     if not chosen:
         raise NoMapsError(
             f"no weight of two or more dimensions among {len(weights)} entries"
             f"{selection.described()}; a linear map is [out, in, *kernel]"
         )
     if links is None:
-        pairs = list(itertools.pairwise(chosen))
+        pairs = [pair for pair in itertools.pairwise(order) if not damaged.keys() & set(pair)]
         ready: list[Link] = []
     else:
         pairs = [(str(link[0]), str(link[1])) for link in links if not isinstance(link, Link)]
+        pairs = [pair for pair in pairs if not damaged.keys() & set(pair)]
         ready = [link for link in links if isinstance(link, Link)]
+        ready = [link for link in ready if not damaged.keys() & {link.producer, link.consumer}]
     made, layouts = _connect(pairs, chosen)
     found = (*made, *ready)
     _check_names(found, tuple(chosen))
@@ -198,7 +253,7 @@ def _of_weights(
         for name, weight in chosen.items()
     }
     title = f"{len(maps)} weight{'s' if len(maps) > 1 else ''}"
-    return Network(title, maps, found)
+    return Network(title, maps, found, tuple(damaged.values()), damaged=damaged)
 
 
 def _connect(

@@ -70,6 +70,7 @@ def encode_scene(svr: SVR, max_edges: int, identity: Array | None = None) -> byt
         "method": svr.method,
         "norm": svr.norm if svr.has_norms else None,
         "maps": _describe_maps(svr),
+        "damaged": [{"name": name, "why": why} for name, why in svr.damaged.items()],
         "links": _describe_links(svr, links, laws),
         "tests": svr.significance().total,
         "modes": MODES,

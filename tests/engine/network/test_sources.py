@@ -176,6 +176,31 @@ class TestRefusals:
         with pytest.raises(UnsupportedLayerError, match="Bilinear"):
             SVR(nn.Sequential(nn.Bilinear(3, 3, 2)))
 
+    def test_what_is_not_finite_may_be_left_out_with_its_links(self):
+        model = Mlp(4, 3, 2)
+        with torch.no_grad():
+            model.layers[1].weight[0, 0] = torch.inf
+        svr = SVR(model, non_finite="leave out")
+        assert list(svr.maps) == ["layers.0"]
+        assert not svr.links
+        assert list(svr.damaged) == ["layers.1"]
+        assert any("'layers.1' has 1 NaN or infinite of 6" in note for note in svr.notes)
+        with torch.no_grad():
+            model.layers[0].weight[0, 0] = torch.nan
+        with pytest.raises(NonFiniteWeightsError, match=r"'layers\.0' has 1 NaN"):
+            SVR(model, non_finite="leave out")
+
+    @pytest.mark.parametrize("given", [None, [("a", "b"), ("b", "c"), ("c", "d")]])
+    def test_a_chain_is_not_closed_over_what_is_left_out(self, given):
+        weights = {name: gaussian(3, 3) for name in "abcd"}
+        weights["b"] = torch.full((3, 3), torch.nan)
+        svr = SVR(weights, non_finite="leave out", links=given)
+        assert list(svr.maps) == ["a", "c", "d"]
+        assert list(svr.links) == [("c", "d")]
+        assert list(svr.damaged) == ["b"]
+        with pytest.raises(SVRError, match="did you mean 'leave out'"):
+            SVR(weights, non_finite="leave")
+
     def test_two_producers_that_flatten_differently(self):
         weights = [gaussian(4, 3, 3, 3), gaussian(8, 3, 3, 3), gaussian(5, 36), gaussian(5, 32)]
         with pytest.raises(WidthMismatchError, match="'1' 8x3x3x3 has 8"):

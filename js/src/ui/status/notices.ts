@@ -3,6 +3,7 @@
 
 import { signal } from "@preact/signals-core";
 import type { Python } from "../../wire/host.js";
+import type { Damaged } from "../../wire/scene.js";
 import { fill, h } from "../kit/dom.js";
 import type { View } from "../view.js";
 
@@ -32,9 +33,22 @@ export function notices(view: View): HTMLElement {
     const missing =
       apart &&
       h("div", { class: "svr-notice", role: "status", "data-svr": "python" }, h("span", {}, apart));
-    fill(element, words !== "" && words !== dismissed.value && notice, missing, broken);
+    const damaged = damagedInWords(state.scene.value?.damaged ?? []);
+    const left =
+      damaged && h("div", { class: "svr-notice", role: "status", "data-svr": "damaged" }, damaged);
+    fill(element, words !== "" && words !== dismissed.value && notice, left, missing, broken);
   });
   return element;
+}
+
+const MOST_NAMED = 3;
+
+/** Which maps are not drawn, the first of them with the reason. */
+export function damagedInWords(damaged: readonly Damaged[]): string {
+  if (damaged.length === 0) return "";
+  const more = damaged.length - MOST_NAMED;
+  const named = damaged.slice(0, MOST_NAMED).map(({ why }) => why);
+  return `Not drawn: ${named.join("; ")}${more > 0 ? `; and ${more.toLocaleString("en")} more maps` : ""}.`;
 }
 
 function pythonInWords(python: Python, silent: boolean): string {
