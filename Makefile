@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # pip would compile, which takes it a minute.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-check test every-check quick quick-checks check python-tests js-tests browser-tests notebook-tests package-tests notebooks pictures snapshots bench format chromium clean
+.PHONY: demo demo-check test every-check quick quick-checks soak check python-tests js-tests browser-tests notebook-tests package-tests notebooks pictures snapshots bench format chromium clean
 
 demo: $(READY) frontend
 	$(BIN)/jupyter lab notebooks/quickstart.ipynb
@@ -58,6 +58,13 @@ notebook-tests: $(READY) frontend
 
 package-tests: $(READY) frontend
 	$(BIN)/pytest tests/packaging
+
+# What `make test` tries some of, many times over: interrupts, threads, messages, spoilt files, lives of
+# widgets; and the heap of a page over 3,000 events. Some ten minutes.
+soak: $(READY) frontend chromium
+	SVR_SOAK=1 OMP_NUM_THREADS=1 $(BIN)/pytest tests/engine/model/test_user_model.py \
+	  tests/widget/answers/test_messages.py tests/widget/cells/test_closing.py tests/recording/test_spoilt_files.py
+	$(BIN)/python -m tests.browser.soak
 
 # Executes the notebooks and writes them with their outputs: after a change that shows in them.
 notebooks: $(READY) frontend

@@ -193,6 +193,12 @@ class SVRWidget(Traits):
     def _renew_inputs(self) -> None:
         self._inputs = self._gallery.describe()
 
+    def __repr__(self) -> str:
+        """What a notebook shows above the picture where it does not trust the widget."""
+        if not hasattr(self, "_shown"):  # the constructor raised
+            return object.__repr__(self)
+        return repr(self._shown.network).replace("SVR", type(self).__name__, 1)
+
     def edges(self) -> pd.DataFrame:
         """The significant edges at the present threshold, strongest first (``SVR.edges``)."""
         options: dict[str, Any] = {"null": self.null, self.threshold_mode: self.threshold}

@@ -114,11 +114,18 @@ def test_a_notebook_saved_with_its_widgets_draws_without_python(open_notebook: O
     picture = Picture(notebook.page.locator(WIDGET))
     shown = picture.count("significant")
     notebook.page.evaluate(
-        """async () => {
-          await lab.command("@jupyter-widgets/jupyterlab-manager:saveWidgetState");
-          await lab.command("docmanager:save");
+        """async (seconds) => {
+          const command = "@jupyter-widgets/jupyterlab-manager:saveWidgetState";
+          // The page reads its settings some time after it is loaded, and they switch this off.
+          await lab.until(async () => {
+            if (!jupyterapp.commands.isToggled(command)) await lab.command(command);
+            await lab.command("docmanager:save");
+            const saved = lab.panel().context.model.getMetadata("widgets");
+            return Object.keys(Object.values(saved ?? {})[0]?.state ?? {}).length > 0;
+          }, seconds);
           await lab.panel().sessionContext.shutdown();
-        }"""
+        }""",
+        30,
     )
     notebook.open()  # with a kernel that knows nothing of the widget
     picture = Picture(notebook.page.locator(WIDGET))

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.amounts import amount
 from tests.engine.support.spoiling import FORMATS
 
-COUNT = 300
+COUNT = amount(100, 1_500)
 ROOT = Path(__file__).parents[2]
 
 
@@ -23,7 +24,7 @@ def ended():
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=3600,
         check=False,
     )
     assert ran.returncode == 0, ran.stderr[-2000:]

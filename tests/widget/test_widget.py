@@ -164,6 +164,12 @@ def test_bad_models_raise_in_the_cell() -> None:
         SVRWidget(model)
 
 
+def test_its_words_say_what_it_shows() -> None:
+    assert (
+        repr(SVRWidget(chain(6, 5, 4))) == "SVRWidget(Sequential: 2 maps, 9 neurons, 1 links, svr)"
+    )
+
+
 def test_a_map_that_is_not_finite_is_named_and_the_others_are_drawn() -> None:
     model = chain(6, 5, 4, 3)
     with torch.no_grad():

@@ -26,17 +26,11 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
 from svr_widget.engine.errors import SVRError
+from svr_widget.engine.model.callables import ATOMS, content, described, held_by, is_free
 from svr_widget.engine.model.guard import SharedMemory
 
 T = TypeVar("T")
 
-_ATOMS = frozenset(
-    {
-        *(type(None), bool, int, float, complex, str, bytes, type, range, slice),
-        *(type(Ellipsis), type(NotImplemented), object, torch.dtype, torch.device, torch.layout),
-        *(torch.Size, types.ModuleType, types.BuiltinFunctionType, types.CodeType),
-    }
-)
 _HOOKS_OF_FORWARD = ("_forward_pre_hooks", "_forward_hooks")
 _FLAGS_OF_HOOKS = (
     "_forward_pre_hooks_with_kwargs",
@@ -91,7 +85,7 @@ class PrivateStructure:
     def _of(self, value: Any) -> Any:
         """Our counterpart of whatever a module holds."""
         kind = type(value)
-        if kind in _ATOMS:
+        if kind in ATOMS:
             return value
         if id(value) in self._made:
             return self._made[id(value)]
@@ -103,6 +97,9 @@ class PrivateStructure:
             return self._container(value)
         if isinstance(value, types.MethodType):
             return types.MethodType(value.__func__, self._of(value.__self__))
+        if isinstance(value, types.BuiltinFunctionType):
+            owner = self._of(value.__self__)
+            return value if owner is value.__self__ else getattr(owner, value.__name__)
         if isinstance(value, types.FunctionType):
             return self._function(value)
         if isinstance(value, functools.partial):
@@ -204,7 +201,7 @@ class PrivateStructure:
         elif isinstance(value, set):
             set.update(made, [self._of(item) for item in list(value)])
         else:
-            simple = all(type(item) in _ATOMS for item in value)
+            simple = all(type(item) in ATOMS for item in value)
             items = list(value) if simple else [self._of(item) for item in list(value)]
             (deque.extend if isinstance(value, deque) else list.extend)(made, items)
         if kind not in (list, dict, set, OrderedDict, defaultdict, deque):
@@ -229,7 +226,7 @@ class PrivateStructure:
     def _function(self, function: types.FunctionType) -> Any:
         """A function over our modules, where it was one over the user's."""
         cells = function.__closure__ or ()
-        contents = [_content(cell) for cell in cells]
+        contents = [content(cell) for cell in cells]
         made = [self._of(content) for content in contents]
         if all(new is old for new, old in zip(made, contents, strict=True)):
             return function
@@ -274,14 +271,14 @@ class PrivateStructure:
                 yield key, self._of(hook)
             elif self._reaches(hook):
                 raise SVRError(
-                    f"{self._where} has the hook {_described(hook)}, which reaches the modules of "
+                    f"{self._where} has the hook {described(hook)}, which reaches the modules of "
                     f"the model, and {_AS_IT_IS}"
                 )
-            elif _is_free(hook):
+            elif is_free(hook):
                 yield key, hook
             else:
                 self.notes.append(
-                    f"{self._where}: its hook {_described(hook)} was not run, for it is bound to "
+                    f"{self._where}: its hook {described(hook)} was not run, for it is bound to "
                     "something of yours"
                 )
 
@@ -293,10 +290,10 @@ class PrivateStructure:
             each = waiting.pop()
             if id(each) in self._live:
                 return True
-            if id(each) in seen or type(each) in _ATOMS:
+            if id(each) in seen or type(each) in ATOMS:
                 continue
             seen.add(id(each))
-            waiting += _held_by(each)
+            waiting += held_by(each)
         return False
 
     def _called(self, module: nn.Module) -> str:
@@ -359,59 +356,3 @@ def _slots(kind: type) -> Iterator[str]:
             if name not in ("__dict__", "__weakref__"):
                 private = name.startswith("__") and not name.endswith("__")
                 yield f"_{each.__name__.lstrip('_')}{name}" if private else name
-
-
-def _content(cell: types.CellType) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:
-        return None  # it is empty as yet
-
-
-def _held_by(value: Any) -> list[Any]:
-    """What something that is called may get hold of when it is."""
-    if isinstance(value, types.MethodType):
-        return [value.__self__, value.__func__]
-    if isinstance(value, types.FunctionType):
-        inside = [_content(cell) for cell in value.__closure__ or ()]
-        defaults = [*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]
-        return [*inside, *defaults, *_globals_of(value), *vars(value).values()]
-    if isinstance(value, functools.partial):
-        return [value.func, *value.args, *value.keywords.values(), *vars(value).values()]
-    if isinstance(value, dict):
-        return [*value.keys(), *value.values()]
-    if isinstance(value, list | tuple | set | frozenset | deque):
-        return list(value)
-    if isinstance(value, nn.Module | Tensor | types.ModuleType) or not hasattr(value, "__dict__"):
-        return []
-    return list(vars(value).values()) if type(value).__module__ != "builtins" else []
-
-
-def _globals_of(function: types.FunctionType) -> list[Any]:
-    """The global things that a function names."""
-    found, codes = [], [function.__code__]
-    while codes:
-        code = codes.pop()
-        found += [function.__globals__[n] for n in code.co_names if n in function.__globals__]
-        codes += [each for each in code.co_consts if isinstance(each, types.CodeType)]
-    return [each for each in found if not isinstance(each, type | types.ModuleType)]
-
-
-def _is_free(hook: Any) -> bool:
-    """Whether a hook is a function that holds nothing but constants, functions and classes."""
-    seen: set[int] = set()
-    waiting = [hook]
-    while waiting:
-        each = waiting.pop()
-        if id(each) in seen or type(each) in _ATOMS or isinstance(each, type):
-            continue
-        seen.add(id(each))
-        if not isinstance(each, types.FunctionType | tuple | frozenset | Enum):
-            return False
-        waiting += _held_by(each) if not isinstance(each, Enum) else []
-    return True
-
-
-def _described(hook: Any) -> str:
-    name = getattr(hook, "__qualname__", None) or type(hook).__qualname__
-    return f"{name}()"

@@ -21,6 +21,10 @@ from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.model.user_model import running
 from svr_widget.svr import SVR
+from tests.amounts import amount
+
+MOMENTS = amount(100, 1_000)
+ROUNDS = amount(12, 60)
 
 
 def snapshot(model: nn.Module) -> dict[str, object]:
@@ -290,9 +294,37 @@ def hooks_of_accelerate(model: nn.Module) -> list[Aligning]:
     return [vars(each)["_hf_hook"] for each in model.modules() if "_hf_hook" in vars(each)]
 
 
-def test_hooks_that_are_bound_to_something_of_the_users_are_left_out_with_a_note() -> None:
+class Gathering:
+    def __init__(self, seen: list[int]) -> None:
+        self.seen = seen
+
+    def see(self, *_: object) -> None:
+        self.seen.append(1)
+
+
+def test_methods_of_lists_go_with_their_lists() -> None:
+    class Model(Two):
+        def __init__(self) -> None:
+            super().__init__()
+            self.note = self.seen.append
+
+        def before(self, x: Tensor) -> Tensor:
+            self.note(1)
+            return x * len(self.seen)
+
+    model, x = Model().eval(), torch.randn(2, 5)
+    with running(model) as run:
+        ours = run(x)
+    assert model.seen == []
+    with torch.no_grad():
+        torch.testing.assert_close(ours, model(x))
+
+
+@pytest.mark.parametrize("method", [False, True])
+def test_hooks_that_are_bound_to_something_of_the_users_are_left_out_with_a_note(method) -> None:
     model, seen = wrapped("plain"), []
-    model[2].register_forward_hook(lambda *_: seen.append(1))
+    gather = Gathering(seen)
+    model[2].register_forward_hook(gather.see if method else lambda *_: seen.append(1))
     svr = SVR(model)
     svr.spectral_activations(torch.randn(2, 5))
     assert not seen
@@ -397,7 +429,7 @@ def test_threads_do_not_meet() -> None:
 
     def work(k: int) -> None:
         start.wait()
-        for _ in range(12):
+        for _ in range(ROUNDS):
             found = svr.spectral_activations(images[k])
             for name, value in right[k].items():
                 if not torch.equal(found[name], value):
@@ -498,7 +530,7 @@ def test_an_interrupt_leaves_nothing_behind() -> None:
     begun = time.perf_counter()
     work()
     usual = time.perf_counter() - begun
-    moments = np.random.default_rng(0).uniform(0, usual, 100)
+    moments = np.random.default_rng(0).uniform(0, usual, MOMENTS)
     interrupted, armed = 0, False
 
     def interrupt(*_: object) -> None:
@@ -522,7 +554,7 @@ def test_an_interrupt_leaves_nothing_behind() -> None:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    assert interrupted > 30
+    assert interrupted > 0.3 * MOMENTS
     again = work()
     for name, value in right.items():
         assert torch.equal(again[name], value)

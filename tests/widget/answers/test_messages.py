@@ -19,8 +19,9 @@ from svr_widget import SVR, SVRTimeline, SVRWidget
 from svr_widget.widget.answers.requests import KINDS, MOST_REPLY_BYTES
 from svr_widget.widget.wire.codec import decode
 from svr_widget.widget.wire.scene import encode_scene
+from tests.amounts import amount
 
-MESSAGES = 2000
+MESSAGES = amount(2_000, 27_000)
 STATES = 400
 MOST_MEGABYTES = 300
 """How much the process may grow over all messages: torch's own pools and pages of the widget."""

@@ -14,10 +14,11 @@ import torch
 from ipywidgets.widgets.widget import _instances
 
 from svr_widget import SVR, SVRTimeline, SVRWidget
+from tests.amounts import amount
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # bqplot on numpy 2
 
-LIVES = 50
+LIVES = amount(50, 500)
 
 
 @pytest.fixture(scope="module")
