@@ -20,15 +20,14 @@ demo: $(READY) frontend
 demo-check: $(READY) frontend chromium
 	$(BIN)/python -m tests.browser.demo_check
 
-# Two parts at a time, each shown when it ends. The browser tests wait for pages four tenths of their
-# time: the Python tests take what they leave, and are nice so as not to take more.
+# Two parts at a time, each shown when it ends. Whatever waits, for a page or a disk, starts first.
 TWO_AT_A_TIME := --no-print-directory --jobs=2 --output-sync=target
 
 test:
 	@$(MAKE) $(TWO_AT_A_TIME) every-check
 	@echo "every check passed"
 
-every-check: browser-tests python-tests package-tests check notebook-tests js-tests
+every-check: browser-tests package-tests check js-tests notebook-tests python-tests
 
 quick:
 	@$(MAKE) $(TWO_AT_A_TIME) quick-checks
@@ -45,7 +44,7 @@ check: $(READY) frontend
 
 # A thread a process: two processes that each want every core take turns instead of working.
 python-tests: $(READY) frontend
-	OMP_NUM_THREADS=1 nice $(BIN)/pytest --numprocesses auto --dist worksteal tests/test_*.py tests/svr tests/engine tests/plot tests/recording tests/widget
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist worksteal tests/test_*.py tests/svr tests/engine tests/plot tests/recording tests/widget
 
 js-tests: $(READY) frontend
 	$(NPM) test
