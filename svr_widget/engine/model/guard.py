@@ -117,11 +117,12 @@ class _Functions(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         """Call it, the user's memory kept from it."""
+        kwargs = kwargs or {}
         if func in (Tensor.numpy, Tensor.__array__):
             self._memory.leave(args[0])
         if func is nn.functional.scaled_dot_product_attention and _drops(args, kwargs):
             return attention_in_products(*args, **kwargs)  # whose dropout takes a generator
-        result = func(*args, **(kwargs or {}))
+        result = func(*args, **kwargs)
         if isinstance(result, Tensor) and getattr(func, "__self__", None) is _DATA:
             self._memory.follow(result)
         return result
@@ -131,7 +132,7 @@ _DATA = Tensor.data
 
 
 def _drops(args: tuple[Any, ...], kwargs: Any) -> bool:
-    return bool(args[4] if len(args) > 4 else (kwargs or {}).get("dropout_p"))
+    return bool(args[4] if len(args) > 4 else kwargs.get("dropout_p"))
 
 
 def attention_in_products(

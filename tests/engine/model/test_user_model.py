@@ -138,6 +138,8 @@ def state(self: Two, x: Tensor) -> Tensor:
 def draws(self: Two, x: Tensor) -> Tensor:
     x = x + torch.rand(5) + torch.randn_like(x) + torch.rand_like(x) + torch.randint(3, (5,))
     x = nn.functional.dropout(x, 0.5, training=True) + torch.bernoulli(torch.full((5,), 0.5))
+    q = x.view(1, -1, 5)
+    x = x + nn.functional.scaled_dot_product_attention(q, q, q, None, 0.5)[0]
     x = x + torch.randperm(5) + torch.normal(0.0, 1.0, (5,)) + torch.multinomial(torch.ones(9), 5)
     return x + np.random.rand() + random.random()  # noqa: NPY002  # as users draw
 
