@@ -154,6 +154,11 @@ class SVRWidget(Traits):
         if hasattr(self, "_shown"):  # absent where the constructor raised
             self._shown.close()
         close_parts(self)
+        if self.comm is not None:
+            # JupyterLab keeps the models of closed widgets, with all that they hold.
+            for name in ("_scene", "_frames", "_timeline"):
+                if self.has_trait(name):
+                    setattr(self, name, b"")
         super().close()
 
     @property

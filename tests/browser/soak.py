@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 from playwright.sync_api import Page
@@ -30,7 +32,22 @@ def heap(page: Page) -> int:
     return used
 
 
-def play(page: Page, first: int) -> None:
+_ANSWER = """([content, buffers]) => model.emit("msg:custom", content, buffers.map((text) =>
+    new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer)))"""
+
+
+def answer(page: Page, widget: SVRWidget) -> None:
+    """Answer what the page has asked: it keeps a question without an answer, and who asked it."""
+    asked: list[dict[str, Any]] = page.evaluate("sent.splice(0)")
+    replies: list[Any] = []
+    widget.send = lambda content, buffers=None: replies.append((content, buffers or []))  # type: ignore[method-assign]
+    for question in asked:
+        widget._answer(widget, question, [])
+    for content, buffers in replies:
+        page.evaluate(_ANSWER, [content, [base64.b64encode(each).decode() for each in buffers]])
+
+
+def play(page: Page, widget: SVRWidget, first: int) -> None:
     """A round of events: the pointer over the graph, clicks, keys, the threshold."""
     box = page.locator(WIDGET).bounding_box()
     assert box is not None
@@ -44,6 +61,7 @@ def play(page: Page, first: int) -> None:
                 page.mouse.click(x, y)
             case 3:
                 page.keyboard.press(_KEYS[number // 4 % len(_KEYS)])
+                answer(page, widget)
 
 
 def main() -> int:
@@ -56,8 +74,7 @@ def main() -> int:
         page.goto(plain_page.write(Path(folder) / "page.html", plain_page.widget_state(widget)))
         page.wait_for_function("window.ready")
         for first in range(0, EVENTS, ROUND):
-            play(page, first)
-            page.evaluate("sent.length = 0")  # what the page of the test keeps of its questions
+            play(page, widget, first)
             used.append(heap(page))
     growth = used[-1] - used[0]
     sys.stdout.write(f"heap after each {ROUND} events, bytes: {used}; growth {growth:,}\n")

@@ -189,8 +189,12 @@ def test_it_lives_while_the_cell_runs_and_leaves_who_scrubs_alone(
         f"return root && root.querySelector('[data-svr=step] b') && ({number})(root) >= 3; }}"
     )
     assert page.evaluate(busy) == "busy"
-    # By keyboard: what comes every 0.3 s may move a button between press and release of a pointer.
-    root.get_by_role("button", name="checkpoint before").press("Enter")
+    # What comes while a button is pressed does not take the click away.
+    shown = root.evaluate(number)
+    root.get_by_role("button", name="checkpoint before").hover()
+    page.mouse.down()
+    page.wait_for_function(f"() => ({number})(document.querySelector('{WIDGET}')) > {shown + 1}")
+    page.mouse.up()
     expect(root.get_by_role("button", name="go to newest")).to_be_visible()
     at = root.evaluate(number)
     expect(moment(root)).not_to_contain_text(f"of {at + 1}")

@@ -38,6 +38,8 @@ export interface Playback {
   readonly shown: ReadonlySignal<number | null>;
   /** The step asked for: another one while its scene is on the way. */
   readonly wanted: ReadonlySignal<number | null>;
+  /** Its place among the checkpoints; -1 where it is none of them. */
+  readonly place: ReadonlySignal<number>;
   readonly scene: ReadonlySignal<Scene | null>;
   readonly playing: ReadonlySignal<boolean>;
   readonly following: ReadonlySignal<boolean>;
@@ -81,7 +83,12 @@ export function createPlayback(
   };
 
   const supply = createSceneSupply(host, ask, abort);
-  const checkpoints = { history, wanted, following, current, trouble };
+  const place = computed(() => {
+    const steps = history.value?.steps ?? [];
+    // Python may tell the newest step before the checkpoints that it is the newest of.
+    return following.value ? steps.length - 1 : steps.indexOf(wanted.value ?? Number.NaN);
+  });
+  const checkpoints = { history, wanted, place, following, current, trouble };
   host.on(
     "_timeline",
     () => {
@@ -111,6 +118,7 @@ export function createPlayback(
     history,
     recorded,
     wanted,
+    place,
     shown: computed(() => current.value.step),
     scene: computed(() => current.value.scene),
     following,
@@ -122,6 +130,7 @@ export function createPlayback(
 interface Checkpoints {
   readonly history: Signal<History | null>;
   readonly wanted: Signal<number | null>;
+  readonly place: ReadonlySignal<number>;
   readonly following: Signal<boolean>;
   readonly current: Signal<OnScreen>;
   readonly trouble: Signal<string>;
@@ -189,7 +198,7 @@ type Controls = Pick<Playback, "playing" | "resting" | "seek" | "moveBy" | "togg
 /** Moves through the checkpoints, by hand or in time. */
 function createControls(
   host: Host,
-  { history, wanted, following, current, trouble }: Checkpoints,
+  { history, wanted, place, following, current, trouble }: Checkpoints,
   abort: AbortSignal,
 ): Controls {
   const playing = signal(false);
@@ -198,7 +207,6 @@ function createControls(
   let rest: ReturnType<typeof setTimeout> | undefined;
   let beat: ReturnType<typeof setTimeout> | undefined;
   const steps = () => history.peek()?.steps ?? [];
-  const placeNow = () => steps().indexOf(wanted.peek() ?? Number.NaN);
   const go = (step: number, follow: boolean) => {
     batch(() => {
       following.value = follow;
@@ -213,9 +221,9 @@ function createControls(
     else saver.soon();
     rest = setTimeout(() => (resting.value = !playing.peek()), REST);
   };
-  const seek = (place: number) => {
+  const seek = (to: number) => {
     const all = steps();
-    const at = Math.max(0, Math.min(all.length - 1, place));
+    const at = Math.max(0, Math.min(all.length - 1, to));
     if (all.length > 0) go(all[at], at === all.length - 1);
   };
   const stop = () => {
@@ -227,7 +235,7 @@ function createControls(
   const play = () => {
     const waiting = current.peek().step !== wanted.peek() && trouble.peek() === "";
     if (!waiting) {
-      const next = placeNow() + 1;
+      const next = place.peek() + 1;
       if (next >= steps().length) return stop();
       seek(next);
     }
@@ -243,19 +251,19 @@ function createControls(
   return {
     playing,
     resting,
-    seek(place) {
+    seek(to) {
       if (playing.peek()) stop();
-      seek(place);
+      seek(to);
     },
     moveBy(places) {
       if (playing.peek()) stop();
-      seek(placeNow() + places);
+      seek(place.peek() + places);
     },
     toggle() {
       if (playing.peek()) return stop();
       if (steps().length < 2) return;
       playing.value = true;
-      if (placeNow() >= steps().length - 1) {
+      if (place.peek() >= steps().length - 1) {
         seek(0);
         beat = setTimeout(play, BEAT);
       } else play();

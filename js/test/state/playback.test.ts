@@ -72,6 +72,16 @@ describe("playback", () => {
     expect(playback.shown.value).toBe(0);
   });
 
+  it("stays at the newest where Python tells its step before the checkpoints", () => {
+    const { host, playback } = started([0, 10, 20]);
+    host.push("step", 30);
+    expect(playback.place.value).toBe(2);
+    playback.moveBy(-1);
+    expect([playback.wanted.value, playback.following.value]).toEqual([10, false]);
+    host.push("_timeline", history([0, 10, 20, 30]));
+    expect([playback.wanted.value, playback.place.value]).toEqual([10, 1]);
+  });
+
   it("says why a scene cannot be had", async () => {
     const { playback } = started([0, 10], () => Promise.reject(new Error("it was dropped")));
     playback.seek(0);

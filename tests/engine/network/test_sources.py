@@ -176,7 +176,7 @@ class TestRefusals:
         with pytest.raises(UnsupportedLayerError, match="Bilinear"):
             SVR(nn.Sequential(nn.Bilinear(3, 3, 2)))
 
-    def test_what_is_not_finite_may_be_left_out_with_its_links(self):
+    def test_what_is_not_finite_may_be_left_out_with_its_links(self, tmp_path):
         model = Mlp(4, 3, 2)
         with torch.no_grad():
             model.layers[1].weight[0, 0] = torch.inf
@@ -185,6 +185,8 @@ class TestRefusals:
         assert not svr.links
         assert list(svr.damaged) == ["layers.1"]
         assert any("'layers.1' has 1 NaN or infinite of 6" in note for note in svr.notes)
+        svr.save(tmp_path / "graph.safetensors")
+        assert SVR.load(tmp_path / "graph.safetensors").damaged == svr.damaged
         with torch.no_grad():
             model.layers[0].weight[0, 0] = torch.nan
         with pytest.raises(NonFiniteWeightsError, match=r"'layers\.0' has 1 NaN"):

@@ -83,6 +83,12 @@ def test_fifty_lives_leave_nothing(make: Callable[[SVR], list[Any]], svr: SVR) -
     assert [each for each in references if each() is not None] == []
 
 
+def test_a_page_that_keeps_a_closed_widget_keeps_no_graph(svr: SVR) -> None:
+    (made,) = timeline(svr)
+    made.close()
+    assert (made._scene, made._frames, made._timeline) == (b"", b"", b"")
+
+
 def test_a_dashboard_leaves_its_widget_alone(svr: SVR) -> None:
     made = SVRWidget(svr)
     made.dashboard().close()

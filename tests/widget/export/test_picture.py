@@ -69,19 +69,26 @@ def html_images(notebook: NotebookNode) -> list[bytes]:
     return [base64.b64decode(image) for image in found]
 
 
-def test_an_executed_notebook_holds_the_picture_and_html_shows_it() -> None:
-    notebook = executed(PLANTED, SHOW)
-    (image,) = images_of(notebook)
-    assert is_drawn(image)
-    assert len(image) < MOST_BYTES
-    assert html_images(notebook) == [image]
+@pytest.fixture(scope="module")
+def notebook() -> NotebookNode:
+    """Cells that show a widget, and another one that takes its time."""
+    return executed(PLANTED, SHOW, SLOW + PLANTED, SHOW, "widget.wait()")
 
 
-def test_the_picture_of_a_long_computation_comes_when_it_is_done() -> None:
-    notebook = executed(SLOW + PLANTED, SHOW, "widget.wait()")
-    (image,) = images_of(notebook)
-    assert is_drawn(image)
-    assert html_images(notebook) == [image]
+def test_an_executed_notebook_holds_the_picture(notebook: NotebookNode) -> None:
+    first = images_of(notebook)[0]
+    assert is_drawn(first)
+    assert len(first) < MOST_BYTES
+
+
+def test_the_picture_of_a_long_computation_comes_when_it_is_done(notebook: NotebookNode) -> None:
+    first, late = images_of(notebook)
+    assert len(pixels(late)) == len(pixels(first))
+    assert is_drawn(late)
+
+
+def test_nbconvert_shows_the_pictures(notebook: NotebookNode) -> None:
+    assert html_images(notebook) == images_of(notebook)
 
 
 def test_the_picture_is_drawn_as_set(svr: SVR) -> None:

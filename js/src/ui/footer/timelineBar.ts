@@ -30,14 +30,16 @@ function transport(view: View, playback: Playback): HTMLElement {
   const back = iconButton(view, "previous", "checkpoint before", ",", () => playback.moveBy(-1));
   const next = iconButton(view, "next", "next checkpoint", ".", () => playback.moveBy(1));
   const play = iconButton(view, "play", "play", "p", () => playback.toggle());
+  // By itself: an icon that is made anew while a button is pressed takes the click with it.
   view.watch(() => {
-    const playing = playback.playing.value;
-    fill(play, icon(playing ? "pause" : "play"));
-    const label = playing ? "pause" : "play";
+    const label = playback.playing.value ? "pause" : "play";
+    fill(play, icon(label));
     play.setAttribute("aria-label", label);
     play.title = `${label} (p)`;
+  });
+  view.watch(() => {
     const steps = playback.history.value?.steps ?? [];
-    const at = steps.indexOf(playback.wanted.value ?? Number.NaN);
+    const at = playback.place.value;
     play.disabled = steps.length < 2;
     back.disabled = at <= 0;
     next.disabled = at < 0 || at >= steps.length - 1;
@@ -50,7 +52,7 @@ function slider(view: View, playback: Playback): HTMLElement {
   view.watch(() => {
     const history = playback.history.value;
     const steps = history?.steps ?? [];
-    const at = steps.indexOf(playback.wanted.value ?? Number.NaN);
+    const at = playback.place.value;
     input.max = String(Math.max(0, steps.length - 1));
     input.disabled = steps.length < 2;
     input.value = String(Math.max(0, at));
@@ -73,13 +75,13 @@ function momentText(history: History, at: number): string {
 }
 
 function words(view: View, playback: Playback): HTMLElement {
-  const place = h("div", { class: "svr-step", "data-svr": "step" });
+  const place = h("span");
+  const where = h("div", { class: "svr-step", "data-svr": "step" }, place, follow(view, playback));
   const numbers = h("div", { class: "svr-metrics" });
   const changes = h("div", { class: "svr-soft svr-changes" });
   view.watch(() => {
     const history = playback.history.value;
-    const step = playback.wanted.value;
-    const at = history?.steps.indexOf(step ?? Number.NaN) ?? -1;
+    const at = playback.place.value;
     if (!history || at < 0) return fill(place, "no checkpoint yet");
     const { steps, labels, metrics, born, died, notes } = history;
     const total = playback.recorded.value;
@@ -90,7 +92,6 @@ function words(view: View, playback: Playback): HTMLElement {
       h("span", { class: "svr-soft" }, ` of ${count(last)}`),
       labels[at] !== "" && " · ",
       labels[at] !== "" && nameOf(labels[at]),
-      follow(view, playback),
     );
     fill(
       numbers,
@@ -99,7 +100,7 @@ function words(view: View, playback: Playback): HTMLElement {
         .map(({ name, values }) => h("span", {}, nameOf(name), ` ${significant(values[at])}`)),
     );
     const trouble = playback.trouble.value;
-    const loading = playback.shown.value !== step;
+    const loading = playback.shown.value !== playback.wanted.value;
     const moved = `${count(born[at])} born, ${count(died[at])} died since step ${count(steps[at - 1] ?? 0)}`;
     const parts = [
       trouble !== "" ? trouble : loading ? "on its way" : at > 0 ? moved : "",
@@ -108,19 +109,22 @@ function words(view: View, playback: Playback): HTMLElement {
     ];
     changes.textContent = parts.filter((part) => part !== "").join(" · ");
   });
-  return h("div", { class: "svr-words" }, place, numbers, changes);
+  return h("div", { class: "svr-words" }, where, numbers, changes);
 }
 
 /** Says that the newest checkpoint is followed, or offers to. */
 function follow(view: View, playback: Playback): HTMLElement {
-  if (playback.following.value) {
-    return h("span", { class: "svr-newest", "data-svr": "following" }, "newest");
-  }
+  const newest = h("span", { class: "svr-newest", "data-svr": "following" }, "newest");
   const button = h("button", { type: "button", class: "svr-tool svr-newest" }, "go to newest");
+  view.watch(() => {
+    const none = playback.place.value < 0;
+    newest.hidden = none || !playback.following.value;
+    button.hidden = none || playback.following.value;
+  });
   view.listen(button, "click", () =>
     playback.seek((playback.history.peek()?.steps.length ?? 1) - 1),
   );
-  return button;
+  return h("span", { class: "svr-follow" }, newest, button);
 }
 
 /** Which column's singular values are drawn: the chosen one, else the selection's, else the first. */
@@ -148,7 +152,7 @@ function columnChoice(
   const largest = h("b");
   view.watch(() => {
     const history = playback.history.value;
-    const at = history?.steps.indexOf(playback.wanted.value ?? Number.NaN) ?? -1;
+    const at = playback.place.value;
     const now = history && at >= 0 ? track(history, value(), 0)[at] : Number.NaN;
     largest.textContent = Number.isNaN(now) ? "" : significant(now);
   });

@@ -30,7 +30,7 @@ export function timelineTracks(view: View, playback: Playback, column: () => num
     const largest = Math.max(...lines.flat().filter((value) => !Number.isNaN(value)), 0);
     const y = (value: number) => HEIGHT - PAD - (value / (largest || 1)) * (HEIGHT - 3 * PAD);
     const colour = css(kindColour(palette, scene.maps[at]?.kind ?? "other"));
-    const now = history.steps.indexOf(playback.wanted.value ?? Number.NaN);
+    const now = playback.place.value;
     drawing.setAttribute("width", String(width));
     fill(
       drawing as unknown as HTMLElement,
