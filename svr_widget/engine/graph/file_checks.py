@@ -126,6 +126,8 @@ def _check_link(link: Link, maps: Mapping[str, LinearMap], ends: Sequence[str]) 
     _check_channels(read, shape, width, called)
     _ask(link.side in (None, "q", "k"), f"{called} ends in {link.side!r}")
     _ask(isinstance(link.backward, bool), f"{called} is backward: {link.backward!r}")
+    made = link.by_construction
+    _ask(isinstance(made, bool), f"{called} is by construction: {made!r}")
     _ask(link.steps == (), f"{called} has steps")
     for text in _tuple(link.through, called):
         _ask(isinstance(text, str), f"{called} goes through {text!r}")
