@@ -220,7 +220,9 @@ def _dense(neurons: Decomposition) -> Floats:
 
 
 def _words(dimensions: InternalDimensions) -> str:
-    d_out, d_in, _, p_value, _ = dimensions
+    d_out, d_in, _, p_value, method = dimensions
+    if (d_out, d_in) == (0, 0):
+        return method
     if p_value is None:
         return f"internal dimensions {d_out} × {d_in}"
     p = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.2g}"

@@ -2,6 +2,7 @@
 
 import { createPath, tracePath } from "../../geometry/paths.js";
 import { type Point, placeTip } from "../../geometry/placement.js";
+import { byConstruction, TIED } from "../../logic/byConstruction.js";
 import { count, percent, pValue, significant } from "../../logic/format.js";
 import type { Hover } from "../../logic/linkedHover.js";
 import type { Cut } from "../../logic/threshold.js";
@@ -39,9 +40,24 @@ export function tooltip(view: View, stage: Stage, { hovered }: HoverCanvas): HTM
 }
 
 function wordsFor(scene: Scene, cut: Cut, hover: Hover, hovered: Hovered): Child[] {
-  return hover.kind === "neuron"
-    ? aboutNeuron(scene, cut, hover.neuron, hovered.edges)
-    : aboutEdge(scene, cut, hover);
+  if (hover.kind === "neuron") return aboutNeuron(scene, cut, hover.neuron, hovered.edges);
+  return hover.kind === "ribbon" ? aboutRibbon(scene, hover.link) : aboutEdge(scene, cut, hover);
+}
+
+function aboutRibbon(scene: Scene, link: number): Child[] {
+  const { producer, consumer, through } = scene.links[link];
+  const [from, to] = [producer, consumer].map((map) => scene.maps[map].name);
+  return [
+    h(
+      "div",
+      { class: "svr-tip-title" },
+      nameOf(from, { title: from }),
+      " → ",
+      nameOf(to, { title: to }),
+    ),
+    h("div", {}, `${TIED}: ${byConstruction(scene, link)}`),
+    through.length > 0 && h("div", { class: "svr-soft" }, `through ${through.join("; ")}`),
+  ];
 }
 
 function aboutNeuron(scene: Scene, cut: Cut, neuron: Neuron, edges: readonly Edge[]): Child[] {
