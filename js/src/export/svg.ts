@@ -79,7 +79,12 @@ function bands({ scene, layout, palette, soft }: Picture): string[] {
   const fill = css(palette.neutral);
   return ribbonsOf(scene, layout).flatMap(({ outline, middle }) => [
     element("path", { d: pathOf(outline), fill, "fill-opacity": BAND_OPACITY }, true),
-    text(TIED, { x: round(middle.x), y: round(middle.y) + 14, fill: soft, "text-anchor": "middle" }),
+    text(TIED, {
+      x: round(middle.x),
+      y: round(middle.y) + 14,
+      fill: soft,
+      "text-anchor": "middle",
+    }),
   ]);
 }
 

@@ -425,7 +425,7 @@ class Adjacency:
 
     @cached_property
     def _intensity(self) -> NDArray[np.float64]:
-        _, columns, dense, mean = self._without_null()
+        _, columns, dense, mean = self._without(self.consumer.null, self.producer.null)
         found = np.zeros(self.shape[1])
         found[columns] = intensity(dense, mean)
         found.setflags(write=False)
@@ -434,8 +434,9 @@ class Adjacency:
     def internal_dimensions(self) -> InternalDimensions:
         """``(d_out, d_in, deviation, p_value)`` of the block of strong entries (section 3.2).
 
-        Null neurons take no part. Where that leaves none, and on a link by construction, there is
-        no block: 0 x 0 with p = 1.
+        Neurons whose singular value is zero within the weights' rounding take no part
+        (``Decomposition.negligible``). Where that leaves none, and on a link by construction, there
+        is no block: 0 x 0 with p = 1.
         """
         return self._internal_dimensions
 
@@ -443,7 +444,8 @@ class Adjacency:
     def _internal_dimensions(self) -> InternalDimensions:
         if self.link.by_construction:
             return InternalDimensions(0, 0, 0.0, 1.0, "no test: one tensor at both ends")
-        rows, columns, dense, mean = self._without_null()
+        without = self.consumer.negligible, self.producer.negligible
+        rows, columns, dense, mean = self._without(*without)
         if not dense.size:
             return InternalDimensions(0, 0, 0.0, 1.0, "no test: null neurons only")
         frames = self.random_frames()
@@ -453,10 +455,11 @@ class Adjacency:
         d_out, d_in = int(rows[found.d_out - 1]) + 1, int(columns[found.d_in - 1]) + 1
         return found._replace(d_out=d_out, d_in=d_in)
 
-    def _without_null(self) -> tuple[Places, Places, NDArray[np.float64], NDArray[np.float64]]:
-        """Places of the neurons that are not null, rows first; entries and their means there."""
-        sides = self.consumer, self.producer
-        rows, columns = (np.flatnonzero(~side.null.numpy()) for side in sides)
+    def _without(
+        self, *neurons: Tensor
+    ) -> tuple[Places, Places, NDArray[np.float64], NDArray[np.float64]]:
+        """Places of all rows and columns but these; the entries there and their means."""
+        rows, columns = (np.flatnonzero(~side.numpy()) for side in neurons)
         kept = np.ix_(rows, columns)
         mean = np.broadcast_to(self.mean(), self.shape)[kept]
         return rows, columns, self.dense().double().numpy()[kept], mean
@@ -464,7 +467,7 @@ class Adjacency:
     def random_frames(self) -> RandomFrames | None:
         """What the link is under chance, for the law of its internal dimensions, where known.
 
-        Of the neurons that are not null.
+        Of the neurons that are not negligible.
         """
         if self._single_channels_into_hyperplane:
             return None
@@ -481,7 +484,7 @@ class Adjacency:
 def _frame(length: int, positions: int, side: Decomposition, channel_groups: Tensor) -> Frame:
     if side.group_count == 1:
         return Frame(length, positions)
-    groups = side.groups[~side.null]
+    groups = side.groups[~side.negligible]
     return Frame(length, positions, tuple(groups.tolist()), tuple(channel_groups.tolist()))
 
 

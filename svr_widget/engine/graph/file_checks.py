@@ -160,6 +160,7 @@ def _check_neurons(
     _ask(neurons.group_count == linear.groups, f"{called} have {neurons.group_count!r} groups")
     _ask(neurons.rank == whole, f"{called} are {neurons.rank!r} of {whole}")
     _ask(_number(neurons.energy) and neurons.energy >= 0, f"the energy of {called}")
+    _ask(_number(neurons.rounding) and neurons.rounding >= 0, f"the rounding of {called}")
     confined = _pair(neurons.confined, called)
     _ask(all(isinstance(each, bool) for each in confined), f"{called} are confined to {confined}")
     measured = neurons.certificate

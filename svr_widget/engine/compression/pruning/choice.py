@@ -166,7 +166,9 @@ def _internal(
                 remarks.setdefault(name, []).append(said)
                 continue
             sizes[name].append(size)
-            if block.p_value is not None and block.p_value >= CLEAR:
+            if name in empty:
+                remarks[name] = ["it is zero"]
+            elif block.p_value is not None and block.p_value >= CLEAR:
                 said = f"no clear block on {' -> '.join(map(str, key))} (p = {block.p_value:.2g})"
                 remarks.setdefault(name, []).append(said)
     return {name: max(found) for name, found in sizes.items() if found}, remarks
