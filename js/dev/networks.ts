@@ -50,7 +50,7 @@ export function mlp(trained: boolean): Uint8Array {
   return sceneBytes(trained ? "mnist-mlp" : "mnist-mlp, untrained", maps, links);
 }
 
-/** A tied embedding and head, first among the links, with a map between; the head has null neurons. */
+/** A tied embedding and head, first among the links, with a map between; both have null neurons. */
 export function tied(through: string[] = ["add"]): Uint8Array {
   const random = randomFrom(5);
   const maps: MapPlan[] = ["embed", "mlp", "head"].map((name, depth) => ({
@@ -58,7 +58,7 @@ export function tied(through: string[] = ["add"]): Uint8Array {
     kind: depth === 0 ? "embedding" : "linear",
     depth,
     neurons: 24,
-    nulls: depth === 2 ? 2 : 0,
+    nulls: depth === 1 ? 0 : 2,
     value: (k) => (depth === 1 ? 1 - k / 30 : 3 - k / 12),
     intensity: () => 0.5,
   }));

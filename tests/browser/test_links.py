@@ -128,7 +128,9 @@ def test_a_link_by_construction_is_a_band_with_words(
     expect(page.locator('[data-svr="by-construction"]')).to_have_text("1 link by construction")
     box = band.bounding_box()
     assert box is not None
-    middle = box["x"] + 0.35 * box["width"], box["y"] + 0.6 * box["height"]
+    inner = page.locator('[data-svr="ribbons"] text').bounding_box()
+    assert inner is not None
+    middle = inner["x"] - 20, inner["y"] + 6
     shot = np.array(Image.open(io.BytesIO(page.screenshot())).convert("RGB")).astype(int)
     inside, paper = shot[int(middle[1]), int(middle[0])], shot[int(box["y"]) - 5, int(middle[0])]
     assert 8 < np.abs(inside - paper).max() < 60, "seen, and soft"
@@ -141,7 +143,7 @@ def test_a_link_by_construction_is_a_band_with_words(
     expect(chooser(root, "producer")).to_have_value("embed")
     pane = page.locator('[data-pane="adjacency"]')
     expect(pane.get_by_role("status").filter(has_text=words)).to_contain_text(
-        'svr.adjacency(("embed","head"))'
+        'svr.adjacency(("embed", "head"))'
     )
     expect(pane.locator("canvas:visible")).to_have_count(0)
     context.close()

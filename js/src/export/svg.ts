@@ -77,14 +77,9 @@ function grid({ layout, rule, axisWidth }: Picture): string {
 /** Links by construction, behind all edges. */
 function bands({ scene, layout, palette, soft }: Picture): string[] {
   const fill = css(palette.neutral);
-  return ribbonsOf(scene, layout).flatMap(({ outline, middle }) => [
+  return ribbonsOf(scene, layout).flatMap(({ outline, words: { x, y } }) => [
     element("path", { d: pathOf(outline), fill, "fill-opacity": BAND_OPACITY }, true),
-    text(TIED, {
-      x: round(middle.x),
-      y: round(middle.y) + 14,
-      fill: soft,
-      "text-anchor": "middle",
-    }),
+    text(TIED, { x: round(x), y: round(y), fill: soft, "text-anchor": "middle" }),
   ]);
 }
 

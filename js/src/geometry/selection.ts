@@ -54,12 +54,8 @@ export function neuronsWithin(scene: Scene, layout: Layout, line: readonly Point
   return found;
 }
 
-/** Whether a point lies inside a closed line, by the same rule. */
-export const isWithin = (line: readonly Point[], { x, y }: Point) =>
-  crossings(line, x).filter((height) => height < y).length % 2 === 1;
-
 /** Where a closed line crosses a vertical one, from top to bottom. */
-function crossings(line: readonly Point[], x: number): number[] {
+export function crossings(line: readonly Point[], x: number): number[] {
   const heights: number[] = [];
   line.forEach((a, index) => {
     const b = line[(index + 1) % line.length];

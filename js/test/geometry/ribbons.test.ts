@@ -11,12 +11,11 @@ const scene = readScene(tied()) as Scene;
 const NULLS = 2;
 
 describe("the band of a link by construction", () => {
-  it.each(Y_SCALES)("covers the course of every neuron to itself, y scale %s", (scale) => {
+  it.each(Y_SCALES)("goes along with its first and its last neuron, y scale %s", (scale) => {
     for (const camera of [undefined, { zoom: 2.5, x: -300, y: -120 }]) {
       const layout = layOut(scene, scale, SIZE, MARGINS, camera);
-      const bands = ribbonsOf(scene, layout);
-      expect(bands.map(({ link }) => link)).toEqual([0]);
-      for (let k = 0; k < 24 - NULLS; k++) {
+      expect(ribbonsOf(scene, layout).map(({ link }) => link)).toEqual([0]);
+      for (const k of [0, 23 - NULLS]) {
         const { points, length } = tracePath(scene, layout, 0, k, k, createPath());
         for (let at = 2; at < length - 2; at += 2) {
           expect(pickRibbon(scene, layout, points[at], points[at + 1])).toBe(0);
@@ -27,21 +26,31 @@ describe("the band of a link by construction", () => {
 
   it("ends at the columns and a little above and beneath them", () => {
     const layout = layOut(scene, "linear", SIZE, MARGINS);
-    const [{ outline, middle }] = ribbonsOf(scene, layout);
+    const [{ outline, words }] = ribbonsOf(scene, layout);
     const [left, right] = [layout.x[0], layout.x[2]];
+    const top = Math.min(...outline.map(({ y }) => y));
     expect(Math.min(...outline.map(({ x }) => x))).toBeCloseTo(left);
     expect(Math.max(...outline.map(({ x }) => x))).toBeCloseTo(right);
-    expect(middle.x).toBeCloseTo((left + right) / 2);
-    expect(middle.y).toBeCloseTo(Math.min(...outline.map(({ y }) => y)));
+    expect(words.x).toBeCloseTo((left + right) / 2);
+    expect(words.y).toBeGreaterThan(top);
+    expect(pickRibbon(scene, layout, words.x, words.y)).toBe(0);
     for (const [x, y] of [
       [left - 2, layout.y[0] + 5],
       [right + 2, layout.y[0] + 5],
-      [(left + right) / 2, middle.y - 1],
+      [words.x, top - 1],
       [left + 1, layout.y[23] + 8],
     ]) {
       expect(pickRibbon(scene, layout, x, y)).toBeNull();
     }
     expect(pathOf(outline)).toMatch(/^M[\d. ]+(L[\d. -]+)+Z$/);
+  });
+
+  it("leaves the inside of a wide band to the links that are there", () => {
+    const layout = layOut(scene, "rank", SIZE, MARGINS);
+    const [{ outline }] = ribbonsOf(scene, layout);
+    const heights = outline.map(({ y }) => y);
+    const middle = (Math.min(...heights) + Math.max(...heights)) / 2;
+    expect(pickRibbon(scene, layout, layout.x[0] + 40, middle)).toBeNull();
   });
 
   it("is nowhere without such a link", () => {

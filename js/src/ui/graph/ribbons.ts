@@ -16,7 +16,7 @@ export function ribbons(view: View, stage: Stage): SVGElement {
     fill(
       element,
       ...found.map(({ link, outline }) => s("path", { d: pathOf(outline), "data-link": link })),
-      ...found.map(({ middle: { x, y } }) => s("text", { x, y: y + 14 }, TIED)),
+      ...found.map(({ words }) => s("text", { ...words }, TIED)),
     );
   });
   view.watch(() => {

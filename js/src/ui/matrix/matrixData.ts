@@ -43,6 +43,8 @@ export function matrixData(view: View, which: ReadonlySignal<Matrix>): MatrixDat
     if (scene.links[link].by_construction) {
       asked = [];
       facts.value = null;
+      internal.value = null;
+      refused.value = "";
       return;
     }
     const wanted = [scene, link, which.value];

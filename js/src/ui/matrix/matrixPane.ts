@@ -71,7 +71,9 @@ export function matrixPane(view: View) {
     tools.hidden = matrixFrame.hidden = link === null || tied === true;
     if (link === null) return say(message, scene ? NO_LINKS : "", false);
     if (tied) {
-      const key = JSON.stringify(linkKeyOf(scene, link)).slice(1, -1);
+      const key = linkKeyOf(scene, link)
+        .map((part) => JSON.stringify(part))
+        .join(", ");
       const words = `${TIED}: ${byConstruction(scene, link)}. Its matrix is svr.adjacency((${key})).`;
       return say(message, words, false);
     }

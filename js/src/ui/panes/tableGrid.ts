@@ -262,7 +262,8 @@ function hoverOf(scene: Scene, kind: Kind, row: number): Hover {
 
 function isHighlighted(scene: Scene, kind: Kind, row: number, hover: Hover | null): boolean {
   if (!hover) return false;
-  if (hover.kind !== "neuron") return kind === "edges" && "edge" in hover && hover.edge === row;
+  if (hover.kind === "ribbon") return false;
+  if (hover.kind === "edge") return kind === "edges" && hover.edge === row;
   const { map, k } = hover.neuron;
   if (kind === "neurons") return scene.maps[map].start + k === row;
   const { producer, consumer } = scene.links[linkOf(scene, row)];
