@@ -167,6 +167,10 @@ class SVR(SpectralGraph):
             1        2  0        4  0    0.97    -9.43
             >>> len(svr.edges(p=0.15))  # each test by itself: many of these are chance
             36
+            >>> weight = model[0].weight.detach()
+            >>> tied = SVR({"encoder": weight, "decoder": weight.T})
+            >>> len(tied.edges()), len(tied.edges(by_construction=True))
+            (0, 15)
         """
         threshold = Threshold(
             p=p,

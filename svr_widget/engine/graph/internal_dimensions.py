@@ -17,8 +17,9 @@ class InternalDimensions(NamedTuple):
     """The block of strongly joined neurons at the top left of an adjacency.
 
     Attributes:
-        d_out: number of the consumer's neurons in it, counted from 1; 0 where all are null.
-        d_in: number of the producer's neurons in it, counted from 1; 0 where all are null.
+        d_out: number of the consumer's neurons in it, counted from 1; 0 where there is nothing to
+            test: one of the maps is zero, or the link is by construction.
+        d_in: number of the producer's neurons in it, likewise.
         deviation: ``B - E[B]`` at its corner, the largest there is.
         p_value: how often random frames reach that deviation; "no block" is a fair answer where
             it is 0.05 or more, 1 where there is nothing to test. None where it was not asked for

@@ -402,7 +402,7 @@ class SpectralGraph:
         Examples:
             >>> found = svr.internal_dimensions(("0", "2"))
             >>> found.d_out, found.d_in, round(found.p_value, 2)
-            (2, 2, 0.04)
+            (2, 2, 0.03)
         """
         return self.adjacency(link).internal_dimensions()
 

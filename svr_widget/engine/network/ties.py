@@ -46,8 +46,8 @@ def marked_by_content(links: Iterable[Link], maps: Mapping[str, LinearMap]) -> t
         one, other = maps[producer], maps[consumer]
         if not _transposed(one, other):
             return False
-        weight = one.weight
-        symmetric = torch.equal(weight, other.weight)
+        weight = one.factors[0]
+        symmetric = torch.equal(weight, other.factors[0])
         return not symmetric and bool(weight.min() < weight.max())
 
     return _marked(links, maps, tied)
@@ -95,8 +95,8 @@ def _marked(links: Iterable[Link], maps: Mapping[str, LinearMap], tied: Tied) ->
 
 def _transposed(one: LinearMap, other: LinearMap) -> bool:
     """Whether two canonical weights are each other's transposes; a kernel stays as it is."""
-    sent, read = one.weight.transpose(0, 1), other.weight
-    return sent.shape == read.shape and torch.equal(sent, read)
+    sent, read = one.factors[0].transpose(0, 1), other.factors[0]
+    return sent.shape == read.shape and (sent.is_meta or torch.equal(sent, read))
 
 
 def _transposed_memory(one: Part, other: Part) -> bool:
