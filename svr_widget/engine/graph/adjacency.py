@@ -460,9 +460,11 @@ class Adjacency:
     ) -> tuple[Places, Places, NDArray[np.float64], NDArray[np.float64]]:
         """Places of all rows and columns but these; the entries there and their means."""
         rows, columns = (np.flatnonzero(~side.numpy()) for side in neurons)
-        kept = np.ix_(rows, columns)
-        mean = np.broadcast_to(self.mean(), self.shape)[kept]
-        return rows, columns, self.dense().double().numpy()[kept], mean
+        dense, mean = self.dense().numpy(), np.asarray(self.mean())
+        if (len(rows), len(columns)) != self.shape:
+            kept = np.ix_(rows, columns)
+            dense, mean = dense[kept], mean[kept] if mean.ndim else mean
+        return rows, columns, dense.astype(np.float64), mean
 
     def random_frames(self) -> RandomFrames | None:
         """What the link is under chance, for the law of its internal dimensions, where known.
