@@ -21,10 +21,10 @@ __all__ = ["Charts"]
 class Charts(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
     """Spectrum, survival function and internal dimensions of what a widget shows.
 
-    Of the links those that are tests; one by construction has no chart. Which map and which link is
-    chosen at the top, or in the widget: the map of the neuron that was
+    Which map and which link is chosen at the top, or in the widget: the map of the neuron that was
     selected last, and ``selected_link``. Brushing the spectrum selects neurons in the widget; a
-    click on a bar of internal dimensions chooses its link.
+    click on a bar of internal dimensions chooses its link. A link by construction is no test, and
+    so has no charts.
 
     Args:
         widget: its computation is waited for.
