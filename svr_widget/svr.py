@@ -135,6 +135,7 @@ class SVR(SpectralGraph):
         fdr_method: Literal["bh", "by"] = "bh",
         scope: Literal["graph", "link"] = "graph",
         null: Kind | None = None,
+        by_construction: bool = False,
     ) -> pd.DataFrame:
         """The significant edges (sections 2.4 and 4.3), strongest first; ``fdr=0.05`` by default.
 
@@ -146,6 +147,9 @@ class SVR(SpectralGraph):
             fdr_method: ``"bh"`` (Benjamini-Hochberg) or ``"by"`` (Benjamini-Yekutieli).
             scope: whether ``fdr`` and ``bonferroni`` mean the whole graph or each link.
             null: ``"exact"`` or ``"chi2"``; by default this SVR's.
+            by_construction: instead the edges of the links that join a tensor to itself, as tied
+                embeddings do (``Link.by_construction``): those that reach the level among
+                themselves. They are no findings, and so in no other table, count or test.
 
         Returns:
             Columns producer, m (its neuron), consumer, n (its neuron), weight, log10_p. Query and
@@ -163,6 +167,10 @@ class SVR(SpectralGraph):
             1        2  0        4  0    0.97    -9.43
             >>> len(svr.edges(p=0.15))  # each test by itself: many of these are chance
             36
+            >>> weight = model[0].weight.detach()
+            >>> tied = SVR({"encoder": weight, "decoder": weight.T})
+            >>> len(tied.edges()), len(tied.edges(by_construction=True))
+            (0, 15)
         """
         threshold = Threshold(
             p=p,
@@ -173,7 +181,7 @@ class SVR(SpectralGraph):
             scope=scope,
             null=null,
         )
-        return tables.edges(self, threshold)
+        return tables.edges(self, threshold, by_construction=by_construction)
 
     def neurons(self) -> pd.DataFrame:
         """Every spectral neuron: map, k, singular_value, intensity, null, cluster.
@@ -369,6 +377,8 @@ class SVR(SpectralGraph):
 
     def path_metric(self, *, singular_values: bool = True, least: float = 0.0) -> float:
         """The sum over all paths of forward links of the product of their weights.
+
+        Links by construction are left out.
 
         A path leads from a map that no link enters to one that no link leaves, through one neuron
         of each map on it. From the authors' code; nothing is known yet of what it tells.

@@ -50,6 +50,34 @@ export function mlp(trained: boolean): Uint8Array {
   return sceneBytes(trained ? "mnist-mlp" : "mnist-mlp, untrained", maps, links);
 }
 
+/** A tied embedding and head, first among the links, with a map between; both have null neurons. */
+export function tied(through: string[] = ["add"]): Uint8Array {
+  const random = randomFrom(5);
+  const maps: MapPlan[] = ["embed", "mlp", "head"].map((name, depth) => ({
+    name,
+    kind: depth === 0 ? "embedding" : "linear",
+    depth,
+    neurons: 24,
+    nulls: depth === 1 ? 0 : 2,
+    value: (k) => (depth === 1 ? 1 - k / 30 : 3 - k / 12),
+    intensity: () => 0.5,
+  }));
+  const pairs = [
+    [0, 2],
+    [0, 1],
+    [1, 2],
+  ];
+  const links: LinkPlan[] = pairs.map(([producer, consumer], index) => ({
+    producer,
+    consumer,
+    channels: 24,
+    byConstruction: index === 0,
+    through: index === 0 ? through : ["ReLU"],
+    edges: index === 0 ? [] : blockEdges(random, sizes(maps, producer, consumer), 24, [3, 3], 0.2),
+  }));
+  return sceneBytes("bigram", maps, links);
+}
+
 const VGG = [64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512, 4096, 4096, 1000];
 const VGG_TOP = [5.2, 3.4, 3.1, 2.8, 3, 3.5, 4.2, 3.7, 4.8, 6.2, 4.2, 5.4, 7, 5.5, 7.1, 7.4];
 

@@ -26,6 +26,8 @@ export interface LinkPlan {
   side?: "q" | "k";
   /** Which of parallel links it is. */
   number?: number;
+  /** One tensor at both ends: nothing is tested. */
+  byConstruction?: boolean;
   through?: string[];
   /** Shared channels: an entry's mean under chance is 1 / channels. */
   channels: number;
@@ -100,13 +102,15 @@ function addEdges(add: Add, maps: MapPlan[], links: LinkPlan[]) {
   const widths = [...new Set(links.map((link) => link.channels))];
   const linkMeta = links.map((link, index) => {
     const [best] = sent[index];
-    const tests = maps[link.producer].neurons * maps[link.consumer].neurons;
+    const all = maps[link.producer].neurons * maps[link.consumer].neurons;
+    const tests = link.byConstruction ? 0 : all;
     const p = best ? log10pOf(best.weight, link.channels) : 0;
     const meta = {
       producer: link.producer,
       consumer: link.consumer,
       through: link.through ?? ["ReLU"],
       backward: link.backward ?? false,
+      by_construction: link.byConstruction ?? false,
       side: link.side ?? null,
       number: link.number ?? 0,
       start: offset,

@@ -31,10 +31,15 @@ def dimensions(
 ) -> Figure:
     """``d_in`` and ``d_out`` of each link on the neurons that there are."""
     theme = theme_of(theme)
-    if not svr.links:
-        raise SVRError(f"{svr.title} has no links, and so no internal dimensions")
+    links = [key for key, link in svr.links.items() if not link.by_construction]
+    if not links:
+        raise SVRError(
+            f"{svr.title} has no links"
+            + (" but those by construction" if svr.links else "")
+            + ", and so no internal dimensions"
+        )
     axes = axes_on(ax, theme, size)
-    matrices = [svr.adjacency(link, method) for link in svr.links]
+    matrices = [svr.adjacency(link, method) for link in links]
     found = [matrix.internal_dimensions() for matrix in matrices]
     clear = np.array([one.p_value is None or one.p_value < CLEAR for one in found])
     places = np.arange(len(found))
@@ -64,7 +69,7 @@ def dimensions(
     axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.grid(axis="y", color=theme.rule, linewidth=RULE, zorder=0)
     axes.set_axisbelow(True)
-    axes.set_xticks(places, [arrow(link) for link in svr.links])
+    axes.set_xticks(places, [arrow(link) for link in links])
     turned = len(found) > 4
     for name in axes.get_xticklabels():
         name.set(**theme.text(SMALL))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 import numpy as np
-from matplotlib.collections import LineCollection
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
@@ -27,6 +27,7 @@ _LEAST_FULL_WEIGHT = 0.5  # a network without strong edges looks paler than one 
 _CROWD, _LEAST_SHARE = 0.22, 0.05
 _THIN, _HEAVY = 0.45, 1.1  # widths in points
 _PIECES = 20
+_BAND, _HALF_BAND = 0.16, 0.005  # opacity; half the least height, as a share of the axis
 MANY = 2_000
 """From this many on the edges are pixels in a PDF or SVG, so that its size stays small."""
 
@@ -85,8 +86,7 @@ def collection(
         if not len(m):
             continue
         producer, consumer = graph.ends(key)
-        next_to = depth[consumer] - depth[producer] == 1
-        shape: Shape = "loop" if producer == consumer else "line" if next_to else "arc"
+        shape = _shape(depth[producer], depth[consumer], producer == consumer)
         backward = graph.links[key].backward
         ends = heights.share(heights.y[producer][m]), heights.share(heights.y[consumer][n])
         x = places[producer], places[consumer]
@@ -115,6 +115,46 @@ def collection(
     )
     lines.set_in_layout(False)  # inside the axes whatever it holds, and slow to measure
     return lines
+
+
+def bands(
+    graph: SpectralGraph, places: dict[str, float], heights: Heights, theme: Theme
+) -> tuple[PolyCollection, list[tuple[float, float]]]:
+    """Links by construction as soft bands, from the course of the first neuron to the last one's.
+
+    Arguments as in ``collection``.
+
+    Returns:
+        The bands, and where a word stands beneath the middle of the upper edge of each.
+    """
+    depth = _depth_ranks(graph)
+    outlines: list[Floats] = []
+    words: list[tuple[float, float]] = []
+    for key, link in graph.links.items():
+        if not link.by_construction:
+            continue
+        names = graph.ends(key)
+        rows = [[0, max(0, int((~graph[name].null).sum()) - 1)] for name in names]
+        sent, read = (
+            heights.share(heights.y[name][of]) for name, of in zip(names, rows, strict=True)
+        )
+        shape = _shape(depth[names[0]], depth[names[1]], names[0] == names[1])
+        x = places[names[0]], places[names[1]]
+        upper, lower = _courses(x, (sent, read), shape, down=link.backward)
+        for course, shift in ((upper, _HALF_BAND), (lower, -_HALF_BAND)):
+            course[:, 1] = heights.at(course[:, 1] + shift)
+        outlines.append(np.concatenate([upper, lower[::-1]]))
+        middle = (upper[(len(upper) - 1) // 2] + upper[len(upper) // 2]) / 2
+        words.append((float(middle[0]), float(middle[1])))
+    ink = (*to_rgb(theme.neutral), _BAND)
+    drawn = PolyCollection(outlines, facecolors=[ink], linewidths=0, zorder=1)
+    drawn.set_in_layout(False)
+    return drawn, words
+
+
+def _shape(sent: int, read: int, same: bool) -> Shape:
+    """The course between two columns of these depths, or from one to itself."""
+    return "loop" if same else "line" if read - sent == 1 else "arc"
 
 
 def _depth_ranks(graph: SpectralGraph) -> dict[str, int]:

@@ -23,6 +23,8 @@ from svr_widget.plot.words import level_of
 
 MOST_EDGES = 20_000
 _DOT, _NULL_DOT = 9.0, 3.0  # areas in square points
+TIED = "tied weights"
+"""What stands on the band of a link by construction."""
 
 
 def graph(
@@ -45,6 +47,19 @@ def graph(
     _axis(axes, up, theme)
     tall = axes.get_window_extent().height * 72 / figure_of(axes).dpi
     axes.add_collection(edges.collection(svr, found, across, up, theme, tall), autolim=False)
+    bands, middles = edges.bands(svr, across, up, theme)
+    axes.add_collection(bands, autolim=False)
+    for middle in middles:
+        axes.annotate(
+            TIED,
+            middle,
+            (0, -3),
+            textcoords="offset points",
+            annotation_clip=False,
+            ha="center",
+            va="top",
+            **theme.text(SMALL, soft=True),
+        )
     _neurons(svr, axes, across, up, theme)
     widest = max(across.values(), default=0.0)
     axes.set_xlim(-0.35, widest + 0.35)
@@ -57,7 +72,9 @@ def graph(
         pad=18,
         **theme.text(LARGE),
     )
-    axes.set_title(_counts(found), loc="right", pad=18, **theme.text(SMALL, soft=True))
+    axes.set_title(
+        _counts(found, len(middles)), loc="right", pad=18, **theme.text(SMALL, soft=True)
+    )
     _legend(svr, axes, theme)
     return figure_of(axes)
 
@@ -122,14 +139,17 @@ def _fit(axes: Axes, labels: list[Text], at: list[float]) -> bool:
     return bool((np.array(needed) + 4 * figure.dpi / 72 <= room).all())
 
 
-def _counts(found: edges.DrawnEdges) -> str:
+def _counts(found: edges.DrawnEdges, constructed: int) -> str:
     cut = found.cut
     drawn = f"{found.drawn:,}"
     if found.drawn < cut.significant:
         drawn += f" strongest of {cut.significant:,}"
     expected = f"{cut.expected:,.0f}" if cut.expected >= 10 else f"{cut.expected:.2g}"
     noun = "edge" if found.drawn == 1 else "edges"
-    return f"{drawn} {noun} at {level_of(cut)} · {expected} expected by chance"
+    said = f"{drawn} {noun} at {level_of(cut)} · {expected} expected by chance"
+    if constructed:
+        said += f" · {constructed:,} link{'s'[: constructed > 1]} by construction"
+    return said
 
 
 def _legend(svr: SpectralGraph, axes: Axes, theme: Theme) -> None:

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from svr_widget.engine.analysis.near_kernels import GAP, block_masses, channel_blocks, near_kernels
+from svr_widget.engine.analysis.near_kernels import GAP, block_masses, blocks_of, channel_blocks
 from svr_widget.engine.decompose import Decomposition, Flattening
 from svr_widget.engine.graph.adjacency import Adjacency, Method
 from svr_widget.engine.graph.internal_dimensions import InternalDimensions
@@ -77,8 +77,8 @@ def cross(
     axes = axes_on(ax, theme, size)
     name = arrow(link) if title is None else title
     _draw(axes, shown.signed().abs(), theme, shown, svr, name, r"$|\tilde{V}^{\,T} U|$")
-    _rules(axes, theme, columns=near_kernels(shown.producer.S, ratio))
-    _rules(axes, theme, rows=near_kernels(shown.consumer.S, ratio))
+    _rules(axes, theme, columns=blocks_of(shown.producer, ratio))
+    _rules(axes, theme, rows=blocks_of(shown.consumer, ratio))
     return figure_of(axes)
 
 
@@ -97,7 +97,7 @@ def output(
     """``|U|`` of a map, its near-kernels parted by rules (Fig 8)."""
     theme, neurons = theme_of(theme), svr.decomposition(name, method)
     axes = axes_on(ax, theme, size)
-    blocks = near_kernels(neurons.S, ratio)
+    blocks = blocks_of(neurons, ratio)
     of_channel = channel_blocks(block_masses(neurons, blocks))
     U = _dense(neurons)
     order = np.argsort(np.where(of_channel < 0, len(blocks), of_channel), kind="stable")
@@ -220,7 +220,9 @@ def _dense(neurons: Decomposition) -> Floats:
 
 
 def _words(dimensions: InternalDimensions) -> str:
-    d_out, d_in, _, p_value, _ = dimensions
+    d_out, d_in, _, p_value, method = dimensions
+    if (d_out, d_in) == (0, 0):
+        return method
     if p_value is None:
         return f"internal dimensions {d_out} × {d_in}"
     p = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.2g}"

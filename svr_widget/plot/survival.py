@@ -36,7 +36,12 @@ def survival(
     **threshold: Unpack[Threshold],
 ) -> Figure:
     """How often entries reach a weight, and how often they would by chance."""
-    theme = theme_of(theme)
+    theme, made = theme_of(theme), svr.adjacency(link).link.by_construction
+    if made:
+        raise SVRError(
+            f"the link {arrow(link)} is by construction: one tensor at both ends, which no test "
+            "asks about; plot('adjacency', link) shows its matrix"
+        )
     cut = cut_of(svr, threshold)[1]
     parts = {kind: svr.adjacency(link).tests(kind) for kind in get_args(Kind)}
     weights = np.sort(np.concatenate([np.empty(0), *(part.weights for part in parts["exact"])]))

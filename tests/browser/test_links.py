@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pytest
+import torch
+from PIL import Image
 from playwright.sync_api import Browser, Locator, expect
 
 from svr_widget import SVRWidget
@@ -98,4 +103,47 @@ def test_a_page_keeps_the_parallel_link_and_its_matrix(browser: Browser, tmp_pat
     largest = widget.svr.adjacency(("reader.7", "head", 1)).dense().max()
     words = page.locator('[data-pane="adjacency"] [data-svr="cell"]')
     expect(words).to_have_text(f"largest entry {largest:.2g}")
+    context.close()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_link_by_construction_is_a_band_with_words(
+    browser: Browser, tmp_path: Path, theme: str
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(20, 30, generator=generator)
+    reader = torch.randn(12, 30, generator=generator)
+    widget = SVRWidget({"embed": weight, "head": weight.T.clone(), "reader": reader})
+    widget.theme = theme
+    widget.to_html(tmp_path / "page.html")
+    context = browser.new_context(offline=True)
+    page = context.new_page()
+    page.goto((tmp_path / "page.html").as_uri())
+    root = page.locator("body")
+    expect(chooser(root, "producer")).to_have_value("head")
+    band = page.locator('[data-svr="ribbons"] path')
+    expect(band).to_have_count(1)
+    expect(page.locator('[data-svr="ribbons"] text')).to_have_text("tied weights")
+    expect(page.locator(".svr-legend")).to_contain_text("tied weights")
+    expect(page.locator('[data-svr="by-construction"]')).to_have_text("1 link by construction")
+    box = band.bounding_box()
+    assert box is not None
+    inner = page.locator('[data-svr="ribbons"] text').bounding_box()
+    assert inner is not None
+    middle = inner["x"] - 20, inner["y"] + 6
+    shot = np.array(Image.open(io.BytesIO(page.screenshot())).convert("RGB")).astype(int)
+    inside, paper = shot[int(middle[1]), int(middle[0])], shot[int(box["y"]) - 5, int(middle[0])]
+    assert 8 < np.abs(inside - paper).max() < 60, "seen, and soft"
+    assert (paper.mean() > 128) == (theme == "light")
+    words = "one tensor at both ends: the identity by construction; outside the tests"
+    page.mouse.move(*middle)
+    expect(page.locator('[data-svr="tooltip"]')).to_contain_text(words)
+    expect(page.locator('[data-svr="live"]')).to_have_text(f"link from embed to head: {words}")
+    page.mouse.click(*middle)
+    expect(chooser(root, "producer")).to_have_value("embed")
+    pane = page.locator('[data-pane="adjacency"]')
+    expect(pane.get_by_role("status").filter(has_text=words)).to_contain_text(
+        'svr.adjacency(("embed", "head"))'
+    )
+    expect(pane.locator("canvas:visible")).to_have_count(0)
     context.close()

@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from matplotlib.collections import FillBetweenPolyCollection, LineCollection, PathCollection
+from matplotlib.collections import (
+    FillBetweenPolyCollection,
+    LineCollection,
+    PathCollection,
+    PolyCollection,
+)
 from torch import nn
 
 from svr_widget.engine.errors import SVRError
@@ -121,3 +126,49 @@ class TestSimilarity:
     def test_a_map_without_similarity_is_refused(self, svr):
         with pytest.raises(SVRError, match="no similarity of '6' is given"):
             svr.plot("similarity", "6", found=svr.similarity(IMAGES))
+
+
+class TestByConstruction:
+    @pytest.fixture
+    def svr(self):
+        torch.manual_seed(0)
+        weight = torch.randn(9, 6)
+        return SVR({"in": weight.T.clone(), "out": weight, "next": torch.randn(5, 9)})
+
+    @pytest.mark.parametrize("y_scale", ["linear", "log", "relative", "rank"])
+    def test_the_graph_has_one_band(self, svr, y_scale):
+        """It reaches from the first to the last neuron of both columns, and is named."""
+        figure = svr.plot(y_scale=y_scale)
+        axes = figure.axes[0]
+        [bands] = [each for each in axes.collections if type(each) is PolyCollection]
+        [path] = bands.get_paths()
+        assert path.vertices[:, 0].min() == 0
+        assert path.vertices[:, 0].max() == 1
+        [dots] = [each for each in axes.collections if type(each) is PathCollection]
+        first = dots.get_offsets()[dots.get_offsets()[:, 0] == 0][:, 1]
+        low, high = path.vertices[:, 1].min(), path.vertices[:, 1].max()
+        span = np.ptp(axes.get_ylim()) * 0.06
+        assert low <= first.min()
+        assert high >= first.max()
+        if y_scale != "log":
+            assert low > first.min() - span
+            assert high < first.max() + span
+        assert [each.get_text() for each in axes.texts] == ["tied weights"]
+        assert axes.get_title("right").endswith(" · 1 link by construction")
+
+    def test_a_graph_without_has_no_word_of_it(self):
+        figure = SVR([torch.randn(6, 9), torch.randn(9, 6)]).plot()
+        assert not figure.axes[0].texts
+        assert "construction" not in figure.axes[0].get_title("right")
+
+    def test_other_pictures(self, svr):
+        with pytest.raises(SVRError, match="by construction"):
+            svr.plot("survival", ("in", "out"))
+        svr.plot("survival", ("out", "next"))
+        found = svr.plot("dimensions").axes[0]
+        assert [label.get_text() for label in found.get_xticklabels()] == ["out → next"]
+        matrix = svr.plot("adjacency", ("in", "out")).axes[0]
+        assert "one tensor at both ends" in matrix.texts[0].get_text()
+        alone = SVR({name: svr.maps[name].weight for name in ("in", "out")})
+        with pytest.raises(SVRError, match="no links but those by construction"):
+            alone.plot("dimensions")

@@ -213,3 +213,16 @@ def test_a_dashboard_holds_both(widget: SVRWidget) -> None:
     assert board.children[0] is widget
     assert isinstance(board.children[1], Charts)
     board.children[1].close()
+
+
+def test_links_by_construction_have_no_charts() -> None:
+    weight = torch.randn(6, 9, generator=torch.Generator().manual_seed(0))
+    weights = {"in": weight, "out": weight.T.clone(), "next": torch.randn(5, 9)}
+    widget = SVRWidget(weights)
+    made = widget.charts()
+    assert list(made._producers.options) == ["out"]
+    assert made.dimensions.links == [("out", "next")]
+    widget.selected_link = ["in", "out"]
+    assert made._links.value == ("out", "next")
+    assert made.survival.link == ("out", "next")
+    made.close()

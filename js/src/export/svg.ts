@@ -3,6 +3,8 @@
 import { type Measure, thinLabels } from "../geometry/labels.js";
 import type { Layout } from "../geometry/layout.js";
 import { createPath, DASH, isDashed, tracePath } from "../geometry/paths.js";
+import { pathOf, ribbonsOf } from "../geometry/ribbons.js";
+import { TIED } from "../logic/byConstruction.js";
 import { edgeAlpha } from "../paint/density.js";
 import { edgeWidth, NEURON_RADIUS } from "../paint/paint.js";
 import { css, kindColour, mix, type Palette } from "../paint/palette.js";
@@ -32,6 +34,9 @@ export const MOST_VECTOR_EDGES = 10_000;
 
 const CAPTION_HEIGHT = 28;
 
+/** As in graph.css. */
+const BAND_OPACITY = 0.16;
+
 export function svgOf(picture: Picture): string {
   const { layout, palette, font, soft } = picture;
   const { width } = layout.size;
@@ -50,6 +55,7 @@ export function svgOf(picture: Picture): string {
     element("rect", { width, height, fill: css(palette.paper) }, true),
     grid(picture),
     element("svg", { width, height: layout.size.height, overflow: "hidden" }),
+    ...bands(picture),
     ...(picture.raster === undefined ? shapes(picture) : [image(picture.raster, layout)]),
     "</svg>",
     words(picture),
@@ -66,6 +72,15 @@ function image(href: string, { size }: Layout): string {
 function grid({ layout, rule, axisWidth }: Picture): string {
   const lines = ticksSeen(layout).map(({ y }) => `M${axisWidth} ${round(y)}H${layout.size.width}`);
   return element("path", { d: lines.join(""), stroke: rule, fill: "none" }, true);
+}
+
+/** Links by construction, behind all edges. */
+function bands({ scene, layout, palette, soft }: Picture): string[] {
+  const fill = css(palette.neutral);
+  return ribbonsOf(scene, layout).flatMap(({ outline, words: { x, y } }) => [
+    element("path", { d: pathOf(outline), fill, "fill-opacity": BAND_OPACITY }, true),
+    text(TIED, { x: round(x), y: round(y), fill: soft, "text-anchor": "middle" }),
+  ]);
 }
 
 function shapes(picture: Picture): string[] {

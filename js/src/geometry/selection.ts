@@ -55,7 +55,7 @@ export function neuronsWithin(scene: Scene, layout: Layout, line: readonly Point
 }
 
 /** Where a closed line crosses a vertical one, from top to bottom. */
-function crossings(line: readonly Point[], x: number): number[] {
+export function crossings(line: readonly Point[], x: number): number[] {
   const heights: number[] = [];
   line.forEach((a, index) => {
     const b = line[(index + 1) % line.length];

@@ -7,9 +7,11 @@ import { type Cell, type Extent, isSingle, type Pair } from "./tiles.js";
 /** Where something is pointed at. */
 type Pane = "graph" | "adjacency" | "images" | "filters" | "table" | "keyboard";
 
-/** The neuron or edge that is pointed at, anywhere in the widget. */
+/** The neuron, edge or band that is pointed at, anywhere in the widget. */
 export type Hover =
   | { readonly kind: "neuron"; readonly neuron: Neuron; readonly from: Pane }
+  /** The band of a link by construction. */
+  | { readonly kind: "ribbon"; readonly link: number; readonly from: Pane }
   | {
       readonly kind: "edge";
       readonly link: number;
@@ -95,7 +97,7 @@ export function marksOf(
     const column = isColumn(hover.neuron) ? hover.neuron.k : null;
     return { cell: null, row, column, rows, columns };
   }
-  const here = hover && facts.which === "adjacency" && hover.link === facts.link;
+  const here = hover?.kind === "edge" && facts.which === "adjacency" && hover.link === facts.link;
   const cell = here
     ? { rows: [hover.n, hover.n + 1] as const, columns: [hover.m, hover.m + 1] as const }
     : null;

@@ -79,12 +79,13 @@ export function deriveFrom(
     return highlightedBy(value, cut.value, selectedNeurons.value, selectedMask.value);
   });
 
-  /** The link in the adjacency pane: the chosen one, else the first. */
+  /** The link in the adjacency pane: the chosen one, else the first that is a test. */
   const link = computed<number | null>(() => {
     const { value } = scene;
     if (!value || value.links.length === 0) return null;
     const key = traits.selected_link.value;
-    return (key && findLink(value, key)) ?? 0;
+    const tested = value.links.findIndex((at) => !at.by_construction);
+    return (key && findLink(value, key)) ?? Math.max(0, tested);
   });
 
   return { law, nearCut, toldCut, cut, selectedNeurons, matched, selectedMask, highlighted, link };

@@ -36,6 +36,8 @@ export interface Link {
   readonly consumer: number;
   readonly through: readonly string[];
   readonly backward: boolean;
+  /** One tensor at both ends: no test, and no edge of it is sent. Scenes of before do not say it. */
+  readonly by_construction?: boolean;
   /** Into a head's product of queries and keys: which of the two reads. */
   readonly side: "q" | "k" | null;
   /** Which of the links between its two maps it is, from 0. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { residual } from "../../dev/networks.js";
+import { residual, tied } from "../../dev/networks.js";
 import { escapeXml, type Picture, svgOf } from "../../src/export/svg.js";
 import { layOut } from "../../src/geometry/layout.js";
 import { readScene, type Scene } from "../../src/wire/scene.js";
@@ -38,6 +38,21 @@ describe("svgOf", () => {
     const opacities = [...svg.matchAll(/stroke-opacity="([\d.]+)"/g)].map(([, value]) => +value);
     expect(opacities).toEqual([...opacities].sort((a, b) => a - b));
     expect(opacities.at(-1)).toBeGreaterThan(opacities[0]);
+  });
+
+  it("draws the band of a link by construction, of edges and of their raster", () => {
+    const scene = readScene(tied()) as Scene;
+    const { size, margins } = picture().layout;
+    const given = { scene, layout: layOut(scene, "linear", size, margins) };
+    const drawnPerLink = scene.links.map(() => 0);
+    for (const edges of [{}, { raster: "data:image/png;base64,AA==" }]) {
+      const svg = svgOf(picture({ ...given, drawnPerLink, ...edges }));
+      expect(times(svg, "fill-opacity=")).toBe(1);
+      expect(times(svg, ">tied weights</text>")).toBe(1);
+      const behind = "raster" in edges ? "<image" : "<circle";
+      expect(svg.indexOf("fill-opacity=")).toBeLessThan(svg.indexOf(behind));
+    }
+    expect(svgOf(picture())).not.toContain("tied weights");
   });
 
   it("names the axis, its ticks, the columns and the threshold", () => {

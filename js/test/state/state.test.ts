@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { devHost } from "../../dev/host.js";
-import { mlp, vgg } from "../../dev/networks.js";
+import { mlp, tied, vgg } from "../../dev/networks.js";
 import { sceneBytes } from "../../dev/synthetic.js";
 import type { Cut } from "../../src/logic/threshold.js";
 import { createState } from "../../src/state/state.js";
@@ -49,6 +49,15 @@ describe("state", () => {
     expect(host.listening).toBeGreaterThan(10);
     controller.abort();
     expect(host.listening).toBe(0);
+  });
+
+  it("shows first a link that is a test, and one by construction where it is chosen", () => {
+    const state = createState(devHost({ _scene: tied() }), new AbortController().signal);
+    expect(state.scene.value?.links[0].by_construction).toBe(true);
+    expect(state.link.value).toBe(1);
+    state.chooseLink(0);
+    expect(state.link.value).toBe(0);
+    expect(state.selected_link.value).toEqual(["embed", "head"]);
   });
 
   it("follows another view of the same model", () => {

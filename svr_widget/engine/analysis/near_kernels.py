@@ -97,7 +97,17 @@ def blocks_of_channels(
 ) -> NDArray[np.int64]:
     """The block of each channel of a map; see ``SVR.channel_blocks``."""
     neurons = graph.decomposition(name)
-    return channel_blocks(block_masses(neurons, near_kernels(neurons.S, ratio)), share)
+    return channel_blocks(_masses(neurons, blocks_of(neurons, ratio)), share)
+
+
+def blocks_of(neurons: Decomposition, ratio: float = GAP) -> list[slice]:
+    """``near_kernels`` of a map: what its null neurons fall by is rounding, so they count as 0."""
+    return near_kernels(neurons.S.masked_fill(neurons.null, 0.0), ratio)
+
+
+def _masses(neurons: Decomposition, blocks: Sequence[slice]) -> NDArray[np.float64]:
+    """``block_masses``; none in a map of zeros, where any vectors would do as well."""
+    return block_masses(neurons, blocks) * float(not neurons.null.all())
 
 
 def near_kernel_table(
@@ -108,8 +118,8 @@ def near_kernel_table(
     for each in graph.maps if name is None else (name,):
         neurons = graph.decomposition(each)
         S = neurons.S.numpy()
-        blocks = near_kernels(S, ratio)
-        masses = block_masses(neurons, blocks)
+        blocks = blocks_of(neurons, ratio)
+        masses = _masses(neurons, blocks)
         mapped = channel_blocks(masses, share)
         unclear = masses[(mapped == AMBIGUOUS) & (masses.sum(axis=1) > 0)].argmax(axis=1)
         rows += [

@@ -141,7 +141,9 @@ def by_depth(graph: SpectralGraph) -> list[str]:
 
 def path_metric(graph: SpectralGraph, *, singular_values: bool, least: float) -> float:
     """The sum over all paths; see ``SVR.path_metric``."""
-    forward = [key for key, link in graph.links.items() if not link.backward]
+    forward = [
+        key for key, link in graph.links.items() if not (link.backward or link.by_construction)
+    ]
     ends = {key: graph.ends(key) for key in forward}
     entered = {consumer for _, consumer in ends.values()}
     left = {producer for producer, _ in ends.values()}

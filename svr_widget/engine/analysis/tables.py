@@ -18,9 +18,11 @@ from svr_widget.engine.significance.multiple_testing import Significance
 Array = NDArray[Any]
 
 
-def edges(graph: SpectralGraph, threshold: Threshold) -> pd.DataFrame:
-    """The significant edges, strongest first; columns as in ``SVR.edges``."""
-    tests, cut = cut_of(graph, threshold)
+def edges(
+    graph: SpectralGraph, threshold: Threshold, *, by_construction: bool = False
+) -> pd.DataFrame:
+    """The significant edges, strongest first; arguments and columns as in ``SVR.edges``."""
+    tests, cut = cut_of(graph, threshold, by_construction=by_construction)
     found = [edges_of(graph, key, tests, cut.weight) for key in graph.links]
     ends = [
         (producer, entered(consumer, link))

@@ -20,6 +20,8 @@ Normals = tuple[Tensor | None, Tensor | None]
 # Two singular values closer than this many roundings (one of the weights' own precision relative to
 # the value, plus the driver's error in it) leave their vectors free to rotate into one another.
 CLUSTER_ROUNDINGS = 16
+# Entries that are sums of products are off by a few roundings, not by half a one.
+_ROUNDED_SUMS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +45,8 @@ class Decomposition:
         energy: the sum of squares of all ``rank`` singular values.
         confined: whether the columns of U and those of V lie in a hyperplane of their channels,
             because a layer norm is folded into the weight.
+        rounding: how far an entry of the weight may lie from what it was rounded from, relative to
+            itself; 0 where that is not known.
 
     Examples:
         >>> neurons = svr["0"]
@@ -69,6 +73,20 @@ class Decomposition:
     rank: int
     energy: float
     confined: tuple[bool, bool] = (False, False)
+    rounding: float = 0.0
+
+    @property
+    def negligible(self) -> Tensor:
+        """Null neurons, and those no larger than rounding makes the zeros of a map of low rank.
+
+        A mask, bool ``[M]``.
+
+        Such a neuron is known, and may be all that is left of a channel. But nothing says that it
+        is more than the rounding of larger ones, and they do not carry on what it does.
+        """
+        squares = torch.zeros(self.group_count, dtype=self.S.dtype)
+        norm = squares.index_add(0, self.groups, self.S.square()).sqrt()[self.groups]
+        return self.null | (_ROUNDED_SUMS * self.rounding * norm >= self.S)
 
     def flattened_as(self, method: Flattening) -> Decomposition:
         """The same neurons under the other method; only for maps with one kernel position.
@@ -227,6 +245,7 @@ def _neurons(
         method=method,
         rank=len(merged),
         energy=float(np.sum(factors.S**2)),
+        rounding=rounding,
     )
 
 

@@ -39,6 +39,8 @@ Method = Literal["svr", "cosvr", "cross"]
 Neurons = int | slice | Sequence[int] | Tensor
 """Which neurons: one index, a slice or several indices."""
 
+Places = NDArray[np.intp]
+
 _SIDES: dict[Method, tuple[Flattening, Flattening]] = {
     "svr": ("svr", "svr"),
     "cosvr": ("cosvr", "cosvr"),
@@ -423,24 +425,52 @@ class Adjacency:
 
     @cached_property
     def _intensity(self) -> NDArray[np.float64]:
-        found = intensity(self.dense().double().numpy(), self.mean())
+        _, columns, dense, mean = self._without(self.consumer.null, self.producer.null)
+        found = np.zeros(self.shape[1])
+        found[columns] = intensity(dense, mean)
         found.setflags(write=False)
         return found
 
     def internal_dimensions(self) -> InternalDimensions:
-        """``(d_out, d_in, deviation, p_value)`` of the block of strong entries (section 3.2)."""
+        """``(d_out, d_in, deviation, p_value)`` of the block of strong entries (section 3.2).
+
+        Neurons whose singular value is zero within the weights' rounding take no part
+        (``Decomposition.negligible``). Where that leaves none, and on a link by construction, there
+        is no block: 0 x 0 with p = 1.
+        """
         return self._internal_dimensions
 
     @cached_property
     def _internal_dimensions(self) -> InternalDimensions:
-        dense, frames = self.dense().double().numpy(), self.random_frames()
-        found = internal_dimensions(dense, self.mean(), frames, seed=self.seed)
+        if self.link.by_construction:
+            return InternalDimensions(0, 0, 0.0, 1.0, "no test: one tensor at both ends")
+        without = self.consumer.negligible, self.producer.negligible
+        rows, columns, dense, mean = self._without(*without)
+        if not dense.size:
+            return InternalDimensions(0, 0, 0.0, 1.0, "no test: null neurons only")
+        frames = self.random_frames()
+        found = internal_dimensions(dense, mean, frames, seed=self.seed)
         if frames is None:
             found = found._replace(method="not known where a layer norm reads a depthwise map")
-        return found
+        d_out, d_in = int(rows[found.d_out - 1]) + 1, int(columns[found.d_in - 1]) + 1
+        return found._replace(d_out=d_out, d_in=d_in)
+
+    def _without(
+        self, *neurons: Tensor
+    ) -> tuple[Places, Places, NDArray[np.float64], NDArray[np.float64]]:
+        """Places of all rows and columns but these; the entries there and their means."""
+        rows, columns = (np.flatnonzero(~side.numpy()) for side in neurons)
+        dense, mean = self.dense().numpy(), np.asarray(self.mean())
+        if (len(rows), len(columns)) != self.shape:
+            kept = np.ix_(rows, columns)
+            dense, mean = dense[kept], mean[kept] if mean.ndim else mean
+        return rows, columns, dense.astype(np.float64), mean
 
     def random_frames(self) -> RandomFrames | None:
-        """What the link is under chance, for the law of its internal dimensions, where known."""
+        """What the link is under chance, for the law of its internal dimensions, where known.
+
+        Of the neurons that are not negligible.
+        """
         if self._single_channels_into_hyperplane:
             return None
         (p, y), (q, z) = self._U.shape[:2], self._V.shape[:2]
@@ -456,7 +486,8 @@ class Adjacency:
 def _frame(length: int, positions: int, side: Decomposition, channel_groups: Tensor) -> Frame:
     if side.group_count == 1:
         return Frame(length, positions)
-    return Frame(length, positions, tuple(side.groups.tolist()), tuple(channel_groups.tolist()))
+    groups = side.groups[~side.negligible]
+    return Frame(length, positions, tuple(groups.tolist()), tuple(channel_groups.tolist()))
 
 
 def _indices(neurons: Neurons, count: int) -> Tensor:

@@ -126,6 +126,8 @@ def _check_link(link: Link, maps: Mapping[str, LinearMap], ends: Sequence[str]) 
     _check_channels(read, shape, width, called)
     _ask(link.side in (None, "q", "k"), f"{called} ends in {link.side!r}")
     _ask(isinstance(link.backward, bool), f"{called} is backward: {link.backward!r}")
+    made = link.by_construction
+    _ask(isinstance(made, bool), f"{called} is by construction: {made!r}")
     _ask(link.steps == (), f"{called} has steps")
     for text in _tuple(link.through, called):
         _ask(isinstance(text, str), f"{called} goes through {text!r}")
@@ -158,6 +160,7 @@ def _check_neurons(
     _ask(neurons.group_count == linear.groups, f"{called} have {neurons.group_count!r} groups")
     _ask(neurons.rank == whole, f"{called} are {neurons.rank!r} of {whole}")
     _ask(_number(neurons.energy) and neurons.energy >= 0, f"the energy of {called}")
+    _ask(_number(neurons.rounding) and neurons.rounding >= 0, f"the rounding of {called}")
     confined = _pair(neurons.confined, called)
     _ask(all(isinstance(each, bool) for each in confined), f"{called} are confined to {confined}")
     measured = neurons.certificate

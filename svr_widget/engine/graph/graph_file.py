@@ -24,6 +24,7 @@ from svr_widget.engine.graph.tensor_json import Writer, read
 from svr_widget.engine.maps.linear_map import LinearMap
 from svr_widget.engine.maps.links import Link
 from svr_widget.engine.network.network import Network
+from svr_widget.engine.network.ties import marked_by_record
 
 FORMAT = "svr_widget"
 _WRITER = "SVR.save; weights go to SVR itself"
@@ -118,6 +119,8 @@ def network_of(record: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Netw
     links: list[Link] = [known(each) for each in record["links"]]
     outlets: list[Link] = [known(each) for each in record["outlets"]]
     check_network(maps, links, outlets)
+    if not all("by_construction" in each for each in record["links"]):
+        links = list(marked_by_record(links, {linear.name: linear for linear in maps}))
     title, notes = record["title"], record["notes"]
     damaged: dict[str, str] = record.get("damaged", {})  # older files do not say
     if not all(isinstance(text, str) for text in (title, *notes, *damaged.values())):

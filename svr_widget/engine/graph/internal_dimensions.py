@@ -17,13 +17,15 @@ class InternalDimensions(NamedTuple):
     """The block of strongly joined neurons at the top left of an adjacency.
 
     Attributes:
-        d_out: number of the consumer's neurons in it, counted from 1.
-        d_in: number of the producer's neurons in it, counted from 1.
+        d_out: number of the consumer's neurons in it, counted from 1; 0 where there is nothing to
+            test: one of the maps is zero, or the link is by construction.
+        d_in: number of the producer's neurons in it, likewise.
         deviation: ``B - E[B]`` at its corner, the largest there is.
         p_value: how often random frames reach that deviation; "no block" is a fair answer where
-            it is 0.05 or more. None where it was not asked for or is not known, see ``method``.
+            it is 0.05 or more, 1 where there is nothing to test. None where it was not asked for
+            or is not known, see ``method``.
         method: where the p-value comes from: ``"exact"`` (simulated random frames), ``"limit"``
-            (simulated limit process), or why there is none.
+            (simulated limit process), or why there is none, or nothing to test.
 
     Examples:
         >>> found = svr.internal_dimensions(("0", "2"))

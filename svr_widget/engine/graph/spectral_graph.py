@@ -120,14 +120,15 @@ class SpectralGraph:
         self._links = MappingProxyType(keyed(network.links))
         self._leaving: dict[str, list[LinkKey]] = {}
         for key, link in self._links.items():
-            self._leaving.setdefault(link.producer, []).append(key)
+            if not link.by_construction:
+                self._leaving.setdefault(link.producer, []).append(key)
         self._progress = progress
         self._lock = threading.RLock()
         self._decompositions: dict[tuple[str, Flattening], Decomposition] = {}
         self._transposed: dict[tuple[str, Flattening], Decomposition] = {}
         self._adjacencies: dict[tuple[LinkKey, Method], Adjacency] = {}
         self._tested: set[LinkKey] = set()
-        self._significance: dict[Kind, Significance[TestKey]] = {}
+        self._significance: dict[tuple[Kind, bool], Significance[TestKey]] = {}
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -355,27 +356,34 @@ class SpectralGraph:
         if total:
             report("", total, total)
 
-    def significance(self, null: Kind | None = None) -> Significance[TestKey]:
-        """The tests of all edges together, by ``(link, index of the law)``."""
+    def significance(
+        self, null: Kind | None = None, *, by_construction: bool = False
+    ) -> Significance[TestKey]:
+        """The tests of all edges together, by ``(link, index of the law)``.
+
+        Links by construction have none; ``by_construction=True`` is of their entries instead.
+        """
         null = null or self.null
         check_option("null", null, get_args(Kind))
-        if null not in self._significance:
+        family = null, by_construction
+        if family not in self._significance:
             self.compute()
         with self._lock:
-            if null not in self._significance:
+            if family not in self._significance:
                 tests = {
-                    (key, part): link_tests
-                    for key in self._links
-                    for part, link_tests in enumerate(self.adjacency(key).tests(null))
+                    (key, part): of_law if link.by_construction == by_construction else of_law.none
+                    for key, link in self._links.items()
+                    for part, of_law in enumerate(self.adjacency(key).tests(null))
                 }
-                self._significance[null] = Significance(tests, link_of=lambda key: key[0])
-            return self._significance[null]
+                self._significance[family] = Significance(tests, link_of=lambda key: key[0])
+            return self._significance[family]
 
     def intensity(self, name: str) -> NDArray[np.float64]:
         """Colour intensity of a column's neurons (section 3.2), float64 ``[M]`` in [0, 1].
 
         The largest over the links that leave it, divided by the column's maximum (all 0 where
-        that is 0); 1 where no link leaves it.
+        that is 0); 1 where no link leaves it. Links by construction do not count: every neuron
+        meets itself there.
 
         Examples:
             >>> svr.intensity("0")[:3].round(2)
@@ -394,7 +402,7 @@ class SpectralGraph:
         Examples:
             >>> found = svr.internal_dimensions(("0", "2"))
             >>> found.d_out, found.d_in, round(found.p_value, 2)
-            (2, 2, 0.04)
+            (2, 2, 0.03)
         """
         return self.adjacency(link).internal_dimensions()
 

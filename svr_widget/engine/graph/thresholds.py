@@ -32,11 +32,14 @@ class Threshold(TypedDict, total=False):
 
 
 def cut_of(
-    graph: SpectralGraph, threshold: Threshold
+    graph: SpectralGraph, threshold: Threshold, *, by_construction: bool = False
 ) -> tuple[Significance[TestKey], Cut[TestKey]]:
-    """The tests of a graph and the cut that a threshold makes in them; errors as in ``cut_at``."""
+    """The tests of a graph and the cut that a threshold makes in them; errors as in ``cut_at``.
+
+    With ``by_construction`` the entries of the links that are by construction, by themselves.
+    """
     check_keywords(threshold)
-    tests = graph.significance(threshold.get("null"))
+    tests = graph.significance(threshold.get("null"), by_construction=by_construction)
     return tests, _cut(tests, threshold)
 
 

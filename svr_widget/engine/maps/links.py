@@ -116,6 +116,8 @@ class Link:
             several for a channel (group norm); None for 1 everywhere.
         signs: float64 ``[s]`` of 1 and -1, what is left on the link of norms that were folded into
             the weights; None for 1 everywhere.
+        by_construction: both ends are one tensor, plain at one and transposed at the other, as a
+            tied embedding and head are: the edges are no finding, and the link is in no test.
 
     Examples:
         >>> link = svr.links["0", "2"]
@@ -133,6 +135,7 @@ class Link:
     steps: tuple[Step, ...] = ()
     gains: Tensor | None = None
     signs: Tensor | None = None
+    by_construction: bool = False
 
     @property
     def shared(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -15,6 +15,7 @@ from svr_widget.engine.maps.parts import Part
 from svr_widget.engine.model.example_inputs import Example
 from svr_widget.engine.network.head_products import Product, plan_products
 from svr_widget.engine.network.norms.folding import Normalisation, fold, gains_of
+from svr_widget.engine.network.ties import marked, notes_on
 from svr_widget.engine.trace.results.heads import Attention
 from svr_widget.engine.trace.results.meetings import Meetings
 
@@ -98,7 +99,8 @@ class TracedModel:
         Raises:
             UnsupportedLayerError: a norm cannot be folded exactly.
         """
-        whole, found = self.matrices, self.links
+        whole = self.matrices
+        found = marked(self.links, whole, self.parts)
         if norm == "fold":
             whole, found = fold(whole, found, self.ends)
         found = tuple(_summed_up(link, whole) for link in found)
@@ -118,7 +120,7 @@ class TracedModel:
             type(self.model).__name__,
             maps,
             found,
-            (*notes, *_ties(maps, found)),
+            (*notes, *notes_on(found)),
             self.model,
             self.parts,
             outlets,
@@ -127,21 +129,6 @@ class TracedModel:
             self.meetings,
             self,
         )
-
-
-def _ties(maps: Mapping[str, LinearMap], links: Iterable[Link]) -> Iterator[str]:
-    """Notes on links whose edges of weight 1 no training made."""
-    for link in links:
-        ends = maps[link.producer], maps[link.consumer]
-        one, other = (linear.tied_to or linear.name for linear in ends)
-        if link.producer == link.consumer or one != other:
-            continue
-        sent, read = (linear.factors[0] for linear in ends)
-        if (sent.T.shape, sent.T.stride()) == (read.shape, read.stride()):
-            yield (
-                f"{link.producer!r} and {link.consumer!r} are one weight, transposed: the link "
-                "between them joins each neuron to itself with weight 1 by construction"
-            )
 
 
 def _summed_up(link: Link, maps: Mapping[str, LinearMap]) -> Link:

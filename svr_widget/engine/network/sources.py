@@ -33,6 +33,7 @@ from svr_widget.engine.network.head_products import AttentionView
 from svr_widget.engine.network.network import MapReader, Network, TracedModel
 from svr_widget.engine.network.norms.folding import Normalisation
 from svr_widget.engine.network.pairs import links_from_pairs
+from svr_widget.engine.network.ties import marked_by_content, notes_on
 from svr_widget.engine.network.weight_files import read_weights
 from svr_widget.engine.trace import trace
 from svr_widget.engine.trace.results.heads import Attention
@@ -253,7 +254,9 @@ def _of_weights(
         for name, weight in chosen.items()
     }
     title = f"{len(maps)} weight{'s' if len(maps) > 1 else ''}"
-    return Network(title, maps, found, tuple(damaged.values()), damaged=damaged)
+    found = marked_by_content(found, maps)
+    notes = (*damaged.values(), *notes_on(found))
+    return Network(title, maps, found, notes, damaged=damaged)
 
 
 def _connect(

@@ -134,6 +134,11 @@ class LinkTests:
         if w.ndim != 1 or np.isnan(w[-1:]).any() or (w[1:] < w[:-1]).any():
             raise ValueError("weights must be a 1-D array in ascending order, without NaN")
 
+    @property
+    def none(self) -> LinkTests:
+        """The same law without any entry."""
+        return LinkTests(self.law, self.weights[:0])
+
     def count(self, cuts: Cuts) -> Counts:
         """Numbers of entries whose log p-value is at most that of each cut, int64 ``[k]``."""
         w = self.weights

@@ -40,13 +40,14 @@ class Frame:
     def ungrouped(self, shared: int) -> Frame:
         """An equivalent single frame where there is one.
 
-        A depthwise side whose every channel is carried has one vector a channel, of norm 1: on the
-        channels it is the identity, and against a random frame any other fixed basis does as well.
+        A depthwise side whose every channel is carried has one vector a channel, of norm 1, or none
+        where that is null: on the channels they are rows of the identity, and against a random
+        frame any other fixed orthonormal vectors do as well.
         """
         every = tuple(range(shared))
         depthwise = (
             self.length == self.positions
-            and tuple(sorted(self.neuron_groups)) == every
+            and len(set(self.neuron_groups)) == len(self.neuron_groups)
             and tuple(sorted(self.channel_groups)) == every
         )
         return Frame(length=shared) if depthwise else self

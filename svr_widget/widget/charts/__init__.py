@@ -23,7 +23,8 @@ class Charts(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
 
     Which map and which link is chosen at the top, or in the widget: the map of the neuron that was
     selected last, and ``selected_link``. Brushing the spectrum selects neurons in the widget; a
-    click on a bar of internal dimensions chooses its link.
+    click on a bar of internal dimensions chooses its link. A link by construction is no test, and
+    so has no charts.
 
     Args:
         widget: its computation is waited for.
@@ -71,12 +72,13 @@ class Charts(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
             part.forget()
         _offer(self._maps, {name: name for name in svr.columns})
         before = self._links.value
+        self._tested = [key for key, link in svr.links.items() if not link.by_construction]
         with self._unheard():
-            _offer(self._producers, {key[0]: key[0] for key in svr.links})
-        self._name_link(before if before in svr.links else next(iter(svr.links), None))
-        self._producers.disabled = self._links.disabled = not svr.links
+            _offer(self._producers, {key[0]: key[0] for key in self._tested})
+        self._name_link(before if before in self._tested else next(iter(self._tested), None))
+        self._producers.disabled = self._links.disabled = not self._tested
         figures = [self.spectrum.figure]
-        if svr.links:
+        if self._tested:
             figures += [self.survival.figure, self.dimensions.figure]
         self.children = [self._choices, *figures]
         self._follow(None)
@@ -88,9 +90,9 @@ class Charts(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         chosen = self._widget.selected
         if chosen:
             self._maps.value = chosen[-1][0]
-        wanted = self._widget.selected_link
-        if wanted is not None and wanted != list(self._links.value or ()):
-            self._choose_link(tuple(wanted))
+        wanted = tuple(self._widget.selected_link or ())
+        if wanted in self._tested and wanted != self._links.value:
+            self._choose_link(wanted)
         self._mark()
 
     def _show_map(self, _: Any) -> None:
@@ -126,7 +128,7 @@ class Charts(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
 
     def _offer_links(self, change: Any) -> None:
         """Offer the links that leave the chosen map."""
-        leaving = [key for key in self._svr.links if key[0] == self._producers.value]
+        leaving = [key for key in self._tested if key[0] == self._producers.value]
         if change is None or self._heard:
             _offer(self._links, {_consumer(key): key for key in leaving})
 

@@ -64,7 +64,7 @@ class Dimensions:
     @with_own_settings
     def show(self, svr: SVR, link: LinkKey) -> None:
         """Show all links, or those that enter the same map as this one where they are many."""
-        every = list(svr.links)
+        every = [key for key, each in svr.links.items() if not each.by_construction]
         entered = svr.links[link].consumer
         some = [key for key in every if svr.links[key].consumer == entered]
         shown = every if len(every) <= MOST else some

@@ -57,13 +57,16 @@ def _matrix(link: int, matrix: str) -> Iterator[Question]:
 
 
 def _strongest_first(svr: SVR) -> list[int]:
-    """The links, those whose strongest edge is least like chance first."""
+    """The links that have a matrix on the page, those with the least p-value of an edge first."""
 
     def log_p(tests: LinkTests) -> float:
         return float(tests.law.logsf(tests.weights[-1])) if tests.weights.size else 0.0
 
     strongest = [log_p(tests) for tests in svr.significance().tests.values()]
-    return sorted(range(len(strongest)), key=strongest.__getitem__)
+    shown = [
+        at for at, (key, _) in enumerate(scene_links(svr)) if not svr.links[key].by_construction
+    ]
+    return sorted(shown, key=strongest.__getitem__)
 
 
 def _filters(svr: SVR, link: int, chosen: dict[str, list[int]]) -> Question:

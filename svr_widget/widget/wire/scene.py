@@ -174,6 +174,7 @@ def _describe_links(
                 "consumer": order[consumer],
                 "through": _through(svr, link),
                 "backward": link.backward,
+                "by_construction": link.by_construction,
                 "side": link.side,
                 "number": number_of(key),
                 "start": start,

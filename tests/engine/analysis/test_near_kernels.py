@@ -81,6 +81,32 @@ def test_blocks_of_a_grouped_map_keep_its_channels_apart() -> None:
     assert svr.near_kernels("0")["channels"].tolist() == [16, 10, 6]
 
 
+def test_null_neurons_are_one_block_however_their_rounding_falls() -> None:
+    """The blocks of the others are those of the same map without its null space."""
+    rng = np.random.default_rng(3)
+    S = np.array([2.0, 1.0, 1e-3, 8e-4])
+    U, V = (np.linalg.qr(rng.standard_normal((14, 14)))[0] for _ in range(2))
+    svr = SVR([U[:, :4] * S @ V[:, :4].T + 1e-17 * rng.standard_normal((14, 14))])
+    assert int(svr["0"].null.sum()) == 10
+    reduced = SVR([S[:, None] * V[:, :4].T])
+    table, wanted = svr.near_kernels(), reduced.near_kernels()
+    assert table["stop"].tolist() == [2, 4, 14]
+    assert wanted["stop"].tolist() == [2, 4]
+    np.testing.assert_allclose(table["largest"][:2], wanted["largest"])
+
+
+def test_channels_of_a_map_of_zeros_are_in_no_block() -> None:
+    svr = SVR([np.zeros((6, 9)), np.eye(4, 6)])
+    table = svr.near_kernels("0")
+    assert table[["start", "stop", "largest", "channels", "ambiguous"]].values.tolist() == [
+        [0, 6, 0, 0, 0]
+    ]
+    assert (svr.channel_blocks("0") == AMBIGUOUS).all()
+    dead = svr.dead_channels().query("map == '0'")
+    assert dead["channel"].tolist() == list(range(6))
+    assert dead["block"].eq(AMBIGUOUS).all()
+
+
 def grouped(weight: torch.Tensor, groups: int) -> nn.Conv1d:
     out, width, size = weight.shape
     layer = nn.Conv1d(width * groups, out, size, groups=groups, dtype=weight.dtype)

@@ -6,15 +6,18 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import linalg, stats
+from torch import nn
 
 from svr_widget.engine.graph.internal_dimensions import intensity, internal_dimensions
 from svr_widget.engine.significance.dimensions_limit import limit_maxima
 from svr_widget.engine.significance.dimensions_null import DRAWS, largest_deviation_p_value
 from svr_widget.engine.significance.random_frames import Frame, RandomFrames
+from svr_widget.svr import SVR
 
 Random = np.random.Generator
 matrices = hnp.arrays(
@@ -282,3 +285,106 @@ SQUARE = RandomFrames(4, Frame(4), Frame(4))
 def test_what_does_not_fit_is_refused(call: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+# Null neurons.
+
+
+def low_rank(out: int, read: int, rank: int, rng: Random) -> np.ndarray:
+    return rng.standard_normal((out, rank)) @ rng.standard_normal((rank, read))
+
+
+def without_null_space(weight: np.ndarray, rank: int, *, of_output: bool) -> np.ndarray:
+    """The same singular values and the same vectors on the other side, and nothing besides."""
+    U, S, Vt = np.linalg.svd(weight)
+    return S[:rank, None] * Vt[:rank] if of_output else U[:, :rank] * S[:rank]
+
+
+@pytest.mark.parametrize("ranks", [(5, 4), (1, 6), (7, 1), (8, 8)])
+def test_null_neurons_take_no_part(ranks: tuple[int, int]) -> None:
+    """As of the same weights without their null spaces, p-values and intensities included."""
+    rng = np.random.default_rng(sum(ranks))
+    producer, consumer = low_rank(24, 20, ranks[0], rng), low_rank(18, 24, ranks[1], rng)
+    whole = SVR([producer, consumer])
+    assert [int((~whole[name].null).sum()) for name in "01"] == list(ranks)
+    reduced = SVR(
+        [
+            without_null_space(producer, ranks[0], of_output=False),
+            without_null_space(consumer, ranks[1], of_output=True),
+        ]
+    )
+    assert not reduced["0"].null.any()
+    assert not reduced["1"].null.any()
+    found, wanted = (svr.internal_dimensions(("0", "1")) for svr in (whole, reduced))
+    assert found[:2] == wanted[:2]
+    assert found.d_out <= ranks[1]
+    assert found.d_in <= ranks[0]
+    assert found[2:] == (pytest.approx(wanted.deviation, abs=1e-9), *wanted[3:])
+    assert (whole.intensity("0")[ranks[0] :] == 0).all()
+    np.testing.assert_allclose(whole.intensity("0")[: ranks[0]], reduced.intensity("0"), atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("rank", [1, 3])
+def test_what_rounding_makes_of_zeros_takes_no_part_either(rank: int, dtype: torch.dtype) -> None:
+    """Entries of low rank in float32 have all singular values, most of them rounding."""
+    torch.manual_seed(rank)
+    weights = [
+        torch.randn(out, rank, dtype=dtype) @ torch.randn(rank, read, dtype=dtype)
+        for out, read in ((64, 48), (40, 64), (30, 40))
+    ]
+    svr = SVR(weights)
+    for link in svr.links:
+        found = svr.internal_dimensions(link)
+        assert 1 <= found.d_out <= rank
+        assert 1 <= found.d_in <= rank
+    assert all(int((~svr[name].negligible).sum()) == rank for name in svr.maps)
+
+
+def test_neurons_of_full_rank_are_never_negligible() -> None:
+    torch.manual_seed(0)
+    assert not SVR([torch.randn(600, 600)])["0"].negligible.any()
+
+
+def test_low_rank_weights_have_no_block_by_chance() -> None:
+    """The p-values are uniform, as they are at full rank."""
+    rng = np.random.default_rng(0)
+    p = [
+        SVR([low_rank(16, 12, 5, rng), low_rank(14, 16, 4, rng)])
+        .internal_dimensions(("0", "1"))
+        .p_value
+        for _ in range(120)
+    ]
+    assert stats.kstest(p, "uniform").pvalue > 1e-3
+
+
+@pytest.mark.parametrize("zero", [(True, True), (True, False), (False, True)])
+def test_a_map_of_zeros_has_no_block(zero: tuple[bool, bool]) -> None:
+    shapes = (16, 12), (9, 16)
+    rng = np.random.default_rng(0)
+    svr = SVR(
+        [
+            np.zeros(of) if none else rng.standard_normal(of)
+            for of, none in zip(shapes, zero, strict=True)
+        ]
+    )
+    found = svr.internal_dimensions(("0", "1"))
+    assert found == (0, 0, 0.0, 1.0, "no test: null neurons only")
+    assert (svr.intensity("0") == 0).all()
+
+
+def test_dead_channels_of_a_depthwise_map_leave_its_law_known() -> None:
+    """Vectors on single channels are a part of the identity, so the law is that of fewer rows."""
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(3, 64, 1, bias=False), nn.Conv2d(64, 64, 3, groups=64, bias=False)
+    )
+    with torch.no_grad():
+        network[1].weight[[3, 50]] = 0
+    svr = SVR(network, torch.zeros(1, 3, 8, 8))
+    found = svr.internal_dimensions(("0", "1"))
+    assert int(svr["1"].null.sum()) == 2
+    assert found.d_out <= 62
+    assert found.method in ("exact", "limit")
+    assert found.p_value is not None
+    assert found.p_value > 0.001

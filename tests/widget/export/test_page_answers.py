@@ -138,3 +138,10 @@ def test_only_so_many_questions_are_kept_each_once() -> None:
     asked.add({"kind": "tile", "link": 0, "matrix": "adjacency"})
     kept = [question["k"] for question in asked]
     assert (len(kept), kept[0], kept[-2:]) == (256, 44, [299, 100])
+
+
+def test_a_page_holds_no_matrix_of_a_link_by_construction() -> None:
+    weight = torch.randn(6, 9, generator=torch.Generator().manual_seed(0))
+    weights = {"in": weight, "out": weight.T.clone(), "next": torch.randn(5, 9)}
+    questions, _ = held(SVRWidget(weights))
+    assert {at["link"] for at in questions if at["kind"] == "matrix"} == {1}

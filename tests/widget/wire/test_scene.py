@@ -17,7 +17,7 @@ from svr_widget.engine.significance.nulls import Kind
 from svr_widget.widget.answers.requests import exact_cut
 from svr_widget.widget.wire.codec import decode
 from svr_widget.widget.wire.scene import LAWS, encode_scene
-from tests.engine.support.zoo import attention
+from tests.engine.support.zoo import attention, language
 from tests.widget.wire.test_increments import unpacked
 
 
@@ -158,3 +158,18 @@ def test_neurons_are_the_engines(svr: SVR) -> None:
         assert described["name"] == name
         assert described["energy"] == pytest.approx(float(weight.square().sum()))
         assert described["neurons"] == (frame["map"] == name).sum()
+
+
+def test_a_link_by_construction_is_told_apart_and_sends_nothing() -> None:
+    torch.manual_seed(0)
+    svr = SVR(*language.gpt2())
+    meta, arrays = decode(encode_scene(svr, 10**6))
+    made = [link for link in meta["links"] if link["by_construction"]]
+    names = [linear["name"] for linear in meta["maps"]]
+    assert [(names[link["producer"]], names[link["consumer"]]) for link in made] == [
+        key for key, link in svr.links.items() if link.by_construction
+    ]
+    assert len(made) == 1
+    assert (made[0]["sent"], made[0]["tests"], made[0]["strongest"]) == (0, 0, None)
+    assert meta["tests"] == sum(link["tests"] for link in meta["links"]) == len(svr.edges(p=1.0))
+    assert len(arrays["edge_weight"]) == meta["tests"]

@@ -1,5 +1,6 @@
 // The line beneath the picture: the threshold, and what it leaves, counted.
 
+import { constructedLinks, TIED_MEANING } from "../../logic/byConstruction.js";
 import {
   count,
   expectation,
@@ -125,7 +126,8 @@ function counts(view: View): HTMLElement {
     h("span", {}, numbers.shown, " shown of ", numbers.significant, " significant"),
     h("span", {}, numbers.expected, " expected by chance"),
   );
-  const line = h("div", { class: "svr-counts" }, numbersInWords, strongest);
+  const apart = h("span", { title: TIED_MEANING, "data-svr": "by-construction" });
+  const line = h("div", { class: "svr-counts" }, numbersInWords, strongest, apart);
   const write = (element: HTMLElement, text: string, value: number) => {
     element.textContent = text;
     element.dataset.value = String(value);
@@ -136,6 +138,8 @@ function counts(view: View): HTMLElement {
     line.hidden = !scene || !cut;
     numbersInWords.hidden = scene?.tests === 0;
     if (!scene || !cut) return;
+    apart.textContent = constructedLinks(scene);
+    apart.hidden = apart.textContent === "";
     write(numbers.shown, count(cut.drawn), cut.drawn);
     write(numbers.significant, count(cut.significant), cut.significant);
     write(numbers.expected, expectation(cut.expected), cut.expected);
@@ -167,6 +171,8 @@ function nothingSignificant(scene: Scene, cut: Cut): (Node | string)[] {
 
 /** Why a network has no edge that could be significant. */
 function untested({ maps, links }: Scene): string {
-  if (links.length > 0) return "every link ends in a map of zeros";
+  const tested = links.filter((link) => !link.by_construction);
+  if (tested.length > 0) return "every link ends in a map of zeros";
+  if (links.length > 0) return "every link is by construction, one tensor at both ends";
   return maps.length === 1 ? "one map has no links" : "no map feeds another";
 }

@@ -1,6 +1,7 @@
 // What a screen reader says: the neuron or edge that one is at, the selection, the counts. It waits
 // for a pause, so that a walk or a drag is not read out step by step.
 
+import { byConstruction, constructedLinks } from "../../logic/byConstruction.js";
 import {
   count,
   expectation,
@@ -40,7 +41,7 @@ export function announcer(view: View, hovered: () => Hovered): HTMLElement {
   };
   follow(() => {
     const [scene, cut] = [state.scene.value, state.cut.value];
-    return scene && cut ? countsInWords(cut) : "";
+    return scene && cut ? countsInWords(scene, cut) : "";
   });
   follow(() => {
     const [scene, matched, filter] = [state.scene.value, state.matched.value, state.filter.value];
@@ -63,10 +64,11 @@ export function announcer(view: View, hovered: () => Hovered): HTMLElement {
   return element;
 }
 
-function countsInWords(cut: Cut): string {
+function countsInWords(scene: Scene, cut: Cut): string {
+  const apart = constructedLinks(scene);
   return (
     `${MODE_WORDS[cut.mode]} ${levelText(cut.level)}: ${count(cut.significant)} edges significant, ` +
-    `${expectation(cut.expected)} expected by chance`
+    `${expectation(cut.expected)} expected by chance${apart && `; ${apart}, outside the tests`}`
   );
 }
 
@@ -80,6 +82,10 @@ function hoverInWords(scene: Scene, cut: Cut, hover: Hover, { edges }: Hovered):
     return `${name(map, k)} of ${scene.maps[map].neurons}: singular value ${value}, ${found}`;
   }
   const { producer, consumer } = scene.links[hover.link];
+  if (hover.kind === "ribbon") {
+    const [from, to] = [producer, consumer].map((map) => scene.maps[map].name);
+    return `link from ${from} to ${to}: ${byConstruction(scene, hover.link)}`;
+  }
   const p = hover.edge === null ? "" : `, p ${pValue(scene.log10p[cut.law][hover.edge])}`;
   const weight = significant(hover.weight, 2);
   return `edge from ${name(producer, hover.m)} to ${name(consumer, hover.n)}: weight ${weight}${p}`;

@@ -20,6 +20,7 @@ import { forgetOnBlur, goTo, graphActions } from "./keyboard.js";
 import { legend } from "./legend.js";
 import { overview } from "./overview.js";
 import { followPointer } from "./pointer.js";
+import { ribbons } from "./ribbons.js";
 import { AXIS_WIDTH, createStage, type Stage } from "./stage.js";
 import { tooltip } from "./tooltip.js";
 
@@ -56,6 +57,7 @@ export function graph(view: View): Drawn & Graph {
   const chosen = selectionCanvas(view, stage);
   stage.element.append(
     grid,
+    ribbons(view, stage),
     canvas,
     chosen,
     hover.canvas,

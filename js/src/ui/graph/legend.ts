@@ -1,5 +1,6 @@
 // What the colours mean.
 
+import { TIED, TIED_MEANING } from "../../logic/byConstruction.js";
 import { significant } from "../../logic/format.js";
 import { edgeAlpha } from "../../paint/density.js";
 import { css, kindColour, mix } from "../../paint/palette.js";
@@ -49,6 +50,7 @@ export function legend(view: View): HTMLElement {
     const marked = state.marked.value;
     const someNull = scene.isNull.includes(1);
     const backward = scene.links.some((link) => link.backward);
+    const tied = scene.links.some((link) => link.by_construction);
     fill(
       element,
       ...dots,
@@ -58,6 +60,7 @@ export function legend(view: View): HTMLElement {
       marked?.neurons?.length &&
         h("span", { title: marked.meaning }, h("i", { class: "svr-ring" }), marked.word),
       backward && h("span", {}, h("i", { class: "svr-dash" }), "backward"),
+      tied && h("span", { title: TIED_MEANING }, h("i", { class: "svr-band" }), TIED),
     );
   });
   return element;

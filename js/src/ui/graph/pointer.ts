@@ -3,6 +3,7 @@
 import { type Camera, MAX_ZOOM, traitOf, WHOLE } from "../../geometry/layout.js";
 import { pickEdge, pickLink, pickNeuron } from "../../geometry/picking.js";
 import type { Point } from "../../geometry/placement.js";
+import { pickRibbon } from "../../geometry/ribbons.js";
 import { joined, neuronsWithin, rectangle } from "../../geometry/selection.js";
 import { endsOf, type Hover } from "../../logic/linkedHover.js";
 import { oncePerFrame } from "../kit/frames.js";
@@ -160,7 +161,10 @@ function pick(view: View, stage: Stage, x: number, y: number): Hover | null {
   const neuron = pickNeuron(scene, layout, x, y, NEURON_DISTANCE);
   if (neuron) return { kind: "neuron", neuron, from: "graph" };
   const edge = pickEdge(scene, layout, cut.drawnPerLink, x, y, EDGE_DISTANCE);
-  if (!edge) return null;
+  if (!edge) {
+    const link = pickRibbon(scene, layout, x, y);
+    return link === null ? null : { kind: "ribbon", link, from: "graph" };
+  }
   return { kind: "edge", ...edge, weight: scene.edgeWeight[edge.edge], from: "graph" };
 }
 
@@ -179,6 +183,7 @@ function click(view: View, stage: Stage, target: Hover | null, x: number, add: b
     select(view, [target.neuron], add);
     return;
   }
-  select(view, endsOf(scene, target), add);
+  // A band lies behind everything: a click on it is one between its columns, but for the link.
+  if (target.kind === "edge") select(view, endsOf(scene, target), add);
   state.chooseLink(target.link);
 }

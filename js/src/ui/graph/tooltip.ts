@@ -1,7 +1,10 @@
 // Words about what the pointer or the keyboard is at.
 
+import type { Layout } from "../../geometry/layout.js";
 import { createPath, tracePath } from "../../geometry/paths.js";
 import { type Point, placeTip } from "../../geometry/placement.js";
+import { ribbonsOf } from "../../geometry/ribbons.js";
+import { byConstruction, TIED } from "../../logic/byConstruction.js";
 import { count, percent, pValue, significant } from "../../logic/format.js";
 import type { Hover } from "../../logic/linkedHover.js";
 import type { Cut } from "../../logic/threshold.js";
@@ -13,6 +16,11 @@ import type { HoverCanvas, Hovered } from "./canvases/hoverCanvas.js";
 import { AXIS_WIDTH, type Stage } from "./stage.js";
 
 const STRONGEST_SHOWN = 4;
+
+interface Surroundings {
+  readonly anchors: Point[];
+  readonly obstacles: Point[];
+}
 
 export function tooltip(view: View, stage: Stage, { hovered }: HoverCanvas): HTMLElement {
   const { state } = view;
@@ -30,7 +38,10 @@ export function tooltip(view: View, stage: Stage, { hovered }: HoverCanvas): HTM
     tip.hidden = !scene || !cut || !hover || !layout;
     if (!scene || !cut || !hover || !layout) return;
     fill(tip, ...wordsFor(scene, cut, hover, hovered.value));
-    const { anchors, obstacles } = surroundings(scene, stage, hovered.value);
+    const { anchors, obstacles } =
+      hover.kind === "ribbon"
+        ? aroundRibbon(scene, layout, hover.link)
+        : surroundings(scene, stage, hovered.value);
     const box = { width: tip.offsetWidth, height: tip.offsetHeight };
     const { x, y } = placeTip(box, layout.size, anchors, obstacles, AXIS_WIDTH);
     tip.style.transform = `translate(${x}px, ${y}px)`;
@@ -39,9 +50,32 @@ export function tooltip(view: View, stage: Stage, { hovered }: HoverCanvas): HTM
 }
 
 function wordsFor(scene: Scene, cut: Cut, hover: Hover, hovered: Hovered): Child[] {
-  return hover.kind === "neuron"
-    ? aboutNeuron(scene, cut, hover.neuron, hovered.edges)
-    : aboutEdge(scene, cut, hover);
+  if (hover.kind === "neuron") return aboutNeuron(scene, cut, hover.neuron, hovered.edges);
+  return hover.kind === "ribbon" ? aboutRibbon(scene, hover.link) : aboutEdge(scene, cut, hover);
+}
+
+/** Beside the words of the band. */
+function aroundRibbon(scene: Scene, layout: Layout, link: number): Surroundings {
+  const anchors = ribbonsOf(scene, layout)
+    .filter((ribbon) => ribbon.link === link)
+    .map(({ words }) => words);
+  return { anchors, obstacles: [] };
+}
+
+function aboutRibbon(scene: Scene, link: number): Child[] {
+  const { producer, consumer, through } = scene.links[link];
+  const [from, to] = [producer, consumer].map((map) => scene.maps[map].name);
+  return [
+    h(
+      "div",
+      { class: "svr-tip-title" },
+      nameOf(from, { title: from }),
+      " → ",
+      nameOf(to, { title: to }),
+    ),
+    h("div", {}, `${TIED}: ${byConstruction(scene, link)}`),
+    through.length > 0 && h("div", { class: "svr-soft" }, `through ${through.join("; ")}`),
+  ];
 }
 
 function aboutNeuron(scene: Scene, cut: Cut, neuron: Neuron, edges: readonly Edge[]): Child[] {
@@ -135,11 +169,7 @@ const fact = (label: string, value: string) =>
   h("span", {}, h("span", { class: "svr-soft" }, label), ` ${value}`);
 
 /** The neurons that the words are about, and points along what is highlighted, better not covered. */
-function surroundings(
-  scene: Scene,
-  stage: Stage,
-  { neurons, edges }: Hovered,
-): { anchors: Point[]; obstacles: Point[] } {
+function surroundings(scene: Scene, stage: Stage, { neurons, edges }: Hovered): Surroundings {
   const layout = stage.layout.peek();
   const obstacles: Point[] = [];
   if (!layout) return { anchors: [], obstacles };

@@ -55,7 +55,7 @@ function chooser(view: View, { label, choices, isChosen, name, choose }: Chooser
   });
   const list = optionList<Choice>(view, input, {
     label: `${label}s`,
-    shown: ({ name, links }) => ({ words: [nameOf(name, { title: name })], note: edgesOf(links) }),
+    shown: ({ name, links }) => ({ words: [nameOf(name, { title: name })], note: noteOn(links) }),
     choose(choice) {
       const scene = state.scene.peek();
       if (scene) choose(scene, choice);
@@ -63,7 +63,9 @@ function chooser(view: View, { label, choices, isChosen, name, choose }: Chooser
       input.select();
     },
   });
-  const edgesOf = (links: readonly number[]) => {
+  const noteOn = (links: readonly number[]) => {
+    const known = state.scene.peek()?.links;
+    if (links.every((at) => known?.[at].by_construction)) return "by construction";
     const cut = state.cut.peek();
     const many = links.reduce((sum, at) => sum + (cut?.significantPerLink[at] ?? 0), 0);
     return many === 1 ? "1 edge" : `${many === 0 ? "no" : count(many)} edges`;

@@ -40,6 +40,13 @@ export function matrixData(view: View, which: ReadonlySignal<Matrix>): MatrixDat
     const scene = state.scene.value;
     const link = state.link.value;
     if (!scene || link === null || !state.panes.value.includes("adjacency")) return;
+    if (scene.links[link].by_construction) {
+      asked = [];
+      facts.value = null;
+      internal.value = null;
+      refused.value = "";
+      return;
+    }
     const wanted = [scene, link, which.value];
     if (wanted.every((part, index) => part === asked[index])) return;
     asked = wanted;
@@ -73,6 +80,7 @@ export function matrixData(view: View, which: ReadonlySignal<Matrix>): MatrixDat
     const scene = state.scene.value;
     const link = state.link.value;
     const silent = view.silent.value && facts.peek() === null;
+    if (link !== null && scene?.links[link].by_construction) return;
     if (scene && link !== null && silent && which.value === "adjacency") {
       facts.value = factsOfSentEdges(scene, link);
     }

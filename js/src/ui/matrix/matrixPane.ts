@@ -1,11 +1,12 @@
 // The pane of one link's matrices: consumer's neurons down, producer's across.
 
 import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
+import { byConstruction, TIED } from "../../logic/byConstruction.js";
 import { hoverOf, type Marks, marksOf, neuronsOf, type Target } from "../../logic/linkedHover.js";
 import { type Facts, internalWords } from "../../logic/matrices.js";
 import { ALL, type Frame, type Pair } from "../../logic/tiles.js";
 import { CONTRACT } from "../../wire/contract.js";
-import { endOf, testsOf } from "../../wire/links.js";
+import { endOf, linkKeyOf, testsOf } from "../../wire/links.js";
 import type { Matrix } from "../../wire/requests.js";
 import { fill, h, nameOf, segmented, tailOf } from "../kit/dom.js";
 import { oncePerFrame } from "../kit/frames.js";
@@ -64,15 +65,27 @@ export function matrixPane(view: View) {
     h("div", { class: "svr-captions" }, ...captions(view, data, target, frame), message),
   );
   view.watch(() => {
-    const linked = state.link.value !== null;
-    tools.hidden = matrixFrame.hidden = head.inert = !linked;
-    if (!linked) return say(message, state.scene.value ? NO_LINKS : "", false);
+    const [scene, link] = [state.scene.value, state.link.value];
+    const tied = scene && link !== null && scene.links[link].by_construction;
+    head.inert = link === null;
+    tools.hidden = matrixFrame.hidden = link === null || tied === true;
+    if (link === null) return say(message, scene ? NO_LINKS : "", false);
+    if (tied) {
+      const key = linkKeyOf(scene, link)
+        .map((part) => JSON.stringify(part))
+        .join(", ");
+      const words = `${TIED}: ${byConstruction(scene, link)}. Its matrix is svr.adjacency((${key})).`;
+      return say(message, words, false);
+    }
     const waits = view.silent.value ? NO_ANSWER : shown.value ? "" : ASKING;
     const part = shown.value?.facts.complete === false ? ONLY_SENT : "";
     const trouble = data.trouble.value;
     say(message, [part, trouble || waits].join(" ").trim(), trouble !== "");
   });
-  view.watch(() => body.classList.toggle("svr-waiting", shown.value === null));
+  view.watch(() => {
+    const link = state.scene.value?.links[state.link.value ?? -1];
+    body.classList.toggle("svr-waiting", shown.value === null && !link?.by_construction);
+  });
   view.watch(() => body.style.setProperty("--svr-slack", `${picture.slack.value}px`));
   return { head, body };
 }

@@ -181,7 +181,7 @@ function followRows(
     active.value = at;
     const hover = hoverOf(scene, kind.peek(), row);
     if (hover.kind === "neuron") return select(view, [hover.neuron], add);
-    select(view, endsOf(scene, hover), add);
+    if (hover.kind === "edge") select(view, endsOf(scene, hover), add);
     state.chooseLink(hover.link);
   };
   const rowAt = (event: Event) => {
@@ -262,6 +262,7 @@ function hoverOf(scene: Scene, kind: Kind, row: number): Hover {
 
 function isHighlighted(scene: Scene, kind: Kind, row: number, hover: Hover | null): boolean {
   if (!hover) return false;
+  if (hover.kind === "ribbon") return false;
   if (hover.kind === "edge") return kind === "edges" && hover.edge === row;
   const { map, k } = hover.neuron;
   if (kind === "neurons") return scene.maps[map].start + k === row;

@@ -3,6 +3,7 @@
 import { VIEW_TRAITS, viewAsPython } from "../../export/python.js";
 import { download, fileName, pngOf } from "../../export/save.js";
 import { MOST_VECTOR_EDGES, type Picture, svgOf } from "../../export/svg.js";
+import { constructedLinks } from "../../logic/byConstruction.js";
 import {
   count,
   expectation,
@@ -89,11 +90,13 @@ const viewNow = ({ trait }: View) =>
   );
 
 function captionOf({ state }: View): string {
-  const cut = state.cut.peek();
-  if (!cut) return "";
+  const [scene, cut] = [state.scene.peek(), state.cut.peek()];
+  if (!scene || !cut) return "";
+  const apart = constructedLinks(scene);
   const drawn = cut.drawn < cut.significant ? `${count(cut.drawn)} strongest of ` : "";
   return (
     `${MODE_WORDS[cut.mode]} ${levelText(cut.level)}, ${LAW_WORDS[cut.law]} · ` +
-    `${drawn}${count(cut.significant)} significant edges, ${expectation(cut.expected)} expected by chance`
+    `${drawn}${count(cut.significant)} significant edges, ${expectation(cut.expected)} expected by chance` +
+    (apart && ` · ${apart}`)
   );
 }

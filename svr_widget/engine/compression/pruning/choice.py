@@ -139,7 +139,9 @@ def _internal(
 ) -> tuple[dict[str, int], dict[str, list[str]]]:
     """The larger of ``d_out`` of the links that enter and ``d_in`` of those that leave (3.1).
 
-    Maps that no link leaves stay whole.
+    Maps that no link leaves stay whole. So do those of which no link tells anything: a link by
+    construction, and one whose other end has null neurons only. Of a map that itself has no other
+    neurons none is kept.
     """
     if graph.method == "cross":
         raise SVRError(
@@ -151,14 +153,22 @@ def _internal(
     remarks: dict[str, list[str]] = {}
     leaving = {link.producer for link in graph.links.values()}
     for key, link in graph.links.items():
-        if not {link.producer, link.consumer} & wanted & leaving:
+        ends = link.producer, link.consumer
+        if not {*ends} & wanted & leaving or link.by_construction:
             continue
         block = graph.internal_dimensions(key)
-        for name, size in ((link.producer, block.d_in), (link.consumer, block.d_out)):
+        empty = [name for name in ends if graph[name].null.all()]
+        for name, size in zip(ends, (block.d_in, block.d_out), strict=True):
             if name not in wanted or name not in leaving:
                 continue
+            if empty and name not in empty:
+                said = f"{' -> '.join(map(str, key))} tells nothing: {empty[0]!r} is zero"
+                remarks.setdefault(name, []).append(said)
+                continue
             sizes[name].append(size)
-            if block.p_value is not None and block.p_value >= CLEAR:
+            if name in empty:
+                remarks[name] = ["it is zero"]
+            elif block.p_value is not None and block.p_value >= CLEAR:
                 said = f"no clear block on {' -> '.join(map(str, key))} (p = {block.p_value:.2g})"
                 remarks.setdefault(name, []).append(said)
     return {name: max(found) for name, found in sizes.items() if found}, remarks

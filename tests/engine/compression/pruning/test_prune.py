@@ -276,3 +276,32 @@ def test_the_curve_is_that_of_pruned_models(trained):
     assert curve.kept[0] == curve.cut[2]
     with pytest.raises(SVRError, match="no link"):
         SVR(nn.Sequential(nn.Linear(3, 3))).pruning_curve(trained.accuracy)
+
+
+def test_a_map_of_zeros_keeps_no_neuron_and_tells_nothing_of_its_neighbours():
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        *(nn.Linear(12, 16), nn.ReLU(), nn.Linear(16, 14), nn.ReLU()),
+        *(nn.Linear(14, 10), nn.ReLU(), nn.Linear(10, 4)),
+    )
+    nn.init.zeros_(model[2].weight)
+    for factored in (False, True):
+        smaller, report = SVR(model).prune(factored=factored)
+        kept = report.maps.set_index("map")["kept"]
+        alone = SVR({"4": model[4].weight, "6": model[6].weight}).internal_dimensions(("4", "6"))
+        assert kept.to_dict() == {"0": 12, "2": 0, "4": alone.d_in, "6": 4}
+        said = report.maps.set_index("map")["remark"]
+        assert "0 -> 2 tells nothing: '2' is zero" in said["0"]
+        assert "it is zero" in said["2"]
+        inputs = torch.randn(5, 12)
+        torch.testing.assert_close(smaller[:3](inputs), model[:3](inputs))
+
+
+def test_a_map_of_rank_one_keeps_one_neuron_at_most():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(12, 16), nn.ReLU(), nn.Linear(16, 14), nn.Linear(14, 4))
+    with torch.no_grad():
+        model[2].weight.copy_(torch.outer(torch.randn(14), torch.randn(16)))
+    _, report = SVR(model).prune()
+    assert report.maps.set_index("map")["kept"]["2"] == 1
+    assert report.maps.set_index("map")["error"]["2"] < 1e-6

@@ -86,6 +86,7 @@ function highlightedByHover(scene: Scene, cut: Cut, hover: Hover): Hovered {
   if (hover.kind === "neuron") {
     return { neurons: [hover.neuron], edges: incidentEdges(scene, cut, [hover.neuron]) };
   }
+  if (hover.kind === "ribbon") return NOTHING;
   const { link, m, n, edge } = hover;
   return { neurons: endsOf(scene, hover), edges: [{ link, m, n, edge: edge ?? -1 }] };
 }
