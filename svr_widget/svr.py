@@ -26,6 +26,7 @@ from svr_widget.engine.analysis.near_kernels import (
 )
 from svr_widget.engine.analysis.null_comparison import null_comparison
 from svr_widget.engine.analysis.paths import path_metric, super_feature
+from svr_widget.engine.analysis.summary import summary
 from svr_widget.engine.analysis.to_networkx import to_networkx
 from svr_widget.engine.compression import pruning, removal
 from svr_widget.engine.decompose import Flattening
@@ -194,6 +195,39 @@ class SVR(SpectralGraph):
         """
         self.compute()
         return tables.neurons(self)
+
+    def summary(self, **threshold: Unpack[Threshold]) -> pd.DataFrame:
+        """The network at a glance: a row for every map, then a row for every link.
+
+        Args:
+            **threshold: as ``edges`` takes it, for the number of significant edges.
+
+        Returns:
+            Of a map: kind ("map"), name, layer, out and in (channels), kernel, neurons, rank (how
+            many of them are not null), stable_rank (energy over the square of the largest singular
+            value), energy (the sum of squares of all singular values), largest, dead_channels
+            (see ``dead_channels``; missing where the weights were not saved). Of a link: kind
+            ("link"), producer, consumer, link (its number among parallel ones),
+            by_construction (a link that is outside the tests, see ``Link``), the internal
+            dimensions d_out and d_in with their p_value (section 3.2), and its largest entry
+            between neurons that are not null: weight, n and m (the consumer's and the producer's
+            neuron), log10_p, and significant, its edges at the threshold. What does not concern a
+            row is missing in it.
+
+        Examples:
+            >>> table = svr.summary()
+            >>> table[["name", "rank", "stable_rank", "dead_channels"]].round(1).head(3)
+              name  rank  stable_rank  dead_channels
+            0    0    15          1.1              1
+            1    2    12          1.0              0
+            2    4     4          1.1              0
+            >>> table[["producer", "consumer", "d_out", "d_in", "weight"]].round(2).tail(2)
+              producer consumer  d_out  d_in  weight
+            3        0        2      2     2    0.99
+            4        2        4      1     1    0.97
+        """
+        self.compute()
+        return summary(self, threshold)
 
     # Structure.
 

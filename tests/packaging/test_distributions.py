@@ -15,6 +15,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from svr_widget import __version__
+
 REPOSITORY = Path(__file__).parents[2]
 CONSTRAINTS = REPOSITORY / "constraints.txt"
 FRONT_END = {f"svr_widget/widget/static/{name}" for name in ("widget.js", "page.js", "widget.css")}
@@ -138,6 +140,9 @@ def test_wheel_works_in_a_clean_environment(distributions: dict[str, Path], tmp_
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "32"
+    command = tmp_path / "env" / "bin" / "svr-widget"
+    version = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)
+    assert version.stdout.strip() == __version__
 
 
 def test_engine_runs_without_the_widget_packages() -> None:
