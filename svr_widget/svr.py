@@ -626,8 +626,11 @@ class SVR(SpectralGraph):
         leave other channels without influence, the search is repeated until it finds none.
 
         With zero padding a bias stands for a constant only away from the borders. So the outputs of
-        both models are compared in evaluation mode. Optimisers have to be made anew: the parameters
-        of the smaller model are other tensors. Hooks, modes, devices and precision are kept.
+        both models are compared in evaluation mode. Where they change by more than the tolerance,
+        as many channels go as it allows: those that change least, tried by running the model once
+        for each channel that could go and a few times for choices of several. The others stay, and
+        the report has the share of each. Optimisers have to be made anew: the parameters of the
+        smaller model are other tensors. Hooks, modes, devices and precision are kept.
 
         Args:
             tolerance: the largest change of an entry of the output, relative to the largest entry,
@@ -644,8 +647,7 @@ class SVR(SpectralGraph):
             now, with plain attention and unfolded norms, whatever this SVR's options.
 
         Raises:
-            OutputChangeError: the output would change by more; the message says by how much, which
-                maps do it, and what to do. Nothing is changed then.
+            OutputChangeError: the output is nowhere finite, so that its change is not known.
             SVRError: the SVR is of bare weights or of links given by hand without example inputs,
                 the model cannot be copied or followed, or an argument is out of range.
 
