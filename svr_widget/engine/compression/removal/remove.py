@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from svr_widget.engine.activations.activations import examples_of, is_one_batch
-from svr_widget.engine.activations.hooks import placed_example
+from svr_widget.engine.activations.activations import examples_of, is_one_batch, one_example
 from svr_widget.engine.compression.footprint import Change, Footprint, footprint
 from svr_widget.engine.compression.removal.bound import Bound
 from svr_widget.engine.compression.removal.outputs import Outputs
@@ -58,7 +57,7 @@ def remove_dead_channels(
     before = work.network
     work.chosen = _chosen(before, maps)
     work.run()
-    checks, words = _checks(model, example, check_inputs)
+    checks, words = _checks(graph, example, check_inputs)
     outputs = Outputs(model, checks, live)
     measured = whole = outputs.difference(work.model)
     if math.isnan(whole.relative):
@@ -101,7 +100,7 @@ def _chosen(network: Network, maps: str | Iterable[str] | None) -> Collection[st
     return names
 
 
-def _checks(model: nn.Module, example: Example, given: object) -> tuple[list[Example], str]:
+def _checks(graph: SpectralGraph, example: Example, given: object) -> tuple[list[Example], str]:
     """The inputs on which the change of the output is measured, and what to call them."""
     if given is None:
         found = [example, *(_random(example, seed) for seed in range(RANDOM_INPUTS))]
@@ -112,9 +111,9 @@ def _checks(model: nn.Module, example: Example, given: object) -> tuple[list[Exa
         if not floating:
             return found[:1], f"the traced example ({shapes})"
         return found, f"the traced example and {RANDOM_INPUTS} random normal inputs ({shapes})"
-    if is_one_batch(given):
-        return [placed_example(model, given)], "the given inputs"
-    batches = list(examples_of(model, given))
+    if is_one_batch(graph, given):
+        return [one_example(graph, given)], "the given inputs"
+    batches = list(examples_of(graph, given))
     if not batches:
         raise SVRError("check_inputs holds no batch")
     return batches, f"the given inputs ({len(batches)} batches)"

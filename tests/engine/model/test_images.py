@@ -1,0 +1,240 @@
+"""Images as people have them, wherever inputs are taken, against the tensor that they mean."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from svr_widget import SVRWidget
+from svr_widget.engine.errors import SVRError
+from svr_widget.svr import SVR
+
+
+def pixels(*shape):
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def network(channels=3):
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(channels, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 1)]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(1), nn.Linear(2, 5)).eval()
+
+
+def meant(array):
+    """``[n, c, h, w]`` in [0, 1] of bytes ``[n, h, w, c]``."""
+    return torch.from_numpy(array).movedim(-1, 1).float() / 255
+
+
+RGB, GREY = pixels(2, 10, 12, 3), pixels(2, 10, 12, 1)
+COLOUR = {
+    "bytes last": (RGB, meant(RGB)),
+    "bytes first": (np.moveaxis(RGB, -1, 1), meant(RGB)),
+    "bytes last tensor": (torch.from_numpy(RGB), meant(RGB)),
+    "floats last": (RGB.astype(np.float32) / 255, meant(RGB)),
+    "doubles last": (RGB / 255, meant(RGB)),
+    "one last": (RGB[0], meant(RGB[:1])),
+    "one first": (torch.from_numpy(RGB[0]).movedim(-1, 0), meant(RGB[:1])),
+    "one of floats": (meant(RGB)[0], meant(RGB[:1])),
+    "arrays": (list(RGB), meant(RGB)),
+    "tensors": (list(meant(RGB)), meant(RGB)),
+    "mirrored": (RGB[:, :, ::-1], meant(np.ascontiguousarray(RGB[:, :, ::-1]))),
+    "picture": (Image.fromarray(RGB[0]), meant(RGB[:1])),
+    "pictures": ([Image.fromarray(each) for each in RGB], meant(RGB)),
+    "grey picture": (
+        Image.fromarray(GREY[0, :, :, 0]),
+        meant(np.repeat(GREY[:1], 3, axis=-1)),
+    ),
+    "as it is": (meant(RGB), meant(RGB)),
+}
+MONO = {
+    "bytes": (GREY[..., 0], meant(GREY)),
+    "bytes last": (GREY, meant(GREY)),
+    "one": (GREY[0, :, :, 0], meant(GREY[:1])),
+    "one first": (GREY[0].transpose(2, 0, 1), meant(GREY[:1])),
+    "list": (list(GREY[..., 0]), meant(GREY)),
+    "picture": (Image.fromarray(GREY[0, :, :, 0]), meant(GREY[:1])),
+    "bits": (GREY[..., 0] > 127, (meant(GREY) > 0.5).float()),
+}
+CASES = [(3, *case) for case in COLOUR.items()] + [(1, *case) for case in MONO.items()]
+
+
+@pytest.mark.parametrize(
+    ("channels", "given", "expected"),
+    [(channels, *pair) for channels, _, pair in CASES],
+    ids=[f"{channels} {name}" for channels, name, _ in CASES],
+)
+class TestTaken:
+    def test_to_read_off_the_links(self, channels, given, expected):
+        svr = SVR(network(channels), given)
+        assert torch.allclose(svr.example.first(), expected, atol=1e-7)
+        assert list(svr.links) == [("0", "3"), ("3", "6")]
+        scaled = "uint8" in str(getattr(given, "dtype", "uint8")) and not isinstance(given, list)
+        if scaled:
+            assert sum("scaled to [0, 1]" in note for note in svr.notes) == 1
+
+    def test_to_run(self, channels, given, expected):
+        svr = SVR(network(channels), torch.rand(1, channels, 8, 8))
+        found, wanted = (svr.spectral_activations(each) for each in (given, expected))
+        for name in svr.maps:
+            assert torch.allclose(found[name], wanted[name], atol=1e-5)
+        table = svr.similarity(given, maps=["0"])
+        assert table.equals(svr.similarity(given, maps="0"))
+        assert table["n"].tolist() == [len(expected)] * 4
+        np.testing.assert_allclose(table["mean"], svr.similarity(expected, maps="0")["mean"], 1e-4)
+        _, report = svr.remove_dead_channels(check_inputs=given)
+        assert report.checked == "the given inputs"
+
+    def test_to_look_at(self, channels, given, expected):
+        widget = SVRWidget(network(channels), torch.rand(1, channels, 8, 8), inputs=given)
+        assert len(widget._inputs["labels"]) == len(expected)
+        batch = widget._gallery._sources[0].batch(range(len(expected)))
+        assert torch.allclose(batch.float(), expected, atol=1e-7)
+        widget.close()
+
+
+def test_bytes_are_said_to_be_scaled_once_and_only_then():
+    svr = SVR(network(), torch.rand(1, 3, 8, 8))
+    svr.spectral_activations(meant(RGB))
+    assert svr.notes == ()
+    for _ in range(2):
+        svr.similarity(RGB)
+    [note] = svr.notes
+    assert "uint8 images are scaled to [0, 1]" in note
+
+
+@pytest.mark.parametrize("batches", ["list", "loader", "generator"])
+def test_batches_of_images(batches):
+    svr = SVR(network(), torch.rand(1, 3, 8, 8))
+    tensor, labels = torch.from_numpy(RGB), torch.zeros(2)
+    given = {
+        "list": [RGB, RGB],
+        "loader": torch.utils.data.DataLoader(
+            torch.utils.data.TensorDataset(tensor, labels), batch_size=1
+        ),
+        "generator": ((each[None], 0) for each in tensor),
+    }[batches]
+    found = [each["0"] for each in svr.spectral_activations(given)]
+    assert len(found) == 2
+    wanted = svr.spectral_activations(meant(RGB))["0"]
+    assert torch.allclose(found[-1][-1], wanted[-1], atol=1e-6)
+
+
+class Own(nn.Module):
+    """A model that takes bytes with channels last."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = network()
+
+    def forward(self, x):
+        return self.inner(x.permute(0, 3, 1, 2).float() / 255)
+
+
+def test_what_a_model_takes_as_it_is_is_taken_as_it_is():
+    svr = SVR(Own(), RGB)
+    assert torch.equal(svr.example.first(), torch.from_numpy(RGB))
+    assert svr.notes == ()
+    plain = SVR(network(), meant(RGB)).spectral_activations(meant(RGB))
+    for given in (RGB, np.moveaxis(RGB, -1, 1), list(RGB), [Image.fromarray(each) for each in RGB]):
+        found = svr.spectral_activations(given)
+        assert torch.allclose(found["inner.0"], plain["0"], atol=1e-6)
+    assert svr.notes == ()
+
+
+def test_flattened_images():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(1), nn.Linear(120, 7), nn.ReLU(), nn.Linear(7, 3))
+    wanted = meant(GREY)[:, 0]
+    svr = SVR(model)
+    for given, expected in (
+        (GREY[..., 0], wanted),
+        (GREY[0, ..., 0], wanted[:1]),
+        (list(GREY[..., 0]), wanted),
+        (Image.fromarray(GREY[0, ..., 0]), wanted[:1]),
+        (wanted[0], wanted[:1]),
+    ):
+        found = svr.spectral_activations(given)["1"]
+        assert torch.allclose(found, svr.spectral_activations(expected)["1"], atol=1e-6)
+        assert SVR(model, given).example.first().shape[0] == len(expected)
+
+
+def test_ids_tuples_and_mappings_pass():
+    class Text(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head, self.words = nn.Linear(4, 3), nn.Embedding(9, 4)
+
+        def forward(self, ids, scale=1.0):
+            return self.head(self.words(ids) * scale)
+
+    ids = torch.tensor([[1, 2, 3]], dtype=torch.int64)
+    for given in (ids, (ids,), {"ids": ids}, ids.int(), (ids, torch.tensor(2.0))):
+        svr = SVR(Text(), given)
+        assert list(svr.links) == [("words", "head")]
+        assert svr.spectral_activations(given)["head"].shape == (1, 3, 3)
+        assert svr.notes == ()
+
+
+REFUSED = {
+    "alpha": (3, pixels(2, 8, 9, 4)),
+    "alpha tensor": (3, torch.from_numpy(pixels(2, 8, 9, 4))),
+    "grey for colour": (3, pixels(8, 9)),
+    "grey batch for colour": (3, torch.from_numpy(pixels(2, 8, 9))),
+    "one grey for colour": (3, pixels(2, 8, 9, 1)),
+    "colour for grey": (1, pixels(2, 8, 9, 3)),
+    "colour first for grey": (1, torch.rand(2, 3, 8, 9)),
+    "both ways": (3, pixels(3, 8, 3)),
+    "integers": (3, pixels(2, 8, 9, 3).astype(np.int64)),
+    "16 bit": (1, pixels(2, 8, 9).astype(np.uint16)),
+    "other": (3, torch.rand(2, 5, 8, 9)),
+    "video": (3, torch.rand(2, 5, 3, 8, 9)),
+    "sizes": (3, [Image.fromarray(pixels(8, 9, 3)), Image.fromarray(pixels(9, 9, 3))]),
+    "16 bit picture": (1, Image.fromarray(pixels(8, 9).astype(np.uint16))),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_does_not_fit_is_refused_when_given_and_the_line_leads_on(case):
+    channels, given = REFUSED[case]
+    known = SVR(network(channels), torch.rand(1, channels, 8, 8))
+    words = []
+    for give in (
+        lambda: SVR(network(channels), given),
+        lambda: known.spectral_activations(given),
+        lambda: known.similarity(given),
+        lambda: known.remove_dead_channels(check_inputs=given),
+        lambda: SVRWidget(known, inputs=given),
+    ):
+        with pytest.raises(SVRError) as raised:
+            give()
+        words.append(str(raised.value))
+    assert len(set(words)) == 1
+    line = re.search(r"give (?:what has the form of )?(.*?)(?: where|, where|, if|;|$)", words[0])
+    if case == "sizes":
+        assert "different sizes, 3x8x9 and 3x9x9" in words[0]
+        line = re.search(r"as (\[.*\]) does", words[0])
+    elif "picture" not in case:
+        shape = str(list(given.shape))
+        assert shape in words[0] or "integers" in words[0]
+    names = {"x": given, "image": given, "images": given, "np": np, "torch": torch}
+    mended = eval(line[1], names)  # the line is the subject of the test
+    assert known.spectral_activations(mended)["0"].shape[1] == 4
+    assert list(SVR(network(channels), mended).links)
+
+
+def test_pictures_for_what_takes_none():
+    text = SVR(nn.Sequential(nn.Embedding(9, 4), nn.Linear(4, 2)))
+    for given in (Image.fromarray(RGB[0]), [Image.fromarray(RGB[0])]):
+        with pytest.raises(SVRError, match="not to be seen in its first map"):
+            text.spectral_activations(given)
+    with pytest.raises(SVRError, match=r"reads 5 channels .* torch.rand\(1, 5, 32, 32\)"):
+        SVR(network(5)).spectral_activations(Image.fromarray(RGB[0]))
+
+
+def test_the_models_device_and_precision():
+    svr = SVR(network().double(), RGB)
+    assert svr.example.first().dtype == torch.float64
+    assert SVR(network().double(), RGB[0] / 255).example.first().shape == (1, 3, 10, 12)
