@@ -202,11 +202,11 @@ class Adjacency:
             ``attrs`` has the names of the maps, ``"consumer"`` and ``"producer"``.
 
         Examples:
-            >>> svr.adjacency(("0", "2")).frame().iloc[:2, :3].round(2)
-            producer neuron     0     1     2
-            consumer neuron
-            0                0.99  0.00  0.00
-            1                0.00  0.14  0.03
+            >>> frame = svr.adjacency(("0", "2")).frame()
+            >>> frame.shape, frame.index.name, frame.columns.name
+            ((12, 16), 'consumer neuron', 'producer neuron')
+            >>> float(frame.loc[0, 0].round(2)), frame.attrs
+            (0.99, {'consumer': '2', 'producer': '0'})
         """
         rows, columns = (
             pd.RangeIndex(count, name=f"{side} neuron")

@@ -6,6 +6,7 @@ learn that nothing came of it. So what is given out is the memory itself, as a `
 
 from __future__ import annotations
 
+import operator
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar, cast
 
@@ -28,10 +29,12 @@ class ReadOnlyTensor(Tensor):
     as well. ``clone()``, ``copy.copy`` and ``pickle`` give ordinary ones of their own.
 
     Examples:
-        >>> svr["0"].S[0] = 0
-        Traceback (most recent call last):
-        ...
-        svr_widget.engine.errors.SVRError: what an SVR gives out is read-only...
+        >>> from svr_widget import SVRError
+        >>> try:
+        ...     svr["0"].S[0] = 0
+        ... except SVRError as error:
+        ...     print(str(error).partition(",")[0])
+        what an SVR gives out is read-only
         >>> mine = svr["0"].S.clone()
         >>> mine[0] = 0
     """
@@ -133,7 +136,8 @@ def read_only(what: Each) -> Each:
     elif isinstance(what, np.ndarray):
         what.flags.writeable = False
     elif isinstance(what, tuple) and type(what) is tuple:
-        made = tuple(map(read_only, what))
+        guarded = tuple(map(read_only, what))
+        made = what if all(map(operator.is_, guarded, what)) else guarded
     elif is_dataclass(what) and not isinstance(what, type):
         values = {each.name: getattr(what, each.name) for each in fields(what) if each.init}
         changed = {
