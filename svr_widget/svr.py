@@ -436,10 +436,11 @@ class SVR(SpectralGraph):
                 mappings, or tuples and lists, of which the model gets as many leading entries as
                 ``forward`` has parameters without a default, at least one; what follows are
                 labels. Images are taken as people have them, where the number of channels that the
-                first map reads tells which axis they are: PIL images, arrays with channels first or
-                last, a single one without a batch axis, a list of single ones (one batch then).
-                uint8 is divided by 255, which ``notes`` says; whatever else the model was trained
-                with, such as a mean that is subtracted, is yours to do.
+                first map reads tells which axis they are: PIL images (in the model's colours),
+                arrays with channels first or last, a single one without a batch axis, a list of
+                single ones (one batch then). uint8 is divided by 255, which ``notes`` says;
+                whatever else the model was trained with, such as a mean that is subtracted, is
+                yours to do.
             maps: names, or one name; by default all.
             neurons: which neurons of every map, or of each by its name: an index, several, or a
                 slice; -1 is the last, ``slice(100)`` the first 100 as far as there are. By

@@ -10,7 +10,7 @@ makes it fit. Token ids, tuples and mappings are none of this and pass unchanged
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -104,7 +104,7 @@ def are_images(given: object, form: Form | None) -> bool:
         return False
     if form.dims:
         return all(each.ndim <= form.dims + 1 for each in given)
-    return all(math.prod(each.shape) == form.channels for each in given)
+    return all(_lacks_batch(each.shape, form.channels) for each in given)
 
 
 def is_picture(value: object) -> bool:
@@ -150,7 +150,7 @@ def fits(given: object, form: Form) -> bool:
     if tensor.is_floating_point() != form.floating:
         return False
     if not form.dims:
-        return not _lacks_batch(tensor, form)
+        return not _lacks_batch(tensor.shape, form.channels)
     axis = -1 if form.last else 1
     return tensor.ndim == form.dims + 2 and tensor.shape[axis] == form.channels
 
@@ -168,10 +168,10 @@ def _single(image: Any, form: Form) -> Taken:
                 f"{form.channels} features; resize the image, or give the tensor that the model "
                 "takes"
             )
-    if channels not in _MODES:
+    if channels not in _MODES or form.dims not in (0, 2):
         raise SVRError(
-            f"{form.name!r} reads {channels} channels and {_described(image)} has "
-            f"{len(image.getbands())}; give {form.wanted()} as a tensor, such as "
+            f"{form.name!r} reads {channels} channels in {form.dims} dimensions, which is not to "
+            f"be had from {_described(image)}; give {form.wanted()} as a tensor, such as "
             f"torch.rand({', '.join(map(str, _example_shape(form)))})"
         )
     if image.mode != _MODES[channels] and (image.mode[0] in "IF" or len(image.getbands()) == 2):
@@ -193,7 +193,8 @@ def _fitted(given: Any, form: Form, *, single: bool = False, pixels: bool = Fals
     tensor = as_tensor(given)
     tensor, note = _valued(tensor, given, form)
     if not form.dims:
-        return Taken(tensor[None] if single or _lacks_batch(tensor, form) else tensor, note)
+        lacks_batch = single or _lacks_batch(tensor.shape, form.channels)
+        return Taken(tensor[None] if lacks_batch else tensor, note)
     shape, channels, dims = tensor.shape, form.channels, form.dims
     if len(shape) == dims + 2 and not single:
         own = -1 if form.last or pixels else 1
@@ -202,7 +203,9 @@ def _fitted(given: Any, form: Form, *, single: bool = False, pixels: bool = Fals
     elif len(shape) == dims + 1:
         ends = [at for at in (0, -1) if shape[at] == channels]
         if len(ends) > 1 and channels > 1:
-            raise _refusal(given, form, "whose first and last axis could both be that", _TWO_WAYS)
+            raise _refusal(
+                given, form, "whose first and last axis could both be channels", _TWO_WAYS
+            )
         if not ends and channels == 1 and not single:
             tensor, axis = tensor.unsqueeze(1), 1
         elif ends:
@@ -214,15 +217,15 @@ def _fitted(given: Any, form: Form, *, single: bool = False, pixels: bool = Fals
     else:
         axis = None
     if axis is None:
-        raise _refusal(given, form, "no axis of which is that", _line(given, form, tensor))
+        raise _refusal(given, form, "in which they are not to be found", _line(given, form, tensor))
     target = -1 if form.last else 1
     return Taken(tensor if axis == target else tensor.movedim(axis, target).contiguous(), note)
 
 
-def _lacks_batch(tensor: Tensor, form: Form) -> bool:
-    """Whether all of a tensor is what the first matrix reads of one input."""
-    whole, features = math.prod(tensor.shape), form.channels
-    return (whole == features and tensor.shape[-1:] != (features,)) or tensor.shape == (features,)
+def _lacks_batch(shape: Sequence[int], features: int) -> bool:
+    """Whether all that there is, is what the first matrix reads of one input."""
+    flattened = math.prod(shape) == features and shape[-1] != features
+    return tuple(shape) == (features,) or flattened
 
 
 def _valued(tensor: Tensor, given: Any, form: Form) -> tuple[Tensor, str]:
@@ -231,14 +234,14 @@ def _valued(tensor: Tensor, given: Any, form: Form) -> tuple[Tensor, str]:
         return tensor, ""
     if tensor.dtype == torch.bool:
         return tensor.float(), ""
-    image = form.dims or tensor.ndim > 2 or (tensor.ndim == 2 and _lacks_batch(tensor, form))
+    image = form.dims or (tensor.ndim > 1 and tensor.shape[-1] != form.channels)
     if tensor.dtype == torch.uint8 and image:
         return tensor.float() / 255, SCALED
     most = {torch.uint16: 65535}.get(tensor.dtype, 255)
     line = f"x / {most}, where they are from 0 to {most}" if form.dims else _FLOAT[_kind(given)]
     raise SVRError(
-        f"the inputs are {_described(given)}, and {form.name!r} reads floating-point numbers; what "
-        f"these integers count is not clear: give {line}"
+        f"{form.name!r} reads floating-point numbers, and what the integers count that the inputs "
+        f"are, {_described(given)}, is not clear; with x the inputs, give {line}"
     )
 
 
@@ -278,8 +281,8 @@ def _example_shape(form: Form) -> tuple[int, ...]:
 def _refusal(given: Any, form: Form, why: str, line: Mapping[str, str]) -> SVRError:
     noun = "channel" if form.channels == 1 else "channels"
     return SVRError(
-        f"the inputs are {_described(given)}, {why}: {form.name!r} reads {form.channels} {noun}, "
-        f"so the model takes {form.wanted()}; give {line[_kind(given)]}"
+        f"{form.name!r} reads {form.channels} {noun}, so the model takes {form.wanted()}; the "
+        f"inputs are {_described(given)}, {why}; with x the inputs, give {line[_kind(given)]}"
     )
 
 

@@ -232,6 +232,47 @@ def test_pictures_for_what_takes_none():
             text.spectral_activations(given)
     with pytest.raises(SVRError, match=r"reads 5 channels .* torch.rand\(1, 5, 32, 32\)"):
         SVR(network(5)).spectral_activations(Image.fromarray(RGB[0]))
+    line = nn.Sequential(nn.Conv1d(3, 4, 3), nn.Conv1d(4, 2, 3))
+    with pytest.raises(SVRError, match=r"in 1 dimensions, .* such as torch.rand\(1, 3, 32\)"):
+        SVR(line, torch.rand(1, 3, 9)).spectral_activations(Image.fromarray(RGB[0]))
+
+
+def test_positional_arguments_in_a_list_stay_so():
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Conv2d(3, 2, 3)
+
+        def forward(self, x, shift):
+            return self.inner(x + shift)
+
+    image, shift = meant(RGB), torch.ones(1)
+    assert len(SVR(Two(), [image, shift]).example.args) == 2
+    assert len(SVR(Two(), [image[0], image[0]]).example.args) == 2
+    svr = SVR(nn.Sequential(nn.Linear(20, 3)), [torch.rand(1, 20)])
+    assert svr.example.first().shape == (1, 20)
+    assert len(list(svr.spectral_activations([torch.rand(1, 20), torch.rand(4, 20)]))) == 2
+
+
+def test_channels_last_of_series_and_volumes():
+    for dims, layer in ((1, nn.Conv1d), (3, nn.Conv3d)):
+        model = nn.Sequential(layer(2, 4, 3), nn.ReLU(), layer(4, 3, 1)).eval()
+        wanted = torch.rand(2, 2, *[5] * dims)
+        svr = SVR(model)
+        expected = svr.spectral_activations(wanted)["2"]
+        for given in (wanted.movedim(1, -1), wanted.movedim(1, -1).numpy(), list(wanted)):
+            assert torch.allclose(svr.spectral_activations(given)["2"], expected, atol=1e-6)
+
+
+def test_integers_for_a_matrix():
+    svr = SVR(nn.Sequential(nn.Linear(20, 3)))
+    for given, line in (
+        (pixels(4, 20), 'x.astype("float32")'),
+        (torch.arange(20)[None], "x.float()"),
+    ):
+        with pytest.raises(SVRError, match=re.escape(f"with x the inputs, give {line}")):
+            svr.spectral_activations(given)
+        assert len(svr.spectral_activations(eval(line, {"x": given}))["0"]) == len(given)
 
 
 def test_the_models_device_and_precision():
