@@ -99,6 +99,7 @@ class SVR(SpectralGraph):
         damaged: the maps that were left out because of NaN or infinite entries, by name, with what
             there is to say of each.
         example: what the model was called with to read off its links; None where it was not.
+        own_example: the same in tensors of its own, which is what it is called with later.
 
     Raises:
         SVRError: the source or an option cannot be used; the message names the culprit.

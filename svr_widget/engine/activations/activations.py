@@ -68,7 +68,7 @@ def called(name: str, call: int) -> str:
 
 def form_of_inputs(graph: SpectralGraph) -> Form | None:
     """What the model's first input has to be, by its first map and what it was run on."""
-    if graph.example is None or (leaf := graph.example.first()) is None:
+    if graph.own_example is None or (leaf := graph.own_example.first()) is None:
         return None
     return form_of((graph.parts[name] for name in graph.maps if name in graph.parts), leaf)
 

@@ -110,6 +110,7 @@ class SpectralGraph:
         self.outlets = read_only(network.outlets)
         self.arrangement = network.arrangement
         self.example, self.run_live = network.example, network.run_live
+        self.own_example = None if self.example is None else self.example.copied()
         self.damaged = network.damaged
         self.method: Method = method
         self.norm: Normalisation = norm

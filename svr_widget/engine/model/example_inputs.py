@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map
 
 from svr_widget.engine.maps.parts import Part
 from svr_widget.engine.model.images import as_tensor, taken_by
@@ -34,6 +34,14 @@ class Example:
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     origin: str = ""
+
+    def copied(self) -> Example:
+        """The same with tensors of its own."""
+        args, kwargs = (
+            tree_map(lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else leaf, each)
+            for each in (self.args, dict(self.kwargs))
+        )
+        return replace(self, args=args, kwargs=kwargs)
 
     def first(self) -> Tensor | None:
         """The first positional argument, if it is a tensor."""

@@ -209,6 +209,20 @@ def test_no_number_of_an_svr_changes_whatever_is_written_to(method, tmp_path):
             write()
 
 
+def test_what_is_written_to_the_example_changes_nothing_that_is_measured_on_it():
+    torch.manual_seed(0)
+    layers = nn.Conv2d(2, 4, 3), nn.Sigmoid(), nn.Conv2d(4, 3, 3, padding=1)
+    model, example = nn.Sequential(*layers), torch.randn(1, 2, 8, 8)
+    with torch.no_grad():
+        model[0].weight[1] = 0
+    svr = SVR(model, example)
+    _, before = svr.remove_dead_channels(1.0)
+    example.zero_()
+    svr.example.args[0].fill_(9)
+    _, after = svr.remove_dead_channels(1.0)
+    assert after.change == before.change > 0
+
+
 def test_bare_weights_are_read_only_and_the_callers_own_are_not():
     weights = [torch.eye(3), torch.randn(2, 3, generator=torch.Generator().manual_seed(0))]
     svr = SVR(weights)

@@ -97,9 +97,9 @@ def _no_control(graph: SpectralGraph, kept: Mapping[str, Kept], lowest: Mapping[
 
 
 def _measured(graph: SpectralGraph, model: nn.Module | None) -> Footprint | None:
-    if graph.example is None or model is None:
+    if graph.own_example is None or model is None:
         return None
-    return footprint(model, graph.example, graph.run_live)
+    return footprint(model, graph.own_example, graph.run_live)
 
 
 def _parameters(model: nn.Module | None) -> int:

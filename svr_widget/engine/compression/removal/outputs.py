@@ -15,7 +15,7 @@ from svr_widget.engine.environment.threads import uninterrupted
 from svr_widget.engine.model.example_inputs import Example
 from svr_widget.engine.model.user_model import running
 
-MOST_ENTRIES = 2**16
+MOST_ENTRIES = 2**14
 """Entries of all outputs whose change is kept, evenly spread where there are more."""
 
 

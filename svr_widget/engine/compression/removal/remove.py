@@ -40,7 +40,7 @@ def remove_dead_channels(
     """A smaller model and what was done; see ``SVR.remove_dead_channels``."""
     if not tolerance >= 0:
         raise SVRError(f"tolerance = {tolerance!r} is out of range: 0 <= tolerance")
-    model, example = graph.model, graph.example
+    model, example = graph.model, graph.own_example
     if model is None:
         raise SVRError(
             f"{graph.title}: channels cannot be removed from bare weights; make the SVR from the "

@@ -127,11 +127,13 @@ class Removing:
         self, bound: Bound, gone: Mask, made: tuple[nn.Module, Structure], search: Search
     ) -> tuple[Mask, tuple[nn.Module, Structure] | None]:
         """The model without as much as the bound allows; what is over is kept back."""
-        trial, margin = Trial(search, self.model, bound), 0.0
+        trial: Trial | None = None
+        margin = 0.0
         while True:
             change = bound.outputs.difference(made[0]).relative
             if change <= bound.tolerance:
                 return gone, made
+            trial = trial or Trial(search, self.model, bound)
             chosen, back = trial.affordable(gone, bound.tolerance - margin)
             for (name, channel), kept in back.items():
                 self._kept_back[name, int(self._written[name][channel])] = kept
