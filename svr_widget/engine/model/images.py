@@ -10,7 +10,7 @@ makes it fit. Token ids, tuples and mappings are none of this and pass unchanged
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -136,7 +136,8 @@ def taken(given: Any, form: Form | None) -> Taken:
                 f"the images are of different sizes, {' and '.join(shapes[:2])}: bring them to one "
                 "first, as [x.resize((64, 64)) for x in images] does with PIL images"
             )
-        return Taken(torch.cat([each.batch for each in made]), made[0].note)
+        note = next((each.note for each in made if each.note), "")
+        return Taken(torch.cat([each.batch for each in made]), note)
     if isinstance(given, np.ndarray | Tensor):
         return _fitted(given, form)
     return Taken(given)
@@ -174,10 +175,10 @@ def _single(image: Any, form: Form) -> Taken:
             f"be had from {_described(image)}; give {form.wanted()} as a tensor, such as "
             f"torch.rand({', '.join(map(str, _example_shape(form)))})"
         )
-    if image.mode != _MODES[channels] and (image.mode[0] in "IF" or len(image.getbands()) == 2):
+    if image.mode[0] in "IF":
         raise SVRError(
-            f"{_described(image)} is not of bytes of colour, so what its values mean is not "
-            f'clear; give image.convert("{_MODES[channels]}") where they are from 0 to 255'
+            f"{_described(image)} has other numbers than bytes, and what they count is not clear; "
+            f'give image.convert("{_MODES[channels]}") where they are from 0 to 255'
         )
     pixels = np.asarray(image.convert(_MODES[channels]))
     pixels = pixels.reshape(*pixels.shape[:2], channels)
@@ -310,6 +311,12 @@ Run = Callable[[Any], bool]
 """Whether the model runs on an input as it is."""
 
 
+def _scaled(given: Any) -> Iterator[Taken]:
+    """Bytes as they are but for their values."""
+    if isinstance(given, np.ndarray | Tensor) and (tensor := as_tensor(given)).dtype == torch.uint8:
+        yield Taken(tensor.float() / 255, SCALED)
+
+
 def taken_by(given: Any, parts: Iterable[Part], runs: Run) -> Taken:
     """The first input that a model is given, of which nothing else is known yet.
 
@@ -324,14 +331,20 @@ def taken_by(given: Any, parts: Iterable[Part], runs: Run) -> Taken:
     if form is None or isinstance(given, Mapping | tuple) or fits(given, form):
         return Taken(given)
     as_it_is = Taken(given)
+    refusal: SVRError | None = None
     try:
         found = taken(given, form)
-    except SVRError:
-        if is_picture(given) or not runs(given):
-            raise
-        return as_it_is
-    if is_picture(given):
-        return found
-    lacks_batch = are_images(given, form) or as_tensor(given).ndim < found.batch.ndim
-    order = (found, as_it_is) if lacks_batch and not found.note else (as_it_is, found)
-    return next((each for each in order if runs(each.batch)), found)
+    except SVRError as error:
+        found, refusal = as_it_is, error
+    if not is_picture(given):
+        tried = [as_it_is] if refusal else [as_it_is, found]
+        lacks_batch = isinstance(given, list) or as_tensor(given).ndim < found.batch.ndim
+        if lacks_batch and not found.note:
+            tried.reverse()
+        # What stands before the first map may be what makes an input fit it.
+        for each in (*tried, *_scaled(given)):
+            if runs(each.batch):
+                return each
+    if refusal is not None:
+        raise refusal
+    return found

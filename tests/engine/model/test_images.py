@@ -47,6 +47,14 @@ COLOUR = {
         Image.fromarray(GREY[0, :, :, 0]),
         meant(np.repeat(GREY[:1], 3, axis=-1)),
     ),
+    "with transparency": (
+        Image.fromarray(RGB[0]).convert("RGBA"),
+        meant(RGB[:1]),
+    ),
+    "grey with transparency": (
+        Image.fromarray(GREY[0, :, :, 0]).convert("LA"),
+        meant(np.repeat(GREY[:1], 3, axis=-1)),
+    ),
     "as it is": (meant(RGB), meant(RGB)),
 }
 MONO = {
@@ -142,6 +150,22 @@ def test_what_a_model_takes_as_it_is_is_taken_as_it_is():
         found = svr.spectral_activations(given)
         assert torch.allclose(found["inner.0"], plain["0"], atol=1e-6)
     assert svr.notes == ()
+
+
+def test_what_stands_before_the_first_map_may_make_them_fit():
+    class Folded(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = network(12)
+
+        def forward(self, x):
+            return self.inner(nn.functional.pixel_unshuffle(x, 2))
+
+    given = torch.from_numpy(np.moveaxis(RGB, -1, 1))
+    svr = SVR(Folded(), given)
+    assert torch.allclose(svr.example.first(), meant(RGB))
+    assert any("scaled to [0, 1]" in note for note in svr.notes)
+    assert SVR(Folded(), meant(RGB)).notes == ()
 
 
 def test_flattened_images():
