@@ -1,5 +1,6 @@
 """Images as people have them, wherever inputs are taken, against the tensor that they mean."""
 
+import functools
 import re
 
 import numpy as np
@@ -9,8 +10,12 @@ from PIL import Image
 from torch import nn
 
 from svr_widget import SVRWidget
+from svr_widget.engine.activations.activations import form_of_inputs
 from svr_widget.engine.errors import SVRError
+from svr_widget.engine.model.example_inputs import taken_example
+from svr_widget.engine.model.find_maps import find_parts
 from svr_widget.svr import SVR
+from svr_widget.widget.answers.gallery import Gallery
 
 
 def pixels(*shape):
@@ -76,31 +81,56 @@ CASES = [(3, *case) for case in COLOUR.items()] + [(1, *case) for case in MONO.i
 )
 class TestTaken:
     def test_to_read_off_the_links(self, channels, given, expected):
-        svr = SVR(network(channels), given)
-        assert torch.allclose(svr.example.first(), expected, atol=1e-7)
-        assert list(svr.links) == [("0", "3"), ("3", "6")]
-        scaled = "uint8" in str(getattr(given, "dtype", "uint8")) and not isinstance(given, list)
-        if scaled:
-            assert sum("scaled to [0, 1]" in note for note in svr.notes) == 1
+        model = known(channels).model
+        example = taken_example(model, find_parts(model).parts, given)
+        assert torch.allclose(example.first(), expected, atol=1e-7)
+        scaled = not torch.is_tensor(given) or not given.is_floating_point()
+        scaled &= not str(getattr(given, "dtype", "uint8")).startswith(("float", "bool"))
+        scaled &= not (isinstance(given, list) and torch.is_tensor(given[0]))
+        assert ("scaled to [0, 1]" in example.origin) == scaled
 
     def test_to_run(self, channels, given, expected):
-        svr = SVR(network(channels), torch.rand(1, channels, 8, 8))
+        svr = known(channels)
         found, wanted = (svr.spectral_activations(each) for each in (given, expected))
         for name in svr.maps:
             assert torch.allclose(found[name], wanted[name], atol=1e-5)
-        table = svr.similarity(given, maps=["0"])
-        assert table.equals(svr.similarity(given, maps="0"))
-        assert table["n"].tolist() == [len(expected)] * 4
-        np.testing.assert_allclose(table["mean"], svr.similarity(expected, maps="0")["mean"], 1e-4)
-        _, report = svr.remove_dead_channels(check_inputs=given)
-        assert report.checked == "the given inputs"
+        tables = [svr.similarity(each, maps=["0"]) for each in (given, expected)]
+        assert tables[0]["n"].tolist() == [len(expected)] * 4
+        np.testing.assert_allclose(tables[0]["mean"], tables[1]["mean"], rtol=1e-4)
 
     def test_to_look_at(self, channels, given, expected):
-        widget = SVRWidget(network(channels), torch.rand(1, channels, 8, 8), inputs=given)
-        assert len(widget._inputs["labels"]) == len(expected)
-        batch = widget._gallery._sources[0].batch(range(len(expected)))
+        svr = known(channels)
+        gallery = Gallery(svr.model, form=form_of_inputs(svr))
+        gallery.give(given)
+        assert len(gallery.describe()["labels"]) == len(expected)
+        batch = gallery._sources[0].batch(range(len(expected)))
         assert torch.allclose(batch.float(), expected, atol=1e-7)
-        widget.close()
+
+
+@functools.cache
+def known(channels):
+    return SVR(network(channels), torch.rand(1, channels, 8, 8))
+
+
+@pytest.mark.parametrize("name", ["bytes last", "one last", "pictures"])
+def test_to_measure_a_removal_and_to_show_in_a_widget(name):
+    given, expected = COLOUR[name]
+    model = network()
+    model[3] = nn.Conv2d(4, 2, 3, padding=1)
+    with torch.no_grad():
+        model[0].weight[1], model[1].bias[1] = 0, 2
+    svr = SVR(model, given)
+    assert list(svr.links) == [("0", "3"), ("3", "6")]
+    assert sum("scaled to [0, 1]" in note for note in svr.notes) == 1
+    changes = [svr.remove_dead_channels(1.0, check_inputs=x)[1] for x in (given, expected)]
+    assert changes[0].checked == "the given inputs"
+    assert changes[0].change == pytest.approx(changes[1].change, rel=1e-3)
+    assert changes[0].change > 1e-3
+    widget = SVRWidget(svr, inputs=given)
+    assert widget._inputs["labels"] == [str(k) for k in range(len(expected))]
+    assert any("scaled to [0, 1]" in note for note in widget.svr.notes)
+    assert svr.plot("images", "0", inputs=given, neurons=[0]) is not None
+    widget.close()
 
 
 def test_bytes_are_said_to_be_scaled_once_and_only_then():
@@ -223,14 +253,13 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_does_not_fit_is_refused_when_given_and_the_line_leads_on(case):
     channels, given = REFUSED[case]
-    known = SVR(network(channels), torch.rand(1, channels, 8, 8))
+    svr = known(channels)
     words = []
     for give in (
         lambda: SVR(network(channels), given),
-        lambda: known.spectral_activations(given),
-        lambda: known.similarity(given),
-        lambda: known.remove_dead_channels(check_inputs=given),
-        lambda: SVRWidget(known, inputs=given),
+        lambda: svr.spectral_activations(given),
+        lambda: svr.similarity(given),
+        lambda: Gallery(svr.model, form=form_of_inputs(svr)).give(given),
     ):
         with pytest.raises(SVRError) as raised:
             give()
@@ -245,8 +274,26 @@ def test_what_does_not_fit_is_refused_when_given_and_the_line_leads_on(case):
         assert shape in words[0] or "integers" in words[0]
     names = {"x": given, "image": given, "images": given, "np": np, "torch": torch}
     mended = eval(line[1], names)  # the line is the subject of the test
-    assert known.spectral_activations(mended)["0"].shape[1] == 4
-    assert list(SVR(network(channels), mended).links)
+    assert svr.spectral_activations(mended)["0"].shape[1] == 4
+    assert runs(network(channels), mended)
+
+
+def runs(model, given):
+    """Whether it is taken to read off links, without reading them off."""
+    parts = find_parts(model).parts
+    example = taken_example(model, parts, given)
+    return model(*example.args) is not None
+
+
+def test_a_removal_and_a_widget_refuse_as_well():
+    svr, given = known(3), REFUSED["alpha"][1]
+    for give in (
+        lambda: svr.remove_dead_channels(check_inputs=given),
+        lambda: SVRWidget(svr, inputs=given),
+        lambda: svr.plot("images", "0", inputs=given),
+    ):
+        with pytest.raises(SVRError, match=r"give x\[..., :3\]"):
+            give()
 
 
 def test_pictures_for_what_takes_none():
