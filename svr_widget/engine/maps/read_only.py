@@ -109,6 +109,9 @@ class ReadOnlyTensor(Tensor):
     ) -> str:
         return repr(self._plain)
 
+    def __format__(self, form: str) -> str:
+        return format(self._plain, form)
+
 
 _WORDS = (
     "what an SVR gives out is read-only, and {} would write to it; write to a copy: x = x.clone()"

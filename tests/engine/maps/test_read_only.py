@@ -1,6 +1,7 @@
 """Nothing that an SVR gives out can be written to, and nothing of it changes when one tries."""
 
 import copy
+import io
 import pickle
 
 import numpy as np
@@ -87,6 +88,17 @@ def test_it_reads_as_any_tensor():
     shown = read_only(own)
     assert isinstance(shown, torch.Tensor)
     assert repr(shown) == repr(own)
+    assert f"{shown[0, 0]:.3g} {shown.sum():.1f}" == "1 21.0"
+    assert (int(shown[1, 1]), bool(shown[0, 0]), [7, 8][read_only(torch.tensor(1))]) == (5, True, 8)
+    assert (len(shown), 3.0 in shown, max(shown[0])) == (2, True, 3)
+    assert {shown: 1}[shown] == 1
+    assert np.sqrt(shown.numpy()).sum() == pytest.approx(np.sqrt(own.numpy()).sum())
+    assert pd.Series(shown[0]).tolist() == [1, 2, 3]
+    assert pd.DataFrame(shown).shape == (2, 3)
+    file = io.BytesIO()
+    torch.save({"x": shown}, file)
+    file.seek(0)
+    assert type(torch.load(file)["x"]) is torch.Tensor
     assert shown.numpy().base is not None  # no copy was made
     assert shown.data_ptr() == own.data_ptr()
     assert type(shown.T) is ReadOnlyTensor
