@@ -36,6 +36,7 @@ from svr_widget.engine.graph.graph_file import Saved, from_bytes, load, save, to
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
 from svr_widget.engine.graph.thresholds import Threshold
 from svr_widget.engine.maps.links import LinkKey
+from svr_widget.engine.maps.read_only import read_only
 from svr_widget.engine.significance.nulls import Kind
 
 if TYPE_CHECKING:
@@ -48,11 +49,12 @@ class SVR(SpectralGraph):
 
     Vertices are the spectral neurons of every linear map, edges join those of maps that feed each
     other. The source is read and checked at once; everything else is computed when it is first
-    asked for and then kept. The weights are copied, so training on does not change the result.
-    Instances may be shared between threads. ``pickle``, ``copy.deepcopy``, ``joblib``,
-    ``torch.save`` and ``multiprocessing`` take one as ``save`` writes it with its weights: the copy
-    has the maps, links, settings and what was decomposed so far, and no model. So what runs the
-    model is refused by the copy: activations, similarity, pruning, removal, another ``norm``.
+    asked for and then kept. The weights are copied, so training on does not change the result, and
+    the tensors and arrays that are given out cannot be written to (``x.clone()`` can). Instances
+    may be shared between threads. ``pickle``, ``copy.deepcopy``, ``joblib``, ``torch.save`` and
+    ``multiprocessing`` take one as ``save`` writes it with its weights: the copy has the maps,
+    links, settings and what was decomposed so far, and no model. So what runs the model is refused
+    by the copy: activations, similarity, pruning, removal, another ``norm``.
 
     Args:
         source: an ``nn.Module``; or a list of tensors or arrays ``[out, in, *kernel]``, a chain;
@@ -62,8 +64,9 @@ class SVR(SpectralGraph):
             of a file of weights, whatever it is called: safetensors, a state dict as
             ``torch.save`` writes it, alone or under a usual name, an index of shards, or a folder
             with one of these. Nothing in a file is run.
-        example_inputs: what the model is run on to read off its links: a tensor, a tuple of
-            positional or a mapping of keyword arguments; usually found without.
+        example_inputs: what the model is run on to read off its links: a tensor or array, a tuple
+            of positional or a mapping of keyword arguments, images as in
+            ``spectral_activations``; usually found without.
         method: ``"svr"``, ``"cosvr"`` (section 4.4), or ``"cross"``, the producers' SVR neurons
             joined to the consumers' co-SVR neurons (section 5.2.1; see ``columns``).
         norm: ``"ignore"`` norms, as the paper does, or ``"fold"`` them into the weights that they
@@ -90,12 +93,14 @@ class SVR(SpectralGraph):
 
     Attributes:
         title: what the network is called.
-        notes: what tracing found worth saying, such as the example input that it tried.
+        notes: what tracing found worth saying, such as the example input that it tried, and what
+            was done to inputs since, such as bytes scaled to [0, 1].
         method, norm, null, attention, rank, seed: as given.
         model: the model inside its wrappers, to run data through; None for bare weights.
         damaged: the maps that were left out because of NaN or infinite entries, by name, with what
             there is to say of each.
         example: what the model was called with to read off its links; None where it was not.
+        own_example: the same in tensors of its own, which is what it is called with later.
 
     Raises:
         SVRError: the source or an option cannot be used; the message names the culprit.
@@ -475,7 +480,12 @@ class SVR(SpectralGraph):
                 ``DataLoader`` or any other iterable (a list, too) gives batches: tensors,
                 mappings, or tuples and lists, of which the model gets as many leading entries as
                 ``forward`` has parameters without a default, at least one; what follows are
-                labels.
+                labels. Images are taken as people have them, where the number of channels that the
+                first map reads tells which axis they are: PIL images (in the model's colours),
+                arrays with channels first or last, a single one without a batch axis, a list of
+                single ones (one batch then). uint8 is divided by 255, which ``notes`` says;
+                whatever else the model was trained with, such as a mean that is subtracted, is
+                yours to do.
             maps: names, or one name; by default all.
             neurons: which neurons of every map, or of each by its name: an index, several, or a
                 slice; -1 is the last, ``slice(100)`` the first 100 as far as there are. By
@@ -499,8 +509,9 @@ class SVR(SpectralGraph):
             ``PackedSequence``, or it is the projection inside an LSTM.
 
         Raises:
-            SVRError: the SVR is of bare weights; there is no such map or neuron; or what a map that
-                was asked for by name reads is not known.
+            SVRError: the SVR is of bare weights; there is no such map or neuron; what a map that
+                was asked for by name reads is not known; or images do not fit the model, with a
+                line that makes them fit.
             TypeError: the inputs are of another kind.
 
         Examples:
@@ -565,6 +576,7 @@ class SVR(SpectralGraph):
         self,
         ranks: pruning.Ranks | None = None,
         *,
+        cut: pruning.Ranks | None = None,
         energy: float | None = None,
         budget: float | None = None,
         factored: bool = False,
@@ -582,6 +594,9 @@ class SVR(SpectralGraph):
                 these, so that ``slice(8, None)`` cuts the top eight. Or a mapping from map names or
                 globs to any of them, where a name goes before a glob and an earlier glob before
                 a later one; maps that it does not name stay whole.
+            cut: what goes instead of what stays: a slice or a list of neurons of every map,
+                ``slice(8)`` for the top eight and ``slice(-8, None)`` for the last, or a mapping
+                as in ``ranks``.
             energy: share of the squared singular values that each map keeps, in (0, 1].
             budget: parameters for the weights of all maps together: a share of what they hold
                 (``0.25``), or their number (an ``int``). A neuron counts with its entries of U and
@@ -592,9 +607,11 @@ class SVR(SpectralGraph):
                 model only calls the layer, which running it on the example input shows. What is
                 left one layer, with a weight of low rank, is so for the reason in the report. By
                 default the architecture stays.
-            evaluate: scores a model, as its accuracy on held-out data; called with copies of the
-                model before and after, in the mode that the model is in, and with a negative
-                control, in which every map keeps as many neurons but those at the bottom.
+            evaluate: scores a model, as its accuracy on held-out data, by a number or several: a
+                mapping, or a row of numbers, one a class. Called with copies of the model before
+                and after, in the mode that the model is in, and with a negative control, in which
+                every map keeps as many neurons but those at the bottom. Where that is the pruned
+                model again, there is no control, and the report says so.
 
         Returns:
             The pruned model and a ``PruningReport``.
@@ -618,26 +635,40 @@ class SVR(SpectralGraph):
             )
         """
         return pruning.prune(
-            self, ranks, energy=energy, budget=budget, factored=factored, evaluate=evaluate
+            self,
+            ranks,
+            cut_out=cut,
+            energy=energy,
+            budget=budget,
+            factored=factored,
+            evaluate=evaluate,
         )
 
     def pruning_curve(
-        self, evaluate: pruning.Evaluate, neurons: Iterable[int] | None = None
+        self,
+        evaluate: pruning.Evaluate,
+        neurons: Iterable[int] | None = None,
+        *,
+        maps: str | Iterable[str] | None = None,
     ) -> pd.DataFrame:
         """How the model does with its first n neurons alone, and without them (section 3.1).
 
-        All maps that a link leaves are cut to n at a time; the last maps stay whole.
+        The maps are cut to n at a time, all together.
 
         Args:
             evaluate: as in ``prune``.
             neurons: which n; by default all from 0 to the size of the largest of those maps.
+            maps: names or globs of the maps that are cut; by default all that a link leaves, so
+                that the last maps stay whole.
 
         Returns:
             Columns neurons (n), kept (the score with the first n of each map) and cut (the score
-            with the others).
+            with the others). Where ``evaluate`` gives several scores, ``curve["kept"]`` and
+            ``curve["cut"]`` are tables with a column for each.
 
         Raises:
-            SVRError: as in ``prune``; or no link leaves any map.
+            SVRError: as in ``prune``; there is no such map, or none is named and no link leaves
+                any.
 
         Examples:
             >>> inputs = torch.randn(100, 20)
@@ -650,7 +681,7 @@ class SVR(SpectralGraph):
             1        1   0.0  1.0
             2        4   0.0  1.0
         """
-        return pruning.pruning_curve(self, evaluate, neurons)
+        return pruning.pruning_curve(self, evaluate, neurons, maps)
 
     def remove_dead_channels(
         self,
@@ -670,8 +701,11 @@ class SVR(SpectralGraph):
         leave other channels without influence, the search is repeated until it finds none.
 
         With zero padding a bias stands for a constant only away from the borders. So the outputs of
-        both models are compared in evaluation mode. Optimisers have to be made anew: the parameters
-        of the smaller model are other tensors. Hooks, modes, devices and precision are kept.
+        both models are compared in evaluation mode. Where they change by more than the tolerance,
+        as many channels go as it allows: those that change least, tried by running the model once
+        for each channel that could go and a few times for choices of several. The others stay, and
+        the report has the share of each. Optimisers have to be made anew: the parameters of the
+        smaller model are other tensors. Hooks, modes, devices and precision are kept.
 
         Args:
             tolerance: the largest change of an entry of the output, relative to the largest entry,
@@ -688,8 +722,7 @@ class SVR(SpectralGraph):
             now, with plain attention and unfolded norms, whatever this SVR's options.
 
         Raises:
-            OutputChangeError: the output would change by more; the message says by how much, which
-                maps do it, and what to do. Nothing is changed then.
+            OutputChangeError: the output is nowhere finite, so that its change is not known.
             SVRError: the SVR is of bare weights or of links given by hand without example inputs,
                 the model cannot be copied or followed, or an argument is out of range.
 
@@ -830,7 +863,7 @@ class SVR(SpectralGraph):
     @classmethod
     def _of_saved(cls, saved: Saved) -> Self:
         svr = cls(saved.network, **saved.settings)
-        svr._decompositions |= saved.decompositions
+        svr._decompositions |= {key: read_only(each) for key, each in saved.decompositions.items()}
         return svr
 
 

@@ -9,14 +9,15 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor
 
-from svr_widget.engine.activations.activations import Filters
+from svr_widget.engine.activations.activations import Filters, form_of_inputs
 from svr_widget.engine.activations.hooks import placed_example
 from svr_widget.engine.decompose import Flattening
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
+from svr_widget.engine.model.images import taken
 from svr_widget.plot.canvas import axes_on, figure_of
 from svr_widget.plot.themes import SMALL, Theme, theme_of
 from svr_widget.plot.words import titles
@@ -32,7 +33,7 @@ def images(
     svr: SpectralGraph,
     name: str,
     *,
-    inputs: Tensor | ArrayLike,
+    inputs: Any,
     neurons: Sequence[int] = (0, 1, -1),
     method: Flattening | None = None,
     ax: Axes | None = None,
@@ -42,7 +43,9 @@ def images(
 ) -> Figure:
     """A row an input: itself, where it is an image, and the images of the neurons, signed."""
     theme = theme_of(theme)
-    batch = torch.as_tensor(inputs)
+    found = taken(inputs, form_of_inputs(svr))
+    svr.add_note(found.note)
+    batch = torch.as_tensor(found.batch)
     shown = _of(svr, name, batch, neurons, method)
     originals = _pictures(batch)
     columns = len(neurons) + (originals is not None)

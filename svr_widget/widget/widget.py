@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import traitlets as t
 
+from svr_widget.engine.activations.activations import form_of_inputs
 from svr_widget.engine.activations.similarity import Reference
 from svr_widget.engine.errors import SVRError, nearest_name
 from svr_widget.engine.significance.multiple_testing import MODES
@@ -40,9 +41,10 @@ class SVRWidget(Traits):
     Args:
         model: an ``nn.Module``, an ``SVR``, a list of weights or a mapping of names to weights.
         example_inputs: what the model takes, where the links cannot be read off without it.
-        inputs: for the pane of spectral images (section 5.1): a tensor or array ``[n, ...]``, a
-            list of images with ``transform``, or a ``DataLoader``, of which the first batch is
-            taken; also settable later, ``widget.inputs = images``.
+        inputs: for the pane of spectral images (section 5.1): a tensor or array ``[n, ...]``, an
+            image or a list of them (see ``SVR.spectral_activations``), with ``transform`` where
+            they are to become the model's input in another way, or a ``DataLoader``, of which the
+            first batch is taken; also settable later, ``widget.inputs = images``.
         transform: from one image to the tensor that the model takes; also for dropped images.
         labels: what the inputs are called, one a piece.
         reference: what spectral images are compared with, ``"sobel"`` or a function, as in
@@ -91,7 +93,7 @@ class SVRWidget(Traits):
             keywords |= {"method": method or "svr", "norm": norm or "ignore"}
             keywords.setdefault("non_finite", "leave out")
             svr = SVR(model, example_inputs, **keywords)
-        self._gallery = Gallery(svr.model, reference)
+        self._gallery = Gallery(svr.model, reference, form_of_inputs(svr))
         self._gallery.give(*given_inputs)
         self._shown = self._shown_part(svr)
         self._answers = Answers(self._sources(), self._kinds())
@@ -196,6 +198,7 @@ class SVRWidget(Traits):
         self._renew_inputs()
 
     def _renew_inputs(self) -> None:
+        self._shown.network.add_note(self._gallery.note)
         self._inputs = self._gallery.describe()
 
     def __repr__(self) -> str:

@@ -20,6 +20,7 @@ from svr_widget.engine.errors import SVRError, nearest_name
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
 from svr_widget.engine.maps.linear_map import LinearMap
 from svr_widget.engine.model.example_inputs import Example
+from svr_widget.engine.model.images import Form, are_images, form_of, taken
 
 Chosen = int | slice | Iterable[int]
 Neurons = Chosen | Mapping[str, Chosen]
@@ -37,9 +38,9 @@ def spectral_activations(
     """``SVR.spectral_activations``."""
     filters = Filters(graph, maps, neurons, method)
     filters.refuse(filters.unreadable)
-    if is_one_batch(inputs):
-        return _activations(filters, placed_example(filters.model, inputs))
-    return (_activations(filters, example) for example in examples_of(filters.model, inputs))
+    if is_one_batch(graph, inputs):
+        return _activations(filters, one_example(graph, inputs))
+    return (_activations(filters, example) for example in examples_of(graph, inputs))
 
 
 def _activations(filters: Filters, example: Example) -> Activations:
@@ -65,16 +66,38 @@ def called(name: str, call: int) -> str:
     return name if call == 0 else f"{name} (call {call + 1})"
 
 
-def is_one_batch(inputs: object) -> bool:
+def form_of_inputs(graph: SpectralGraph) -> Form | None:
+    """What the model's first input has to be, by its first map and what it was run on."""
+    if graph.own_example is None or (leaf := graph.own_example.first()) is None:
+        return None
+    return form_of((graph.parts[name] for name in graph.maps if name in graph.parts), leaf)
+
+
+def is_one_batch(graph: SpectralGraph, inputs: object) -> bool:
     """Whether the inputs are what the model is called with once; else they are its batches."""
+    if are_images(inputs, form_of_inputs(graph)):
+        return True
     return isinstance(inputs, Tensor | np.ndarray | tuple | Mapping)
 
 
-def examples_of(model: nn.Module, batches: object) -> Iterator[Example]:
+def one_example(graph: SpectralGraph, inputs: object) -> Example:
+    """The call of the model for one batch of inputs, images as it takes them.
+
+    Raises:
+        SVRError: these are images that do not fit it.
+    """
+    assert graph.model is not None
+    found = taken(inputs, form_of_inputs(graph))
+    graph.add_note(found.note)
+    return placed_example(graph.model, found.batch)
+
+
+def examples_of(graph: SpectralGraph, batches: object) -> Iterator[Example]:
     """The calls of the model for the batches of a ``DataLoader`` or another iterable.
 
     Raises:
         TypeError: these are no batches.
+        SVRError: as in ``one_example``.
     """
     if isinstance(batches, Dataset):
         raise TypeError(
@@ -83,10 +106,20 @@ def examples_of(model: nn.Module, batches: object) -> Iterator[Example]:
         )
     if isinstance(batches, str | bytes) or not isinstance(batches, Iterable):
         raise TypeError(
-            "inputs must be a tensor, a tuple of positional or a mapping of keyword arguments, or "
-            f"an iterable of batches such as a DataLoader, not {type(batches).__name__}"
+            "inputs must be a tensor, a tuple of positional or a mapping of keyword arguments, an "
+            "image or a list of them, or an iterable of batches such as a DataLoader, not "
+            f"{type(batches).__name__}"
         )
-    return (placed_example(model, of_batch(model, batch)) for batch in batches)
+    return (one_example(graph, _of_batch(graph, batch)) for batch in batches)
+
+
+def _of_batch(graph: SpectralGraph, batch: Any) -> Any:
+    """What of a batch is the model's input; a single one is no tuple."""
+    assert graph.model is not None
+    if are_images(batch, form_of_inputs(graph)):
+        return batch
+    mine = of_batch(graph.model, batch)
+    return mine[0] if isinstance(mine, tuple) and len(mine) == 1 else mine
 
 
 class Filters:

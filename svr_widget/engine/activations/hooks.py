@@ -6,15 +6,13 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils._pytree import tree_map
 
 from svr_widget.engine.activations.module_inputs import ModuleCall, Read, UnreadableError
 from svr_widget.engine.environment.settings import with_own_settings
 from svr_widget.engine.environment.threads import uninterrupted
-from svr_widget.engine.model.example_inputs import Example, given_example
+from svr_widget.engine.model.example_inputs import Example, given_example, placed
 from svr_widget.engine.model.user_model import running
 
 Receive = Callable[[str, int, tuple[Any, ...]], None]
@@ -88,19 +86,12 @@ def placed_example(model: nn.Module, given: Any) -> Example:
         model: decides device and precision by its first parameters.
         given: a tensor or array, a tuple of positional or a mapping of keyword arguments.
     """
-    device = next((p.device for p in (*model.parameters(), *model.buffers())), None)
-    floats = (p.dtype for p in model.parameters() if p.is_floating_point())
-    dtype = next(floats, None)
-
-    def place(leaf: Any) -> Any:
-        if isinstance(leaf, np.ndarray):
-            leaf = torch.from_numpy(leaf)
-        if not isinstance(leaf, Tensor):
-            return leaf
-        return leaf.to(device, dtype if leaf.is_floating_point() else None)
-
     example = given_example(model, given)
-    return Example(tree_map(place, example.args), tree_map(place, dict(example.kwargs)))
+    args, kwargs = (
+        tree_map(lambda leaf: placed(model, leaf), each)
+        for each in (example.args, dict(example.kwargs))
+    )
+    return Example(args, kwargs)
 
 
 def of_batch(model: nn.Module, batch: Any) -> Any:

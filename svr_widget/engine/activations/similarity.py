@@ -19,8 +19,8 @@ from svr_widget.engine.activations.activations import (
     examples_of,
     is_one_batch,
     listed,
+    one_example,
 )
-from svr_widget.engine.activations.hooks import placed_example
 from svr_widget.engine.decompose import Flattening
 from svr_widget.engine.errors import SVRError, nearest_name
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
@@ -45,9 +45,8 @@ def similarity(
     check_reference(reference)
     filters = Filters(graph, maps, neurons, method)
     filters.refuse(filters.unreadable)
-    comparison, model = _Comparison(filters, reference), filters.model
-    one = is_one_batch(inputs)
-    for example in [placed_example(model, inputs)] if one else examples_of(model, inputs):
+    comparison, one = _Comparison(filters, reference), is_one_batch(graph, inputs)
+    for example in [one_example(graph, inputs)] if one else examples_of(graph, inputs):
         comparison.add(example)
     return comparison.table()
 

@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
@@ -30,6 +31,7 @@ from svr_widget.engine.graph.internal_dimensions import (
     internal_dimensions,
 )
 from svr_widget.engine.maps.links import Link
+from svr_widget.engine.maps.read_only import read_only
 from svr_widget.engine.significance.multiple_testing import LEVELS, LinkTests, Significance
 from svr_widget.engine.significance.nulls import Kind, NullLaw
 from svr_widget.engine.significance.random_frames import Frame, RandomFrames
@@ -183,7 +185,7 @@ class Adjacency:
     def dense(self) -> Tensor:
         """The whole matrix, ``[consumer's neurons, producer's neurons]``.
 
-        Null neurons are included. It is kept: treat it as read-only.
+        Null neurons are included. It is kept, and read-only.
 
         Examples:
             >>> dense = svr.adjacency(("0", "2")).dense()
@@ -194,8 +196,33 @@ class Adjacency:
         """
         return self._dense
 
+    def frame(self) -> pd.DataFrame:
+        """``dense()`` with labels: rows are the consumer's neurons, columns the producer's.
+
+        Returns:
+            A table of its own, index ``"consumer neuron"``, columns ``"producer neuron"``;
+            ``attrs`` has the names of the maps, ``"consumer"`` and ``"producer"``.
+
+        Examples:
+            >>> frame = svr.adjacency(("0", "2")).frame()
+            >>> frame.shape, frame.index.name, frame.columns.name
+            ((12, 16), 'consumer neuron', 'producer neuron')
+            >>> float(frame.loc[0, 0].round(2)), frame.attrs
+            (0.99, {'consumer': '2', 'producer': '0'})
+        """
+        rows, columns = (
+            pd.RangeIndex(count, name=f"{side} neuron")
+            for count, side in zip(self.shape, ("consumer", "producer"), strict=True)
+        )
+        frame = pd.DataFrame(self.dense().numpy(), rows, columns, copy=True)
+        frame.attrs |= {"consumer": self.link.consumer, "producer": self.link.producer}
+        return frame
+
     @cached_property
     def _dense(self) -> Tensor:
+        return read_only(self._squares())
+
+    def _squares(self) -> Tensor:
         if self._meetings and self.producer.group_count == self.consumer.group_count == 1:
             [whole] = self._blocks(_ALL, _ALL)
             return whole.squares()
@@ -205,7 +232,9 @@ class Adjacency:
         return dense
 
     def signed(self) -> Tensor:
-        """``V^T U``, whose square is the adjacency (Fig 7): ``[consumer's, producer's neurons]``.
+        """``V^T U`` (Fig 7), ``[consumer's neurons, producer's neurons]``.
+
+        Its square is ``dense()``.
 
         Raises:
             SVRError: the link has a kernel, so that an entry is a sum and has no sign.
@@ -224,9 +253,9 @@ class Adjacency:
         return self.effective_filters().reshape(self.shape)
 
     def effective_filters(self, rows: Neurons = _ALL, cols: Neurons = _ALL) -> Tensor:
-        """``A_{n,m} = sum_k u[k, m] v[k, *, n]`` (section 4.2), signed: ``[n, m, *kernel]``.
+        """The filters ``A_{n,m}`` (4.2), ``[consumer's neurons, producer's neurons, *kernel]``.
 
-        ``A[n, m] = ||A_{n,m}||_F^2``.
+        ``A_{n,m} = sum_k u[k, m] v[k, *, n]``, signed; ``A[n, m] = ||A_{n,m}||_F^2``.
 
         Args:
             rows: the consumer's neurons.
@@ -316,7 +345,9 @@ class Adjacency:
         return self.laws[0]
 
     def parts(self, rows: slice = _ALL, cols: slice = _ALL) -> NDArray[np.int16]:
-        """int16 ``[n, m]``: which of ``laws`` each entry follows; -1 for entries that are no test.
+        """Which law each entry follows, int16 ``[consumer's neurons, producer's neurons]``.
+
+        An index into ``laws``; -1 for entries that are no test.
 
         No tests are structural zeros (groups that share no channel) and null neurons.
         """
@@ -337,7 +368,7 @@ class Adjacency:
         return np.asarray(table[row_groups[:, None], column_groups])
 
     def mean(self) -> float | NDArray[np.float64]:
-        """The expected entry under chance; a matrix ``[n, m]`` where entries differ in it."""
+        """The expected entry; ``[consumer's, producer's neurons]`` where entries differ in it."""
         parts = self._parts_of_groups()
         if len(self.laws) == 1 and (parts >= 0).all():
             return self.law.mean
@@ -352,7 +383,7 @@ class Adjacency:
     @cached_property
     def _sorted(self) -> tuple[NDArray[np.floating], ...]:
         dense, parts = self.dense().numpy(), self.parts()
-        return tuple(np.sort(dense[parts == part]) for part in range(len(self.laws)))
+        return tuple(read_only(np.sort(dense[parts == p])) for p in range(len(self.laws)))
 
     def above(self, weights: Sequence[float]) -> Edges:
         """The tested entries that reach the weight given for their law, strongest first."""
@@ -428,8 +459,7 @@ class Adjacency:
         _, columns, dense, mean = self._without(self.consumer.null, self.producer.null)
         found = np.zeros(self.shape[1])
         found[columns] = intensity(dense, mean)
-        found.setflags(write=False)
-        return found
+        return read_only(found)
 
     def internal_dimensions(self) -> InternalDimensions:
         """``(d_out, d_in, deviation, p_value)`` of the block of strong entries (section 3.2).

@@ -30,6 +30,7 @@ from svr_widget.engine.graph.cost import decomposition_seconds, link_seconds
 from svr_widget.engine.graph.internal_dimensions import InternalDimensions
 from svr_widget.engine.maps.linear_map import LinearMap
 from svr_widget.engine.maps.links import Link, LinkKey, TestKey, keyed
+from svr_widget.engine.maps.read_only import read_only
 from svr_widget.engine.model.find_maps import Globs
 from svr_widget.engine.network.head_products import AttentionView
 from svr_widget.engine.network.norms.folding import Normalisation
@@ -105,9 +106,11 @@ class SpectralGraph:
             non_finite=non_finite,
         )
         self.title, self.notes = network.title, network.notes
-        self.model, self.parts, self.outlets = network.model, network.parts, network.outlets
+        self.model, self.parts = network.model, MappingProxyType(dict(network.parts))
+        self.outlets = read_only(network.outlets)
         self.arrangement = network.arrangement
         self.example, self.run_live = network.example, network.run_live
+        self.own_example = None if self.example is None else self.example.copied()
         self.damaged = network.damaged
         self.method: Method = method
         self.norm: Normalisation = norm
@@ -116,8 +119,8 @@ class SpectralGraph:
         self.rank, self.seed = rank, seed
         self._traced = network.traced
         self._by_norm: dict[Normalisation, Self] = {}
-        self._maps = MappingProxyType(dict(network.maps))
-        self._links = MappingProxyType(keyed(network.links))
+        self._maps = MappingProxyType({k: read_only(each) for k, each in network.maps.items()})
+        self._links = MappingProxyType(keyed(map(read_only, network.links)))
         self._leaving: dict[str, list[LinkKey]] = {}
         for key, link in self._links.items():
             if not link.by_construction:
@@ -146,6 +149,12 @@ class SpectralGraph:
     def decomposed(self) -> Mapping[tuple[str, Flattening], Decomposition]:
         """The decompositions that there are so far, by map and flattening."""
         return MappingProxyType(self._decompositions)
+
+    def add_note(self, note: str) -> None:
+        """Say something among the notes, once; nothing for an empty one."""
+        with self._lock:
+            if note and note not in self.notes:
+                self.notes = (*self.notes, note)
 
     @property
     def maps(self) -> Mapping[str, LinearMap]:
@@ -265,7 +274,7 @@ class SpectralGraph:
         with self._lock:
             key = name, method
             if key not in self._decompositions:
-                self._decompositions[key] = self._decompose(linear, method)
+                self._decompositions[key] = read_only(self._decompose(linear, method))
             return self._decompositions[key]
 
     def _decompose(self, linear: LinearMap, method: Flattening) -> Decomposition:
@@ -295,7 +304,8 @@ class SpectralGraph:
     def adjacency(self, link: LinkKey, method: Method | None = None) -> Adjacency:
         """The adjacency of a link; ``.dense()`` is ``[consumer's neurons, producer's neurons]``.
 
-        It is weighted, as in sections 2.2, 4.2 and 5.2.1 of the paper.
+        It is weighted, as in sections 2.2, 4.2 and 5.2.1 of the paper; ``.frame()`` is the same
+        with labels.
 
         Args:
             link: ``(producer, consumer)``, a key of ``links``.
@@ -333,7 +343,7 @@ class SpectralGraph:
         if link.side != "q":
             return consumer
         if (link.consumer, method) not in self._transposed:
-            self._transposed[link.consumer, method] = consumer.transposed()
+            self._transposed[link.consumer, method] = read_only(consumer.transposed())
         return self._transposed[link.consumer, method]
 
     def compute(self, progress: Progress | None = None) -> None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map
 
 from svr_widget.engine.maps.parts import Part
+from svr_widget.engine.model.images import as_tensor, taken_by
 from svr_widget.engine.model.user_model import running
 
 SIZES = (28, 32, 64, 96, 224, 299)
@@ -33,6 +35,19 @@ class Example:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     origin: str = ""
 
+    def copied(self) -> Example:
+        """The same with tensors of its own."""
+        args, kwargs = (
+            tree_map(lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else leaf, each)
+            for each in (self.args, dict(self.kwargs))
+        )
+        return replace(self, args=args, kwargs=kwargs)
+
+    def first(self) -> Tensor | None:
+        """The first positional argument, if it is a tensor."""
+        leaf = self.args[0] if self.args else None
+        return leaf if isinstance(leaf, Tensor) else None
+
     def tensors(self) -> list[Any]:
         """Every leaf of the arguments in the order of ``torch.export``."""
         return list(tree_leaves((self.args, dict(self.kwargs))))
@@ -51,7 +66,7 @@ def examples(
     """
     extra = _no_cache(model)
     if given is not None:
-        yield given_example(model, given)
+        yield taken_example(model, parts, given, live)
         return
     dummy = getattr(model, "dummy_inputs", None)
     if isinstance(dummy, Mapping):
@@ -59,6 +74,49 @@ def examples(
     for value in _from_first_map(model, parts, extra, live):
         shape = "x".join(map(str, value.shape))
         yield Example((value,), extra, f"example input tried from the first map: {shape}")
+
+
+def taken_example(
+    model: nn.Module, parts: Mapping[str, Part], given: Any, live: bool = False
+) -> Example:
+    """The caller's own input, images as the model takes them; see ``images.taken_by``.
+
+    Raises:
+        SVRError: these are images that do not fit the model.
+    """
+    if isinstance(given, Example):
+        return given
+
+    def runs(value: Any) -> bool:
+        call = given_example(model, _placed(model, value, given))
+        try:
+            with running(model, live=live) as run:
+                run(*call.args, **call.kwargs)
+        except Exception:  # whatever the model raises for an input of another form
+            return False
+        return True
+
+    found = taken_by(given, parts.values(), runs)
+    return replace(given_example(model, _placed(model, found.batch, given)), origin=found.note)
+
+
+def _placed(model: nn.Module, value: Any, given: Any) -> Any:
+    """What was made of an input, or is an array, where the model is; the caller's own as it is."""
+    return value if value is given and not isinstance(value, np.ndarray) else placed(model, value)
+
+
+def placed(model: nn.Module, value: Any) -> Any:
+    """A tensor or array on the model's device and, if it is floating-point, in its precision.
+
+    Those of its first parameters decide. What is neither passes unchanged.
+    """
+    if isinstance(value, np.ndarray):
+        value = as_tensor(value)
+    if not isinstance(value, Tensor):
+        return value
+    device = next((p.device for p in (*model.parameters(), *model.buffers())), None)
+    floats = (p.dtype for p in model.parameters() if p.is_floating_point())
+    return value.to(device, next(floats, None) if value.is_floating_point() else None)
 
 
 def given_example(model: nn.Module, given: Any) -> Example:

@@ -27,7 +27,7 @@ from svr_widget.engine.errors import (
 from svr_widget.engine.maps.linear_map import map_of
 from svr_widget.engine.maps.links import Layout, Link, depths, directed
 from svr_widget.engine.maps.weights import floating
-from svr_widget.engine.model.example_inputs import given_example
+from svr_widget.engine.model.example_inputs import taken_example
 from svr_widget.engine.model.find_maps import Globs, Selection, find_parts, globs, unwrap
 from svr_widget.engine.network.head_products import AttentionView
 from svr_widget.engine.network.network import MapReader, Network, TracedModel
@@ -156,14 +156,17 @@ def _of_model(
     attentions: Sequence[Attention] = ()
     rank: Mapping[str, int] = {}
     computed: Mapping[str, Tensor] = {}
-    example = None if example_inputs is None else given_example(model, example_inputs)
+    example = None
+    if example_inputs is not None:
+        example = taken_example(model, parts, example_inputs, run_live)
+        notes = (example.origin,) if example.origin else ()
     met: Meetings | None = None
     if links is None:
         heads = attention == "products"
         traced = trace(
             model,
             parts,
-            example_inputs,
+            example,
             heads=heads,
             meetings=meetings,
             constants=found_parts.undecided,

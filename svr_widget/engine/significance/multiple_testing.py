@@ -203,7 +203,7 @@ class Significance(Generic[Key]):
     def __init__(
         self, tests: Mapping[Key, LinkTests], link_of: Callable[[Key], Hashable] | None = None
     ) -> None:
-        self.tests = dict(tests)
+        self.tests: Mapping[Key, LinkTests] = MappingProxyType(dict(tests))
         self.keys = tuple(self.tests)
         self.total = sum(part.weights.size for part in self.tests.values())
         self._link_of = link_of or (lambda key: key)
@@ -363,7 +363,10 @@ class Significance(Generic[Key]):
         top = max(1.0, -float(special.ndtri_exp(min(strongest, default=-1.0))))
         log_p = np.append(special.log_ndtr(-np.linspace(top, -3.0, _GRID)), 0.0)
         log_p[0] = min(strongest, default=log_p[0])
-        return log_p, self.totals(log_p)
+        counts = self.totals(log_p)
+        for array in (log_p, counts):
+            array.flags.writeable = False
+        return log_p, counts
 
     def _step_up(self, log_q: Floats) -> Floats:
         """Benjamini-Hochberg cuts: the largest ``t`` with ``t = q * max(R(t), 1) / tests``.

@@ -14,6 +14,7 @@ from torch.nn import functional
 from torch.utils._pytree import tree_leaves
 
 from svr_widget.engine.activations.similarity import Reference, check_reference
+from svr_widget.engine.model.images import Form, is_picture
 from svr_widget.svr import SVR
 from svr_widget.widget.answers.images import pack, spectral_images
 from svr_widget.widget.answers.shown_inputs import ShownInputs, Transform
@@ -35,11 +36,17 @@ class Gallery:
     Args:
         model: what the inputs are for; None for bare weights, which have no spectral images.
         reference: what the images are compared with, as in ``SVR.similarity``.
+        form: what the model takes, as far as that is known.
     """
 
-    def __init__(self, model: nn.Module | None, reference: Reference = "sobel") -> None:
+    def __init__(
+        self,
+        model: nn.Module | None,
+        reference: Reference = "sobel",
+        form: Form | None = None,
+    ) -> None:
         check_reference(reference)
-        self._model = model
+        self._model, self._form = model, form
         self._given: Any = None
         self._transform: Transform | None = None
         self._sources: list[ShownInputs] = []
@@ -50,6 +57,11 @@ class Gallery:
     def given(self) -> Any:
         """The inputs as they were given."""
         return self._given
+
+    @property
+    def note(self) -> str:
+        """What was done to the values of the inputs given; empty for nothing."""
+        return next((source.note for source in self._sources if source.note), "")
 
     @property
     def transform(self) -> Transform | None:
@@ -84,8 +96,8 @@ class Gallery:
             raise ValueError("inputs need a model to run through; this is an SVR of bare weights")
         else:
             # Inputs that need no transform may come with one, for images that are dropped.
-            singles = isinstance(inputs, list)
-            sources = [ShownInputs(inputs, self._model, transform if singles else None, labels)]
+            each = transform if isinstance(inputs, list) or is_picture(inputs) else None
+            sources = [ShownInputs(inputs, self._model, each, labels, self._form)]
         self._given, self._transform, self._sources = inputs, transform, sources
         self._revision += 1
 

@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.data import DataLoader
 
 from svr_widget.engine.activations.hooks import of_batch
+from svr_widget.engine.model.images import Form, are_images, is_picture, taken
 
 Transform = Callable[[Any], Any]
 
@@ -26,12 +27,16 @@ class ShownInputs:
 
     Args:
         inputs: a tensor or array ``[n, ...]``, a tuple or mapping of them, which the model is
-            called with; or a list of single inputs (PIL images, arrays or tensors), which
-            ``transform`` makes into the model's input; or a ``DataLoader``, of which the first
-            batch is taken.
+            called with; or a PIL image or a list of single inputs (PIL images, arrays or tensors),
+            which ``transform`` makes into the model's input, or the engine's rules for images; or a
+            ``DataLoader``, of which the first batch is taken.
         model: decides how much of a loader's batch is its input (``SVR.spectral_activations``).
         transform: from one of a list to the tensor ``[channels, h, w]`` that the model takes.
         labels: one a piece; those of a loader's batch by default, else numbers.
+        form: what the model takes, as far as that is known.
+
+    Attributes:
+        note: what was done to the values of images; empty for nothing.
 
     Raises:
         TypeError: inputs of another kind.
@@ -44,8 +49,10 @@ class ShownInputs:
         model: nn.Module,
         transform: Transform | None = None,
         labels: Sequence[object] | None = None,
+        form: Form | None = None,
     ) -> None:
-        self._transform = transform
+        self._transform, self._form = transform, form
+        self.note = ""
         self._singles: Sequence[Any] | None = None
         self._batch: Any = None
         if isinstance(inputs, DataLoader):
@@ -54,15 +61,20 @@ class ShownInputs:
             rest = batch[len(inputs) :] if isinstance(batch, tuple | list) else ()
             if labels is None and rest and isinstance(rest[0], Tensor) and rest[0].dim() == 1:
                 labels = rest[0].tolist()
+        if is_picture(inputs):
+            inputs = [inputs]
         if isinstance(inputs, list):
             self._singles = inputs
             count = len(inputs)
             if count:
-                self.batch([0])  # what cannot be used is to be known now
+                self.batch(self._kinds())  # what cannot be used is to be known now
         elif isinstance(inputs, Tensor | np.ndarray | tuple | Mapping):
             if transform is not None:
                 raise ValueError("transform belongs to a list of single images, one by one")
-            self._batch = tree_map(_as_tensor, inputs)
+            one = isinstance(inputs, tuple) and len(inputs) == 1  # as a loader gives it
+            found = taken(inputs[0] if one else inputs, form)
+            batch = (found.batch,) if one else found.batch
+            self._batch, self.note = tree_map(_as_tensor, batch), found.note
             sizes = {len(leaf) for leaf in tree_leaves(self._batch) if _has_batch(leaf)}
             if len(sizes) > 1:
                 raise ValueError(f"the inputs hold {sorted(sizes)} pieces: they have to be as many")
@@ -92,11 +104,32 @@ class ShownInputs:
         if self._singles is None:
             index = torch.tensor(which)
             return tree_map(lambda leaf: leaf[index] if _has_batch(leaf) else leaf, self._batch)
+        if self._are_images:
+            found = taken([self._singles[i] for i in which], self._form)
+            self.note = found.note
+            return found.batch
         made = [self._made(self._singles[i]) for i in which]
         if len({tuple(one.shape) for one in made}) > 1:
             shapes = ", ".join(dict.fromkeys(str(tuple(one.shape)) for one in made))
             raise ValueError(f"inputs of different shapes, {shapes}: let transform= resize them")
         return torch.stack(made)
+
+    def _kinds(self) -> list[int]:
+        """The first input; of images that nothing transforms one of every kind that there is."""
+        assert self._singles is not None
+        if not self._are_images:
+            return [0]
+        kinds: dict[str, int] = {}
+        for place, single in enumerate(self._singles):
+            about = (single.mode, single.size) if is_picture(single) else single.shape
+            kinds.setdefault(f"{about} {getattr(single, 'dtype', '')}", place)
+        return list(kinds.values())
+
+    @property
+    def _are_images(self) -> bool:
+        """Whether the single inputs become the model's input by the engine's rules."""
+        known = self._transform is None and self._form is not None
+        return known and are_images(self._singles, self._form)
 
     def _made(self, single: Any) -> Tensor:
         made = single if self._transform is None else self._transform(single)

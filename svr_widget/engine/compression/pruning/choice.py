@@ -44,7 +44,11 @@ class Choice(NamedTuple):
 
 
 def choose(
-    graph: SpectralGraph, ranks: Ranks | None, energy: float | None, budget: float | None
+    graph: SpectralGraph,
+    ranks: Ranks | None,
+    energy: float | None,
+    budget: float | None,
+    cut: Ranks | None = None,
 ) -> Choice:
     """Which neurons are kept, by the one rule that is given; by default internal dimensions.
 
@@ -56,7 +60,12 @@ def choose(
     """
     given = [
         word
-        for word, value in (("ranks", ranks), ("energy", energy), ("budget", budget))
+        for word, value in (
+            ("ranks", ranks),
+            ("cut", cut),
+            ("energy", energy),
+            ("budget", budget),
+        )
         if value is not None
     ]
     if len(given) > 1:
@@ -65,9 +74,29 @@ def choose(
         choice = _by_energy(graph, energy)
     elif budget is not None:
         choice = _by_budget(graph, budget)
+    elif cut is not None:
+        choice = _by_cut(graph, cut)
     else:
         choice = _by_rank(graph, "internal" if ranks is None else ranks)
-    return choice._replace(kept=_alike(graph, choice.kept, named=isinstance(ranks, Mapping)))
+    named = isinstance(ranks, Mapping) or isinstance(cut, Mapping)
+    return choice._replace(kept=_alike(graph, choice.kept, named=named))
+
+
+def _by_cut(graph: SpectralGraph, cut: Ranks) -> Choice:
+    if isinstance(cut, Mapping):
+        wanted, rule = _by_name(graph, cut, "cut"), "cuts by map"
+    else:
+        wanted, rule = dict.fromkeys(graph.maps, cut), f"cut={cut!r}"
+    kept = every_neuron(graph)
+    for name, rank in wanted.items():
+        if isinstance(rank, int | np.integer) and not isinstance(rank, bool) and rank > 0:
+            raise SVRError(
+                f"cut for {name!r}: {rank} could be the first or the last {rank}: "
+                f"slice({rank}) cuts the first, those of the largest singular values, "
+                f"slice(-{rank}, None) the last"
+            )
+        kept[name] = np.setdiff1d(kept[name], _indices(rank, len(kept[name]), name, "cut"))
+    return Choice(kept, rule, {})
 
 
 def _by_rank(graph: SpectralGraph, ranks: Ranks) -> Choice:
@@ -94,7 +123,7 @@ def _by_rank(graph: SpectralGraph, ranks: Ranks) -> Choice:
 
 
 def _by_name(
-    graph: SpectralGraph, ranks: Mapping[str, Internal | Rank]
+    graph: SpectralGraph, ranks: Mapping[str, Internal | Rank], option: str = "ranks"
 ) -> dict[str, Internal | Rank]:
     """What each named map is cut to; a name of its own goes before globs, those in order."""
     unused = set(ranks)
@@ -106,11 +135,11 @@ def _by_name(
             wanted[name] = ranks[name if name in fitting else fitting[0]]
     for glob in ranks:
         if glob in unused:
-            raise SVRError(f"ranks: {glob!r} matches no map{nearest_name(glob, graph.maps)}")
+            raise SVRError(f"{option}: {glob!r} matches no map{nearest_name(glob, graph.maps)}")
     return wanted
 
 
-def _indices(rank: Internal | Rank | None, count: int, name: str) -> Kept:
+def _indices(rank: Internal | Rank | None, count: int, name: str, option: str = "ranks") -> Kept:
     """The neurons that a rank means, of a map with ``count`` of them; None for all."""
     every = np.arange(count, dtype=np.int64)
     if rank is None:
@@ -119,18 +148,18 @@ def _indices(rank: Internal | Rank | None, count: int, name: str) -> Kept:
         return every[rank] if rank.step is None or rank.step > 0 else np.sort(every[rank])
     if isinstance(rank, int | np.integer) and not isinstance(rank, bool):
         if rank < 0:
-            raise SVRError(f"ranks for {name!r}: {rank} is less than no neuron")
+            raise SVRError(f"{option} for {name!r}: {rank} is less than no neuron")
         return every[:rank]
     if isinstance(rank, str) or not isinstance(rank, Iterable):
-        raise SVRError(
-            f"ranks for {name!r}: {rank!r} is no rank; give a number (the first so many neurons), "
-            "a slice, a list of neurons, or 'internal'"
-        )
+        known = "a number (the first so many neurons), a slice, a list of neurons, or 'internal'"
+        if option == "cut":
+            known = "a slice or a list of the neurons to cut"
+        raise SVRError(f"{option} for {name!r}: {rank!r} is no rank; give {known}")
     asked = np.asarray(list(rank))
     if asked.size and (
         asked.ndim != 1 or asked.dtype.kind not in "iu" or asked.min() < 0 or asked.max() >= count
     ):
-        raise SVRError(f"ranks for {name!r}: its neurons are 0 to {count - 1}, not {rank!r}")
+        raise SVRError(f"{option} for {name!r}: its neurons are 0 to {count - 1}, not {rank!r}")
     return np.unique(asked.astype(np.int64))
 
 

@@ -128,10 +128,10 @@ def cut_into_two(
 
 def _why_it_fails(graph: SpectralGraph, model: nn.Module) -> str:
     """What the model raises for the example input, empty for nothing."""
-    if graph.example is None:
+    if graph.own_example is None:
         return ""
     try:
-        footprint(model, graph.example, graph.run_live)
+        footprint(model, graph.own_example, graph.run_live)
     except Exception as error:  # whatever it raises that finds other layers than its own
         return str(error) or type(error).__name__
     return ""

@@ -12,10 +12,17 @@ from torch import nn
 from svr_widget.engine.compression.footprint import Change, Footprint, footprint
 from svr_widget.engine.compression.pruning.choice import Choice, Kept, Ranks, choose
 from svr_widget.engine.compression.pruning.cutting import MapCut, check_prunable, cut, cut_into_two
-from svr_widget.engine.compression.pruning.report import Evaluate, PruningReport, Scores, score
+from svr_widget.engine.compression.pruning.report import (
+    Evaluate,
+    PruningReport,
+    Score,
+    Scores,
+    score,
+)
 from svr_widget.engine.decompose import Decomposition
-from svr_widget.engine.errors import SVRError
+from svr_widget.engine.errors import SVRError, listed, nearest_name
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
+from svr_widget.engine.model.find_maps import matches
 from svr_widget.engine.model.user_model import copied
 
 
@@ -23,6 +30,7 @@ def prune(
     graph: SpectralGraph,
     ranks: Ranks | None = None,
     *,
+    cut_out: Ranks | None = None,
     energy: float | None = None,
     budget: float | None = None,
     factored: bool = False,
@@ -30,12 +38,14 @@ def prune(
 ) -> tuple[nn.Module, PruningReport]:
     """A pruned copy of the model and what was done; see ``SVR.prune``."""
     check_prunable(graph)
-    choice = choose(graph, ranks, energy, budget)
+    choice = choose(graph, ranks, energy, budget, cut_out)
     model, cuts = (cut_into_two if factored else cut)(graph, choice.kept)
     before = _measured(graph, graph.model)
     changed = any(each.form == "factored" for each in cuts.values())
     after = _measured(graph, model) if changed else before
-    scores = None if evaluate is None else _scores(graph, choice.kept, model, evaluate)
+    scores, control = None, ""
+    if evaluate is not None:
+        scores, control = _scores(graph, choice.kept, model, evaluate)
     maps = _table(graph, choice, cuts, before, after)
     operations = None
     if before is not None and after is not None:
@@ -46,6 +56,7 @@ def prune(
         parameters=Change(_parameters(graph.model), _parameters(model)),
         multiply_adds=operations,
         scores=scores,
+        control=control,
         squared_error=None if choice.allocation is None else choice.allocation.error,
         bound=None if choice.allocation is None else choice.allocation.bound,
     )
@@ -53,21 +64,42 @@ def prune(
 
 def _scores(
     graph: SpectralGraph, kept: Mapping[str, Kept], model: nn.Module, evaluate: Evaluate
-) -> Scores:
+) -> tuple[Scores, str]:
+    """Scores before and after and of the negative control, and what that is."""
     lowest = {
         name: np.arange(len(graph[name]) - len(each), len(graph[name]))
         for name, each in kept.items()
     }
-    control, _ = cut(graph, lowest)
     assert graph.model is not None
     given, pruned = (copied(each, "so it is not scored") for each in (graph.model, model))
-    return Scores(*(score(evaluate, each) for each in (given, pruned, control)))
+    before = score(evaluate, given)
+    after = score(evaluate, pruned, before)
+    if why := _no_control(graph, kept, lowest):
+        return Scores(before, after, None), f"no negative control: {why}"
+    control = score(evaluate, cut(graph, lowest)[0], before)
+    return Scores(before, after, control), "as many cut from the top instead"
+
+
+def _no_control(graph: SpectralGraph, kept: Mapping[str, Kept], lowest: Mapping[str, Kept]) -> str:
+    """Why keeping the neurons at the bottom is what was done already; empty where it is not.
+
+    Null neurons make no difference to a weight, so it does not matter which are kept.
+    """
+    live = {name: np.flatnonzero(~graph[name].null.numpy()) for name in kept}
+    for name, mine in live.items():
+        if not np.array_equal(np.intersect1d(kept[name], mine), np.intersect1d(lowest[name], mine)):
+            return ""
+    if all(np.isin(live[name], each).all() for name, each in kept.items()):
+        return "nothing but null neurons is cut"
+    if not any(np.isin(live[name], each).any() for name, each in kept.items()):
+        return "no neuron is kept"
+    return "null neurons aside, those that are kept are the ones at the bottom"
 
 
 def _measured(graph: SpectralGraph, model: nn.Module | None) -> Footprint | None:
-    if graph.example is None or model is None:
+    if graph.own_example is None or model is None:
         return None
-    return footprint(model, graph.example, graph.run_live)
+    return footprint(model, graph.own_example, graph.run_live)
 
 
 def _parameters(model: nn.Module | None) -> int:
@@ -138,23 +170,45 @@ def _operations(graph: SpectralGraph, name: str, taken: Footprint | None) -> int
 
 
 def pruning_curve(
-    graph: SpectralGraph, evaluate: Evaluate, neurons: Iterable[int] | None = None
+    graph: SpectralGraph,
+    evaluate: Evaluate,
+    neurons: Iterable[int] | None = None,
+    maps: str | Iterable[str] | None = None,
 ) -> pd.DataFrame:
     """Scores by the number of neurons; see ``SVR.pruning_curve``."""
     check_prunable(graph)
+    names = _curved(graph, maps)
+    most = max(len(graph[name]) for name in names)
+    counts = np.arange(most + 1) if neurons is None else np.unique(np.fromiter(neurons, np.int64))
+    found: dict[str, list[Score]] = {"kept": [], "cut": []}
+    like: Score | None = None
+    for count in counts.tolist():
+        for column, rank in (("kept", count), ("cut", slice(count, None))):
+            model, _ = cut(graph, choose(graph, dict.fromkeys(names, rank), None, None).kept)
+            like = score(evaluate, model, like)
+            found[column].append(like)
+    if not isinstance(like, pd.Series):
+        return pd.DataFrame({"neurons": counts, **found})
+    several = {name: pd.DataFrame(scores).reset_index(drop=True) for name, scores in found.items()}
+    number = pd.DataFrame({"": counts})
+    return pd.concat({"neurons": number, **several}, axis=1)
+
+
+def _curved(graph: SpectralGraph, maps: str | Iterable[str] | None) -> list[str]:
+    """The maps that a curve cuts: those named, else all that a link leaves."""
+    if maps is not None:
+        globs = [maps] if isinstance(maps, str) else list(maps)
+        for glob in globs:
+            if not any(matches(name, (glob,)) for name in graph.maps):
+                raise SVRError(f"maps: {glob!r} matches no map{nearest_name(glob, graph.maps)}")
+        if not globs:
+            raise SVRError("maps=[] names no map: leave it out, or name some of svr.maps")
+        return [name for name in graph.maps if matches(name, globs)]
     producers = {link.producer for link in graph.links.values()}
     names = [name for name in graph.maps if name in producers]
     if not names:
-        raise SVRError(f"{graph.title} has no link, so no map is cut: use prune(ranks=...)")
-    most = max(len(graph[name]) for name in names)
-    counts = np.arange(most + 1) if neurons is None else np.unique(np.fromiter(neurons, np.int64))
-    rows = []
-    for count in counts.tolist():
-        first, others = (
-            cut(graph, choose(graph, dict.fromkeys(names, rank), None, None).kept)[0]
-            for rank in (count, slice(count, None))
+        raise SVRError(
+            f"{graph.title} has no link, so no map is cut by itself: name them, "
+            f"maps={listed([repr(name) for name in graph.maps], 1)}"
         )
-        rows.append(
-            {"neurons": count, "kept": score(evaluate, first), "cut": score(evaluate, others)}
-        )
-    return pd.DataFrame(rows)
+    return names

@@ -1,44 +1,33 @@
-"""``SVR.remove_dead_channels``: remove, measure, refuse or report."""
+"""``SVR.remove_dead_channels``: remove, measure, remove less where that is too much, report."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Collection, Iterable
+from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_map
 
-from svr_widget.engine.activations.activations import examples_of, is_one_batch
-from svr_widget.engine.activations.hooks import placed_example
+from svr_widget.engine.activations.activations import examples_of, is_one_batch, one_example
 from svr_widget.engine.compression.footprint import Change, Footprint, footprint
+from svr_widget.engine.compression.removal.bound import Bound
+from svr_widget.engine.compression.removal.outputs import Outputs
 from svr_widget.engine.compression.removal.report import RemovalReport
 from svr_widget.engine.compression.removal.rounds import Removing
 from svr_widget.engine.environment.settings import normal_like
-from svr_widget.engine.environment.threads import uninterrupted
 from svr_widget.engine.errors import OutputChangeError, SVRError, nearest_name
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
 from svr_widget.engine.model.example_inputs import Example
-from svr_widget.engine.model.user_model import copied, running
+from svr_widget.engine.model.user_model import copied
 from svr_widget.engine.network.network import Network
 
 TOLERANCE = 1e-3
 """Largest change of the output that is allowed, relative to its largest entry."""
 
 RANDOM_INPUTS = 8
-
-
-class _Measured(NamedTuple):
-    """The largest change of an entry of the output, and the largest entry itself."""
-
-    change: float
-    largest: float
-
-    @property
-    def relative(self) -> float:
-        return self.change / self.largest if self.largest else math.inf if self.change else 0.0
 
 
 def remove_dead_channels(
@@ -51,7 +40,7 @@ def remove_dead_channels(
     """A smaller model and what was done; see ``SVR.remove_dead_channels``."""
     if not tolerance >= 0:
         raise SVRError(f"tolerance = {tolerance!r} is out of range: 0 <= tolerance")
-    model, example = graph.model, graph.example
+    model, example = graph.model, graph.own_example
     if model is None:
         raise SVRError(
             f"{graph.title}: channels cannot be removed from bare weights; make the SVR from the "
@@ -66,13 +55,23 @@ def remove_dead_channels(
     copy = copied(model, "so nothing is removed")
     work = Removing(copy, example, list(graph.parts), influence, live)
     before = work.network
-    chosen = _chosen(before, maps)
-    work.chosen = chosen
+    work.chosen = _chosen(before, maps)
     work.run()
-    checks, words = _checks(model, example, check_inputs)
-    measured = _measure(model, work.model, checks, live)
-    if measured.relative > tolerance or math.isnan(measured.relative):
-        raise _refusal(model, work, measured, tolerance, checks, words)
+    checks, words = _checks(graph, example, check_inputs)
+    outputs = Outputs(model, checks, live)
+    measured = whole = outputs.difference(work.model)
+    if math.isnan(whole.relative):
+        raise OutputChangeError(
+            f"the output of {graph.title} has NaN or infinite entries on {words}, so that it "
+            "cannot be told what removing channels changes: nothing was removed. Give "
+            "check_inputs= on which it is finite"
+        )
+    if whole.relative > tolerance:
+        bound = Bound(outputs, tolerance)
+        copy = copied(model, "so nothing is removed")
+        work = Removing(copy, example, work.names, influence, live, work.chosen, bound)
+        work.run()
+        measured = outputs.difference(work.model)
     footprints = tuple(footprint(each, example, live) for each in (model, work.model))
     report = RemovalReport(
         maps=_by_map(before, work.network, *footprints),
@@ -83,6 +82,7 @@ def remove_dead_channels(
         multiply_adds=Change(*(taken.multiply_adds for taken in footprints)),
         change=measured.change,
         relative_change=measured.relative,
+        change_of_all=whole.relative,
         tolerance=tolerance,
         checked=words,
         rounds=work.rounds,
@@ -100,7 +100,7 @@ def _chosen(network: Network, maps: str | Iterable[str] | None) -> Collection[st
     return names
 
 
-def _checks(model: nn.Module, example: Example, given: object) -> tuple[list[Example], str]:
+def _checks(graph: SpectralGraph, example: Example, given: object) -> tuple[list[Example], str]:
     """The inputs on which the change of the output is measured, and what to call them."""
     if given is None:
         found = [example, *(_random(example, seed) for seed in range(RANDOM_INPUTS))]
@@ -111,9 +111,9 @@ def _checks(model: nn.Module, example: Example, given: object) -> tuple[list[Exa
         if not floating:
             return found[:1], f"the traced example ({shapes})"
         return found, f"the traced example and {RANDOM_INPUTS} random normal inputs ({shapes})"
-    if is_one_batch(given):
-        return [placed_example(model, given)], "the given inputs"
-    batches = list(examples_of(model, given))
+    if is_one_batch(graph, given):
+        return [one_example(graph, given)], "the given inputs"
+    batches = list(examples_of(graph, given))
     if not batches:
         raise SVRError("check_inputs holds no batch")
     return batches, f"the given inputs ({len(batches)} batches)"
@@ -130,66 +130,6 @@ def _random(example: Example, seed: int) -> Example:
         return normal_like(leaf, generator) if _is_floating(leaf) else leaf
 
     return Example(tree_map(fresh, example.args), tree_map(fresh, dict(example.kwargs)))
-
-
-@uninterrupted
-def _outputs(model: nn.Module, call: Example, live: bool) -> list[Tensor]:
-    with running(model, live=live) as run:
-        leaves = tree_leaves(run(*call.args, **call.kwargs))
-    return [leaf.detach().double() for leaf in leaves if _is_floating(leaf)]
-
-
-def _measure(
-    before: nn.Module, after: nn.Module, calls: Sequence[Example], live: bool
-) -> _Measured:
-    change = largest = 0.0
-    for call in calls:
-        both = (_outputs(model, call, live) for model in (before, after))
-        for old, new in zip(*both, strict=True):
-            change = max(change, float((new - old).abs().max()), key=_nan_first)
-            largest = max(largest, float(old.abs().max()), key=_nan_first)
-    return _Measured(change, largest)
-
-
-def _nan_first(value: float) -> float:
-    return math.inf if math.isnan(value) else value
-
-
-def _refusal(
-    model: nn.Module,
-    work: Removing,
-    measured: _Measured,
-    tolerance: float,
-    checks: Sequence[Example],
-    words: str,
-) -> OutputChangeError:
-    """The error that says how much would change, by which maps, and why."""
-    names = list(dict.fromkeys(work.removed.loc[work.removed["ratio"].notna(), "map"]))
-    alone: dict[str, float] = {}
-    for name in names:
-        copy = copied(model, "so nothing is removed")
-        single = Removing(copy, work.example, work.names, work.influence, work.live, [name])
-        single.run()
-        alone[name] = _measure(model, single.model, checks, work.live).relative
-    shares = ", ".join(f"{name!r} {share:.2g}" for name, share in alone.items())
-    fitting = [name for name, share in alone.items() if share <= tolerance / len(alone)]
-    padded = work.moved[work.moved["padded"]]
-    why = ""
-    if len(padded):
-        at = int(padded["constant"].abs().argmax())
-        name, constant = padded["map"].iloc[at], padded["constant"].iloc[at]
-        why = (
-            f" {name!r} pads zeros beside the constants that it reads in dead channels "
-            f"(up to {abs(constant):.3g}), so that its bias stands for them only away "
-            "from the borders."
-        )
-    instead = f", or pass maps={fitting!r}" if fitting else ""
-    return OutputChangeError(
-        f"removing {len(work.removed)} channels changes the output by {measured.change:.3g}, "
-        f"{measured.relative:.2g} of its largest entry, more than tolerance={tolerance:g}, on "
-        f"{words}. Each map alone: {shares}.{why} Nothing was changed. Raise the tolerance, train "
-        f"on with more weight decay, choose a smaller influence than {work.influence:g}{instead}."
-    )
 
 
 def _by_map(before: Network, after: Network, old: Footprint, new: Footprint) -> pd.DataFrame:

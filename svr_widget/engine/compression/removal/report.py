@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import pandas as pd
@@ -22,7 +23,9 @@ class RemovalReport:
             repeated until it finds no more), ratio (its share of the largest influence) and why, as
             in ``SVR.dead_channels``; where it was itself no dead channel, ratio is missing and why
             is ``"belongs to one"``.
-        kept: a row for each channel that is dead and still there: map, channel, ratio, and why.
+        kept: a row for each channel that is dead and still there: map, channel, ratio, change, and
+            why. Where it stays for what the output would change, ``change`` is its share of that:
+            by it alone, relative to the largest entry; elsewhere missing.
         moved: a row for each input feature of a map whose constant went into the map's bias:
             map, channel, constant, and padded, whether zeros are padded to it or a border made it
             uneven, so that the bias stands for it only away from the borders.
@@ -30,6 +33,7 @@ class RemovalReport:
         multiply_adds: of the whole model for the example input, all its batch.
         change: the largest absolute change of an entry of the output.
         relative_change: the same divided by the largest absolute entry of the output.
+        change_of_all: what ``relative_change`` would be if no channel stayed for that.
         tolerance: what ``relative_change`` was allowed to be.
         checked: the inputs on which that was measured, in words.
         rounds: how many searches found channels that could go.
@@ -50,6 +54,7 @@ class RemovalReport:
     multiply_adds: Change
     change: float
     relative_change: float
+    change_of_all: float
     tolerance: float
     checked: str
     rounds: int
@@ -73,7 +78,20 @@ class RemovalReport:
             lines.append(changed.to_string(index=False))
         for (name, why), rows in self.kept.groupby(["map", "why"], sort=False):
             lines.append(f"kept {_counted(len(rows), 'dead channel')} of {name!r}: {why}")
+        if self.change_of_all > self.tolerance:
+            lines.append(
+                "all that was kept for what the output would change goes with "
+                f"tolerance={_above(self.change_of_all)}"
+            )
         return "\n".join(lines)
+
+
+def _above(value: float) -> str:
+    """A number of two digits that is not below ``value``."""
+    if not 0 < value < math.inf:
+        return f"{value:g}"
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return f"{(math.floor(value / unit) + 1) * unit:.2g}"
 
 
 def _counted(number: int, noun: str) -> str:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from svr_widget.engine.analysis.dead_channels import without_influence
+from svr_widget.engine.compression.removal.bound import Bound, KeptBack, Trial
 from svr_widget.engine.compression.removal.channel_groups import (
     Axis,
     Mask,
@@ -41,6 +42,7 @@ class Removing:
         influence: the share of the largest influence up to which a channel is dead.
         live: the model can only be run as it is.
         chosen: the maps whose channels may go; None for all.
+        bound: how far the output may change; None for as far as it does.
         removed, kept, moved: the frames of the report.
         rounds: how often something went.
     """
@@ -51,11 +53,12 @@ class Removing:
     influence: float
     live: bool = False
     chosen: Collection[str] | None = None
+    bound: Bound | None = None
     removed: pd.DataFrame = field(
         default_factory=lambda: pd.DataFrame(columns=["map", "channel", "round", "ratio", "why"])
     )
     kept: pd.DataFrame = field(
-        default_factory=lambda: pd.DataFrame(columns=["map", "channel", "ratio", "why"])
+        default_factory=lambda: pd.DataFrame(columns=["map", "channel", "ratio", "change", "why"])
     )
     moved: pd.DataFrame = field(
         default_factory=lambda: pd.DataFrame(columns=["map", "channel", "constant", "padded"])
@@ -65,6 +68,7 @@ class Removing:
     def __post_init__(self) -> None:
         self._structure = self._read(self.model)
         self._rigid: dict[Axis, str] = {}
+        self._kept_back: dict[tuple[str, int], KeptBack] = {}
         self._read_from = {
             name: np.arange(part.inputs) for name, part in self.network.parts.items()
         }
@@ -98,25 +102,60 @@ class Removing:
         dead = without_influence(network.maps, network.links, network.outlets, self.influence)
         if self.chosen is not None:
             dead = dead[dead["map"].isin(list(self.chosen))]
-        search = Search(self._structure, dead, self._rigid, self.example)
+        search = Search(self._structure, dead, self._rigid, self.example, self._staying())
         if not search.gone.any():
             self._note_kept(search)
             return False
-        gone, made = self._without(search)
+        gone, made = self._without(search.gone, search)
+        if made is not None and self.bound is not None:
+            gone, made = self._within(self.bound, gone, made, search)
         if made is None:
-            return self._round()  # all of it is rigid now, and said to be
+            return self._round()  # all of it is rigid now or kept back, and said to be
         self.rounds += 1
         self._note_gone(gone, search)
         self.model, self._structure = made
         return True
 
-    def _without(self, search: Search) -> tuple[Mask, tuple[nn.Module, Structure] | None]:
-        """The model without what can go, as far as it then pairs the other channels as before."""
-        made, why = self._attempt(search.gone, search)
+    def _staying(self) -> dict[tuple[str, int], str]:
+        """The channels that are kept back, by their numbers of now, and why."""
+        return {
+            (name, int(np.flatnonzero(self._written[name] == channel)[0])): kept.why
+            for (name, channel), kept in self._kept_back.items()
+        }
+
+    def _within(
+        self, bound: Bound, gone: Mask, made: tuple[nn.Module, Structure], search: Search
+    ) -> tuple[Mask, tuple[nn.Module, Structure] | None]:
+        """The model without as much as the bound allows; what is over is kept back."""
+        trial: Trial | None = None
+        margin = 0.0
+        while True:
+            change = bound.outputs.difference(made[0]).relative
+            if change <= bound.tolerance:
+                return gone, made
+            trial = trial or Trial(search, self.model, bound)
+            chosen, back = trial.affordable(gone, bound.tolerance - margin)
+            for (name, channel), kept in back.items():
+                self._kept_back[name, int(self._written[name][channel])] = kept
+            if not chosen.any():
+                return chosen, None
+            if (chosen == gone).all():
+                # What is cut sums in another order than what is silenced: rounding decides.
+                margin = max(2 * margin, 2 * (change - bound.tolerance))
+            gone, cut_out = self._without(chosen, search)
+            if cut_out is None:
+                return gone, None
+            made = cut_out
+
+    def _without(
+        self, wanted: Mask, search: Search
+    ) -> tuple[Mask, tuple[nn.Module, Structure] | None]:
+        """The model without some nodes, as far as it then pairs the other channels as before."""
+        made, why = self._attempt(wanted, search)
         if not why:
-            return search.gone, made
-        done = np.zeros_like(search.gone)
-        for unit in self._structure.units(search.gone):
+            return wanted, made
+        done = np.zeros_like(wanted)
+        for unit in self._structure.units(wanted):
             tried, why = self._attempt(done | unit, search)
             if why:
                 self._rigid |= dict.fromkeys(self._structure.axes_of(unit), why)
@@ -189,7 +228,12 @@ class Removing:
         rows = search.table[["map", "channel", "ratio"]].copy()
         pairs = zip(rows["map"], rows["channel"], strict=True)
         numbers = [self._written[str(name)][channel] for name, channel in pairs]
-        self.kept = rows.assign(channel=np.array(numbers, dtype=int), why=search.reasons())
+        back = (self._kept_back.get((str(n), k)) for n, k in zip(rows["map"], numbers, strict=True))
+        self.kept = rows.assign(
+            channel=np.array(numbers, dtype=int),
+            change=np.array([np.nan if each is None else each.change for each in back]),
+            why=search.reasons(),
+        )
 
 
 @uninterrupted

@@ -60,6 +60,7 @@ class Search:
         table: pd.DataFrame,
         rigid: Mapping[Axis, str],
         example: Example,
+        kept_back: Mapping[tuple[str, int], str],
     ) -> None:
         """Search.
 
@@ -68,6 +69,8 @@ class Search:
             table: its dead channels.
             rigid: axes that turned out to have a fixed length, and why.
             example: what the model is called with.
+            kept_back: channels of maps that are to stay for what the output would change, and
+                words for that.
         """
         self.structure, self.table = structure, table.reset_index(drop=True)
         self._example = example
@@ -75,7 +78,7 @@ class Search:
             str(name): self._features(str(name), rows.to_numpy())
             for name, rows in self.table.groupby("map", sort=False)["channel"]
         }
-        self.why = self._held(rigid)
+        self.why = self._held(rigid, kept_back)
         candidates = np.setdiff1d(self._groups_of_dead(), list(self.why))
         self._emissions = self._emit(candidates) if candidates.size else {}
         free = [int(number) for number in candidates if self._is_constant(int(number))]
@@ -84,9 +87,14 @@ class Search:
 
     def reasons(self) -> list[str]:
         """For each row of the table why it is still there."""
+        groups = self.structure.group[self.nodes_of_rows()]
+        return [self.why.get(int(group), UNREAD) for group in groups]
+
+    def nodes_of_rows(self) -> Ints:
+        """int64 ``[rows]``: a node of each row of the table."""
         pairs = zip(self.table["map"], self.table["channel"], strict=True)
-        first = [self._nodes(str(name), np.array([channel]))[0] for name, channel in pairs]
-        return [self.why.get(int(self.structure.group[node]), UNREAD) for node in first]
+        nodes = [self._nodes(str(name), np.array([channel]))[0] for name, channel in pairs]
+        return np.array(nodes, dtype=np.int64)
 
     def moved(self, gone: Mask) -> Iterator[Moved]:
         """The constants that maps read in nodes that go."""
@@ -116,8 +124,13 @@ class Search:
         nodes = [self._nodes(str(name), channels.to_numpy()) for name, channels in named]
         return np.unique(self.structure.group[np.concatenate([np.empty(0, np.int64), *nodes])])
 
-    def _held(self, rigid: Mapping[Axis, str]) -> dict[int, str]:
+    def _held(
+        self, rigid: Mapping[Axis, str], kept_back: Mapping[tuple[str, int], str]
+    ) -> dict[int, str]:
         held = dict(self.structure.held)
+        for (name, channel), why in kept_back.items():
+            for number in np.unique(self.structure.group[self._nodes(name, np.array([channel]))]):
+                held.setdefault(int(number), why)
         for axis, why in rigid.items():
             place = self.structure.places.get(axis, range(0))
             for number in np.unique(self.structure.group[place.start : place.stop]):

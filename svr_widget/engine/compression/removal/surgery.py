@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-from svr_widget.engine.compression.removal.channel_groups import Axis, Mask, Structure
+from svr_widget.engine.compression.removal.channel_groups import Axis, Ints, Mask, Structure
 from svr_widget.engine.compression.removal.emission import Emission
 from svr_widget.engine.maps.parts import Part
 
@@ -61,6 +61,35 @@ def shift_bias(module: nn.Module, shift: Tensor) -> None:
         trained, shift = bias.requires_grad, bias.detach().cpu().double() + shift
     value = shift.to(weight.device, weight.dtype)
     module.bias = nn.Parameter(value, requires_grad=trained)
+
+
+def silenced(module: nn.Module, part: Part, features: Ints, shift: Tensor) -> Callable[[], None]:
+    """Let a map of a copy no longer read some features, its bias standing for them, in place.
+
+    So it computes what it will when they are cut, in the shape that it has.
+
+    Args:
+        module: the map's.
+        part: the map, not grouped.
+        features: int64 ``[n]``, what it no longer reads.
+        shift: what is added to its bias.
+
+    Returns:
+        What puts it back.
+    """
+    weight, bias = module.weight, module.bias
+    assert isinstance(weight, Tensor)
+    values, dim = weight.detach(), 0 if part.kind.transposed else 1
+    at = torch.from_numpy(features).to(values.device)
+    before = values.index_select(dim, at)
+    values.index_fill_(dim, at, 0)
+    shift_bias(module, shift)
+
+    def put_back() -> None:
+        values.index_copy_(dim, at, before)
+        module.bias = bias
+
+    return put_back
 
 
 def cut(model: nn.Module, structure: Structure, gone: Mask) -> None:

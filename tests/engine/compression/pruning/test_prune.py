@@ -169,7 +169,124 @@ def test_rules_that_cannot_be_followed(options, message):
         SVR(perceptron()).prune(**options)
 
 
-@pytest.mark.parametrize("given", [None, "good", [1.0, 2.0]])
+@pytest.mark.parametrize(
+    ("cut", "kept"),
+    [
+        (slice(3), [3, 4]),
+        (slice(-2, None), [0, 1, 2]),
+        ([4, 0], [1, 2, 3]),
+        (np.array([1]), [0, 2, 3, 4]),
+        ([], range(5)),
+        (0, range(5)),
+    ],
+    ids=str,
+)
+def test_cut_says_what_goes(cut, kept):
+    model = perceptron()
+    pruned, report = SVR(model).prune(cut={"4": cut})
+    expected = truncated(model[4].weight.detach().numpy(), list(kept))
+    np.testing.assert_allclose(pruned[4].weight.detach().numpy(), expected, atol=1e-14)
+    assert report.maps.kept.tolist() == [9, 8, len(list(kept))]
+    assert report.rule == "cuts by map"
+
+
+def test_a_cut_of_every_map_and_messages_that_lead_on():
+    svr = SVR(perceptron())
+    assert svr.prune(cut=slice(-2, None))[1].maps.kept.tolist() == [7, 6, 3]
+    with pytest.raises(SVRError, match="could be the first or the last 2") as raised:
+        svr.prune(cut={"2": 2})
+    assert "slice(2) cuts the first" in str(raised.value)
+    assert "slice(-2, None) the last" in str(raised.value)
+    energies = [
+        svr.prune(cut={"2": each})[1].maps.energy[1] for each in (slice(2), slice(-2, None))
+    ]
+    assert energies[0] < energies[1]
+    for options, message in (
+        ({"cut": [0], "ranks": 2}, "ranks and cut are two rules"),
+        ({"cut": {"7": [0]}}, "cut: '7' matches no map"),
+        ({"cut": {"4": [9]}}, "cut for '4': its neurons are 0 to 4"),
+        ({"cut": -1}, "cut for '0': -1 is less than no neuron"),
+        ({"cut": "internal"}, "give a slice or a list of the neurons to cut"),
+    ):
+        with pytest.raises(SVRError, match=message):
+            svr.prune(**options)
+
+
+class Classes:
+    """Several scores, one a class, that any change of the weights changes."""
+
+    def __init__(self, kind):
+        self.kind, self.inputs = kind, torch.randn(20, 12, dtype=torch.float64)
+
+    def plain(self, model):
+        with torch.no_grad():
+            return model(self.inputs).square().mean(0)
+
+    def __call__(self, model):
+        found = self.plain(model)
+        if self.kind == "mapping":
+            return dict(zip("abcde", found, strict=True))
+        return {"tensor": found, "array": found.numpy(), "list": found.tolist()}[self.kind]
+
+
+@pytest.mark.parametrize("kind", ["mapping", "tensor", "array", "list"])
+def test_several_scores_are_told_one_by_one(kind):
+    svr, evaluate = SVR(perceptron()), Classes(kind)
+    pruned, report = svr.prune(2, evaluate=evaluate)
+    labels = list("abcde") if kind == "mapping" else [0, 1, 2, 3, 4]
+    for found, model in ((report.scores.before, perceptron()), (report.scores.after, pruned)):
+        assert found.index.tolist() == labels
+        np.testing.assert_allclose(found.to_numpy(), evaluate.plain(model))
+    assert "as many cut from the top instead" in repr(report)
+    assert all(f"\n{label} " in repr(report) for label in labels)
+    curve = svr.pruning_curve(evaluate, [1, 3])
+    assert curve["neurons"].tolist() == [1, 3]
+    assert curve["kept"].columns.tolist() == curve["cut"].columns.tolist() == labels
+    ranks = dict.fromkeys(("0", "2"), 3)
+    expected = evaluate.plain(svr.prune(ranks)[0])
+    np.testing.assert_allclose(curve["kept"].iloc[1].to_numpy(), expected)
+    assert curve.set_index("neurons")["cut"].index.tolist() == [1, 3]
+
+
+def test_scores_of_other_names_for_another_model():
+    given = iter([{"a": 1.0}, {"b": 1.0}])
+    with pytest.raises(SVRError, match=r"gave 1 scores \(a\) for one model and 1 scores \(b\)"):
+        SVR(perceptron()).prune(2, evaluate=lambda _: next(given))
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"ranks": 99}, "nothing but null neurons is cut"),
+        ({"ranks": {"0": slice(4, None), "2": slice(7, None)}}, "null neurons aside, those"),
+        ({"cut": slice(2)}, "null neurons aside, those that are kept are the ones at the bottom"),
+        ({"ranks": 0}, "no neuron is kept"),
+    ],
+    ids=str,
+)
+def test_a_control_that_is_the_treatment_is_none(options, why):
+    seen = []
+    _, report = SVR(perceptron()).prune(**options, evaluate=lambda model: seen.append(model) or 0.5)
+    assert report.scores.control is None
+    assert len(seen) == 2
+    assert f"score 0.5 -> 0.5; no negative control: {why}" in repr(report)
+
+
+def test_null_neurons_make_no_control():
+    model = perceptron()
+    with torch.no_grad():  # of rank one: what else is kept of it does not matter
+        model[2].weight.copy_(torch.outer(torch.arange(1.0, 9), torch.arange(1.0, 10)))
+    svr = SVR(model)
+    _, report = svr.prune({"2": 3}, evaluate=lambda _: 0.5)
+    assert report.scores.control is not None  # the first neuron is kept, and lost in the control
+    _, report = svr.prune({"2": slice(1, 4)}, evaluate=lambda _: 0.5)
+    assert report.scores.control is None
+    assert report.control.endswith(
+        "null neurons aside, those that are kept are the ones at the bottom"
+    )
+
+
+@pytest.mark.parametrize("given", [None, "good", {}, [[1.0]], ["good", "bad"], {"a": None}])
 def test_a_score_is_a_number(given):
     svr = SVR(perceptron())
     with pytest.raises(SVRError, match="evaluate has to return a number"):
@@ -274,8 +391,23 @@ def test_the_curve_is_that_of_pruned_models(trained):
     whole = trained.accuracy(trained.model)
     assert curve.kept[2] == curve.cut[0] == whole
     assert curve.kept[0] == curve.cut[2]
-    with pytest.raises(SVRError, match="no link"):
+    with pytest.raises(SVRError, match="no link") as raised:
         SVR(nn.Sequential(nn.Linear(3, 3))).pruning_curve(trained.accuracy)
+    assert str(raised.value).endswith("name them, maps='0'")
+    assert len(SVR(nn.Sequential(nn.Linear(3, 3))).pruning_curve(lambda _: 1.0, maps="0")) == 4
+
+
+def test_a_curve_of_some_maps_leaves_the_others_whole(trained):
+    svr = SVR(trained.model)
+    curve = svr.pruning_curve(trained.accuracy, [8], maps=["2"])
+    assert curve.kept[0] == trained.accuracy(svr.prune({"2": 8})[0])
+    assert curve.cut[0] == trained.accuracy(svr.prune({"2": slice(8, None)})[0])
+    last = svr.pruning_curve(trained.accuracy, maps="6")
+    assert last.neurons.tolist() == list(range(11))
+    with pytest.raises(SVRError, match="maps: 'fc' matches no map"):
+        svr.pruning_curve(trained.accuracy, maps=["fc"])
+    with pytest.raises(SVRError, match="names no map"):
+        svr.pruning_curve(trained.accuracy, maps=[])
 
 
 def test_a_map_of_zeros_keeps_no_neuron_and_tells_nothing_of_its_neighbours():

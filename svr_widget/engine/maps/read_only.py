@@ -1,0 +1,150 @@
+"""Tensors that are given out and cannot be written to: what they hold is the SVR itself.
+
+A copy at each access would cost as much as the vectors are large, and who wrote to it would not
+learn that nothing came of it. So what is given out is the memory itself, as a ``ReadOnlyTensor``.
+"""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch._ops import OpOverload
+from torch.utils._pytree import tree_map
+
+from svr_widget.engine.errors import SVRError
+
+Each = TypeVar("Each")
+
+
+class ReadOnlyTensor(Tensor):
+    """A tensor that no operator writes to, nor to a view of it.
+
+    Whatever is computed from it is an ordinary tensor. ``numpy()`` gives a view that is read-only
+    as well. ``clone()``, ``copy.copy`` and ``pickle`` give ordinary ones of their own.
+
+    Examples:
+        >>> from svr_widget import SVRError
+        >>> try:
+        ...     svr["0"].S[0] = 0
+        ... except SVRError as error:
+        ...     print(str(error).partition(",")[0])
+        what an SVR gives out is read-only
+        >>> mine = svr["0"].S.clone()
+        >>> mine[0] = 0
+    """
+
+    _plain: Tensor
+
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]  # PyTorch's way
+
+    @classmethod
+    def __torch_dispatch__(  # type: ignore[override]  # PyTorch passes the operator as well
+        cls, func: OpOverload[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Run an operator on what it holds, unless it writes there."""
+        kwargs = kwargs or {}
+        schema = func._schema
+        for place, argument in enumerate(schema.arguments):
+            if argument.alias_info is None or not argument.alias_info.is_write:
+                continue
+            written = args[place] if place < len(args) else kwargs.get(argument.name)
+            tree_map(lambda leaf: _refuse(leaf, func), written)
+        result = func(*tree_map(_held, args), **tree_map(_held, kwargs))
+        # What shares memory with an argument without having been written to is a view of it.
+        shared = [each.alias_info for each in schema.returns if each.alias_info is not None]
+        views = bool(shared) and not any(each.is_write for each in shared)
+        return tree_map(read_only, result) if views else result
+
+    @property
+    def data(self) -> Tensor:
+        """The same values, as read-only."""
+        return self
+
+    @data.setter
+    def data(self, _: Tensor) -> None:
+        raise SVRError(_WORDS.format("an assignment to data"))
+
+    def numpy(self, *, force: bool = False) -> NDArray[Any]:
+        """The values as a read-only array."""
+        array = self._plain.numpy(force=force)
+        array.flags.writeable = False
+        return array
+
+    def tolist(self) -> Any:
+        """The values as nested lists."""
+        return self._plain.tolist()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        array = self.numpy()
+        return np.array(array, dtype) if copy else np.asarray(array, dtype)
+
+    def __dlpack__(self, **keywords: Any) -> Any:
+        return self._plain.clone().__dlpack__(**keywords)
+
+    def untyped_storage(self) -> torch.UntypedStorage:
+        """That of a copy."""
+        return self._plain.clone().untyped_storage()
+
+    def storage(self) -> Any:
+        """That of a copy."""
+        return self._plain.clone().storage()  # type: ignore[no-untyped-call]
+
+    def __copy__(self) -> Tensor:
+        return self._plain.clone()
+
+    def __deepcopy__(self, _: Any) -> Tensor:
+        return self._plain.clone()
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return Tensor.__reduce_ex__(self._plain.clone(), protocol)  # type: ignore[no-untyped-call]
+
+    def __repr__(  # type: ignore[override]  # PyTorch's has a keyword without a type
+        self, *, tensor_contents: Any = None
+    ) -> str:
+        return repr(self._plain)
+
+    def __format__(self, form: str) -> str:
+        return format(self._plain, form)
+
+
+_WORDS = (
+    "what an SVR gives out is read-only, and {} would write to it; write to a copy: x = x.clone()"
+)
+
+
+def _refuse(leaf: Any, func: OpOverload[..., Any]) -> None:
+    if isinstance(leaf, ReadOnlyTensor):
+        raise SVRError(_WORDS.format(func.overloadpacket))
+
+
+def _held(leaf: Any) -> Any:
+    return leaf._plain if isinstance(leaf, ReadOnlyTensor) else leaf
+
+
+def read_only(what: Each) -> Each:
+    """The same as one that cannot be written to: a tensor, a tuple or dataclass of some, an array.
+
+    Memory is shared; whatever else it is comes back as it is.
+    """
+    made: Any = what
+    if isinstance(what, Tensor) and not isinstance(what, ReadOnlyTensor):
+        made = what.as_subclass(ReadOnlyTensor)
+        made._plain = what
+    elif isinstance(what, np.ndarray):
+        what.flags.writeable = False
+    elif isinstance(what, tuple) and type(what) is tuple:
+        guarded = tuple(map(read_only, what))
+        made = what if all(map(operator.is_, guarded, what)) else guarded
+    elif is_dataclass(what) and not isinstance(what, type):
+        values = {each.name: getattr(what, each.name) for each in fields(what) if each.init}
+        changed = {
+            name: each for name, value in values.items() if (each := read_only(value)) is not value
+        }
+        made = replace(what, **changed) if changed else what
+    return cast(Each, made)
