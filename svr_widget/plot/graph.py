@@ -82,18 +82,16 @@ def _neurons(
 ) -> None:
     """Weak ones first, so that large singular values lie on top."""
     x, y, fills, rims, areas = [], [], [], [], []
-    feeding = {link.producer for link in svr.links.values()}
     for name, column in svr.columns.items():
         null = svr[name].null.numpy()
         x.append(np.full(len(null), across[name]))
         y.append(up.y[name])
         kind = svr.maps[column.map].kind
-        if column.map in feeding:
-            fills.append(theme.shades(kind, svr.intensity(name)))
-            rims.append(fills[-1])
-        else:
-            fills.append(np.tile(to_rgb(theme.paper), (len(null), 1)))
-            rims.append(np.tile(to_rgb(theme.hue(kind)), (len(null), 1)))
+        intensity = svr.intensity(name)
+        unknown = np.isnan(intensity)[:, None]
+        shades = theme.shades(kind, intensity)
+        fills.append(np.where(unknown, to_rgb(theme.paper), shades))
+        rims.append(np.where(unknown, to_rgb(theme.hue(kind)), shades))
         areas.append(np.where(null, _NULL_DOT, _DOT))
     places = np.concatenate(x)
     dots = axes.scatter(
@@ -145,12 +143,10 @@ def _legend(svr: SpectralGraph, axes: Axes, theme: Theme) -> None:
     """The kinds that occur, above the columns."""
     kinds = dict.fromkeys(svr.maps[column.map].kind for column in svr.columns.values())
     dots = [_dot(kind, theme.hue(kind)) for kind in kinds]
-    feeding = {link.producer for link in svr.links.values()}
-    if feeding:
+    if svr.unlinked:
+        dots.append(_dot("no link is known", theme.paper, theme.soft))
+    else:
         dots.append(_dot("near its random baseline", theme.neutral))
-    if any(column.map not in feeding for column in svr.columns.values()):
-        hollow = "no link is known" if svr.unlinked else "feeds no map"
-        dots.append(_dot(hollow, theme.paper, theme.soft))
     axes.legend(
         handles=dots,
         loc="lower left",

@@ -135,7 +135,7 @@ def _untrained(graph: SpectralGraph, initial: object, key: LinkKey) -> SpectralG
         try:
             before = type(graph)(initial, links=links, **graph.settings)
         except SVRError as error:
-            raise SVRError(f"initial: {error}") from error
+            raise SVRError(f"initial: it has no link {key!r}: {error}") from error
     if key not in before.links:
         raise SVRError(f"initial: {before.title} has no link {key!r}")
     for name in (graph.links[key].producer, graph.links[key].consumer):

@@ -85,7 +85,14 @@ def read_network(
             return replace(network, run_live=run_live, damaged=damaged, notes=notes)
     if example_inputs is not None:
         raise TypeError("example_inputs belong to an nn.Module; bare weights are not run")
-    return network_of_weights(_bare(source), given, include, exclude, non_finite)
+    try:
+        return network_of_weights(_bare(source), given, include, exclude, non_finite)
+    except (OSError, SVRError, MemoryError):
+        raise
+    except Exception as error:
+        if isinstance(source, str | os.PathLike):
+            raise SVRError(f"{os.fspath(source)} cannot be read: {error!r}") from error
+        raise
 
 
 def _bare(source: object) -> BareWeights:

@@ -127,7 +127,7 @@ def choose(
     if not chosen.weights and chosen.damaged:
         raise NonFiniteWeightsError(next(iter(chosen.damaged.values())))
     if not chosen.weights:
-        besides = "".join(f"; {note}" for note in chosen.notes)
+        besides = "".join(f"; {note}" for note in (*bare.notes, *chosen.notes))
         raise NoMapsError(
             f"no weight of two or more dimensions among {len(bare.named)} entries"
             f"{selection.described()}; a linear map is [out, in, *kernel]{besides}"

@@ -53,10 +53,11 @@ def find_weights(held: object, path: Path | None = None) -> Found:
         SVRError: there are several mappings of them, and none has a usual name.
     """
     if not isinstance(held, Mapping):
-        inside = f"SVR([{_code(path)}])" if isinstance(held, Tensor) else f"SVR({_code(path)}[...])"
+        advice = f"take what SVR is to read out of {_code(path)}"
+        if isinstance(held, Tensor):
+            advice = f"give SVR([{_code(path)}])"
         raise SVRError(
-            f"{_words(path)} holds a {type(held).__name__}, and no weights by name; take what SVR "
-            f"is to read out of {_code(path)}, as in {inside}"
+            f"{_words(path)} holds a {type(held).__name__}, and no weights by name; {advice}"
         )
     keys, inner, others = _innermost(held, (), path)
     weights, notes = pass_over(inner, path)
@@ -126,26 +127,31 @@ def _innermost(
 def _without_weights(held: Mapped, path: Path | None) -> NoMapsError:
     """What to say of a mapping in which no weights were found."""
     names = [str(key) for key in held]
-    if {"state", "param_groups"} <= set(names):
-        return NoMapsError(
-            f"{_words(path)} holds the state of an optimizer and no weights; give SVR the file "
-            "that the weights were saved to, or the model"
-        )
     aside = [repr(name) for name in names if _ASIDE.search(name)]
-    besides = f" beside what training keeps ({listed(aside)})" if aside else ""
+    if aside or {"state", "param_groups"} <= set(names):
+        named = f" ({listed(aside)})" if aside else ""
+        return NoMapsError(
+            f"{_words(path)} holds what a training keeps beside the weights, as the state of an "
+            f"optimizer{named}, and no weights; give SVR the file of those, or the model"
+        )
+    some = f"{names[:6]}{'...' if len(names) > 6 else ''}"
+    if path is None:
+        return NoMapsError(f"the mapping has the names {some} and under none of them weights")
     return NoMapsError(
-        f"{_words(path)} holds a mapping with {names[:6]}, and no weights by name{besides}; take "
-        f"what SVR is to read out of {_code(path)}"
+        f"{path} holds a mapping with {some}, and no weights by name; take what SVR is to read out "
+        f"of {_code(path)}"
     )
 
 
 def _leads_to_weights(held: Mapped, levels: int) -> bool:
     if levels < 0:
         return False
-    if _matrices(held):
-        return True
-    usual = (held[key] for key in USUAL if key in held)
-    return any(isinstance(each, Mapping) and _leads_to_weights(each, levels - 1) for each in usual)
+    return _matrices(held) or any(
+        isinstance(value, Mapping)
+        and not _ASIDE.search(str(key))
+        and _leads_to_weights(value, levels - 1)
+        for key, value in held.items()
+    )
 
 
 def _matrices(held: Mapped) -> bool:
@@ -160,6 +166,8 @@ def _tensors_alone(held: Mapped) -> bool:
 
 def _may_be(tensor: Tensor) -> bool:
     """Whether it has numbers, or has fewer than two dimensions, which is no map."""
+    if tensor.is_nested:
+        return False
     numbers = tensor.is_floating_point() or tensor.is_complex() or tensor.is_quantized
     return tensor.ndim < 2 or numbers
 
@@ -171,7 +179,7 @@ def _is_codes(name: str, beside: Mapped) -> bool:
 
 
 def _kind(value: object) -> str:
-    if isinstance(value, Tensor):
+    if isinstance(value, Tensor) and not value.is_nested:
         return str(value.dtype).removeprefix("torch.")
     return "None" if value is None else type(value).__name__
 
