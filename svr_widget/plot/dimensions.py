@@ -31,6 +31,7 @@ def dimensions(
 ) -> Figure:
     """``d_in`` and ``d_out`` of each link on the neurons that there are."""
     theme = theme_of(theme)
+    svr.check_linked('plot("dimensions")')
     links = [key for key, link in svr.links.items() if not link.by_construction]
     if not links:
         raise SVRError(

@@ -39,7 +39,8 @@ class SVRWidget(Traits):
     """The graph of spectral neurons of a network (paper, sections 2 and 4), drawn and linked.
 
     Args:
-        model: an ``nn.Module``, an ``SVR``, a list of weights or a mapping of names to weights.
+        model: an ``nn.Module``, an ``SVR``, a list of weights, a mapping of names to weights or the
+            path of a file of them; the latter two have links only where ``links`` says so.
         example_inputs: what the model takes, where the links cannot be read off without it.
         inputs: for the pane of spectral images (section 5.1): a tensor or array ``[n, ...]``, an
             image or a list of them (see ``SVR.spectral_activations``), with ``transform`` where

@@ -99,6 +99,7 @@ def described(graph: SpectralGraph, writer: Writer, *, weights: bool) -> dict[st
         "title": graph.title,
         "notes": list(graph.notes),
         "damaged": dict(graph.damaged),
+        "unlinked": graph.unlinked,
         "settings": graph.settings,
         "maps": [
             writer(linear, f"map.{place}", shapes_only=frozenset() if weights else _WEIGHTS)
@@ -122,8 +123,9 @@ def network_of(record: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Netw
     if not all("by_construction" in each for each in record["links"]):
         links = list(marked_by_record(links, {linear.name: linear for linear in maps}))
     title, notes = record["title"], record["notes"]
-    damaged: dict[str, str] = record.get("damaged", {})  # older files do not say
-    if not all(isinstance(text, str) for text in (title, *notes, *damaged.values())):
+    damaged: dict[str, str] = record.get("damaged", {})  # older files say neither
+    unlinked = record.get("unlinked", "")
+    if not all(isinstance(text, str) for text in (title, unlinked, *notes, *damaged.values())):
         raise TypeError("its title and its notes are no texts")
     return Network(
         title=title,
@@ -132,6 +134,7 @@ def network_of(record: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Netw
         notes=tuple(notes),
         outlets=tuple(outlets),
         damaged=damaged,
+        unlinked=unlinked,
     )
 
 

@@ -170,7 +170,8 @@ function nothingSignificant(scene: Scene, cut: Cut): (Node | string)[] {
 }
 
 /** Why a network has no edge that could be significant. */
-function untested({ maps, links }: Scene): string {
+function untested({ maps, links, unlinked }: Scene): string {
+  if (unlinked) return "it is not known which map feeds which";
   const tested = links.filter((link) => !link.by_construction);
   if (tested.length > 0) return "every link ends in a map of zeros";
   if (links.length > 0) return "every link is by construction, one tensor at both ends";

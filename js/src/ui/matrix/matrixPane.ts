@@ -6,7 +6,7 @@ import { hoverOf, type Marks, marksOf, neuronsOf, type Target } from "../../logi
 import { type Facts, internalWords } from "../../logic/matrices.js";
 import { ALL, type Frame, type Pair } from "../../logic/tiles.js";
 import { CONTRACT } from "../../wire/contract.js";
-import { endOf, linkKeyOf, testsOf } from "../../wire/links.js";
+import { endOf, linkKeyOf, testsOf, withoutLinks } from "../../wire/links.js";
 import type { Matrix } from "../../wire/requests.js";
 import { fill, h, nameOf, segmented, tailOf } from "../kit/dom.js";
 import { oncePerFrame } from "../kit/frames.js";
@@ -25,7 +25,6 @@ const WORDS: Readonly<Record<Matrix, readonly [string, string]>> = {
   output: ["|U|", "The producer's output representations, a channel a row (Fig 8)"],
 };
 const ONLY_SENT = "Only the edges that were sent are shown.";
-const NO_LINKS = "This network has no links.";
 const NO_ANSWER = "Python does not answer yet.";
 
 export function matrixPane(view: View) {
@@ -69,7 +68,7 @@ export function matrixPane(view: View) {
     const tied = scene && link !== null && scene.links[link].by_construction;
     head.inert = link === null;
     tools.hidden = matrixFrame.hidden = link === null || tied === true;
-    if (link === null) return say(message, scene ? NO_LINKS : "", false);
+    if (link === null) return say(message, withoutLinks(scene), false);
     if (tied) {
       const key = linkKeyOf(scene, link)
         .map((part) => JSON.stringify(part))
