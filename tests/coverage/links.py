@@ -9,6 +9,7 @@ them has to have a link, or a note; what does not depend on it even with them mu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -131,7 +132,8 @@ def check(architecture: Architecture) -> dict[str, Any]:
 
 def _is_said(producer: str, consumer: str, notes: list[str]) -> bool:
     """Whether a note names either end, or leaves open whom it means."""
-    return any(producer in note or consumer in note or " more" in note for note in notes)
+    ends = re.compile(rf"(?<![\w.])({re.escape(producer)}|{re.escape(consumer)})(?!\w)| more\b")
+    return any(ends.search(note) for note in notes)
 
 
 def _places(
