@@ -14,7 +14,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from tests.coverage.architectures import architectures
+from tests.coverage.architectures import architectures, modules
 from tests.coverage.table import links_table, share, table
 
 ROOT = Path(__file__).parents[2]
@@ -22,9 +22,8 @@ RESULTS = ROOT / "build" / "coverage"
 WORKERS = 2
 PATIENCE = 10  # seconds that may pass for each that a processor works
 ENOUGH = 0.97
-LIBRARIES = ["torch", "torch._dynamo", "torch.export", "torchvision", "transformers.modeling_utils",
-             "transformers.models.auto.modeling_auto", "timm", "diffusers", "torch_geometric.nn",
-             "segmentation_models_pytorch", "svr_widget", "tests.coverage.trial"]  # fmt: skip
+# What each process would import by itself, imported once. An attempt is a fork of what has them.
+IMPORTED = ["torch._dynamo", "torch.export", "tests.coverage.trial"]
 
 
 def main() -> int:
@@ -93,7 +92,8 @@ def run(names: list[str], file: Path, links: bool) -> None:
     from tests.coverage.trial import SECONDS, attempt
 
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(LIBRARIES)
+    libraries = {name.partition("/")[0] for name in names}
+    context.set_forkserver_preload([*IMPORTED, *(m for each in libraries for m in modules(each))])
     waiting = names[::-1]
     running: dict[Any, tuple[str, Any, float]] = {}
     with file.open("a") as log:

@@ -14,12 +14,17 @@ LIBRARIES = {
 }
 
 
+def modules(library: str) -> list[str]:
+    """Where the architectures of a library are listed."""
+    return [f"{__name__}.{name}" for name in LIBRARIES[library]]
+
+
 def architectures(*starts: str) -> dict[str, Architecture]:
     """Those whose names start with one of these; only their libraries are imported."""
     found = {}
-    for library, modules in LIBRARIES.items():
-        if any(library.startswith(s.partition("/")[0]) for s in starts or ("",)):
-            for module in modules:
-                listed = import_module(f"{__name__}.{module}").ARCHITECTURES
+    for library in LIBRARIES:
+        if any(library.startswith(start.partition("/")[0]) for start in starts or ("",)):
+            for module in modules(library):
+                listed = import_module(module).ARCHITECTURES
                 found |= {each.name: each for each in listed if each.name.startswith(starts or "")}
     return found
