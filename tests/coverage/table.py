@@ -37,8 +37,8 @@ def table(results: Iterable[Mapping[str, Any]]) -> str:
     if empty:
         lines.append(f"\nGraphs without a link: {', '.join(empty)}")
     slowest = sorted((r for r in results if "seconds" in r), key=lambda r: -r["seconds"])[:10]
-    lines.append("\nSlowest constructions:")
-    lines += [f"{r['seconds']:7.1f} s  {r['name']} ({r['weights']:,} weights)" for r in slowest]
+    lines.append("\nSlowest constructions, in seconds of a processor:")
+    lines += [f"{r['seconds']:7.1f}  {r['name']} ({r['weights']:,} weights)" for r in slowest]
     return "\n".join(lines)
 
 

@@ -24,10 +24,6 @@ def _graph() -> tuple[Tensor, ...]:
     return noise(NODES, IN), _edges()
 
 
-def _atoms() -> tuple[Tensor, ...]:
-    return torch.arange(NODES) % 5 + 1, 3 * noise(NODES, 3)
-
-
 def _attributed() -> tuple[Tensor, ...]:
     return *_graph(), noise(EDGES, 6), torch.zeros(NODES, dtype=torch.long)
 
@@ -78,10 +74,10 @@ ARCHITECTURES = (
     _model("Polynormer", lambda: pyg.Polynormer(IN, HIDDEN, OUT), lambda: (*_graph(),
         torch.zeros(NODES, dtype=torch.long))),
     _model("AttentiveFP", lambda: pyg.AttentiveFP(IN, HIDDEN, OUT, 6, 2, 2), _attributed),
-    _model("SchNet", lambda: pyg.SchNet(HIDDEN, HIDDEN, 2, 10), _atoms),
     _model("NeuralFingerprint", lambda: pyg.NeuralFingerprint(IN, HIDDEN, OUT, 2), _graph),
     _model("Layers-Transformer", _layers(lambda i, o: pyg.TransformerConv(i, o, 1))),
     _model("Layers-Cheb", _layers(lambda i, o: pyg.ChebConv(i, o, 2))),
+    _model("Layers-GEN", _layers(pyg.GENConv)),
     _model("Layers-Graph", _layers(pyg.GraphConv)),
     _model("Layers-TAG", _layers(pyg.TAGConv)),
     _model("Layers-ARMA", _layers(pyg.ARMAConv)),
