@@ -71,10 +71,10 @@ def _causes(outcome: str, results: list[Mapping[str, Any]]) -> list[str]:
 
 
 def cause(message: str) -> str:
-    """A message without what is of one model only: names, shapes, classes."""
+    """A message without what is of one model only: names, classes, shapes."""
+    message = re.sub(r"(?<=Error: )\S+ (?=\()", "_ ", message)
     message = re.sub(r"'[^']*'|\"[^\"]*\"", "_", message)
     message = re.sub(r"\((?:[^()]|\([^()]*\))*\)", "", message)
-    message = re.sub(
-        r"\b\w*[A-Z]\w*[A-Z]\w*\b(?! *:)|\b[\w]+(?:\.[\w]+)*\.\d+[\w.]*|\d[\dx,.]*", "_", message
-    )
+    message = re.sub(r"\b\w*[A-Z]\w*[A-Z]\w*\b(?! *:)", "_", message)
+    message = re.sub(r"\b\w+(\.\w+)*\.\d+[\w.]*|\b\d[\dx,.]*\b", "_", message)
     return " ".join(message.split())[:160]

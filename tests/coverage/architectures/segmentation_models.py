@@ -19,7 +19,7 @@ def _architecture(decoder: str, encoder: str) -> Architecture:
     return Architecture(
         f"segmentation_models_pytorch/{decoder}-{encoder}",
         partial(make, encoder_name=encoder, encoder_weights=None),
-        partial(image, 64),
+        partial(image, 128),
         alone=True,
     )
 
