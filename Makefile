@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 VENV := .venv
+COVERAGE := .venv-coverage
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 NPM := $(BIN)/python js/hatch_build.py
@@ -12,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # pip would compile, which takes it a minute.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-check test every-check quick quick-checks soak check python-tests js-tests browser-tests notebook-tests package-tests notebooks pictures snapshots bench format chromium clean
+.PHONY: demo demo-check test every-check quick quick-checks soak check python-tests js-tests browser-tests notebook-tests package-tests notebooks pictures snapshots bench coverage coverage-links format chromium clean
 
 demo: $(READY) frontend
 	$(BIN)/jupyter lab notebooks/quickstart.ipynb
@@ -84,6 +85,20 @@ bench: $(READY) frontend chromium
 	$(BIN)/python -m tests.benchmarks.painting
 	$(BIN)/python -m tests.benchmarks.opening
 
+# How many of the architectures that people bring become a graph, and why the others do not; the links
+# of those, by experiment. Goes on where it was interrupted. Not in continuous integration: its
+# environment takes 6 GB, for torchvision's operators fit no other torch on PyPI than the one with CUDA.
+coverage: $(COVERAGE)/.ready
+	$(COVERAGE)/bin/python -W ignore -m tests.coverage
+
+coverage-links: $(COVERAGE)/.ready
+	$(COVERAGE)/bin/python -W ignore -m tests.coverage --links
+
+$(COVERAGE)/.ready: pyproject.toml tests/coverage/requirements.txt tests/coverage/constraints.txt | frontend
+	test -x $(COVERAGE)/bin/python || $(PYTHON) -m venv $(COVERAGE)
+	$(COVERAGE)/bin/pip install --quiet --no-compile --constraint tests/coverage/constraints.txt --requirement tests/coverage/requirements.txt --editable .
+	touch $@
+
 # The reference of the public names, from their docstrings: docs/build/index.html, to open from disk.
 .PHONY: docs
 docs: $(VENV)/.docs-ready frontend
@@ -117,4 +132,4 @@ chromium:
 	  { echo "Chromium is needed for the browser tests: apt-get install chromium"; exit 1; }
 
 clean:
-	rm -rf $(VENV) js/node_modules svr_widget/widget/static dist docs/build
+	rm -rf $(VENV) $(COVERAGE) build js/node_modules svr_widget/widget/static dist docs/build

@@ -16,7 +16,7 @@ MOST_ENTRIES = 12
 
 SOURCES = {".css", ".json", ".py", ".ts"}
 SUFFIXES = SOURCES | {".ipynb", ".md", ".toml", ".txt", ".yml"}
-MADE = re.compile(r"\.venv/|docs/build|svr_widget/widget/static/")
+MADE = re.compile(r"\.venv(-coverage)?/|build/coverage/|docs/build|svr_widget/widget/static/")
 """What is there only once it was built."""
 
 

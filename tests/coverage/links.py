@@ -1,0 +1,181 @@
+"""Whether the links of an architecture are so: an experiment at the level of pairs of maps.
+
+Nothing of the tracer takes part. The model runs once; what each map makes is cut off from what it
+was made of, and then it is asked, by differentiation, what the input of each map still depends on:
+the maps that feed it with no other map between them. It is asked twice, with and without the
+derivative of softmax, for attention weights carry no channels. What depends on a map even without
+them has to have a link, or a note; what does not depend on it even with them must have none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - PyTorch's own name for it
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves, tree_map
+
+from svr_widget import SVR
+from tests.coverage.architectures.architecture import Architecture, call
+
+Pair = tuple[str, str]
+SOFTMAX = (F.softmax, torch.softmax, Tensor.softmax)
+# A larger one takes minutes.
+MOST_WEIGHTS = 8_000_000
+MOST_MAPS = 400
+
+
+class WithoutAttention(TorchFunctionMode):
+    """Attention weights are constants."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func is F.scaled_dot_product_attention:
+            query, key, *others = args
+            return func(query.detach(), key.detach(), *others, **kwargs)
+        result = func(*args, **kwargs)
+        return result.detach() if func in SOFTMAX else result
+
+
+def dependencies(
+    model: nn.Module, names: Iterable[str], example: Any, attention: bool
+) -> set[Pair]:
+    """Which module's input depends on which module's output with none of them between."""
+    made: list[tuple[str, Tensor]] = []
+    read: list[tuple[str, Tensor]] = []
+
+    def cut(name: str) -> Callable[..., Any]:
+        def hook(module: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:
+            inputs = [each for each in tree_leaves((args, kwargs)) if _differentiable(each)]
+            read.extend((name, each) for each in inputs if each.requires_grad)
+
+            def start(value: Any) -> Any:
+                if not _differentiable(value):
+                    return value
+                leaf = value.detach().requires_grad_()
+                made.append((name, leaf))
+                return leaf.clone()  # which may be written to
+
+            return tree_map(start, output)
+
+        return hook
+
+    hooks = [
+        model.get_submodule(name).register_forward_hook(cut(name), with_kwargs=True)
+        for name in names
+    ]
+    try:
+        with torch.enable_grad():
+            if attention:
+                call(model, example)
+            else:
+                with WithoutAttention():
+                    call(model, example)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    found: set[Pair] = set()
+    leaves = [leaf for _, leaf in made]
+    for consumer, value in read:
+        slopes = torch.autograd.grad(
+            value, leaves, torch.randn_like(value), retain_graph=True, allow_unused=True
+        )
+        for (producer, _), slope in zip(made, slopes, strict=True):
+            if slope is not None and slope.any():
+                found.add((producer, consumer))
+    return {(producer, consumer) for producer, consumer in found if producer != consumer}
+
+
+def _differentiable(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.dtype.is_floating_point
+
+
+def check(architecture: Architecture) -> dict[str, Any]:
+    """The links that are missing without a note, and those that the experiment refutes."""
+    model = architecture.build().eval()
+    if sum(each.numel() for each in model.parameters()) > MOST_WEIGHTS:
+        return {"links": "too large to check"}
+    _disturb(model)
+    example = architecture.example()
+    svr = SVR(model, example, attention="plain")
+    if len(svr.maps) > MOST_MAPS:
+        return {"links": "too large to check"}
+    model = model.double()
+    example = tree_map(lambda each: each.double() if _differentiable(each) else each, example)
+    ends = {name for link in svr.links.values() for name in (link.producer, link.consumer)}
+    place = _places(model, svr.maps, ends, example)
+    names = sorted(set(place.values()))
+    if "" in names:
+        return {"links": "not to be checked: a map is used in the model's own forward"}
+    linked = {(place[link.producer], place[link.consumer]) for link in svr.links.values()}
+    linked = {pair for pair in linked if pair[0] != pair[1]}
+    torch.manual_seed(0)
+    certain = dependencies(model, names, example, attention=False)
+    torch.manual_seed(0)
+    possible = dependencies(model, names, example, attention=True)
+    said = [note for note in svr.notes if note.startswith("no link") or "not used" in note]
+    missing = sorted(certain - linked)
+    return {
+        "links": "checked",
+        "pairs": len(linked),
+        "missing": [f"{a} -> {b}" for a, b in missing if not _is_said(a, b, said)],
+        "noted": len([pair for pair in missing if _is_said(*pair, said)]),
+        "refuted": [f"{a} -> {b}" for a, b in sorted(linked - possible)],
+    }
+
+
+def _is_said(producer: str, consumer: str, notes: list[str]) -> bool:
+    """Whether a note names either end, or leaves open whom it means."""
+    ends = re.compile(rf"(?<![\w.])({re.escape(producer)}|{re.escape(consumer)})(?!\w)| more\b")
+    return any(ends.search(note) for note in notes)
+
+
+def _places(
+    model: nn.Module, maps: Iterable[str], linked: set[str], example: Any
+) -> dict[str, str]:
+    """The module that each map is cut out with: its own if that is called, else one around it.
+
+    A map that is neither called nor linked is in none: it is not used.
+    """
+    called: set[str] = set()
+    hooks = [
+        module.register_forward_hook(lambda *_, name=name: called.add(name))
+        for name, module in model.named_modules()
+    ]
+    with torch.no_grad():
+        call(model, example)
+    for hook in hooks:
+        hook.remove()
+    place: dict[str, str] = {}
+    for name in maps:
+        path = name.partition("[")[0]
+        if path not in called and name not in linked:
+            continue
+        while path and path not in called:
+            path = path.rpartition(".")[0]
+        place[name] = path
+    inner = set(place.values())
+    return {
+        name: min((other for other in inner if _holds(other, path)), key=len)
+        for name, path in place.items()
+    }
+
+
+def _holds(outer: str, path: str) -> bool:
+    return path == outer or path.startswith(f"{outer}.") or not outer
+
+
+def _disturb(model: nn.Module) -> None:
+    """No weight is zero by initialisation: what depends on it would seem not to."""
+    generator = torch.Generator().manual_seed(0)
+    for name, value in [*model.named_parameters(), *model.named_buffers()]:
+        if value.dtype.is_floating_point and not name.endswith("running_var"):
+            noise = torch.randn(value.shape, generator=generator)
+            scale = value.abs().mean() if value.numel() and value.any() else 0.5
+            value.data += 0.3 * scale * noise.to(value)
