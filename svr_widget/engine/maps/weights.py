@@ -13,6 +13,7 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
 from svr_widget.engine.errors import NonFiniteWeightsError, UnsupportedLayerError
+from svr_widget.engine.maps.stored import LowRank, in_memory
 
 WeightReader = Callable[[str, nn.Module, str], Tensor]
 """From a map's name, its module and the name of a parameter to the weight that is computed with."""
@@ -34,7 +35,7 @@ def effective_weight(name: str, module: nn.Module, parameter: str = "weight") ->
             f"{name!r} ({type(module).__name__}) has no weight tensor; leave it out with "
             f"exclude={name!r}"
         )
-    return weight
+    return in_memory(weight)
 
 
 def bounded_rows(name: str, module: nn.Module, parameter: str) -> Tensor:
@@ -110,7 +111,10 @@ def floating(name: str, weight: Tensor) -> Tensor:
             fewer than two dimensions or no entries.
         NonFiniteWeightsError: NaN or infinite entries.
     """
+    if isinstance(weight, LowRank):
+        return LowRank(*(floating(name, factor) for factor in weight.factors))
     check_readable(name, weight)
+    weight = in_memory(weight)
     shape = tuple(weight.shape)
     if weight.ndim < 2 or weight.numel() == 0:
         raise UnsupportedLayerError(

@@ -29,16 +29,22 @@ from svr_widget.engine.maps.links import Layout, Link, depths, directed
 from svr_widget.engine.maps.weights import floating
 from svr_widget.engine.model.example_inputs import given_example
 from svr_widget.engine.model.find_maps import Globs, Selection, find_parts, globs, unwrap
+from svr_widget.engine.network.checkpoints.low_rank import merged
+from svr_widget.engine.network.checkpoints.scales import dequantised
+from svr_widget.engine.network.checkpoints.skeletons import Skeleton, configuration, skeleton
+from svr_widget.engine.network.filling import Filled, fill
 from svr_widget.engine.network.head_products import AttentionView
 from svr_widget.engine.network.network import MapReader, Network, TracedModel
 from svr_widget.engine.network.norms.folding import Normalisation
 from svr_widget.engine.network.pairs import links_from_pairs
-from svr_widget.engine.network.weight_files import read_weights
+from svr_widget.engine.network.weight_files import WeightFile, read_weights
 from svr_widget.engine.trace import trace
 from svr_widget.engine.trace.results.heads import Attention
 from svr_widget.engine.trace.results.meetings import Meetings
 
 Links = Iterable[tuple[str, str] | Link]
+Weights = str | os.PathLike[str] | Mapping[str, object] | None
+"""A file, a folder or a mapping of weights for a model."""
 NonFinite = Literal["refuse", "leave out"]
 """What becomes of a network some maps of which have NaN or infinite entries."""
 
@@ -55,6 +61,7 @@ def read_network(
     attention: AttentionView = "products",
     norm: Normalisation = "ignore",
     *,
+    weights: Weights = None,
     meetings: bool = False,
     run_live: bool = False,
     non_finite: NonFinite = "refuse",
@@ -73,40 +80,66 @@ def read_network(
             "norm='fold' reads the norms off a model as it is traced: give the nn.Module itself, "
             "without links=, or use norm='ignore'"
         )
+    unmade = ""
+    if isinstance(source, str | os.PathLike) and weights is None and given is None:
+        made = _described(Path(source))
+        if made.model is not None:
+            source, weights = made.model, source
+        unmade = made.note
     if isinstance(source, nn.Module):
+        filled = None if weights is None else _filled(source, weights)
+        model = source if filled is None else filled.model
+        missing = () if filled is None else filled.without
+        told = () if filled is None else filled.notes
 
         def without(left_out: Globs) -> Network:
             return _of_model(
-                source,
+                model,
                 example_inputs,
                 given,
                 include,
-                left_out,
+                [*globs(left_out), *missing],
                 attention,
                 norm,
                 meetings,
                 run_live,
+                stored=filled is not None,
             )
 
         try:
-            return replace(without(exclude), run_live=run_live)
+            network = without(exclude)
+            return replace(network, run_live=run_live, notes=(*network.notes, *told))
         except NonFiniteWeightsError:
             if non_finite == "refuse":
                 raise
-            damaged = _damaged(source, include, exclude)
+            damaged = _damaged(model, include, [*globs(exclude), *missing])
             network = without([*globs(exclude), *damaged])
-            notes = (*network.notes, *damaged.values())
+            notes = (*network.notes, *told, *damaged.values())
             return replace(network, run_live=run_live, damaged=damaged, notes=notes)
+    if weights is not None:
+        raise TypeError(
+            f"weights= fills an nn.Module, and the source is a {type(source).__name__}; give the "
+            "file or the mapping itself as the source, or the model that belongs to it"
+        )
     if example_inputs is not None:
         raise TypeError("example_inputs belong to an nn.Module; bare weights are not run")
     if isinstance(source, str | os.PathLike):
-        file = read_weights(Path(source))
-        network = _of_weights(_without_suffix(file.weights), given, include, exclude, non_finite)
-        notes = (*(file.notes if given is None else ()), *network.notes)
+        file = read_numbers(Path(source))
+        adapted = merged(file.weights, configuration(Path(source), "adapter_config.json"))
+        weights = _without_suffix(adapted.weights)
+        network = _of_weights(weights, given, include, exclude, non_finite)
+        notes = (*(file.notes if given is None else ()), *adapted.notes, *network.notes)
+        notes = (*filter(None, [unmade]), *notes)
         return replace(network, title=file.title, notes=notes)
     if isinstance(source, Mapping):
-        weights = {str(name): weight for name, weight in source.items()}
-        return _of_weights(_without_suffix(weights), given, include, exclude, non_finite)
+        held = {str(name): weight for name, weight in source.items()}
+        tensors = {name: each for name, each in held.items() if isinstance(each, Tensor)}
+        numbers = dequantised(tensors)
+        adapted = merged(numbers.weights)
+        gone = tensors.keys() - adapted.weights.keys()
+        held = {name: each for name, each in held.items() if name not in gone} | adapted.weights
+        network = _of_weights(_without_suffix(held), given, include, exclude, non_finite)
+        return replace(network, notes=(*numbers.notes, *adapted.notes, *network.notes))
     if isinstance(source, Sequence) and not isinstance(source, str | bytes):
         weights = {str(place): weight for place, weight in enumerate(source)}
         return _of_weights(weights, given, include, exclude, non_finite)
@@ -114,6 +147,42 @@ def read_network(
         "SVR takes an nn.Module, a list of weights, a mapping from names to weights or the path "
         f"of a file of them, not {type(source).__name__}"
     )
+
+
+def _filled(model: nn.Module, weights: str | os.PathLike[str] | Mapping[str, object]) -> Filled:
+    """A model with the weights of a file, or of a mapping.
+
+    Raises:
+        TypeError: they are neither.
+    """
+    if isinstance(weights, Mapping):
+        named = {str(name): _tensor(str(name), weight) for name, weight in weights.items()}
+        numbers = dequantised(named)
+        filled = fill(unwrap(model), numbers.weights, "the mapping")
+        return filled._replace(notes=(*numbers.notes, *filled.notes))
+    if not isinstance(weights, str | os.PathLike):
+        raise TypeError(
+            "weights= takes the path of a file or folder, or a mapping from names to tensors, not "
+            f"{type(weights).__name__}"
+        )
+    file = read_numbers(Path(weights))
+    filled = fill(unwrap(model), file.weights, file.title)
+    return filled._replace(notes=(*file.notes, *filled.notes))
+
+
+def read_numbers(path: Path) -> WeightFile:
+    """The weights of a file, codes with their scales made numbers."""
+    file = read_weights(path)
+    told = (configuration(path, "config.json") or {}).get("quantization_config") or {}
+    numbers = dequantised(file.weights, told.get("weight_block_size"))
+    return file._replace(weights=numbers.weights, notes=(*file.notes, *numbers.notes))
+
+
+def _described(path: Path) -> Skeleton:
+    """The model that the configuration in a folder of weights describes."""
+    if not path.is_dir() or configuration(path, "config.json") is None:
+        return Skeleton(None)
+    return skeleton(path, read_weights(path).weights)
 
 
 def _damaged(model: nn.Module, include: Globs, exclude: Globs) -> dict[str, str]:
@@ -144,6 +213,7 @@ def _of_model(
     norm: Normalisation,
     meetings: bool,
     run_live: bool,
+    stored: bool,
 ) -> Network:
     model = unwrap(model)
     found_parts = find_parts(model, include, exclude)
@@ -180,7 +250,7 @@ def _of_model(
         made, inputs = links_from_pairs(pairs, parts)
         found = (*made, *(link for link in links if isinstance(link, Link)))
     _check_names(found, order)
-    reading = MapReader({name: parts[name] for name in order}, inputs, outputs, computed)
+    reading = MapReader({name: parts[name] for name in order}, inputs, outputs, computed, stored)
     whole = reading.matrices()
     traced_model = TracedModel(
         model, parts, reading, whole, found, ends, attentions, rank, notes, example, met

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from svr_widget.engine.errors import SVRError, listed
+from svr_widget.engine.network.checkpoints.scales import belongs_to_codes
 
 USUAL = (
     *("state_dict", "model_state_dict", "model_state", "model", "module", "net", "network"),
@@ -66,7 +67,7 @@ def pass_over(held: Mapping[Any, object], path: Path) -> Found:
         name = str(key)
         if name in weights:
             raise SVRError(f"{path} holds two weights called {name!r}")
-        if isinstance(value, Tensor) and (_may_be(value) or _is_codes(name, held)):
+        if isinstance(value, Tensor) and (_may_be(value) or belongs_to_codes(name, held)):
             weights[name] = value
         else:
             passed[name] = _word(value)
@@ -130,12 +131,6 @@ def _tensors_alone(held: Mapped) -> bool:
 def _may_be(tensor: Tensor) -> bool:
     """Whether it has numbers, or has fewer than two dimensions, which is no map."""
     return tensor.ndim < 2 or tensor.is_floating_point() or tensor.is_quantized
-
-
-def _is_codes(name: str, beside: Mapped) -> bool:
-    """Whether integers are a weight in another form, which only its scale makes numbers of."""
-    scaled = any(f"{name}{end}" in beside for end in ("_scale", "_scale_inv", ".scale", "_zero"))
-    return scaled or name.rpartition(".")[2] in ("weight", "qweight", "weight_packed", "blocks")
 
 
 def _word(value: object) -> str:
