@@ -66,6 +66,8 @@ class StoredTensor(Tensor):
                 return func(*args, **kwargs)
         if stored is not None and func in _ELSEWHERE:
             return _ELSEWHERE[func]
+        if stored is not None and func is Tensor.detach:
+            return stored
         if stored is not None and func is Tensor.to and args[1:] == ("meta",):
             return stored.form
         if stored is not None and func in _VIEWS:
@@ -106,7 +108,7 @@ _ELSEWHERE = {_getter("is_meta"): False, _getter("device"): torch.device("cpu")}
 
 _VIEWS = frozenset(
     {
-        *(_getter("T"), Tensor.__getitem__, Tensor.contiguous, Tensor.detach, Tensor.flatten),
+        *(_getter("T"), Tensor.__getitem__, Tensor.contiguous, Tensor.flatten),
         *(Tensor.permute, Tensor.t, Tensor.transpose),
     }
 )

@@ -63,24 +63,22 @@ def fill(skeleton: nn.Module, weights: Mapping[str, Tensor], title: str) -> Fill
     on_meta = {name for name, tensor in named_tensors(model) if not has_values(tensor)}
     without = _without_weights(model, on_meta, weights, title)
     missing = sorted(on_meta & model.state_dict(keep_vars=True).keys())
-    left_out = f"; the {_counted(without, 'map')} made of them left out" if without else ""
-    left_over = [names[own] for own in unused]
+    left_out = ""
+    if without:
+        left_out = f"; left out for that: {listed([repr(name) for name in without], shown=2)}"
     notes = [
-        *_told(missing, f"of the model not in {title}", left_out),
-        *_told(left_over, f"of {title} not in the model"),
+        *_told(missing, "the model", title, left_out),
+        *_told([names[own] for own in unused], title, "the model"),
     ]
     return Filled(model, without, tuple(notes))
 
 
-def _told(names: Sequence[str], where: str, then: str = "") -> Iterator[str]:
+def _told(names: Sequence[str], here: str, there: str, then: str = "") -> Iterator[str]:
     """One sentence that says how many tensors there are, and two of them."""
     if names:
         some = listed([repr(name) for name in names], shown=2)
-        yield f"{_counted(names, 'tensor')} {where}: {some}{then}"
-
-
-def _counted(names: Sequence[str], noun: str) -> str:
-    return f"{len(names):,} {noun}s are" if len(names) > 1 else f"1 {noun} is"
+        plural = f"{len(names):,} tensors of {here} are" if len(names) > 1 else f"1 of {here} is"
+        yield f"{plural} not in {there}: {some}{then}"
 
 
 def _empty_copy(skeleton: nn.Module) -> nn.Module:
@@ -224,7 +222,7 @@ def _without_weights(
     if without and len(without) == len(parts):
         raise NoMapsError(
             f"{title} holds the weight of no map of {type(model).__name__} "
-            f"({listed([repr(name) for name in without])}), but "
+            f"({listed([repr(name) for name in without])}): it has "
             f"{listed([repr(name) for name in weights])}"
         )
     return tuple(without)

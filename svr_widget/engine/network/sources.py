@@ -87,7 +87,8 @@ def read_network(
             source, weights = made.model, source
         unmade = made.note
     if isinstance(source, nn.Module):
-        filled = None if weights is None else _filled(source, weights)
+        wanted = Selection(include, exclude)
+        filled = None if weights is None else _filled(source, weights, wanted)
         model = source if filled is None else filled.model
         missing = () if filled is None else filled.without
         told = () if filled is None else filled.notes
@@ -124,7 +125,7 @@ def read_network(
     if example_inputs is not None:
         raise TypeError("example_inputs belong to an nn.Module; bare weights are not run")
     if isinstance(source, str | os.PathLike):
-        file = read_numbers(Path(source))
+        file = read_numbers(Path(source), Selection(include, exclude))
         adapted = merged(file.weights, configuration(Path(source), "adapter_config.json"))
         weights = _without_suffix(adapted.weights)
         network = _of_weights(weights, given, include, exclude, non_finite)
@@ -134,7 +135,7 @@ def read_network(
     if isinstance(source, Mapping):
         held = {str(name): weight for name, weight in source.items()}
         tensors = {name: each for name, each in held.items() if isinstance(each, Tensor)}
-        numbers = dequantised(tensors)
+        numbers = dequantised(tensors, wanted=Selection(include, exclude))
         adapted = merged(numbers.weights)
         gone = tensors.keys() - adapted.weights.keys()
         held = {name: each for name, each in held.items() if name not in gone} | adapted.weights
@@ -149,7 +150,9 @@ def read_network(
     )
 
 
-def _filled(model: nn.Module, weights: str | os.PathLike[str] | Mapping[str, object]) -> Filled:
+def _filled(
+    model: nn.Module, weights: str | os.PathLike[str] | Mapping[str, object], wanted: Selection
+) -> Filled:
     """A model with the weights of a file, or of a mapping.
 
     Raises:
@@ -157,7 +160,7 @@ def _filled(model: nn.Module, weights: str | os.PathLike[str] | Mapping[str, obj
     """
     if isinstance(weights, Mapping):
         named = {str(name): _tensor(str(name), weight) for name, weight in weights.items()}
-        numbers = dequantised(named)
+        numbers = dequantised(named, wanted=wanted)
         filled = fill(unwrap(model), numbers.weights, "the mapping")
         return filled._replace(notes=(*numbers.notes, *filled.notes))
     if not isinstance(weights, str | os.PathLike):
@@ -165,16 +168,16 @@ def _filled(model: nn.Module, weights: str | os.PathLike[str] | Mapping[str, obj
             "weights= takes the path of a file or folder, or a mapping from names to tensors, not "
             f"{type(weights).__name__}"
         )
-    file = read_numbers(Path(weights))
+    file = read_numbers(Path(weights), wanted)
     filled = fill(unwrap(model), file.weights, file.title)
     return filled._replace(notes=(*file.notes, *filled.notes))
 
 
-def read_numbers(path: Path) -> WeightFile:
+def read_numbers(path: Path, wanted: Selection) -> WeightFile:
     """The weights of a file, codes with their scales made numbers."""
     file = read_weights(path)
     told = (configuration(path, "config.json") or {}).get("quantization_config") or {}
-    numbers = dequantised(file.weights, told.get("weight_block_size"))
+    numbers = dequantised(file.weights, told.get("weight_block_size"), wanted)
     return file._replace(weights=numbers.weights, notes=(*file.notes, *numbers.notes))
 
 

@@ -22,7 +22,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.weak import WeakIdKeyDictionary
 
 from svr_widget.engine.environment.settings import callers_device
-from svr_widget.engine.model.tensors import put
+from svr_widget.engine.model.tensors import stand_in
 from svr_widget.engine.trace.flow.call import Call, is_view
 from svr_widget.engine.trace.flow.flow import Flow, Scope
 from svr_widget.engine.trace.parameters import parameter
@@ -210,21 +210,6 @@ def following(model: nn.Module, mode: Dispatch) -> Iterator[None]:
             handle.remove()
 
 
-def _stand_in(model: nn.Module, valueless: FakeTensorMode) -> None:
-    """Let a structure of ours hold tensors that pass for ones on the CPU where it has no values."""
-    made: dict[int, Tensor] = {}
-    for module in model.modules():
-        for name, tensor in (*module._parameters.items(), *module._buffers.items()):
-            if tensor is None or not tensor.is_meta:
-                continue
-            if id(tensor) not in made:
-                fake: Tensor = FakeTensor(valueless, tensor.detach(), torch.device("cpu"))
-                if isinstance(tensor, nn.Parameter):
-                    fake = nn.Parameter(fake, requires_grad=tensor.requires_grad)
-                made[id(tensor)] = fake
-            put(module, name, made[id(tensor)])
-
-
 def run(
     model: nn.Module,
     interpreter: Applies,
@@ -247,7 +232,7 @@ def run(
     valueless = None if values else FakeTensorMode(allow_non_fake_inputs=True)
     mode = Dispatch(interpreter, interpreter.scope([]), valueless)
     if valueless is not None:
-        _stand_in(model, valueless)
+        stand_in(model, valueless)
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         shape = tuple(tensor.shape)
         mode.attach(tensor, parameter(name, shape, _value(tensor)))

@@ -70,22 +70,29 @@ def belongs_to_codes(name: str, beside: Mapping[str, object]) -> bool:
     return any(_called(form, name) in beside for form in (*_SCALES, _BITSANDBYTES))
 
 
-def dequantised(weights: Mapping[str, Tensor], block: Sequence[int] | None = None) -> Dequantised:
+def dequantised(
+    weights: Mapping[str, Tensor],
+    block: Sequence[int] | None = None,
+    wanted: Callable[[str], bool] = lambda _: True,
+) -> Dequantised:
     """Put codes and their scales together.
 
     Args:
         weights: by name.
         block: the sides of a block with one scale, where the file's configuration tells them.
+        wanted: whether a weight of that name takes part; others stay as they are.
 
     Raises:
         UnsupportedLayerError: codes in a form that is not known here; all are named.
     """
-    _refuse_packed(weights)
+    _refuse_packed(weights, wanted)
     found = dict(weights)
     unknown: dict[str, str] = {}
     plain: list[str] = []
     for name, codes in weights.items():
         if codes.dtype not in _CODES or codes.ndim < 2 or _is_scale(name, weights):
+            continue
+        if not wanted(name):
             continue
         scales = [other for other in _named(_SCALES, name, weights) if other != name]
         bitsandbytes = _named((_BITSANDBYTES,), name, weights)
@@ -116,12 +123,12 @@ class _UnknownFormError(Exception):
     """Codes and scales do not fit in any way that is known."""
 
 
-def _refuse_packed(weights: Mapping[str, Tensor]) -> None:
+def _refuse_packed(weights: Mapping[str, Tensor], wanted: Callable[[str], bool]) -> None:
     for end, why in _PACKED.items():
         names = [
             name
             for name, tensor in weights.items()
-            if name.endswith(end) and (end in _TOLD_BY_NAME or not tensor.is_floating_point())
+            if name.endswith(end) and wanted(name) and (end in _TOLD_BY_NAME or not tensor.is_floating_point())
         ]
         if names:
             raise _refusal(names, f"{names[0]!r} {why}")
@@ -133,7 +140,8 @@ def _refusal(names: list[str], why: str) -> UnsupportedLayerError:
     return UnsupportedLayerError(
         f"{many} kept as codes in a form that is not known here ({why}): {some}; give the weights "
         "as they were before they were quantised, or load the model by the library that quantised "
-        "it, dequantise it there, and give SVR the model"
+        "it, dequantise it there, and give SVR the model; or leave them out, as with "
+        f"exclude={names[0]!r}"
     )
 
 
