@@ -40,9 +40,7 @@ class StoredTensor(Tensor):
     def form(self) -> Tensor:
         """A tensor of the same form on the meta device."""
         with torch._C.DisableTorchFunctionSubclass():
-            return torch.empty_strided(
-                self.shape, self.stride(), dtype=self.dtype, device="meta"
-            )
+            return torch.empty_strided(self.shape, self.stride(), dtype=self.dtype, device="meta")
 
     def __deepcopy__(self, memo: dict[int, Any]) -> nn.Parameter:
         """A parameter of its own, in memory: a copy is to be changed."""
@@ -75,8 +73,8 @@ class StoredTensor(Tensor):
             return StoredTensor(
                 func(stored.form, *rest, **kwargs), lambda: func(stored.read(), *rest, **kwargs)
             )
-        args, kwargs = tree_map_only(StoredTensor, cls.read, (args, kwargs))
-        return func(*args, **kwargs)
+        read_args, read_kwargs = tree_map_only(StoredTensor, StoredTensor.read, (args, kwargs))
+        return func(*read_args, **read_kwargs)
 
 
 def in_memory(tensor: Tensor) -> Tensor:
@@ -125,7 +123,7 @@ class LowRank(StoredTensor):
 
     factors: tuple[Tensor, Tensor]
 
-    def __new__(cls, left: Tensor, right: Tensor) -> Self:  # type: ignore[override]
+    def __new__(cls, left: Tensor, right: Tensor) -> Self:
         """The product, which is formed where somebody computes with its entries."""
         shape = left.shape[0], right.shape[1]
         dtype = torch.promote_types(left.dtype, right.dtype)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
@@ -14,7 +16,8 @@ def put(module: nn.Module, name: str, tensor: Tensor) -> None:
 
     Lists that the module keeps of its tensors, as recurrent layers do, have it as well.
     """
-    held = module._parameters if name in module._parameters else module._buffers
+    # Parameters may be stored tensors here, which are none of PyTorch's class of that name.
+    held: dict[str, Any] = vars(module)["_parameters" if name in module._parameters else "_buffers"]
     before = held[name]
     held[name] = tensor
     for value in vars(module).values():

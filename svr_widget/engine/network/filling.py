@@ -2,27 +2,40 @@
 
 The skeleton says what the layers are and how they are joined; its own values do not matter, and
 it may lie on the meta device, where it takes no memory. The names of the file find their places by
-the model's own way of loading them (``load_state_dict``), so that parametrisations, tied weights and
-renamed layers come out as they do there. Nothing is copied: tensors of the model's precision are
-mapped from the file, others are read, in that precision, whenever a map needs them.
+the model's own way of loading them (``load_state_dict``), so that parametrisations, tied weights
+and renamed layers come out as they do there. Nothing is copied: tensors of the model's precision
+are mapped from the file, others are read, in that precision, whenever a map needs them.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
+from svr_widget.engine.environment.mapped_files import MappedFiles
 from svr_widget.engine.errors import NoMapsError, SVRError, WidthMismatchError, listed
 from svr_widget.engine.maps.layer_kinds import parts_of
 from svr_widget.engine.maps.names import bare, paired
 from svr_widget.engine.maps.stored import StoredTensor, has_values
 from svr_widget.engine.maps.weights import named_tensors
+from svr_widget.engine.model.find_maps import Selection, unwrap
 from svr_widget.engine.model.tensors import put
-from svr_widget.engine.network.checkpoints.skeletons import as_its_library_loads
+from svr_widget.engine.network.checkpoints.scales import dequantised
+from svr_widget.engine.network.checkpoints.skeletons import (
+    Skeleton,
+    as_its_library_loads,
+    configuration,
+    skeleton,
+)
+from svr_widget.engine.network.weight_files import WeightFile, read_weights
 
 
 class Filled(NamedTuple):
@@ -32,11 +45,56 @@ class Filled(NamedTuple):
         model: of the skeleton's modules, but not the skeleton, which is not touched.
         without: the maps that the file holds no weight of.
         notes: what is missing and what is left over.
+        files: where the weights stay; None for a mapping.
     """
 
     model: nn.Module
     without: tuple[str, ...]
     notes: tuple[str, ...]
+    files: MappedFiles | None = None
+
+
+def filled(
+    model: nn.Module, weights: str | os.PathLike[str] | Mapping[str, object], wanted: Selection
+) -> Filled:
+    """A model with the weights of a file, or of a mapping.
+
+    Raises:
+        TypeError: they are neither.
+    """
+    if isinstance(weights, Mapping):
+        named = {
+            str(name): torch.as_tensor(weight).detach()
+            for name, weight in weights.items()
+            if isinstance(weight, Tensor | np.ndarray)
+        }
+        numbers = dequantised(named, wanted=wanted)
+        made = fill(unwrap(model), numbers.weights, "the mapping")
+        return made._replace(notes=(*numbers.notes, *made.notes))
+    if not isinstance(weights, str | os.PathLike):
+        raise TypeError(
+            "weights= takes the path of a file or folder, or a mapping from names to tensors, not "
+            f"{type(weights).__name__}"
+        )
+    files = MappedFiles(Path(weights))
+    file = read_numbers(Path(weights), wanted)
+    made = fill(unwrap(model), file.weights, file.title)
+    return made._replace(notes=(*file.notes, *made.notes), files=files)
+
+
+def described(path: Path) -> Skeleton:
+    """The model that the configuration in a folder of weights describes."""
+    if not path.is_dir() or configuration(path, "config.json") is None:
+        return Skeleton(None)
+    return skeleton(path, read_weights(path).weights)
+
+
+def read_numbers(path: Path, wanted: Selection) -> WeightFile:
+    """The weights of a file, codes with their scales made numbers."""
+    file = read_weights(path)
+    told = (configuration(path, "config.json") or {}).get("quantization_config") or {}
+    numbers = dequantised(file.weights, told.get("weight_block_size"), wanted)
+    return file._replace(weights=numbers.weights, notes=(*file.notes, *numbers.notes))
 
 
 def fill(skeleton: nn.Module, weights: Mapping[str, Tensor], title: str) -> Filled:
@@ -59,7 +117,7 @@ def fill(skeleton: nn.Module, weights: Mapping[str, Tensor], title: str) -> Fill
     _check_shapes(model, names, weights, title)
     before = _by_tensor(model)
     unused = _load(model, {own: weights[other] for own, other in names.items()}, title)
-    _tie(model, before)
+    _tie(before)
     on_meta = {name for name, tensor in named_tensors(model) if not has_values(tensor)}
     without = _without_weights(model, on_meta, weights, title)
     missing = sorted(on_meta & model.state_dict(keep_vars=True).keys())
@@ -85,7 +143,7 @@ def _empty_copy(skeleton: nn.Module) -> nn.Module:
     """A copy whose parameters are on the meta device; its buffers are on the CPU, or there too."""
     memo: dict[int, Any] = {}
     for parameter in skeleton.parameters():
-        if not isinstance(parameter, nn.parameter.UninitializedTensorMixin):
+        if not is_lazy(parameter):
             form = torch.empty_like(parameter, device="meta")
             memo[id(parameter)] = nn.Parameter(form, parameter.requires_grad)
     try:
@@ -124,9 +182,7 @@ def _names(model: nn.Module, weights: Mapping[str, Tensor], title: str) -> dict[
             f"{listed([repr(name) for name in theirs], shown=3)}"
         )
     used, (mine, other) = set(pairing.pairs.values()), pairing.added
-    unknown = {
-        mine + bare(name).removeprefix(other): name for name in theirs if name not in used
-    }
+    unknown = {mine + bare(name).removeprefix(other): name for name in theirs if name not in used}
     return pairing.pairs | {name: full for name, full in unknown.items() if name not in own}
 
 
@@ -144,7 +200,7 @@ def _check_shapes(
         f"{name!r} {_shape(own[name])} is {_shape(weights[other])} there"
         for name, other in names.items()
         if name in own and own[name].shape != weights[other].shape
-        if not isinstance(own[name], nn.parameter.UninitializedTensorMixin)
+        if not is_lazy(own[name])
     ]
     if misfits:
         raise WidthMismatchError(
@@ -168,7 +224,7 @@ def _load(model: nn.Module, weights: Mapping[str, Tensor], title: str) -> list[s
             given[name] = torch.empty(weight.shape, dtype=dtype or weight.dtype, device="meta")
             stand_ins[given[name].untyped_storage()._cdata] = _stored(given[name], weight)
     try:
-        unused = model.load_state_dict(given, strict=False, assign=True).unexpected_keys
+        unused: list[str] = model.load_state_dict(given, strict=False, assign=True)[1]
     except Exception as error:  # whatever the model's own way of loading raises
         raise SVRError(
             f"{type(model).__name__} could not take the weights of {title}: {error}"
@@ -196,7 +252,7 @@ def _by_tensor(model: nn.Module) -> list[list[tuple[nn.Module, str]]]:
     return list(places.values())
 
 
-def _tie(model: nn.Module, places: list[list[tuple[nn.Module, str]]]) -> None:
+def _tie(places: Iterable[Sequence[tuple[nn.Module, str]]]) -> None:
     """Let parameters that were one be one again: a file holds it under one of its names."""
     for tied in places:
         held = [module._parameters.get(name) for module, name in tied]

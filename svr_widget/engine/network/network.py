@@ -10,6 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from svr_widget.engine.environment.mapped_files import MappedFiles
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.maps.linear_map import LinearMap, linear_map, stored_map
 from svr_widget.engine.maps.links import OUTSIDE, Layout, Link, depths
@@ -162,21 +163,24 @@ class MapReader:
         input_layouts: matrices that read flattened ``channels x positions``.
         output_layouts: matrices whose output is unflattened.
         computed: weights that modules were seen to compute as they ran.
-        stored: the weights lie in a file, from which each is read whenever it is needed.
+        files: those that the weights stay in, from which each is read whenever it is needed; None
+            where they are copied.
     """
 
     parts: Mapping[str, Part]
     input_layouts: Mapping[str, Layout] = field(default_factory=dict)
     output_layouts: Mapping[str, Layout] = field(default_factory=dict)
     computed: Mapping[str, Tensor] = field(default_factory=dict)
-    stored: bool = False
+    files: MappedFiles | None = None
 
     def matrices(self) -> dict[str, LinearMap]:
         """Every part's weight of this moment, copied, in canonical form."""
-        kept = stored_map if self.stored else operator.call
+        kept = operator.call if self.files is None else stored_map
         return {name: kept(partial(self._matrix, name)) for name in self.parts}
 
     def _matrix(self, name: str) -> LinearMap:
+        if self.files is not None:
+            self.files.check()
         return linear_map(
             self.parts[name],
             self.input_layouts.get(name),

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from svr_widget.engine.environment.mapped_files import MappedFiles
 from svr_widget.engine.errors import (
     NoMapsError,
     NonFiniteWeightsError,
@@ -31,13 +32,12 @@ from svr_widget.engine.model.example_inputs import given_example
 from svr_widget.engine.model.find_maps import Globs, Selection, find_parts, globs, unwrap
 from svr_widget.engine.network.checkpoints.low_rank import merged
 from svr_widget.engine.network.checkpoints.scales import dequantised
-from svr_widget.engine.network.checkpoints.skeletons import Skeleton, configuration, skeleton
-from svr_widget.engine.network.filling import Filled, fill
+from svr_widget.engine.network.checkpoints.skeletons import configuration
+from svr_widget.engine.network.filling import described, filled, read_numbers
 from svr_widget.engine.network.head_products import AttentionView
 from svr_widget.engine.network.network import MapReader, Network, TracedModel
 from svr_widget.engine.network.norms.folding import Normalisation
 from svr_widget.engine.network.pairs import links_from_pairs
-from svr_widget.engine.network.weight_files import WeightFile, read_weights
 from svr_widget.engine.trace import trace
 from svr_widget.engine.trace.results.heads import Attention
 from svr_widget.engine.trace.results.meetings import Meetings
@@ -82,16 +82,27 @@ def read_network(
         )
     unmade = ""
     if isinstance(source, str | os.PathLike) and weights is None and given is None:
-        made = _described(Path(source))
-        if made.model is not None:
-            source, weights = made.model, source
-        unmade = made.note
+        skeleton = described(Path(source))
+        unmade = skeleton.note
+        if skeleton.model is not None:
+            return read_network(
+                skeleton.model,
+                example_inputs,
+                None,
+                include,
+                exclude,
+                attention,
+                norm,
+                weights=source,
+                meetings=meetings,
+                non_finite=non_finite,
+            )
     if isinstance(source, nn.Module):
         wanted = Selection(include, exclude)
-        filled = None if weights is None else _filled(source, weights, wanted)
-        model = source if filled is None else filled.model
-        missing = () if filled is None else filled.without
-        told = () if filled is None else filled.notes
+        full = None if weights is None else filled(source, weights, wanted)
+        model = source if full is None else full.model
+        missing = () if full is None else full.without
+        told = () if full is None else full.notes
 
         def without(left_out: Globs) -> Network:
             return _of_model(
@@ -104,7 +115,7 @@ def read_network(
                 norm,
                 meetings,
                 run_live,
-                stored=filled is not None,
+                files=None if full is None else full.files,
             )
 
         try:
@@ -150,44 +161,6 @@ def read_network(
     )
 
 
-def _filled(
-    model: nn.Module, weights: str | os.PathLike[str] | Mapping[str, object], wanted: Selection
-) -> Filled:
-    """A model with the weights of a file, or of a mapping.
-
-    Raises:
-        TypeError: they are neither.
-    """
-    if isinstance(weights, Mapping):
-        named = {str(name): _tensor(str(name), weight) for name, weight in weights.items()}
-        numbers = dequantised(named, wanted=wanted)
-        filled = fill(unwrap(model), numbers.weights, "the mapping")
-        return filled._replace(notes=(*numbers.notes, *filled.notes))
-    if not isinstance(weights, str | os.PathLike):
-        raise TypeError(
-            "weights= takes the path of a file or folder, or a mapping from names to tensors, not "
-            f"{type(weights).__name__}"
-        )
-    file = read_numbers(Path(weights), wanted)
-    filled = fill(unwrap(model), file.weights, file.title)
-    return filled._replace(notes=(*file.notes, *filled.notes))
-
-
-def read_numbers(path: Path, wanted: Selection) -> WeightFile:
-    """The weights of a file, codes with their scales made numbers."""
-    file = read_weights(path)
-    told = (configuration(path, "config.json") or {}).get("quantization_config") or {}
-    numbers = dequantised(file.weights, told.get("weight_block_size"), wanted)
-    return file._replace(weights=numbers.weights, notes=(*file.notes, *numbers.notes))
-
-
-def _described(path: Path) -> Skeleton:
-    """The model that the configuration in a folder of weights describes."""
-    if not path.is_dir() or configuration(path, "config.json") is None:
-        return Skeleton(None)
-    return skeleton(path, read_weights(path).weights)
-
-
 def _damaged(model: nn.Module, include: Globs, exclude: Globs) -> dict[str, str]:
     """The maps of a model that have NaN or infinite entries, with words for each.
 
@@ -216,7 +189,7 @@ def _of_model(
     norm: Normalisation,
     meetings: bool,
     run_live: bool,
-    stored: bool,
+    files: MappedFiles | None,
 ) -> Network:
     model = unwrap(model)
     found_parts = find_parts(model, include, exclude)
@@ -253,7 +226,7 @@ def _of_model(
         made, inputs = links_from_pairs(pairs, parts)
         found = (*made, *(link for link in links if isinstance(link, Link)))
     _check_names(found, order)
-    reading = MapReader({name: parts[name] for name in order}, inputs, outputs, computed, stored)
+    reading = MapReader({name: parts[name] for name in order}, inputs, outputs, computed, files)
     whole = reading.matrices()
     traced_model = TracedModel(
         model, parts, reading, whole, found, ends, attentions, rank, notes, example, met

@@ -150,7 +150,8 @@ def _computed(model: nn.Module, interpreter: Interpreter, example: Example) -> l
     return run(model, interpreter, example.args, example.kwargs, values=True)
 
 
-# In this order, and the first alone for a model that has no values: running the model on tensors without values takes a hundredth of the time of the
+# In this order, and for a model that has no values the first alone: running it on tensors without
+# values takes a hundredth of the time of the
 # others; a real forward pass also follows a course that depends on values; an export also follows
 # writes to shared memory, but changes nn.Module for the whole process while it runs.
 METHODS: dict[str, Callable[[nn.Module, Interpreter, Example], list[str]]] = {

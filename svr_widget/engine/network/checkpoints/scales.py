@@ -26,8 +26,10 @@ _CODES = FLOAT8 | {torch.int8, torch.uint8}
 BLOCK = 128
 """The side of a block with one scale, as DeepSeek and those after it quantise."""
 
-_SCALES = ("{weight}_scale", "{weight}_scale_inv", "{weight}.scale", "{base}.scale")
-_SCALES += ("{base}.scale_weight", "{base}.weight_scale", "{base}.weight_scale_inv")
+_SCALES = (
+    *("{weight}_scale", "{weight}_scale_inv", "{weight}.scale", "{base}.scale"),
+    *("{base}.scale_weight", "{base}.weight_scale", "{base}.weight_scale_inv"),
+)
 _ZEROS = ("{weight}_zero_point", "{base}.zero_point")
 _BITSANDBYTES, _FORMAT = "{base}.SCB", "{base}.weight_format"
 
@@ -109,7 +111,7 @@ def dequantised(
     if unknown:
         some = "; ".join(f"{name!r} {why}" for name, why in list(unknown.items())[:2])
         raise _refusal(list(unknown), some)
-    notes = ()
+    notes: tuple[str, ...] = ()
     if plain:
         some = listed([repr(name) for name in plain], shown=2)
         notes = (
@@ -128,7 +130,9 @@ def _refuse_packed(weights: Mapping[str, Tensor], wanted: Callable[[str], bool])
         names = [
             name
             for name, tensor in weights.items()
-            if name.endswith(end) and wanted(name) and (end in _TOLD_BY_NAME or not tensor.is_floating_point())
+            if name.endswith(end)
+            and wanted(name)
+            and (end in _TOLD_BY_NAME or not tensor.is_floating_point())
         ]
         if names:
             raise _refusal(names, f"{names[0]!r} {why}")

@@ -56,7 +56,7 @@ def skeleton(folder: Path, weights: Mapping[str, Tensor]) -> Skeleton:
     config = configuration(folder, "config.json")
     if config is None or not isinstance(config.get("model_type"), str):
         return Skeleton(None)
-    called, *_ = [*(config.get("architectures") or ()), config["model_type"]]
+    called = str([*(config.get("architectures") or ()), config["model_type"]][0])
     without = "the weights are shown without links"
     try:
         import transformers
@@ -66,20 +66,22 @@ def skeleton(folder: Path, weights: Mapping[str, Tensor]) -> Skeleton:
             f"config.json describes {called}, of which transformers knows the links; it is not "
             f"installed (pip install transformers), so {without}",
         )
-    kind = getattr(transformers, str(called), None)
+    kind: Any = getattr(transformers, called, None)
     native = isinstance(kind, type) and issubclass(kind, transformers.PreTrainedModel)
+    general: Any = transformers.AutoModel
     if config.get("auto_map") and not native:
         return Skeleton(
             None,
             f"config.json asks for code from elsewhere (auto_map) to make {called}, which is not "
-            f"run: {without}; make the model yourself, and give SVR(model, weights={str(folder)!r})",
+            f"run: {without}; make the model yourself, and give SVR(model, "
+            f"weights={str(folder)!r})",
         )
     try:
         with torch.device("meta"):
             own = transformers.AutoConfig.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False
             )
-            model = kind(own) if native else transformers.AutoModel.from_config(own)
+            model = kind(own) if native else general.from_config(own)
     except Exception as error:  # whatever the library raises for what it does not know
         said = (str(error).strip() or type(error).__name__).partition("\n")[0]
         return Skeleton(
@@ -130,7 +132,7 @@ def _converted(model: Any, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
             parts.setdefault(own, []).append((name, pattern))
 
     def convert(own: str, values: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
-        converter = copy.deepcopy(by_pattern[parts[own][0][1]])
+        converter: Any = copy.deepcopy(by_pattern[parts[own][0][1]])
         for name, pattern in parts[own]:
             converter.add_tensor(own, name, pattern, partial(values, weights[name]))
         made = converter.convert(own, model=model, config=model.config)
