@@ -28,14 +28,14 @@ from svr_widget.engine.maps.stored import StoredTensor, has_values
 from svr_widget.engine.maps.weights import named_tensors
 from svr_widget.engine.model.find_maps import Selection, unwrap
 from svr_widget.engine.model.tensors import put
-from svr_widget.engine.network.checkpoints.scales import dequantised
+from svr_widget.engine.network.checkpoints.configuration import configuration
 from svr_widget.engine.network.checkpoints.skeletons import (
     Skeleton,
     as_its_library_loads,
-    configuration,
     skeleton,
 )
-from svr_widget.engine.network.weight_files import WeightFile, read_weights
+from svr_widget.engine.network.checkpoints.together import numbers
+from svr_widget.engine.network.weight_files import read_weights
 
 
 class Filled(NamedTuple):
@@ -68,18 +68,19 @@ def filled(
             for name, weight in weights.items()
             if isinstance(weight, Tensor | np.ndarray)
         }
-        numbers = dequantised(named, wanted=wanted)
-        made = fill(unwrap(model), numbers.weights, "the mapping")
-        return made._replace(notes=(*numbers.notes, *made.notes))
+        found = numbers(named, wanted)
+        made = fill(unwrap(model), found.weights, "the mapping")
+        return made._replace(notes=(*found.notes, *made.notes))
     if not isinstance(weights, str | os.PathLike):
         raise TypeError(
             "weights= takes the path of a file or folder, or a mapping from names to tensors, not "
             f"{type(weights).__name__}"
         )
     files = MappedFiles(Path(weights))
-    file = read_numbers(Path(weights), wanted)
-    made = fill(unwrap(model), file.weights, file.title)
-    return made._replace(notes=(*file.notes, *made.notes), files=files)
+    file = read_weights(Path(weights))
+    found = numbers(file.weights, wanted, Path(weights))
+    made = fill(unwrap(model), found.weights, file.title)
+    return made._replace(notes=(*file.notes, *found.notes, *made.notes), files=files)
 
 
 def described(path: Path) -> Skeleton:
@@ -87,14 +88,6 @@ def described(path: Path) -> Skeleton:
     if not path.is_dir() or configuration(path, "config.json") is None:
         return Skeleton(None)
     return skeleton(path, read_weights(path).weights)
-
-
-def read_numbers(path: Path, wanted: Selection) -> WeightFile:
-    """The weights of a file, codes with their scales made numbers."""
-    file = read_weights(path)
-    told = (configuration(path, "config.json") or {}).get("quantization_config") or {}
-    numbers = dequantised(file.weights, told.get("weight_block_size"), wanted)
-    return file._replace(weights=numbers.weights, notes=(*file.notes, *numbers.notes))
 
 
 def fill(skeleton: nn.Module, weights: Mapping[str, Tensor], title: str) -> Filled:

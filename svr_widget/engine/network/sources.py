@@ -30,14 +30,13 @@ from svr_widget.engine.maps.links import Layout, Link, depths, directed
 from svr_widget.engine.maps.weights import floating
 from svr_widget.engine.model.example_inputs import given_example
 from svr_widget.engine.model.find_maps import Globs, Selection, find_parts, globs, unwrap
-from svr_widget.engine.network.checkpoints.low_rank import merged
-from svr_widget.engine.network.checkpoints.scales import dequantised
-from svr_widget.engine.network.checkpoints.skeletons import configuration
-from svr_widget.engine.network.filling import described, filled, read_numbers
+from svr_widget.engine.network.checkpoints.together import together
+from svr_widget.engine.network.filling import described, filled
 from svr_widget.engine.network.head_products import AttentionView
 from svr_widget.engine.network.network import MapReader, Network, TracedModel
 from svr_widget.engine.network.norms.folding import Normalisation
 from svr_widget.engine.network.pairs import links_from_pairs
+from svr_widget.engine.network.weight_files import read_weights
 from svr_widget.engine.trace import trace
 from svr_widget.engine.trace.results.heads import Attention
 from svr_widget.engine.trace.results.meetings import Meetings
@@ -136,22 +135,21 @@ def read_network(
     if example_inputs is not None:
         raise TypeError("example_inputs belong to an nn.Module; bare weights are not run")
     if isinstance(source, str | os.PathLike):
-        file = read_numbers(Path(source), Selection(include, exclude))
-        adapted = merged(file.weights, configuration(Path(source), "adapter_config.json"))
-        weights = _without_suffix(adapted.weights)
-        network = _of_weights(weights, given, include, exclude, non_finite)
-        notes = (*(file.notes if given is None else ()), *adapted.notes, *network.notes)
+        file = read_weights(Path(source))
+        whole = together(file.weights, Selection(include, exclude), Path(source))
+        bare = _without_suffix(whole.weights)
+        network = _of_weights(bare, given, include, exclude, non_finite)
+        notes = (*(file.notes if given is None else ()), *whole.notes, *network.notes)
         notes = (*filter(None, [unmade]), *notes)
         return replace(network, title=file.title, notes=notes)
     if isinstance(source, Mapping):
         held = {str(name): weight for name, weight in source.items()}
         tensors = {name: each for name, each in held.items() if isinstance(each, Tensor)}
-        numbers = dequantised(tensors, wanted=Selection(include, exclude))
-        adapted = merged(numbers.weights)
-        gone = tensors.keys() - adapted.weights.keys()
-        held = {name: each for name, each in held.items() if name not in gone} | adapted.weights
+        whole = together(tensors, Selection(include, exclude))
+        gone = tensors.keys() - whole.weights.keys()
+        held = {name: each for name, each in held.items() if name not in gone} | whole.weights
         network = _of_weights(_without_suffix(held), given, include, exclude, non_finite)
-        return replace(network, notes=(*numbers.notes, *adapted.notes, *network.notes))
+        return replace(network, notes=(*whole.notes, *network.notes))
     if isinstance(source, Sequence) and not isinstance(source, str | bytes):
         weights = {str(place): weight for place, weight in enumerate(source)}
         return _of_weights(weights, given, include, exclude, non_finite)

@@ -2,9 +2,9 @@
 
 Known forms: float8 or int8 codes times one scale, one a row (or any axis), or one a block, as
 ``x.weight`` beside ``x.weight_scale``, ``x.weight_scale_inv`` (which multiplies, whatever its name
-says), ``x.scale`` and the like, int8 less a zero point; and int8 of bitsandbytes, ``x.SCB``. What is
-packed (GPTQ, AWQ, 4 bits of bitsandbytes, MXFP4, NVFP4) is refused by name. Float8 without any scale
-is a plain cast: the codes are the numbers.
+says), ``x.scale`` and the like, int8 less a zero point; and int8 of bitsandbytes, ``x.SCB``. What
+is packed (GPTQ, AWQ, 4 bits of bitsandbytes, MXFP4, NVFP4) is refused by name. Float8 without any
+scale is a plain cast: the codes are the numbers.
 """
 
 from __future__ import annotations

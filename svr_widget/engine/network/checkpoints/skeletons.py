@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from svr_widget.engine.maps.stored import StoredTensor, in_memory
+from svr_widget.engine.network.checkpoints.configuration import configuration
 
 
 class Skeleton(NamedTuple):
@@ -27,21 +27,6 @@ class Skeleton(NamedTuple):
 
     model: nn.Module | None
     note: str = ""
-
-
-def configuration(path: Path, called: str) -> dict[str, Any] | None:
-    """What a file of JSON beside the weights says; None where there is none that can be read.
-
-    Args:
-        path: of the file of weights, or of its folder.
-        called: the name of the file of JSON.
-    """
-    folder = path if path.is_dir() else path.parent
-    try:
-        held = json.loads((folder / called).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return held if isinstance(held, dict) else None
 
 
 def skeleton(folder: Path, weights: Mapping[str, Tensor]) -> Skeleton:
