@@ -139,6 +139,10 @@ def _empty_copy(skeleton: nn.Module) -> nn.Module:
         if not is_lazy(parameter):
             form = torch.empty_like(parameter, device="meta")
             memo[id(parameter)] = nn.Parameter(form, parameter.requires_grad)
+    for module in skeleton.modules():  # what was computed from them cannot be copied
+        for value in vars(module).values():
+            if isinstance(value, Tensor) and not value.is_leaf:
+                memo[id(value)] = value.detach()
     try:
         model = copy.deepcopy(skeleton, memo)
     except Exception as error:  # whatever the classes of its modules raise

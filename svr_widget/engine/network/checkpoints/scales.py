@@ -145,7 +145,7 @@ def _refusal(names: list[str], why: str) -> UnsupportedLayerError:
         f"{many} kept as codes in a form that is not known here ({why}): {some}; give the weights "
         "as they were before they were quantised, or load the model by the library that quantised "
         "it, dequantise it there, and give SVR the model; or leave them out, as with "
-        f"exclude={names[0]!r}"
+        f"exclude={names[0].removesuffix('.weight')!r}"
     )
 
 
