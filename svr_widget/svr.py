@@ -54,13 +54,14 @@ class SVR(SpectralGraph):
     model is refused by the copy: activations, similarity, pruning, removal, another ``norm``.
 
     Args:
-        source: an ``nn.Module``; or a list of tensors or arrays ``[out, in, *kernel]``, a chain;
-            or a mapping from names to them, as a state dict, a chain in its order. One-dimensional
-            entries of lists and mappings are ignored. In a chain a matrix of width ``c h^2`` after
-            a convolution with ``c`` output channels reads it flattened, channels first. Or the path
-            of a file of weights, whatever it is called: safetensors, a state dict as
-            ``torch.save`` writes it, alone or under a usual name, an index of shards, or a folder
-            with one of these. Nothing in a file is run.
+        source: an ``nn.Module``; or a list of tensors or arrays ``[out, in, *kernel]``, a chain.
+            Or a mapping from names to them, as a state dict, alone or under a usual name; or the
+            path of a file of them, whatever it is called: safetensors, what ``torch.save`` writes,
+            an index of shards, or a folder with one of these. Nothing in a file is run. A mapping
+            or a file says nothing about which map feeds which: there are no links then but those
+            of ``links``. Nor does it say how a weight is kept: it is read as ``[out, in, *kernel]``
+            unless the length of its bias tells that it is ``[in, out, *kernel]``. Entries with one
+            dimension, of integers or of no numbers are passed over.
         example_inputs: what the model is run on to read off its links: a tensor, a tuple of
             positional or a mapping of keyword arguments; usually found without.
         method: ``"svr"``, ``"cosvr"`` (section 4.4), or ``"cross"``, the producers' SVR neurons
@@ -73,7 +74,11 @@ class SVR(SpectralGraph):
             matrices themselves. In QK the ``U`` of a neuron reads the query's position and its
             ``V`` the key's: links end in ``"...[QK.0].q"`` or ``".k"``, and none start there. Its
             singular values are without the scale of the scores.
-        links: ``(producer, consumer)`` pairs or ``Link`` objects instead of the traced ones.
+        links: ``(producer, consumer)`` pairs or ``Link`` objects instead of the traced ones, or
+            for a mapping or a file. Pairs carry all channels in order; a matrix of width ``c h^2``
+            after a convolution with ``c`` output channels reads it flattened, channels first.
+            ``"chain"`` says that each map of a mapping or a file feeds the next: in their order,
+            or where a file keeps none in that of their names, numbers in them by size.
         include: globs over map names; only those are maps.
         exclude: globs over names that are left out.
         rank: keep the first ``rank`` neurons of every map.
@@ -89,7 +94,9 @@ class SVR(SpectralGraph):
 
     Attributes:
         title: what the network is called.
-        notes: what tracing found worth saying, such as the example input that it tried.
+        notes: what is worth saying, such as the example input that tracing tried.
+        unlinked: that nobody says which map feeds which, and what does; empty for most. All
+            intensities are NaN then, there are no edges, and what rests on links is refused.
         method, norm, null, attention, rank, seed: as given.
         model: the model inside its wrappers, to run data through; None for bare weights.
         damaged: the maps that were left out because of NaN or infinite entries, by name, with what

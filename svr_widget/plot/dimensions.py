@@ -31,6 +31,7 @@ def dimensions(
 ) -> Figure:
     """``d_in`` and ``d_out`` of each link on the neurons that there are."""
     theme = theme_of(theme)
+    svr.check_linked('plot("dimensions")')
     if not svr.links:
         raise SVRError(f"{svr.title} has no links, and so no internal dimensions")
     axes = axes_on(ax, theme, size)

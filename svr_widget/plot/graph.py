@@ -7,6 +7,7 @@ from typing import Unpack
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
@@ -22,7 +23,7 @@ from svr_widget.plot.themes import LARGE, MEDIUM, RULE, SMALL, Theme, theme_of
 from svr_widget.plot.words import level_of
 
 MOST_EDGES = 20_000
-_DOT, _NULL_DOT = 9.0, 3.0  # areas in square points
+_DOT, _NULL_DOT, _RIM = 6.0, 1.5, 0.6  # areas within their rims in square points; their width
 
 
 def graph(
@@ -57,7 +58,8 @@ def graph(
         pad=18,
         **theme.text(LARGE),
     )
-    axes.set_title(_counts(found), loc="right", pad=18, **theme.text(SMALL, soft=True))
+    counted = "no link is known" if svr.unlinked else _counts(found)
+    axes.set_title(counted, loc="right", pad=18, **theme.text(SMALL, soft=True))
     _legend(svr, axes, theme)
     return figure_of(axes)
 
@@ -79,24 +81,29 @@ def _neurons(
     svr: SpectralGraph, axes: Axes, across: dict[str, float], up: Heights, theme: Theme
 ) -> None:
     """Weak ones first, so that large singular values lie on top."""
-    x, y, colours, areas = [], [], [], []
+    x, y, fills, rims, areas = [], [], [], [], []
     for name, column in svr.columns.items():
         null = svr[name].null.numpy()
         x.append(np.full(len(null), across[name]))
         y.append(up.y[name])
-        colours.append(theme.shades(svr.maps[column.map].kind, svr.intensity(name)))
+        kind = svr.maps[column.map].kind
+        intensity = svr.intensity(name)
+        unknown = np.isnan(intensity)[:, None]
+        shades = theme.shades(kind, intensity)
+        fills.append(np.where(unknown, to_rgb(theme.paper), shades))
+        rims.append(np.where(unknown, to_rgb(theme.hue(kind)), shades))
         areas.append(np.where(null, _NULL_DOT, _DOT))
     places = np.concatenate(x)
     dots = axes.scatter(
         places[::-1],
         np.concatenate(y)[::-1],
         s=np.concatenate(areas)[::-1],
-        c=np.concatenate(colours)[::-1],
-        linewidths=0,
+        c=np.concatenate(fills)[::-1],
+        linewidths=_RIM,
         zorder=3,
         rasterized=len(places) > edges.MANY,
     )
-    dots.set_in_layout(False)
+    dots.set(edgecolor=np.concatenate(rims)[::-1], in_layout=False)
 
 
 def _names(axes: Axes, across: dict[str, float], theme: Theme) -> None:
@@ -135,34 +142,16 @@ def _counts(found: edges.DrawnEdges) -> str:
 def _legend(svr: SpectralGraph, axes: Axes, theme: Theme) -> None:
     """The kinds that occur, above the columns."""
     kinds = dict.fromkeys(svr.maps[column.map].kind for column in svr.columns.values())
-    dots = [
-        Line2D(
-            [],
-            [],
-            marker="o",
-            linestyle="",
-            markersize=3.6,
-            markeredgewidth=0,
-            color=theme.hue(kind),
-            label=kind,
-        )
-        for kind in kinds
-    ]
-    near = Line2D(
-        [],
-        [],
-        marker="o",
-        linestyle="",
-        markersize=3.6,
-        markeredgewidth=0,
-        color=theme.neutral,
-        label="near its random baseline",
-    )
+    dots = [_dot(kind, theme.hue(kind)) for kind in kinds]
+    if svr.unlinked:
+        dots.append(_dot("no link is known", theme.paper, theme.soft))
+    else:
+        dots.append(_dot("near its random baseline", theme.neutral))
     axes.legend(
-        handles=[*dots, near],
+        handles=dots,
         loc="lower left",
         bbox_to_anchor=(0, 1.0),
-        ncols=len(dots) + 1,
+        ncols=len(dots),
         frameon=False,
         borderpad=0,
         borderaxespad=0.4,
@@ -171,4 +160,18 @@ def _legend(svr: SpectralGraph, axes: Axes, theme: Theme) -> None:
         columnspacing=1.2,
         prop={"family": theme.text()["fontfamily"], "size": SMALL},
         labelcolor=theme.soft,
+    )
+
+
+def _dot(label: str, fill: str, rim: str | None = None) -> Line2D:
+    return Line2D(
+        [],
+        [],
+        marker="o",
+        linestyle="",
+        markersize=3.6 - _RIM,
+        markeredgewidth=_RIM,
+        markerfacecolor=fill,
+        markeredgecolor=rim or fill,
+        label=label,
     )

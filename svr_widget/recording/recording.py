@@ -165,7 +165,8 @@ def template_of(svr: SVR) -> Network:
     links = tuple(_without_gains(link) for link in svr.links.values())
     outlets = tuple(_without_gains(link) for link in svr.outlets)
     told = [NO_GAINS] if any(link.gains is not None for link in (*links, *outlets)) else []
-    return Network(svr.title, maps, links, (*svr.notes, *told), outlets=outlets)
+    notes = (*svr.notes, *told)
+    return Network(svr.title, maps, links, notes, outlets=outlets, unlinked=svr.unlinked)
 
 
 def shapes_of(template: Network) -> Shapes:

@@ -149,7 +149,7 @@ class TestGraph:
         figure.canvas.draw()
         labels = figure.axes[0].get_xticklabels()
         assert {label.get_rotation() for label in labels} == {45}
-        short = SVR({"a": torch.eye(3), "b": torch.eye(3)}).plot()
+        short = SVR({"a": torch.eye(3), "b": torch.eye(3)}, links="chain").plot()
         assert {label.get_rotation() for label in short.axes[0].get_xticklabels()} == {0}
 
     def test_a_cross_graph_has_both_columns(self):
@@ -302,7 +302,7 @@ class TestAnyPicture:
 
     def test_names_are_no_formulas(self):
         """A dollar in a name is drawn as it is, and breaks nothing."""
-        svr = SVR({r"$\bad$": torch.eye(4), "$b$": torch.eye(4)})
+        svr = SVR({r"$\bad$": torch.eye(4), "$b$": torch.eye(4)}, links="chain")
         figure = svr.plot()
         figure.canvas.draw()
         labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]

@@ -112,7 +112,7 @@ class TestLaziness:
         ]
 
     def test_progress_and_stopping(self, counted):
-        svr = SVR({"first": gaussian(4, 5), "second": gaussian(3, 4)})
+        svr = SVR({"first": gaussian(4, 5), "second": gaussian(3, 4)}, links="chain")
         steps = []
         svr.compute(lambda *step: steps.append(step))
         assert steps == [

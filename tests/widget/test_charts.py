@@ -20,7 +20,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # bqplot 
 @pytest.fixture(scope="module")
 def svr() -> SVR:
     torch.manual_seed(4)
-    return SVR({"a": torch.randn(40, 30), "b": torch.randn(35, 40), "c": torch.randn(9, 35)})
+    weights = {"a": torch.randn(40, 30), "b": torch.randn(35, 40), "c": torch.randn(9, 35)}
+    return SVR(weights, links="chain")
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def test_the_spectrum_is_that_of_the_map(charts: Charts, svr: SVR) -> None:
 
 def test_titles_of_long_names_fit_beside_a_widget() -> None:
     names = [f"model.layers.0.self_attn.{name}_proj" for name in "qkv"]
-    made = SVRWidget({name: torch.eye(3) for name in names}).charts()
+    made = SVRWidget({name: torch.eye(3) for name in names}, links="chain").charts()
     titles = made.spectrum.figure.title, made.survival.figure.title, made.dimensions.figure.title
     assert titles[:2] == (
         "…layers.0.self_attn.q_proj: spectrum",
@@ -183,7 +184,7 @@ def test_a_selection_that_another_method_lacks_is_let_go(
     torch.manual_seed(0)
     shapes = {"0": (12, 3, 3, 3), "2": (10, 12, 3, 3), "4": (8, 10, 3, 3)}
     weights = {name: torch.randn(shape) for name, shape in shapes.items()}
-    widget = SVRWidget(weights, method=before)
+    widget = SVRWidget(weights, method=before, links="chain")
     charts = widget.charts()
     widget.selected = [kept, gone]
     widget.method = after

@@ -4,8 +4,8 @@ import { type Measure, thinLabels } from "../geometry/labels.js";
 import type { Layout } from "../geometry/layout.js";
 import { createPath, DASH, isDashed, tracePath } from "../geometry/paths.js";
 import { edgeAlpha } from "../paint/density.js";
-import { edgeWidth, NEURON_RADIUS } from "../paint/paint.js";
-import { css, kindColour, mix, type Palette } from "../paint/palette.js";
+import { edgeWidth, NEURON_RADIUS, neuronInk, RIM } from "../paint/paint.js";
+import { css, kindColour, type Palette } from "../paint/palette.js";
 import type { Scene } from "../wire/scene.js";
 
 export interface Picture {
@@ -101,13 +101,14 @@ function shapes(picture: Picture): string[] {
     );
   }
   parts.push("</g>", "<g>");
-  for (const [index, { kind, start, neurons }] of scene.maps.entries()) {
-    const hue = kindColour(palette, kind);
+  for (const [index, { start, neurons }] of scene.maps.entries()) {
     for (let neuron = start + neurons - 1; neuron >= start; neuron--) {
-      const fill = css(mix(palette.neutral, hue, scene.intensity[neuron]));
+      const { rim, inside } = neuronInk(scene, palette, index, scene.intensity[neuron]);
       const [cx, cy] = [round(layout.x[index]), round(layout.y[neuron])];
       const r = scene.isNull[neuron] ? NEURON_RADIUS - 1 : NEURON_RADIUS;
-      parts.push(element("circle", { cx, cy, r, fill }, true));
+      const line = { r: r - RIM / 2, stroke: css(rim), "stroke-width": RIM };
+      const shape = inside === rim ? { r } : line;
+      parts.push(element("circle", { cx, cy, ...shape, fill: css(inside) }, true));
     }
   }
   return [...parts, "</g>"];

@@ -4,13 +4,15 @@ import type { Layout } from "../geometry/layout.js";
 import { createPath, forStrokes, isDashed, tracePath } from "../geometry/paths.js";
 import type { Drawable, Scene } from "../wire/scene.js";
 import { type EdgeChoice, edgeDepths } from "./density.js";
-import { kindColour, mix, type Palette } from "./palette.js";
+import { kindColour, mix, type Palette, type Rgb } from "./palette.js";
 import { type Accumulator, addDisc, addLine } from "./raster.js";
 
 /** An edge of this weight and more is drawn half as wide again, or twice on a coarse screen. */
 export const HEAVY = 0.4;
 export const NEURON_RADIUS = 3;
 const NULL_RADIUS = 2;
+/** How thick the rim of a neuron is that feeds no map, in CSS pixels. */
+export const RIM = 1.25;
 
 /** How wide an edge is drawn where lines can have any width, in CSS pixels. */
 export const edgeWidth = (weight: number) => (weight >= HEAVY ? 1.5 : 1);
@@ -87,6 +89,19 @@ export function createEdgePainter(
   };
 }
 
+/** The colours of a neuron's rim and within it; one where it is no hollow one. */
+export function neuronInk(
+  scene: Pick<Scene, "maps" | "feeds">,
+  palette: Palette,
+  map: number,
+  intensity: number,
+): { rim: Rgb; inside: Rgb } {
+  const hue = kindColour(palette, scene.maps[map].kind);
+  if (!scene.feeds[map]) return { rim: hue, inside: palette.paper };
+  const filled = mix(palette.neutral, hue, intensity);
+  return { rim: filled, inside: filled };
+}
+
 /** Stamps every neuron, weak ones first, so that large singular values lie on top. */
 export function paintNeurons(
   scene: Scene,
@@ -97,14 +112,17 @@ export function paintNeurons(
   width: number,
   height: number,
 ): void {
-  for (const [index, map] of scene.maps.entries()) {
+  for (const index of scene.maps.keys()) {
     const x = layout.x[index] * ratio;
     if (x < -10 * ratio || x > width + 10 * ratio) continue;
-    const hue = kindColour(palette, map.kind);
     const stamp = (y: number, radius: number, intensity: number, presence: number) => {
-      const colour = mix(palette.paper, mix(palette.neutral, hue, intensity), presence);
-      const size = radius * ratio * Math.sqrt(presence);
-      if (presence > 0) addDisc(pixels, width, height, x, y * ratio, size, colour);
+      if (presence <= 0) return;
+      const { rim, inside } = neuronInk(scene, palette, index, intensity);
+      const size = radius * Math.sqrt(presence);
+      const disc = (radius: number, colour: Rgb) =>
+        addDisc(pixels, width, height, x, y * ratio, radius * ratio, colour);
+      disc(size, mix(palette.paper, rim, presence));
+      if (inside !== rim && size > RIM) disc(size - RIM, inside);
     };
     for (const { map, y, intensity, presence } of layout.passage?.leaving ?? []) {
       if (map === index) stamp(y, NEURON_RADIUS, intensity, presence);

@@ -100,12 +100,17 @@ export interface Scene {
   readonly maps: readonly LinearMap[];
   /** Maps that are not drawn, for they have NaN or infinite entries. */
   readonly damaged: readonly Damaged[];
+  /** Where nobody says which map feeds which: that, and what does. */
+  readonly unlinked: string;
   readonly links: readonly Link[];
   readonly tests: number;
   readonly modes: readonly Mode[];
   readonly laws: readonly Law[];
   readonly singularValue: Float64Array;
+  /** NaN where it is not known which map feeds which. */
   readonly intensity: Float32Array;
+  /** Of each column whether its map feeds one; a neuron that feeds none is drawn hollow. */
+  readonly feeds: readonly boolean[];
   readonly isNull: Uint8Array;
   /** Of a checkpoint: each neuron's number among those of all checkpoints; -1 for none. */
   readonly identity: Int32Array | null;
@@ -156,12 +161,14 @@ export function sceneOf(container: Container): Scene {
     norm: meta.norm ?? null,
     maps,
     damaged: meta.damaged ?? [],
+    unlinked: String(meta.unlinked ?? ""),
     links,
     tests: Number(meta.tests),
     modes,
     laws,
     singularValue,
     intensity: array("intensity", Float32Array, neurons),
+    feeds: feeding(maps, links),
     isNull: array("null", Uint8Array, neurons),
     identity: container.arrays.has("identity") ? array("identity", Int32Array, neurons) : null,
     edgeM: array("edge_m", Uint32Array, edges),
@@ -182,6 +189,12 @@ export function sceneOf(container: Container): Scene {
   checkLinks(scene);
   checkSurvival(scene);
   return scene;
+}
+
+/** In a cross graph a map that feeds one does so with one of its two columns. */
+function feeding(maps: readonly LinearMap[], links: readonly Link[]): boolean[] {
+  const producers = new Set(links.map(({ producer }) => maps[producer]?.map));
+  return maps.map(({ map }) => producers.has(map));
 }
 
 type Reader = <T extends Data>(name: string, type: new (n: number) => T, length?: number) => T;

@@ -52,6 +52,7 @@ class _Way(NamedTuple):
 
 def dead_channels(graph: SpectralGraph, tolerance: float = TOLERANCE) -> pd.DataFrame:
     """A row for each dead channel; columns as in ``SVR.dead_channels``."""
+    graph.check_linked("dead_channels")
     found = without_influence(graph.maps, graph.links.values(), graph.outlets, tolerance)
     blocks = [
         blocks_of_channels(graph, str(name))[channels]

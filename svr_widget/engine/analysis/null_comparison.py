@@ -130,7 +130,12 @@ def _untrained(graph: SpectralGraph, initial: object, key: LinkKey) -> SpectralG
     else:
         if isinstance(initial, Mapping) and graph.model is not None:
             initial = _loaded(graph.model, initial)
-        before = type(graph)(initial, **graph.settings)
+        # Bare weights do not say which feeds which; here the same as in this graph.
+        links = None if isinstance(initial, nn.Module) else [(key[0], key[1])]
+        try:
+            before = type(graph)(initial, links=links, **graph.settings)
+        except SVRError as error:
+            raise SVRError(f"initial: it has no link {key!r}: {error}") from error
     if key not in before.links:
         raise SVRError(f"initial: {before.title} has no link {key!r}")
     for name in (graph.links[key].producer, graph.links[key].consumer):

@@ -141,6 +141,7 @@ def by_depth(graph: SpectralGraph) -> list[str]:
 
 def path_metric(graph: SpectralGraph, *, singular_values: bool, least: float) -> float:
     """The sum over all paths; see ``SVR.path_metric``."""
+    graph.check_linked("path_metric")
     forward = [key for key, link in graph.links.items() if not link.backward]
     ends = {key: graph.ends(key) for key in forward}
     entered = {consumer for _, consumer in ends.values()}

@@ -97,6 +97,7 @@ def described(graph: SpectralGraph, writer: Writer, *, weights: bool) -> dict[st
     return {
         "title": graph.title,
         "notes": list(graph.notes),
+        "unlinked": graph.unlinked,
         "settings": graph.settings,
         "maps": [
             writer(linear, f"map.{place}", shapes_only=frozenset() if weights else _WEIGHTS)
@@ -118,7 +119,8 @@ def network_of(record: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Netw
     outlets: list[Link] = [known(each) for each in record["outlets"]]
     check_network(maps, links, outlets)
     title, notes = record["title"], record["notes"]
-    if not isinstance(title, str) or not all(isinstance(note, str) for note in notes):
+    unlinked = record.get("unlinked", "")  # files of before know no bags
+    if not all(isinstance(text, str) for text in (title, unlinked, *notes)):
         raise TypeError("its title and its notes are no texts")
     return Network(
         title=title,
@@ -126,6 +128,7 @@ def network_of(record: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Netw
         links=tuple(links),
         notes=tuple(notes),
         outlets=tuple(outlets),
+        unlinked=unlinked,
     )
 
 

@@ -32,9 +32,11 @@ from svr_widget.engine.maps.linear_map import LinearMap
 from svr_widget.engine.maps.links import Link, LinkKey, TestKey, keyed
 from svr_widget.engine.maps.stored import in_memory
 from svr_widget.engine.model.find_maps import Globs
+from svr_widget.engine.network.bare_weights.orientation import NonFinite
 from svr_widget.engine.network.head_products import AttentionView
 from svr_widget.engine.network.norms.folding import Normalisation
-from svr_widget.engine.network.sources import Links, NonFinite, Weights, read_network
+from svr_widget.engine.network.pairs import Links
+from svr_widget.engine.network.sources import Weights, read_network
 from svr_widget.engine.significance.multiple_testing import Significance
 from svr_widget.engine.significance.nulls import Kind
 
@@ -111,7 +113,7 @@ class SpectralGraph:
         self.model, self.parts, self.outlets = network.model, network.parts, network.outlets
         self.arrangement = network.arrangement
         self.example, self.run_live = network.example, network.run_live
-        self.damaged = network.damaged
+        self.damaged, self.unlinked = network.damaged, network.unlinked
         self.method: Method = method
         self.norm: Normalisation = norm
         self.null: Kind = null
@@ -314,6 +316,8 @@ class SpectralGraph:
             (12, 16, torch.Size([12, 16]))
         """
         method = method or self.method
+        if self.unlinked:
+            raise KeyError(f"there is no link {link!r}: {self.unlinked}")
         joined = self._lookup(self._links, link, "link")
         out_side, in_side = sides(method)
         with self._lock:
@@ -378,7 +382,7 @@ class SpectralGraph:
         """Colour intensity of a column's neurons (section 3.2), float64 ``[M]`` in [0, 1].
 
         The largest over the links that leave it, divided by the column's maximum (all 0 where
-        that is 0); 1 where no link leaves it.
+        that is 0); 1 where no link leaves it; NaN where nobody says which map feeds which.
 
         Examples:
             >>> svr.intensity("0")[:3].round(2)
@@ -387,9 +391,14 @@ class SpectralGraph:
         self._lookup(self.columns, name, "map")
         leaving = self._leaving.get(name)
         if leaving is None:
-            return np.ones(len(self[name]))
+            return np.full(len(self[name]), np.nan if self.unlinked else 1.0)
         strongest = np.max([self.adjacency(key).intensity() for key in leaving], axis=0)
         return np.asarray(strongest / (strongest.max(initial=0.0) or 1.0))
+
+    def check_linked(self, wanted: str) -> None:
+        """Raise ``SVRError`` where nobody says which map feeds which, on which something rests."""
+        if self.unlinked:
+            raise SVRError(f"{wanted} rests on links, and {self.unlinked}")
 
     def internal_dimensions(self, link: LinkKey) -> InternalDimensions:
         """The block of strongly joined neurons of a link (section 3.2) and its p-value.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -95,6 +96,11 @@ def check_readable(name: str, weight: Tensor) -> None:
             f"{name!r} has a weight of shape {shape} on the meta device, without values; load the "
             "weights first"
         )
+    if weight.is_complex():
+        raise UnsupportedLayerError(
+            f"{name!r} has a complex weight of shape {shape}, and only real ones have neurons; "
+            f"give SVR a real form of it, or leave it out with exclude={name!r}"
+        )
     if not (weight.is_floating_point() or weight.is_quantized):
         raise UnsupportedLayerError(
             f"{name!r} has a weight of type {weight.dtype} and shape {shape}, which are codes and "
@@ -107,27 +113,21 @@ def floating(name: str, weight: Tensor) -> Tensor:
     """A finite dense weight, dequantised, in float32 or in float64 where it is already.
 
     Raises:
-        UnsupportedLayerError: it has no values (meta device), is not real floating point, or has
-            fewer than two dimensions or no entries.
+        UnsupportedLayerError: it has no values (meta device), is not real floating point, lies on
+            several processes, or has fewer than two dimensions or no entries.
         NonFiniteWeightsError: NaN or infinite entries.
     """
     if isinstance(weight, LowRank):
         return LowRank(*(floating(name, factor) for factor in weight.factors))
     check_readable(name, weight)
-    weight = in_memory(weight)
+    weight = _whole(name, in_memory(weight))
     shape = tuple(weight.shape)
     if weight.ndim < 2 or weight.numel() == 0:
         raise UnsupportedLayerError(
             f"{name!r} has a weight of shape {shape}; a linear map needs [out, in, ...], none of "
             f"them 0; leave it out with exclude={name!r}"
         )
-    weight = weight.detach()
-    if weight.is_quantized or type(weight).dequantize is not Tensor.dequantize:
-        weight = weight.dequantize()
-    if weight.layout != torch.strided:
-        weight = weight.to_dense()
-    if weight.dtype != torch.float64:
-        weight = weight.to(torch.float32)
+    weight = _dense(name, weight.detach())
     broken = weight.numel() - int(torch.isfinite(weight).sum())
     if broken:
         raise NonFiniteWeightsError(
@@ -135,3 +135,40 @@ def floating(name: str, weight: Tensor) -> Tensor:
             f"shape {shape}; the network diverged or the file is damaged"
         )
     return weight
+
+
+def _dense(name: str, weight: Tensor) -> Tensor:
+    """In strided float32, or in float64 where it is already, whatever form it is kept in."""
+    try:
+        if weight.is_quantized or type(weight).dequantize is not Tensor.dequantize:
+            weight = weight.dequantize()
+        if weight.layout != torch.strided:
+            weight = weight.to_dense()
+        return weight if weight.dtype == torch.float64 else weight.to(torch.float32)
+    except NotImplementedError as error:
+        said = str(error).partition("\n")[0]
+        raise UnsupportedLayerError(
+            f"{name!r} ({type(weight).__name__}, {weight.dtype}, {weight.layout}) is in a form "
+            f"that torch makes no numbers of: {said}; convert it to floating point, or leave it "
+            f"out with exclude={name!r}"
+        ) from error
+
+
+def _whole(name: str, weight: Tensor) -> Tensor:
+    """A weight that is spread over processes, where this process has all of it."""
+    spread = {base.__name__ for base in type(weight).__mro__} & {"DTensor", "ShardedTensor"}
+    if not spread:
+        return weight
+    placed: Any = weight
+    if "DTensor" in spread:
+        alone = placed.device_mesh.size() == 1
+        if alone or all(placement.is_replicate() for placement in placed.placements):
+            local: Tensor = placed.to_local()
+            return local
+        advice = "gather it with weight.full_tensor(), which every process has to call"
+    else:
+        advice = "gather the state dict, as FSDP's FULL_STATE_DICT does"
+    raise UnsupportedLayerError(
+        f"{name!r} is a {spread.pop()} of shape {tuple(weight.shape)}, of which this process holds "
+        f"only a part; {advice}, and give SVR what comes out"
+    )

@@ -43,6 +43,7 @@ class Network:
             links were not traced.
         run_live: the model itself may be run, not only a private structure of it.
         damaged: maps that were left out because of NaN or infinite entries, with words for each.
+        unlinked: where nobody says which map feeds which, as of a file alone: that, and what does.
     """
 
     title: str
@@ -58,6 +59,7 @@ class Network:
     traced: TracedModel | None = None
     run_live: bool = False
     damaged: Mapping[str, str] = field(default_factory=dict)
+    unlinked: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,14 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import isqrt
+from typing import Literal
 
 import torch
 
-from svr_widget.engine.errors import TraceError, WidthMismatchError, nearest_name
+from svr_widget.engine.errors import SVRError, TraceError, WidthMismatchError, nearest_name
 from svr_widget.engine.maps.links import Layout, Link, directed
 from svr_widget.engine.maps.parts import Part
+
+Links = Iterable[tuple[str, str] | Link] | Literal["chain"]
+"""What ``links=`` takes."""
+
+Claimed = Sequence[tuple[str, str] | Link] | Literal["chain"]
+"""The same, looked through."""
+
+
+def claimed(links: Links | None) -> Claimed | None:
+    """The links as the caller gave them, each a ``Link`` or a pair of names, or ``"chain"``.
+
+    Raises:
+        TraceError: something in it is no pair.
+        SVRError: another word.
+    """
+    if links is None:
+        return None
+    if isinstance(links, str):
+        if links != "chain":
+            raise SVRError(
+                f'links must be "chain" or pairs (producer, consumer) of names, got {links!r}'
+                f"{nearest_name(links, ['chain'])}"
+            )
+        return "chain"
+    given = tuple(links)
+    for link in given:
+        pair = isinstance(link, tuple | list) and len(link) == 2
+        if not (pair or isinstance(link, Link)):
+            raise TraceError(f"links: {link!r} is no pair (producer, consumer) of names of maps")
+    return given
+
+
+def check_names(links: Iterable[Link], names: Iterable[str]) -> None:
+    """Raise ``TraceError`` where a link ends in a map that there is not."""
+    known = set(names)
+    for link in links:
+        check_known((link.producer, link.consumer), known)
+
+
+def check_known(ends: tuple[str, str], names: Iterable[str]) -> None:
+    """Raise ``TraceError`` for an end that is the name of no map."""
+    for end in ends:
+        if end not in names:
+            raise TraceError(f"links: no map is called {end!r}{nearest_name(end, names)}")
 
 
 def links_from_pairs(
@@ -36,9 +81,7 @@ def links_from_pairs(
     layouts: dict[str, Layout] = {}
     plain: dict[str, str] = {}
     for producer, consumer in pairs:
-        for name in (producer, consumer):
-            if name not in parts:
-                raise TraceError(f"links: no map is called {name!r}{nearest_name(name, parts)}.")
+        check_known((producer, consumer), parts)
         writer, reader = parts[producer], parts[consumer]
         if reader.kind.application == "lookup":
             raise TraceError(f"links: {consumer!r} looks up tokens; no channels lead into it.")

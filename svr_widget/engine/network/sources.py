@@ -1,54 +1,34 @@
-"""From what the caller has (a model, or weights in a list or a mapping) to maps and links."""
+"""From what the caller has, a model, weights or a file of them, to maps and links."""
 
 from __future__ import annotations
 
-import itertools
-import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
 from svr_widget.engine.environment.mapped_files import MappedFiles
-from svr_widget.engine.errors import (
-    NoMapsError,
-    NonFiniteWeightsError,
-    SVRError,
-    TraceError,
-    UnsupportedLayerError,
-    WidthMismatchError,
-    listed,
-    nearest_name,
-)
-from svr_widget.engine.maps.linear_map import map_of
-from svr_widget.engine.maps.links import Layout, Link, depths, directed
-from svr_widget.engine.maps.weights import floating
+from svr_widget.engine.errors import NonFiniteWeightsError, SVRError, listed
+from svr_widget.engine.maps.links import Layout, Link
 from svr_widget.engine.model.example_inputs import given_example
 from svr_widget.engine.model.find_maps import Globs, Selection, find_parts, globs, unwrap
+from svr_widget.engine.network.bare_weights.given import BareWeights, of_file, of_list, of_mapping
+from svr_widget.engine.network.bare_weights.network_of_weights import network_of_weights
+from svr_widget.engine.network.bare_weights.orientation import NonFinite
 from svr_widget.engine.network.checkpoints.together import together
 from svr_widget.engine.network.filling import described, filled
 from svr_widget.engine.network.head_products import AttentionView
 from svr_widget.engine.network.network import MapReader, Network, TracedModel
 from svr_widget.engine.network.norms.folding import Normalisation
-from svr_widget.engine.network.pairs import links_from_pairs
-from svr_widget.engine.network.weight_files import read_weights
+from svr_widget.engine.network.pairs import Links, check_names, claimed, links_from_pairs
 from svr_widget.engine.trace import trace
 from svr_widget.engine.trace.results.heads import Attention
 from svr_widget.engine.trace.results.meetings import Meetings
 
-Links = Iterable[tuple[str, str] | Link]
 Weights = str | os.PathLike[str] | Mapping[str, object] | None
 """A file, a folder or a mapping of weights for a model."""
-NonFinite = Literal["refuse", "leave out"]
-"""What becomes of a network some maps of which have NaN or infinite entries."""
-
-# Entries of a state dict that a weight is computed from: their own values are not the weight.
-_PARTS = ("weight_v", "weight_g", "weight_orig", "original0", "original1", "original")
 
 
 def read_network(
@@ -71,14 +51,9 @@ def read_network(
         TypeError: a source of another kind, or example inputs for bare weights.
         SVRError: the source cannot be used; the message names the culprit.
     """
-    given = None if links is None else _pairs(links)
+    given = claimed(links)
     if isinstance(source, Network):
         return source
-    if norm == "fold" and (given is not None or not isinstance(source, nn.Module)):
-        raise SVRError(
-            "norm='fold' reads the norms off a model as it is traced: give the nn.Module itself, "
-            "without links=, or use norm='ignore'"
-        )
     unmade = ""
     if isinstance(source, str | os.PathLike) and weights is None and given is None:
         skeleton = described(Path(source))
@@ -96,7 +71,19 @@ def read_network(
                 meetings=meetings,
                 non_finite=non_finite,
             )
+    if norm == "fold" and (given is not None or not isinstance(source, nn.Module)):
+        raise SVRError(
+            "norm='fold' reads the norms off a model as it is traced: give the nn.Module itself, "
+            "without links=, or use norm='ignore'"
+        )
     if isinstance(source, nn.Module):
+        if isinstance(given, str):
+            raise SVRError(
+                'links="chain" is for a mapping or a file of weights, which say nothing about it; '
+                "the links of a model are read off it where links= is left out, or given as "
+                "links=[(producer, consumer), ...]"
+            )
+        pairs = given
         wanted = Selection(include, exclude)
         full = None if weights is None else filled(source, weights, wanted)
         model = source if full is None else full.model
@@ -107,7 +94,7 @@ def read_network(
             return _of_model(
                 model,
                 example_inputs,
-                given,
+                pairs,
                 include,
                 [*globs(left_out), *missing],
                 attention,
@@ -134,25 +121,29 @@ def read_network(
         )
     if example_inputs is not None:
         raise TypeError("example_inputs belong to an nn.Module; bare weights are not run")
+    try:
+        bare = _bare(source)
+        path = Path(source) if isinstance(source, str | os.PathLike) else None
+        whole = together(bare.named, Selection(include, exclude), path)
+        notes = (*filter(None, [unmade]), *bare.notes, *whole.notes)
+        bare = replace(bare, named=whole.weights, notes=notes)
+        return network_of_weights(bare, given, include, exclude, non_finite)
+    except (OSError, SVRError, MemoryError):
+        raise
+    except Exception as error:
+        if isinstance(source, str | os.PathLike):
+            raise SVRError(f"{os.fspath(source)} cannot be read: {error!r}") from error
+        raise
+
+
+def _bare(source: object) -> BareWeights:
+    """The weights in whatever is no model."""
     if isinstance(source, str | os.PathLike):
-        file = read_weights(Path(source))
-        whole = together(file.weights, Selection(include, exclude), Path(source))
-        bare = _without_suffix(whole.weights)
-        network = _of_weights(bare, given, include, exclude, non_finite)
-        notes = (*(file.notes if given is None else ()), *whole.notes, *network.notes)
-        notes = (*filter(None, [unmade]), *notes)
-        return replace(network, title=file.title, notes=notes)
+        return of_file(Path(source))
     if isinstance(source, Mapping):
-        held = {str(name): weight for name, weight in source.items()}
-        tensors = {name: each for name, each in held.items() if isinstance(each, Tensor)}
-        whole = together(tensors, Selection(include, exclude))
-        gone = tensors.keys() - whole.weights.keys()
-        held = {name: each for name, each in held.items() if name not in gone} | whole.weights
-        network = _of_weights(_without_suffix(held), given, include, exclude, non_finite)
-        return replace(network, notes=(*whole.notes, *network.notes))
-    if isinstance(source, Sequence) and not isinstance(source, str | bytes):
-        weights = {str(place): weight for place, weight in enumerate(source)}
-        return _of_weights(weights, given, include, exclude, non_finite)
+        return of_mapping(source)
+    if isinstance(source, Sequence) and not isinstance(source, bytes):
+        return of_list(source)
     raise TypeError(
         "SVR takes an nn.Module, a list of weights, a mapping from names to weights or the path "
         f"of a file of them, not {type(source).__name__}"
@@ -223,7 +214,7 @@ def _of_model(
         pairs = [link for link in links if not isinstance(link, Link)]
         made, inputs = links_from_pairs(pairs, parts)
         found = (*made, *(link for link in links if isinstance(link, Link)))
-    _check_names(found, order)
+    check_names(found, order)
     reading = MapReader({name: parts[name] for name in order}, inputs, outputs, computed, files)
     whole = reading.matrices()
     traced_model = TracedModel(
@@ -236,149 +227,3 @@ def _of_model(
 def _left_out(constants: Iterable[str]) -> Iterator[str]:
     if names := [repr(name) for name in sorted(constants)]:
         yield f"no maps, for they are only added to channels or put beside them: {listed(names)}"
-
-
-def _of_weights(
-    weights: Mapping[str, object],
-    links: Sequence[tuple[str, str] | Link] | None,
-    include: Globs,
-    exclude: Globs,
-    non_finite: NonFinite,
-) -> Network:
-    """A network of bare weights: a chain in the order given, unless the caller gives the links."""
-    selection = Selection(include, exclude)
-    chosen: dict[str, Tensor] = {}
-    order: list[str] = []
-    damaged: dict[str, str] = {}
-    for name, weight in weights.items():
-        tensor = _tensor(name, weight)
-        if tensor.ndim >= 2 and selection(name):
-            if name.rsplit(".", 1)[-1] in _PARTS:
-                raise UnsupportedLayerError(
-                    f"{name!r} is a part that a weight is computed from (weight norm, spectral "
-                    "norm or pruning), not the weight; give the model itself, or leave it out "
-                    f"with exclude={name!r}"
-                )
-            order.append(name)
-            try:
-                chosen[name] = floating(name, tensor)
-            except NonFiniteWeightsError as error:
-                if non_finite == "refuse":
-                    raise
-                damaged[name] = str(error)
-    selection.check(weights)
-    if damaged and not chosen:
-        raise NonFiniteWeightsError(next(iter(damaged.values())))
-    if not chosen:
-        raise NoMapsError(
-            f"no weight of two or more dimensions among {len(weights)} entries"
-            f"{selection.described()}; a linear map is [out, in, *kernel]"
-        )
-    if links is None:
-        pairs = [pair for pair in itertools.pairwise(order) if not damaged.keys() & set(pair)]
-        ready: list[Link] = []
-    else:
-        pairs = [(str(link[0]), str(link[1])) for link in links if not isinstance(link, Link)]
-        pairs = [pair for pair in pairs if not damaged.keys() & set(pair)]
-        ready = [link for link in links if isinstance(link, Link)]
-        ready = [link for link in ready if not damaged.keys() & {link.producer, link.consumer}]
-    made, layouts = _connect(pairs, chosen)
-    found = (*made, *ready)
-    _check_names(found, tuple(chosen))
-    depth = depths(found, tuple(chosen))
-    maps = {
-        name: map_of(
-            name,
-            "linear" if weight.ndim == 2 else "convolution",
-            weight,
-            input_layout=layouts.get(name),
-            depth=depth[name],
-        )
-        for name, weight in chosen.items()
-    }
-    title = f"{len(maps)} weight{'s' if len(maps) > 1 else ''}"
-    return Network(title, maps, found, tuple(damaged.values()), damaged=damaged)
-
-
-def _connect(
-    pairs: Iterable[tuple[str, str]], weights: Mapping[str, Tensor]
-) -> tuple[tuple[Link, ...], dict[str, Layout]]:
-    """Links that carry all channels in order, and the layouts of flattening consumers.
-
-    A matrix after a convolution with ``c`` output channels reads ``c x h x h`` flattened with the
-    channels first where its width is ``c h^2`` (``c l`` after a 1d, ``c h^3`` after a 3d one).
-    """
-    rank = {name: place for place, name in enumerate(weights)}
-    links: list[Link] = []
-    layouts: dict[str, Layout] = {}
-    for producer, consumer in pairs:
-        _check_known((producer, consumer), weights)
-        channels, width = weights[producer].shape[0], weights[consumer].shape[1]
-        kernel = _flattened(weights[producer], weights[consumer])
-        known = layouts.get(consumer)
-        if kernel is None or (known is not None and known.index.shape[0] != channels):
-            raise WidthMismatchError(
-                f"{producer!r} {_shape(weights[producer])} has {channels} output channels, but "
-                f"{consumer!r} {_shape(weights[consumer])} reads {width}; where this is no chain, "
-                "give the nn.Module itself, or links=[(producer, consumer), ...]; weights that "
-                "stand aside go with exclude=..."
-            )
-        if kernel:
-            positions = math.prod(kernel)
-            layouts[consumer] = Layout(torch.arange(width).view(channels, positions), kernel)
-        every = torch.arange(channels)
-        links.append(Link(producer, consumer, every, every))
-    return directed(links, rank), layouts
-
-
-def _flattened(producer: Tensor, consumer: Tensor) -> tuple[int, ...] | None:
-    """The kernel of a consumer that flattens, ``()`` for one that does not, None for a misfit."""
-    channels, width, dims = producer.shape[0], consumer.shape[1], producer.ndim - 2
-    if width == channels:
-        return ()
-    if consumer.ndim > 2 or dims == 0 or width % channels:
-        return None
-    side = round((width // channels) ** (1 / dims))
-    return (side,) * dims if side**dims * channels == width else None
-
-
-def _pairs(links: Links) -> tuple[tuple[str, str] | Link, ...]:
-    """The links as the caller gave them, each a ``Link`` or a pair of names."""
-    given = tuple(links)
-    for link in given:
-        pair = isinstance(link, tuple | list) and len(link) == 2
-        if not (pair or isinstance(link, Link)):
-            raise TraceError(f"links: {link!r} is no pair (producer, consumer) of names of maps")
-    return given
-
-
-def _check_names(links: Iterable[Link], names: Sequence[str]) -> None:
-    for link in links:
-        _check_known((link.producer, link.consumer), names)
-
-
-def _check_known(ends: tuple[str, str], names: Iterable[str]) -> None:
-    for end in ends:
-        if end not in names:
-            raise TraceError(f"links: no map is called {end!r}{nearest_name(end, names)}")
-
-
-def _tensor(name: str, weight: object) -> Tensor:
-    if isinstance(weight, Tensor):
-        return weight.detach()
-    if isinstance(weight, np.ndarray | list | tuple):
-        return torch.from_numpy(np.array(weight))
-    raise TypeError(f"weight {name!r} is a {type(weight).__name__}, not a tensor or an array")
-
-
-def _without_suffix(weights: Mapping[str, object]) -> dict[str, object]:
-    """``"layer1.conv.weight"`` goes by its module's name, ``"layer1.conv"``."""
-    short = {name: name.removesuffix(".weight") for name in weights}
-    return {
-        short[name] if short[name] == name or short[name] not in weights else name: weight
-        for name, weight in weights.items()
-    }
-
-
-def _shape(weight: Tensor) -> str:
-    return "x".join(map(str, weight.shape))

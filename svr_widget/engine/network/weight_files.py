@@ -40,11 +40,20 @@ class WeightFile(NamedTuple):
         title: what to call it.
         weights: by name, in the order of the file where that says something.
         notes: what has to be said about them.
+        ordered: whether that order is the one in which they were saved; else it is by name, numbers
+            in it by size.
     """
 
     title: str
     weights: Mapping[str, Tensor]
     notes: tuple[str, ...] = ()
+    ordered: bool = True
+
+
+class _Read(NamedTuple):
+    weights: dict[str, Tensor]
+    notes: tuple[str, ...]
+    ordered: bool
 
 
 def read_weights(path: Path) -> WeightFile:
@@ -84,8 +93,8 @@ def _only_file(folder: Path) -> Path:
     raise FileNotFoundError(f"there is no safetensors file in {folder}, and no file of torch.save")
 
 
-def _of_file(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """The weights of one file, and notes."""
+def _of_file(path: Path) -> _Read:
+    """The weights of one file."""
     kind = what_is(path)
     if kind is None or kind.name not in ("safetensors", "torch", "legacy torch"):
         raise _refusal(path, kind)
@@ -97,11 +106,10 @@ def _of_file(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
         notes = (f"{path.name} is {kind.words}, whatever it is called, and was read as that",)
     if kind.name == "safetensors":
         weights, passed = pass_over(_of_safetensors(path), path)
-        ordered, told = _naturally(weights)
-        return ordered, (*notes, *passed, *told)
+        return _Read(_by_name(weights), (*notes, *passed), ordered=False)
     found = find_weights(torch_saved.load(path, legacy=kind.name == "legacy torch"), path)
     torch_saved.check_tensors(path, found.weights)
-    return found.weights, (*notes, *found.notes)
+    return _Read(found.weights, (*notes, *found.notes), ordered=True)
 
 
 def _refusal(path: Path, kind: Kind | None) -> SVRError:
@@ -141,7 +149,7 @@ def _of_safetensors(path: Path) -> dict[str, Tensor]:
         raise SVRError(f"{path} is damaged, or no safetensors file: {error}") from error
 
 
-def _of_shards(index: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+def _of_shards(index: Path) -> _Read:
     try:
         shards: dict[str, str] = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
         files = {shard: index.parent / shard for shard in dict.fromkeys(shards.values())}
@@ -156,7 +164,7 @@ def _of_shards(index: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
             raise FileNotFoundError(f"{index} names the shard {shard!r}, and there is no {file}")
     loaded, told = {}, list[str]()
     for shard, file in files.items():
-        loaded[shard], notes = _of_file(file)
+        loaded[shard], notes, _ = _of_file(file)
         told += notes
     weights: dict[str, Tensor] = {}
     for name, shard in shards.items():
@@ -164,11 +172,10 @@ def _of_shards(index: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
             weights[name] = loaded[shard][name]
         elif not any("passed over" in note for note in told):
             raise SVRError(f"{index} looks for {name!r} in {shard!r}, which does not hold it")
-    ordered, note = _naturally(weights)
-    return ordered, tuple(dict.fromkeys((*told, *note)))
+    return _Read(_by_name(weights), tuple(dict.fromkeys(told)), ordered=False)
 
 
-def _naturally(weights: dict[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+def _by_name(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """By name, numbers in them by size: safetensors files do not keep the order of the layers."""
 
     def key(name: str) -> list[tuple[int, int, str]]:
@@ -177,5 +184,4 @@ def _naturally(weights: dict[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str
             for p in re.split(r"(\d+)", name)
         ]
 
-    note = "the file keeps no order of its weights: a chain of them goes by name"
-    return {name: weights[name] for name in sorted(weights, key=key)}, (note,)
+    return {name: weights[name] for name in sorted(weights, key=key)}

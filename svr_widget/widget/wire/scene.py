@@ -71,6 +71,7 @@ def encode_scene(svr: SVR, max_edges: int, identity: Array | None = None) -> byt
         "norm": svr.norm if svr.has_norms else None,
         "maps": _describe_maps(svr),
         "damaged": [{"name": name, "why": why} for name, why in svr.damaged.items()],
+        "unlinked": svr.unlinked,
         "links": _describe_links(svr, links, laws),
         "tests": svr.significance().total,
         "modes": MODES,

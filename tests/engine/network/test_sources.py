@@ -85,11 +85,12 @@ class TestSources:
             torch.float64,
         ]
 
-    def test_a_state_dict_is_a_chain_under_its_modules_names(self):
+    def test_a_state_dict_has_maps_under_its_modules_names(self):
         model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 5, 1))
         svr = SVR(model.state_dict())
         assert list(svr.maps) == ["0", "2"]
         assert svr.maps["0"].kind == "convolution"
+        assert list(SVR(model.state_dict(), links="chain").links) == [("0", "2")]
 
     @pytest.mark.parametrize(
         ("kernel", "width", "read"),
@@ -132,7 +133,7 @@ class TestSources:
 
     def test_include_and_exclude(self):
         weights = {"a": gaussian(4, 3), "aside": gaussian(9, 9), "b": gaussian(2, 4)}
-        assert list(SVR(weights, exclude="as*").links) == [("a", "b")]
+        assert list(SVR(weights, exclude="as*", links="chain").links) == [("a", "b")]
         assert list(SVR(weights, include=["a", "b"]).maps) == ["a", "b"]
         assert list(SVR(Mlp(4, 4, 4), include="layers.0").maps) == ["layers.0"]
 
@@ -150,6 +151,9 @@ class TestRefusals:
             ({"fc.weight_v": torch.eye(2)}, {}, UnsupportedLayerError, "part that a weight is"),
             ([torch.eye(2)] * 2, {"links": [("0", "3")]}, TraceError, "no map is called '3'"),
             ([torch.eye(2)] * 2, {"links": ["0", "1"]}, TraceError, "'0' is no pair"),
+            ([torch.eye(2)] * 2, {"links": "chian"}, SVRError, "'chian'; did you mean 'chain'"),
+            (nn.Linear(2, 2), {"links": "chain"}, SVRError, "the links of a model are read off it"),
+            ([torch.eye(2) * 1j], {}, UnsupportedLayerError, "'0' has a complex weight"),
             ([torch.eye(2)] * 2, {"links": [("0", "1", 2)]}, TraceError, "is no pair"),
             (nn.Sequential(nn.Linear(2, 2)), {"links": [0]}, TraceError, "links: 0 is no pair"),
             ([torch.eye(2)], {"method": "svd"}, SVRError, "method must be one of .*'svd'; did you"),
@@ -190,7 +194,7 @@ class TestRefusals:
         with pytest.raises(NonFiniteWeightsError, match=r"'layers\.0' has 1 NaN"):
             SVR(model, non_finite="leave out")
 
-    @pytest.mark.parametrize("given", [None, [("a", "b"), ("b", "c"), ("c", "d")]])
+    @pytest.mark.parametrize("given", ["chain", [("a", "b"), ("b", "c"), ("c", "d")]])
     def test_a_chain_is_not_closed_over_what_is_left_out(self, given):
         weights = {name: gaussian(3, 3) for name in "abcd"}
         weights["b"] = torch.full((3, 3), torch.nan)

@@ -52,9 +52,9 @@ def written(model, kind: str, folder: Path) -> Path:
 @pytest.mark.parametrize(
     "kind", ["w.safetensors", "index", "folder", "w.pt", "among.pt", "old.pth", "w.bin", "w.ckpt"]
 )
-def test_a_file_gives_the_chain_of_its_weights(model, kind, tmp_path):
+def test_a_file_gives_its_weights_and_their_chain_where_it_is_said_to_be_one(model, kind, tmp_path):
     path = written(model, kind, tmp_path)
-    svr = SVR(path)
+    svr = SVR(path, links="chain")
     whole = SVR(model)
     assert list(svr.links) == list(whole.links)
     for name, linear in whole.maps.items():
@@ -62,14 +62,16 @@ def test_a_file_gives_the_chain_of_its_weights(model, kind, tmp_path):
     by_name = kind in ("w.safetensors", "index", "folder")
     assert any("keeps no order" in note for note in svr.notes) == by_name
     assert svr.title == (tmp_path.name if kind == "index" else kind)
-    assert list(SVRWidget(str(path)).svr.maps) == list(whole.maps)
+    bag = SVRWidget(str(path)).svr
+    assert (list(bag.maps), list(bag.links)) == (list(whole.maps), [])
+    assert 'links="chain"' in bag.unlinked
 
 
 def test_links_and_globs_hold_for_files(tmp_path):
     state = {"head.weight": torch.randn(2, 3), "stem.weight": torch.randn(3, 4)}
     save_file(state, tmp_path / "w.safetensors")
     with pytest.raises(WidthMismatchError, match="'head' 2x3 has 2"):
-        SVR(tmp_path / "w.safetensors")
+        SVR(tmp_path / "w.safetensors", links="chain")
     svr = SVR(tmp_path / "w.safetensors", links=[("stem", "head")])
     assert (list(svr.links), svr.notes) == ([("stem", "head")], ())
     assert list(SVR(tmp_path / "w.safetensors", exclude="head").maps) == ["stem"]

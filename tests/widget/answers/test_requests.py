@@ -13,7 +13,8 @@ from tests.widget.answers.asking import answer
 @pytest.fixture(scope="module")
 def svr() -> SVR:
     torch.manual_seed(1)
-    return SVR({"a": torch.randn(30, 20), "b": torch.randn(25, 30), "c": torch.randn(9, 25)})
+    weights = {"a": torch.randn(30, 20), "b": torch.randn(25, 30), "c": torch.randn(9, 25)}
+    return SVR(weights, links="chain")
 
 
 def test_an_answer_carries_the_questions_id(svr: SVR) -> None:

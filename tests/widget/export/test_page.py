@@ -27,7 +27,7 @@ HOSTILE = '</script><img src=x onerror="alert(1)">'
 def svr() -> SVR:
     torch.manual_seed(1)
     shapes = {"a": (300, 20), "b": (25, 300), "c": (9, 25)}
-    return SVR({name: torch.randn(*shape) for name, shape in shapes.items()})
+    return SVR({name: torch.randn(*shape) for name, shape in shapes.items()}, links="chain")
 
 
 def contents(text: str) -> tuple[Any, dict[str, Any]]:
@@ -86,7 +86,7 @@ def test_matrices_are_pooled_and_right_to_a_256th(svr: SVR, tmp_path: Path) -> N
 
 
 def test_no_name_ends_the_element_that_it_stands_in(svr: SVR) -> None:
-    hostile = SVR({HOSTILE: torch.randn(5, 4), "b": torch.randn(3, 5)})
+    hostile = SVR({HOSTILE: torch.randn(5, 4), "b": torch.randn(3, 5)}, links="chain")
     hostile.title = HOSTILE
     widget = SVRWidget(hostile)
     text = widget._exports.page({"selected": [[HOSTILE, 0]]})

@@ -166,7 +166,8 @@ function nothingSignificant(scene: Scene, cut: Cut): (Node | string)[] {
 }
 
 /** Why a network has no edge that could be significant. */
-function untested({ maps, links }: Scene): string {
+function untested({ maps, links, unlinked }: Scene): string {
+  if (unlinked) return "which map feeds which is not known";
   if (links.length > 0) return "every link ends in a map of zeros";
   return maps.length === 1 ? "one map has no links" : "no map feeds another";
 }

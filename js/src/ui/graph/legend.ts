@@ -46,14 +46,17 @@ export function legend(view: View): HTMLElement {
     });
     const [from, to] = [significant(weakest, 2), significant(strongest, 2)];
     const weight = h("span", {}, `edge weight ${from}`, ramp(greys), from !== to && to);
+    const hollow = scene.unlinked ? "no link is known" : "feeds no map";
+    const edges = strongest > 0 ? weight : h("span", {}, "no edge is significant");
     const marked = state.marked.value;
     const someNull = scene.isNull.includes(1);
     const backward = scene.links.some((link) => link.backward);
     fill(
       element,
       ...dots,
-      intensity,
-      strongest > 0 ? weight : h("span", {}, "no edge is significant"),
+      scene.feeds.includes(true) && intensity,
+      !scene.unlinked && edges,
+      scene.feeds.includes(false) && h("span", {}, h("i", { class: "svr-dot svr-hollow" }), hollow),
       someNull && h("span", {}, h("i", { class: "svr-dot svr-null" }), "null"),
       marked?.neurons?.length &&
         h("span", { title: marked.meaning }, h("i", { class: "svr-ring" }), marked.word),

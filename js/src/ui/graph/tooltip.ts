@@ -55,7 +55,9 @@ function aboutNeuron(scene: Scene, cut: Cut, neuron: Neuron, edges: readonly Edg
     fact("energy", percent(map.energy > 0 ? (value * value) / map.energy : 0)),
     scene.isNull[at]
       ? h("span", { class: "svr-soft" }, "null: its vectors are arbitrary")
-      : fact("intensity", significant(scene.intensity[at], 2)),
+      : scene.feeds[neuron.map]
+        ? fact("intensity", significant(scene.intensity[at], 2))
+        : h("span", { class: "svr-soft" }, scene.unlinked ? "no link is known" : "feeds no map"),
   );
   const strong = [...edges]
     .sort((a, b) => scene.edgeWeight[b.edge] - scene.edgeWeight[a.edge])

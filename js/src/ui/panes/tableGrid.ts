@@ -247,9 +247,12 @@ function wordsOf(scene: Scene, law: keyof Scene["log10p"], kind: Kind, row: numb
     end(map.name, row - map.start),
     [significant(value)],
     [percent(map.energy > 0 ? value ** 2 / map.energy : 0)],
-    [scene.isNull[row] ? "null" : significant(scene.intensity[row], 2)],
+    [scene.isNull[row] ? "null" : intensityOf(scene, row)],
   ];
 }
+
+const intensityOf = ({ intensity }: Scene, row: number) =>
+  Number.isNaN(intensity[row]) ? "–" : significant(intensity[row], 2);
 
 function hoverOf(scene: Scene, kind: Kind, row: number): Hover {
   if (kind === "neurons") {

@@ -1,5 +1,5 @@
-// Messages above the picture: a setting that Python refused, a Python that is gone or silent, and
-// faults of the front end itself.
+// Messages above the picture: a setting that Python refused, maps that are not drawn, links that
+// nobody gave, a Python that is gone or silent, and faults of the front end itself.
 
 import { signal } from "@preact/signals-core";
 import type { Python } from "../../wire/host.js";
@@ -14,6 +14,13 @@ export function notices(view: View): HTMLElement {
   const text = h("span", { role: "alert", "data-svr": "notice" });
   const dismiss = h("button", { type: "button", class: "svr-tool", "aria-label": "dismiss" }, "×");
   const notice = h("div", { class: "svr-notice" }, text, dismiss);
+  const read = signal("");
+  const unlinkedText = h("span", { role: "status", "data-svr": "unlinked" });
+  const close = h("button", { type: "button", class: "svr-tool", "aria-label": "dismiss" }, "×");
+  const unlinked = h("div", { class: "svr-notice" }, unlinkedText, close);
+  view.listen(close, "click", () => {
+    read.value = state.scene.value?.unlinked ?? "";
+  });
   view.listen(dismiss, "click", () => {
     dismissed.value = state.notice.value;
   });
@@ -36,7 +43,11 @@ export function notices(view: View): HTMLElement {
     const damaged = damagedInWords(state.scene.value?.damaged ?? []);
     const left =
       damaged && h("div", { class: "svr-notice", role: "status", "data-svr": "damaged" }, damaged);
-    fill(element, words !== "" && words !== dismissed.value && notice, left, missing, broken);
+    const unknown = state.scene.value?.unlinked ?? "";
+    unlinkedText.textContent = unknown;
+    const unsaid = unknown !== "" && unknown !== read.value && unlinked;
+    const refused = words !== "" && words !== dismissed.value && notice;
+    fill(element, refused, left, unsaid, missing, broken);
   });
   return element;
 }

@@ -5,6 +5,7 @@ Nothing of a file is run, and no more of it is read than its beginning and the l
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
 import shutil
@@ -29,6 +30,11 @@ _PACKERS = {
     b"7z\xbc\xaf\x27\x1c": ("7-Zip", "7z x {}"),
     b"Rar!": ("RAR", "unrar x {}"),
 }
+_ONNX_VERSIONS = tuple(bytes([version]) for version in range(1, 20))
+_ONNX_FIELDS = (b"\x12", b"\x1a", b"\x22", b"\x3a", b"\x42")
+"""An ONNX model begins with the version of its format; the producer, the domain, the graph or the
+operators follow. It has no number of its own."""
+
 WHERE_IT_WAS_MADE = "where it was made, save its weights alone: {}, and give SVR that file"
 _STATE = WHERE_IT_WAS_MADE.format("torch.save(model.state_dict(), 'weights.pt')")
 
@@ -94,6 +100,14 @@ def _of_magic(path: Path, head: bytes) -> Kind | None:
     if head[4:8] == b"TFL3":
         advice = "give SVR the model that it was converted from"
         return Kind("tflite", "a TensorFlow Lite model", advice)
+    if head[:1] == b"\x08" and head[1:2] in _ONNX_VERSIONS and head[2:3] in _ONNX_FIELDS:
+        missing = importlib.util.find_spec("onnx") is None
+        first = "run 'pip install onnx', then " if missing else ""
+        advice = (
+            f"give SVR the model that it was exported from; or {first}give SVR({{each.name: onnx."
+            f"numpy_helper.to_array(each) for each in onnx.load({str(path)!r}).graph.initializer}})"
+        )
+        return Kind("onnx", "a model in the ONNX format, a program", advice)
     if head[257:262] == b"ustar":
         advice = (
             f"unpack it ({_command('tar -xf {}', path)}), and give SVR the file of weights in it"

@@ -74,7 +74,8 @@ def merged(weights: Mapping[str, Tensor], config: Mapping[str, Any] | None = Non
         told = told and alpha is not None
         for other in (first, second, *alphas):
             del found[other]
-        found[name] = _product(A, B, factors[name])
+        beside = f"{name}.weight" in weights
+        found[f"{name}[B A]" if beside else f"{name}.weight"] = _product(A, B, factors[name])
     return Merged(found, (_note(factors, told),))
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import pickle
 import pickletools
 import re
+import sys
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,9 +21,15 @@ from svr_widget.engine.network.checkpoints.formats import WHERE_IT_WAS_MADE
 DEFLATION = 1032
 """How many bytes deflate makes of one at most."""
 
+_DISTRIBUTED = "torch.distributed.tensor"
+
 EXPANSION = 100
 """How many times the size of its file a sparse or expanded tensor may take when it is dense."""
 
+_GATHERED = WHERE_IT_WAS_MADE.format(
+    "torch.save(get_model_state_dict(model, options=StateDictOptions(full_state_dict=True)), "
+    "'weights.pt'), both names from torch.distributed.checkpoint.state_dict"
+)
 _GLOBAL = re.compile(r"GLOBAL ([\w.]+)|but got <class '([\w.]+)'>")
 
 
@@ -47,9 +55,11 @@ def load(path: Path, *, legacy: bool) -> object:
     except pickle.UnpicklingError as error:
         saved = WHERE_IT_WAS_MADE.format("torch.save(model.state_dict(), 'weights.pt')")
         if found := _GLOBAL.search(str(error)):
+            what = found[1] or found[2]
+            saved = _GATHERED if what.startswith("torch.distributed.") else saved
             raise SVRError(
-                f"{path} holds more than weights ({found[1] or found[2]}), and to read that is to "
-                f"run what is in it: {saved}"
+                f"{path} holds more than weights ({what}), and to read that is to run what is in "
+                f"it: {saved}"
             ) from error
         if "operand" in str(error) and not legacy:  # an archive vouches for its pickle by a sum
             raise SVRError(
@@ -99,7 +109,15 @@ def _check_sparse(tensor: Tensor) -> None:
 
 
 def _loaded(file: Path | BinaryIO, *, mapped: bool) -> object:
-    return torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
+    except pickle.UnpicklingError as error:
+        if "torch.distributed.tensor" not in str(error) or _DISTRIBUTED in sys.modules:
+            raise
+        importlib.import_module(_DISTRIBUTED)  # which tells torch.load that a DTensor is a tensor
+        if not isinstance(file, Path):
+            file.seek(0)
+        return torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
 
 
 def _check_archive(path: Path) -> bool:

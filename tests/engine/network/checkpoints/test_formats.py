@@ -81,6 +81,8 @@ def test_a_pointer_of_git_lfs(tmp_path, monkeypatch):
         (b"GGUF\x03\0\0\0" + bytes(64), "a GGUF file"),
         (b"\x89HDF\r\n\x1a\n" + bytes(64), "an HDF5 file"),
         (b"\x1c\0\0\0TFL3" + bytes(64), "a TensorFlow Lite model"),
+        (b"\x08\x08\x12\x07pytorch\x1a\x032.9" + bytes(64), "a model in the ONNX format"),
+        (b"\x08\x03:\xe0\x01" + bytes(64), "a model in the ONNX format"),
     ],
 )
 @pytest.mark.parametrize("name", ["w.pt", "w.bin", "w.safetensors", "w"])
@@ -217,4 +219,4 @@ def test_shards_of_torch(model, tmp_path):
     index = {"weight_map": {name: names[name[0]] for name in state}}
     (tmp_path / "pytorch_model.bin.index.json").write_text(json.dumps(index))
     for path in (tmp_path, tmp_path / "pytorch_model.bin.index.json"):
-        assert list(SVR(path).links) == [("0", "2")]
+        assert list(SVR(path, links="chain").links) == [("0", "2")]

@@ -6,8 +6,8 @@ import { createPath, DASH, isDashed, tracePath } from "../../../geometry/paths.j
 import { endsOf, type Hover } from "../../../logic/linkedHover.js";
 import { incidentEdges } from "../../../logic/strongestPath.js";
 import type { Cut } from "../../../logic/threshold.js";
-import { NEURON_RADIUS } from "../../../paint/paint.js";
-import { css, kindColour, mix } from "../../../paint/palette.js";
+import { NEURON_RADIUS, neuronInk, RIM } from "../../../paint/paint.js";
+import { css } from "../../../paint/palette.js";
 import type { Edge, Neuron, Scene } from "../../../wire/scene.js";
 import { h } from "../../kit/dom.js";
 import { oncePerFrame } from "../../kit/frames.js";
@@ -58,18 +58,23 @@ export function hoverCanvas(view: View, stage: Stage): HoverCanvas {
     const { neurons, edges } = hovered.peek();
     strokeEdges(context, scene, layout, edges);
     for (const neuron of neurons) {
-      const { start, kind } = scene.maps[neuron.map];
+      const { start } = scene.maps[neuron.map];
       const x = layout.x[neuron.map];
       const y = layout.y[start + neuron.k];
-      const hue = kindColour(palette, kind);
+      const ink = neuronInk(scene, palette, neuron.map, scene.intensity[start + neuron.k]);
       circle(context, x, y, NEURON_RADIUS + 3);
       context.fillStyle = css(palette.paper);
       context.fill();
       context.lineWidth = 2;
       context.stroke();
-      circle(context, x, y, NEURON_RADIUS);
-      context.fillStyle = css(mix(palette.neutral, hue, scene.intensity[start + neuron.k]));
-      context.fill();
+      for (const [radius, colour] of [
+        [NEURON_RADIUS, ink.rim],
+        [NEURON_RADIUS - RIM, ink.inside],
+      ] as const) {
+        circle(context, x, y, radius);
+        context.fillStyle = css(colour);
+        context.fill();
+      }
     }
   });
   view.watch(() => {

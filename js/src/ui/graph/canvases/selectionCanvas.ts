@@ -3,8 +3,8 @@
 
 import { createPath, tracePath } from "../../../geometry/paths.js";
 import type { StrongPath } from "../../../logic/strongestPath.js";
-import { NEURON_RADIUS } from "../../../paint/paint.js";
-import { css, kindColour, mix } from "../../../paint/palette.js";
+import { NEURON_RADIUS, neuronInk, RIM } from "../../../paint/paint.js";
+import { css } from "../../../paint/palette.js";
 import { addDisc } from "../../../paint/raster.js";
 import { h } from "../../kit/dom.js";
 import type { View } from "../../view.js";
@@ -28,14 +28,14 @@ export function selectionCanvas(view: View, stage: Stage): HTMLCanvasElement {
     if (!highlighted) return;
     const all = [...(highlighted.path?.neurons ?? []), ...highlighted.neurons];
     // All rings before all discs: where neurons crowd, one outline goes around them.
-    for (const part of ["ring", "gap", "disc"] as const) {
-      const beyond = { ring: GAP + RING, gap: GAP, disc: 0 }[part];
+    for (const part of ["ring", "gap", "rim", "inside"] as const) {
+      const beyond = { ring: GAP + RING, gap: GAP, rim: 0, inside: -RIM }[part];
       for (const { map, k } of all) {
-        const { start, kind } = scene.maps[map];
+        const { start } = scene.maps[map];
         const x = layout.x[map] * ratio;
         const y = layout.y[start + k] * ratio;
-        const hue = mix(palette.neutral, kindColour(palette, kind), scene.intensity[start + k]);
-        const colour = { ring: palette.accent, gap: palette.paper, disc: hue }[part];
+        const ink = neuronInk(scene, palette, map, scene.intensity[start + k]);
+        const colour = { ring: palette.accent, gap: palette.paper, ...ink }[part];
         addDisc(pixels, width, height, x, y, (NEURON_RADIUS + beyond) * ratio, colour);
       }
     }

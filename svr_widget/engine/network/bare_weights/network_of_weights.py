@@ -1,0 +1,90 @@
+"""From bare weights to a network: links only where somebody vouches for them.
+
+Whoever gives a list says its order: it is a chain. A mapping or a file is a bag: nothing in it says
+which map feeds which, so that it has maps and their spectra, and no links but those that the caller
+claims.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+from svr_widget.engine.maps.linear_map import map_of
+from svr_widget.engine.maps.links import Link, depths
+from svr_widget.engine.model.find_maps import Globs, Selection
+from svr_widget.engine.network.bare_weights.claims import connect, uncertain
+from svr_widget.engine.network.bare_weights.given import BareWeights
+from svr_widget.engine.network.bare_weights.orientation import READ_AS, NonFinite, choose
+from svr_widget.engine.network.network import Network
+from svr_widget.engine.network.pairs import Claimed, check_names
+
+
+def network_of_weights(
+    bare: BareWeights,
+    links: Claimed | None = None,
+    include: Globs = None,
+    exclude: Globs = None,
+    non_finite: NonFinite = "refuse",
+) -> Network:
+    """The network of bare weights.
+
+    Args:
+        bare: the weights.
+        links: what feeds what; ``"chain"`` for each map the next one, which a list is anyway.
+        include: globs over map names; only those are maps.
+        exclude: globs over names that are left out.
+        non_finite: what becomes of weights with NaN or infinite entries.
+
+    Raises:
+        NoMapsError: nothing among them is a map.
+        NonFiniteWeightsError: as it is asked for, or all of them are not finite.
+        UnsupportedLayerError: one of them cannot be read.
+        WidthMismatchError: links join maps of widths that do not fit; all of them are named.
+        TraceError: links name a map that there is not.
+    """
+    chosen = choose(bare, Selection(include, exclude), bool(include), non_finite)
+    weights, damaged = chosen.weights, chosen.damaged
+    notes = [*bare.notes, *chosen.notes]
+    unlinked = ""
+    if links is None and not bare.is_list:
+        unlinked = _unlinked(bare)
+        notes.insert(0, unlinked)
+        links = ()
+    if links is None or links == "chain":
+        if not bare.known:
+            notes.append(f"{bare.called} keeps no order of its weights: the chain goes by name")
+        pairs, ready = list(itertools.pairwise(chosen.order)), list[Link]()
+    else:
+        pairs = [(str(link[0]), str(link[1])) for link in links if not isinstance(link, Link)]
+        ready = [link for link in links if isinstance(link, Link)]
+    pairs = [pair for pair in pairs if not damaged.keys() & set(pair)]
+    ready = [link for link in ready if not damaged.keys() & {link.producer, link.consumer}]
+    made, layouts = connect(pairs, weights)
+    found = (*made, *ready)
+    check_names(found, weights)
+    if not unlinked and not bare.is_list:
+        notes += uncertain(pairs, weights)
+    depth = depths(found, tuple(weights))
+    maps = {
+        name: map_of(
+            name,
+            weight.kind,
+            weight.values,
+            weight.groups,
+            input_layout=layouts.get(name),
+            depth=depth[name],
+        )
+        for name, weight in weights.items()
+    }
+    title = bare.title or f"{len(maps)} weight{'s' if len(maps) > 1 else ''}"
+    told = (*notes, *damaged.values())
+    return Network(title, maps, found, told, damaged=damaged, unlinked=unlinked)
+
+
+def _unlinked(bare: BareWeights) -> str:
+    return (
+        f"{bare.called} says neither which map feeds which nor how its weights are kept. So there "
+        f"are maps and their spectra and no links, and weights are read as {READ_AS}. "
+        f'links="chain" makes links in {bare.order}, links=[(producer, consumer), ...] those that '
+        f"you name; the model knows both: {bare.model}"
+    )
