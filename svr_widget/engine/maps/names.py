@@ -36,9 +36,7 @@ class Pairing(NamedTuple):
 def bare(name: str) -> str:
     """A name without what wrappers add to it.
 
-    Examples:
-        >>> bare("_orig_mod.module.layers.0.weight")
-        'layers.0.weight'
+    ``"_orig_mod.module.layers.0.weight"`` is ``"layers.0.weight"``.
     """
     name = _WITHIN.sub("", name).removesuffix(".")
     while around := next((each for each in _AROUND if name.startswith(each)), ""):
