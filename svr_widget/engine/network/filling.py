@@ -15,26 +15,32 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from svr_widget.engine.environment.mapped_files import MappedFiles
-from svr_widget.engine.errors import NoMapsError, SVRError, WidthMismatchError, listed
+from svr_widget.engine.errors import (
+    NoMapsError,
+    SVRError,
+    UnsupportedLayerError,
+    WidthMismatchError,
+    listed,
+)
 from svr_widget.engine.maps.layer_kinds import parts_of
 from svr_widget.engine.maps.names import bare, paired
 from svr_widget.engine.maps.stored import StoredTensor, has_values
 from svr_widget.engine.maps.weights import named_tensors
-from svr_widget.engine.model.find_maps import Selection, unwrap
+from svr_widget.engine.model.find_maps import Globs, globs, matches, unwrap
 from svr_widget.engine.model.tensors import put
+from svr_widget.engine.network.bare_weights.given import of_mapping
 from svr_widget.engine.network.checkpoints.configuration import configuration
 from svr_widget.engine.network.checkpoints.skeletons import (
     Skeleton,
     as_its_library_loads,
     skeleton,
 )
-from svr_widget.engine.network.checkpoints.together import numbers
+from svr_widget.engine.network.checkpoints.together import Together, numbers
 from svr_widget.engine.network.weight_files import read_weights
 
 
@@ -55,7 +61,7 @@ class Filled(NamedTuple):
 
 
 def filled(
-    model: nn.Module, weights: str | os.PathLike[str] | Mapping[str, object], wanted: Selection
+    model: nn.Module, weights: str | os.PathLike[str] | Mapping[str, object], exclude: Globs
 ) -> Filled:
     """A model with the weights of a file, or of a mapping.
 
@@ -63,14 +69,10 @@ def filled(
         TypeError: they are neither.
     """
     if isinstance(weights, Mapping):
-        named = {
-            str(name): torch.as_tensor(weight).detach()
-            for name, weight in weights.items()
-            if isinstance(weight, Tensor | np.ndarray)
-        }
-        found = numbers(named, wanted)
-        made = fill(unwrap(model), found.weights, "the mapping")
-        return made._replace(notes=(*found.notes, *made.notes))
+        given = of_mapping(weights)
+        found = _numbers(given.named, exclude)
+        made = fill(unwrap(model), found.weights, given.called)
+        return made._replace(notes=(*given.notes, *found.notes, *made.notes))
     if not isinstance(weights, str | os.PathLike):
         raise TypeError(
             "weights= takes the path of a file or folder, or a mapping from names to tensors, not "
@@ -78,9 +80,20 @@ def filled(
         )
     files = MappedFiles(Path(weights))
     file = read_weights(Path(weights))
-    found = numbers(file.weights, wanted, Path(weights))
+    found = _numbers(file.weights, exclude, Path(weights))
     made = fill(unwrap(model), found.weights, file.title)
     return made._replace(notes=(*file.notes, *found.notes, *made.notes), files=files)
+
+
+def _numbers(weights: Mapping[str, Tensor], exclude: Globs, path: Path | None = None) -> Together:
+    """Weights of which codes have become numbers; those of excluded names are gone."""
+
+    def wanted(name: str) -> bool:
+        return not matches(bare(name), globs(exclude))
+
+    found = numbers(weights, wanted, path)
+    kept = {name: each for name, each in found.weights.items() if wanted(name) or each.ndim < 2}
+    return Together(kept, found.notes)
 
 
 def described(path: Path) -> Skeleton:
@@ -102,6 +115,7 @@ def fill(skeleton: nn.Module, weights: Mapping[str, Tensor], title: str) -> Fill
         SVRError: the names have nothing in common, or fit in several ways; the skeleton cannot be
             copied or loaded.
         WidthMismatchError: shapes that differ, all of them.
+        UnsupportedLayerError: weights that are codes without scales.
         NoMapsError: not one map of the model has its weight there.
     """
     model = _empty_copy(skeleton)
@@ -109,11 +123,13 @@ def fill(skeleton: nn.Module, weights: Mapping[str, Tensor], title: str) -> Fill
     names = _names(model, weights, title)
     _check_shapes(model, names, weights, title)
     before = _by_tensor(model)
-    unused = _load(model, {own: weights[other] for own, other in names.items()}, title)
+    given = {own: weights[other] for own, other in names.items()}
+    absent, unused = _load(model, given, title)
     _tie(before)
     on_meta = {name for name, tensor in named_tensors(model) if not has_values(tensor)}
     without = _without_weights(model, on_meta, weights, title)
-    missing = sorted(on_meta & model.state_dict(keep_vars=True).keys())
+    buffers = {name for name, _ in model.named_buffers()}  # which may have the skeleton's values
+    missing = sorted(name for name in absent if name in on_meta | buffers)
     left_out = ""
     if without:
         left_out = f"; left out for that: {listed([repr(name) for name in without], shown=2)}"
@@ -199,6 +215,14 @@ def _check_shapes(
         if name in own and own[name].shape != weights[other].shape
         if not is_lazy(own[name])
     ]
+    for name, other in names.items():
+        codes = not (weights[other].is_floating_point() or weights[other].is_complex())
+        if name in own and own[name].is_floating_point() and codes:
+            raise UnsupportedLayerError(
+                f"{other!r} of {title} is of type {weights[other].dtype}: codes and no numbers, "
+                "with no scale beside them; give the weights as they were before they were "
+                f"quantised, or leave the layer out with exclude={bare(other)!r}"
+            )
     if misfits:
         raise WidthMismatchError(
             f"{title} is of another {type(model).__name__}: {listed(misfits, shown=12)}; make the "
@@ -206,25 +230,32 @@ def _check_shapes(
         )
 
 
-def _load(model: nn.Module, weights: Mapping[str, Tensor], title: str) -> list[str]:
-    """Put the weights where ``load_state_dict`` puts them; the names that it has no use for."""
-    own = _state(model)
+def _load(
+    model: nn.Module, weights: Mapping[str, Tensor], title: str
+) -> tuple[list[str], list[str]]:
+    """Put the weights where ``load_state_dict`` puts them.
+
+    Returns:
+        The names of the model that it did not find, and those of the file that it did not use.
+    """
+    own, buffers = _state(model), {name for name, _ in model.named_buffers()}
     stand_ins: dict[int, Tensor] = {}
     given: dict[str, Tensor] = {}
     for name, weight in weights.items():
         dtype = own[name].dtype if name in own else None
         if dtype in (None, weight.dtype) and not isinstance(weight, StoredTensor):
             given[name] = weight
-        elif weight.ndim < 2:  # norms and biases: small, and needed for the links
+        elif weight.ndim < 2 or name in buffers:  # small, and needed for the links
             given[name] = weight.to(dtype)
         else:
             given[name] = torch.empty(weight.shape, dtype=dtype or weight.dtype, device="meta")
             stand_ins[given[name].untyped_storage()._cdata] = _stored(given[name], weight)
     try:
-        unused: list[str] = model.load_state_dict(given, strict=False, assign=True)[1]
+        absent, unused = model.load_state_dict(given, strict=False, assign=True)
     except Exception as error:  # whatever the model's own way of loading raises
         raise SVRError(
-            f"{type(model).__name__} could not take the weights of {title}: {error}"
+            f"{type(model).__name__} could not take the weights of {title} ({error!r}); load them "
+            "into it by its own library, and give the model without weights="
         ) from error
     for module in model.modules():
         for name, tensor in (*module._parameters.items(), *module._buffers.items()):
@@ -232,7 +263,7 @@ def _load(model: nn.Module, weights: Mapping[str, Tensor], title: str) -> list[s
                 stored = stand_ins.get(tensor.untyped_storage()._cdata)
                 if stored is not None:
                     put(module, name, stored)
-    return unused
+    return absent, unused
 
 
 def _stored(form: Tensor, weight: Tensor) -> StoredTensor:
@@ -270,7 +301,8 @@ def _without_weights(
     without = [
         part.name
         for part in parts
-        if any(f"{part.path}.{name}".removeprefix(".") in on_meta for name in part.tensors)
+        if not part.tensors  # packed, in a form that only its own library fills
+        or any(f"{part.path}.{name}".removeprefix(".") in on_meta for name in part.tensors)
     ]
     if without and len(without) == len(parts):
         raise NoMapsError(

@@ -84,8 +84,7 @@ def read_network(
                 "links=[(producer, consumer), ...]"
             )
         pairs = given
-        wanted = Selection(include, exclude)
-        full = None if weights is None else filled(source, weights, wanted)
+        full = None if weights is None else filled(source, weights, exclude)
         model = source if full is None else full.model
         missing = () if full is None else full.without
         told = () if full is None else full.notes

@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
+from torch.ao.nn import quantized
 from torch.nn.utils import parametrizations, parametrize
 
 from svr_widget import SVR
@@ -270,6 +271,21 @@ class TestMissingAndLeftOver:
         svr = SVR(convolutional(), IMAGE, weights=without(convolutional().state_dict(), "8.bias"))
         assert list(svr.maps) == ["0", "4", "8"]
         assert "1 of the model is not in the mapping: '8.bias'" in svr.notes
+
+    def test_a_missing_buffer_is_told_as_well(self):
+        state = without(convolutional().state_dict(), "1.running_mean")
+        svr = SVR(convolutional(), IMAGE, weights=state)
+        assert "1 of the model is not in the mapping: '1.running_mean'" in svr.notes
+
+    @pytest.mark.filterwarnings("ignore:.*are deprecated and will be removed:UserWarning")
+    @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+    def test_a_layer_that_only_its_library_fills(self):
+        model = nn.Sequential(
+            nn.Linear(3, 4), quantized.dynamic.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2)
+        )
+        state = {n: t for n, t in model.state_dict().items() if "packed" not in n}
+        with pytest.raises(SVRError, match="could not take the weights.*by its own library"):
+            SVR(model, weights=state)
 
     def test_a_file_of_something_else(self):
         with pytest.raises(SVRError, match=r"Sequential and the mapping have no name in common"):

@@ -73,7 +73,9 @@ def skeleton(folder: Path, weights: Mapping[str, Tensor]) -> Skeleton:
             None, f"transformers could not make {called} of config.json ({said}): {without}"
         )
     floats = Counter(
-        each.dtype for each in weights.values() if each.is_floating_point() and each.ndim > 1
+        each.dtype
+        for each in weights.values()
+        if each.is_floating_point() and each.ndim > 1 and each.element_size() > 1  # no codes
     )
     ((dtype, _),) = floats.most_common(1) or [(torch.float32, 0)]
     return Skeleton(model.to(dtype).eval())

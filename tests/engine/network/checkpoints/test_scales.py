@@ -165,6 +165,22 @@ def test_other_forms_are_refused_by_name_and_can_be_left_out(form, tmp_path):
         assert list(SVR(source, exclude=alone).maps) == ["other"]
 
 
+@pytest.mark.parametrize("given", ["0.weight", "module.0.weight"])
+def test_a_model_is_not_filled_with_codes(given):
+    model = nn.Sequential(nn.Linear(5, 6), nn.ReLU(), nn.Linear(6, 3))
+    state = {**model.state_dict(), given: torch.zeros(6, 5, dtype=torch.int8)}
+    if given != "0.weight":
+        del state["0.weight"]
+    with pytest.raises(UnsupportedLayerError, match=rf"'{given}'.*int8.*exclude='0\.weight'"):
+        SVR(model, weights=state)
+    packed = {**state, f"{given.removesuffix('weight')}SCB": torch.ones(3)}
+    with pytest.raises(UnsupportedLayerError, match="another order than by rows"):
+        SVR(model, weights=packed)
+    for source in (state, packed):
+        svr = SVR(model, torch.ones(1, 5), weights=source, exclude="0")
+        assert list(svr.maps) == ["2"]
+
+
 def test_a_model_is_filled_with_what_the_codes_stand_for():
     model = nn.Sequential(nn.Linear(5, 6), nn.ReLU(), nn.Linear(6, 3))
     codes, scale, meant = quantised(model[0].weight.detach(), torch.int8, (1, 5))

@@ -10,7 +10,6 @@ from safetensors.torch import save_file
 
 from svr_widget import SVR
 from svr_widget.engine.errors import TraceError
-from svr_widget.engine.model.find_maps import Selection
 from svr_widget.engine.network.filling import described, filled
 from tests.engine.network.test_filling import same
 from tests.engine.support.zoo import language
@@ -68,7 +67,7 @@ def test_experts_that_a_file_holds_one_by_one(tmp_path):
     skeleton = described(tmp_path).model
     assert skeleton is not None
     assert all(tensor.is_meta for tensor in skeleton.parameters())
-    found = filled(skeleton, tmp_path, Selection(None, None))
+    found = filled(skeleton, tmp_path, None)
     assert (found.notes, found.without) == ((), ())
     held = found.model.state_dict()
     assert all(torch.equal(held[name], tensor) for name, tensor in model.state_dict().items())
