@@ -9,7 +9,8 @@ scale is a plain cast: the codes are the numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -47,8 +48,11 @@ _PACKED = {
 _TOLD_BY_NAME = ("absmax", "quant_map", "weight_scale_2")
 """Those of numbers; the others are integers."""
 
-_ASIDE = ("input_scale", "output_scale", "scale_input", "act_scale", "k_scale", "v_scale")
-"""Scales of activations, which are of no weight."""
+_ASIDE = (
+    *("input_scale", "output_scale", "scale_input", "act_scale", "k_scale", "v_scale"),
+    "logit_scale",
+)
+"""Scales of activations and of outputs, which are of no weight."""
 
 
 class Dequantised(NamedTuple):
@@ -68,6 +72,8 @@ def belongs_to_codes(name: str, beside: Mapping[str, object]) -> bool:
     if any(name.endswith(end) for end in _PACKED) or name.endswith(("_zero_point", ".zero_point")):
         return True
     if name.rpartition(".")[2] in ("weight", "qzeros", "blocks"):
+        return True
+    if name.endswith("_data") and f"{name.removesuffix('_data')}_scale" in beside:
         return True
     return any(_called(form, name) in beside for form in (*_SCALES, _BITSANDBYTES))
 
@@ -89,6 +95,7 @@ def dequantised(
     """
     _refuse_packed(weights, wanted)
     found = dict(weights)
+    scaled = _scaled(weights)
     unknown: dict[str, str] = {}
     plain: list[str] = []
     for name, codes in weights.items():
@@ -100,7 +107,10 @@ def dequantised(
         bitsandbytes = _named((_BITSANDBYTES,), name, weights)
         zeros = _named(_ZEROS, name, weights)
         if not scales and not bitsandbytes:
-            plain += [name] if codes.dtype in FLOAT8 else []
+            if other := scaled.get(name.rpartition(".")[0]):
+                unknown[name] = f"has scales in another form ({other!r})"
+            elif codes.dtype in FLOAT8:
+                plain.append(name)
             continue
         try:
             found[name] = _together(name, codes, weights, scales, bitsandbytes, zeros, block)
@@ -244,6 +254,16 @@ def _is_scale(name: str, weights: Mapping[str, Tensor]) -> bool:
     """Whether it is a scale itself, of whatever type, or of activations."""
     owners = (name.removesuffix(end) for end in ("_scale", "_scale_inv", "_zero_point", ".scale"))
     return any(owner != name and owner in weights for owner in owners) or name.endswith(_ASIDE)
+
+
+def _scaled(weights: Iterable[str]) -> dict[str, str]:
+    """Which modules have something beside their weight that is called a scale, of any spelling."""
+    parted = ((name, *name.rpartition(".")) for name in weights)
+    return {
+        module: name
+        for name, module, _, last in parted
+        if re.search("scale|absmax|amax|scb", last, re.IGNORECASE) and not last.endswith(_ASIDE)
+    }
 
 
 def _called(form: str, name: str) -> str:

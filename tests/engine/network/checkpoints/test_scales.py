@@ -106,7 +106,7 @@ def test_experts_in_one_tensor():
 
 def test_float8_without_scales_is_said_to_be_plain():
     codes = gaussian(4, 3).to(torch.float8_e4m3fn)
-    svr = SVR({"l.weight": codes})
+    svr = SVR({"l.weight": codes, "l.input_scale": torch.ones(())})
     assert torch.equal(svr.maps["l"].weight, codes.float())
     assert any("float8 without scales" in note and "'l.weight'" in note for note in svr.notes)
 
@@ -143,6 +143,14 @@ PACKED = {
     r"\(6, 8\) with scales of shape \(4, 3\)": {
         "l.weight": torch.zeros(6, 8).to(torch.float8_e4m3fn),
         "l.weight_scale": torch.ones(4, 3),
+    },
+    r"scales in another form \('l\.qscales'\)": {
+        "l.weight": torch.zeros(6, 8).to(torch.float8_e4m3fn),
+        "l.qscales": torch.ones(6),
+    },
+    "scales in another form": {
+        "l.weight._data": torch.zeros(6, 8, dtype=torch.int8),
+        "l.weight._scale": torch.ones(6, 1),
     },
     "several scales": {
         "l.weight": torch.zeros(6, 8, dtype=torch.int8),
