@@ -38,8 +38,9 @@ class SVRWidget(Traits):
     """The graph of spectral neurons of a network (paper, sections 2 and 4), drawn and linked.
 
     Args:
-        model: an ``nn.Module``, an ``SVR``, or whatever else ``SVR`` takes: weights, or the path of
-            a file or folder of them; with ``weights=`` the skeleton that they fill.
+        model: an ``nn.Module``, an ``SVR``, a list of weights, a mapping of names to weights or the
+            path of a file or folder of them; the latter have links only where ``links`` says so, or
+            a model does that they belong to (``SVRWidget(model, weights="file")``).
         example_inputs: what the model takes, where the links cannot be read off without it.
         inputs: for the pane of spectral images (section 5.1): a tensor or array ``[n, ...]``, a
             list of images with ``transform``, or a ``DataLoader``, of which the first batch is

@@ -124,7 +124,7 @@ def from_jupyterlab(chosen: list[str]) -> None:
                 notebook.run()
                 for graph in notebook.page.locator(WIDGET).all():
                     Picture(graph).settle()
-                shown = notebook.page.locator(".jp-OutputArea-output").last
+                shown = notebook.page.locator(".jp-OutputArea-output:visible").last
                 if name == "networkx":
                     shown = shown.locator("img")
                 shown.screenshot(path=PICTURES / f"{name}.png")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from svr_widget import SVRWidget
 from tests.browser import plain_page
@@ -143,3 +143,28 @@ def test_a_worker_paints_what_the_page_paints_where_workers_are_forbidden(show: 
         assert len(page.workers) == (0 if title == FORBID_WORKERS else cores)
     by_worker, by_page = pictures.values()
     assert np.array_equal(by_worker, by_page)
+
+
+def test_maps_without_links_are_hollow_beneath_a_notice_of_what_gives_some(show: Show) -> None:
+    weights = {
+        name: rotation(seed) * torch.linspace(3, 0.5, SIZE) for seed, name in enumerate("ab")
+    }
+    page = show(SVRWidget(weights, panes=["adjacency", "table"]))
+    notice = page.locator('[data-svr="unlinked"]')
+    for quoted in (
+        'links="chain"',
+        "links=[(producer, consumer), ...]",
+        "SVR(model, weights=path)",
+    ):
+        expect(notice).to_contain_text(quoted)
+    expect(page.locator(".svr-legend")).to_contain_text("no link is known")
+    expect(page.locator(".svr-footer")).to_contain_text("it is not known which map feeds which")
+    expect(page.get_by_text("Which map feeds which is not known.")).to_be_visible()
+    picture = Picture(page.locator(WIDGET))
+    pixels, x = picture.pixels(), round(picture.axes().columns[0])
+    first = int(np.flatnonzero(pixels[:, x - 4 : x + 5, 3].max(axis=1) > 200)[0])
+    dot = pixels[first : first + 6, x - 4 : x + 5, :3].astype(int)
+    assert np.ptp(dot, axis=2).max() > 60, "a rim in the hue of linear maps"
+    assert (dot[2:4, 3:6].min(axis=2) > 200).any(), "and paper within"
+    page.get_by_role("button", name="dismiss").click()
+    expect(notice).to_have_count(0)

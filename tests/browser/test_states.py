@@ -134,7 +134,7 @@ HOSTILE = ["<img src=x onerror=alert(1)>", "أهلا", "x" * 300, "🦆 duck"]
 def hostile_widget() -> SVRWidget:
     generator = torch.Generator().manual_seed(2)
     weights = {name: torch.randn(16, 16, generator=generator) for name in HOSTILE}
-    return SVRWidget(weights, p=0.3)
+    return SVRWidget(weights, p=0.3, links="chain")
 
 
 def test_the_page_without_jupyter(browser: Browser, tmp_path: Path) -> None:

@@ -2,6 +2,14 @@
 
 import { entered, type Scene } from "./scene.js";
 
+/** What is said in the place of a link where there is none; nothing where no scene is there yet. */
+export const withoutLinks = (scene: Pick<Scene, "unlinked"> | null): string =>
+  !scene
+    ? ""
+    : scene.unlinked
+      ? "Which map feeds which is not known."
+      : "This network has no links.";
+
 /** As in `svr.links`; the second, third... link between the same two maps adds 1, 2... */
 export type LinkKey = readonly [string, string] | readonly [string, string, number];
 

@@ -171,6 +171,12 @@ class TestRefusals:
         with pytest.raises(error, match=message):
             SVR(source, **keywords)
 
+    @pytest.mark.skipif(not hasattr(torch, "float4_e2m1fn_x2"), reason="a torch without it")
+    def test_a_form_that_torch_does_not_read(self):
+        packed = torch.zeros(4, 4, dtype=torch.uint8).view(torch.float4_e2m1fn_x2)
+        with pytest.raises(UnsupportedLayerError, match=r"'0' .*float4.*torch makes no numbers of"):
+            SVR([packed])
+
     def test_of_a_model(self):
         model = Mlp(4, 3, 2)
         with torch.no_grad():

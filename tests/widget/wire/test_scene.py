@@ -122,6 +122,14 @@ def test_without_links_a_cut_has_nothing_to_count() -> None:
     assert (meta["log10_p"], meta["expected"], arrays["counts"].size) == (None, 0, 0)
 
 
+def test_a_bag_is_sent_with_what_gives_links() -> None:
+    svr = SVR({"a": torch.randn(4, 3), "b": torch.randn(3, 4)})
+    meta, arrays = decode(encode_scene(svr, 50))
+    assert (meta["links"], meta["tests"], meta["unlinked"]) == ([], 0, svr.unlinked)
+    assert np.isnan(arrays["intensity"]).all()
+    assert decode(encode_scene(SVR([torch.randn(4, 3)]), 50))[0]["unlinked"] == ""
+
+
 def test_parallel_links_are_numbered() -> None:
     some = torch.tensor([0, 2]), torch.tensor([1, 0])
     links = [Link("0", "1", *some), Link("0", "1", some[1], some[0])]

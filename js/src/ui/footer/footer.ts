@@ -167,7 +167,7 @@ function nothingSignificant(scene: Scene, cut: Cut): (Node | string)[] {
 
 /** Why a network has no edge that could be significant. */
 function untested({ maps, links, unlinked }: Scene): string {
-  if (unlinked) return "which map feeds which is not known";
+  if (unlinked) return "it is not known which map feeds which";
   if (links.length > 0) return "every link ends in a map of zeros";
   return maps.length === 1 ? "one map has no links" : "no map feeds another";
 }

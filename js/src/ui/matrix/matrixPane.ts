@@ -5,7 +5,7 @@ import { hoverOf, type Marks, marksOf, neuronsOf, type Target } from "../../logi
 import { type Facts, internalWords } from "../../logic/matrices.js";
 import { ALL, type Frame, type Pair } from "../../logic/tiles.js";
 import { CONTRACT } from "../../wire/contract.js";
-import { endOf, testsOf } from "../../wire/links.js";
+import { endOf, testsOf, withoutLinks } from "../../wire/links.js";
 import type { Matrix } from "../../wire/requests.js";
 import { fill, h, nameOf, segmented, tailOf } from "../kit/dom.js";
 import { oncePerFrame } from "../kit/frames.js";
@@ -24,7 +24,6 @@ const WORDS: Readonly<Record<Matrix, readonly [string, string]>> = {
   output: ["|U|", "The producer's output representations, a channel a row (Fig 8)"],
 };
 const ONLY_SENT = "Only the edges that were sent are shown.";
-const NO_LINKS = "This network has no links.";
 const NO_ANSWER = "Python does not answer yet.";
 
 export function matrixPane(view: View) {
@@ -66,7 +65,7 @@ export function matrixPane(view: View) {
   view.watch(() => {
     const linked = state.link.value !== null;
     tools.hidden = matrixFrame.hidden = head.inert = !linked;
-    if (!linked) return say(message, state.scene.value ? NO_LINKS : "", false);
+    if (!linked) return say(message, withoutLinks(state.scene.value), false);
     const waits = view.silent.value ? NO_ANSWER : shown.value ? "" : ASKING;
     const part = shown.value?.facts.complete === false ? ONLY_SENT : "";
     const trouble = data.trouble.value;

@@ -12,7 +12,7 @@ import {
   readVectors,
   type Side,
 } from "../../wire/filters.js";
-import { endOf } from "../../wire/links.js";
+import { endOf, withoutLinks } from "../../wire/links.js";
 import type { Scene } from "../../wire/scene.js";
 import { type Child, fill, h, nameOf } from "../kit/dom.js";
 import { resource } from "../status/resource.js";
@@ -66,7 +66,7 @@ export function filtersPane(view: View) {
     const found = between.value.value;
     const which = chosen();
     if (!scene || !palette || !which) {
-      return fill(edges, h("p", { class: "svr-soft" }, "This network has no links."));
+      return fill(edges, h("p", { class: "svr-soft" }, withoutLinks(scene)));
     }
     const link = scene.links[state.link.value ?? 0];
     const title = h(

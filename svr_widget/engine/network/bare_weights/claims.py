@@ -35,13 +35,13 @@ def connect(
         (producer, consumer), (written, read) = pair, (weights[name] for name in pair)
         channels, width = written.outputs, read.inputs
         kernel = _flattened(channels, written, width, read)
-        other = first.setdefault(consumer, producer)
         if kernel is None:
             misfits.append(
                 f"{producer!r} {written} has {channels} output channels, but {consumer!r} {read} "
                 f"reads {width}"
             )
             continue
+        other = first.setdefault(consumer, producer)
         if weights[other].outputs != channels:
             misfits.append(
                 f"{consumer!r} {read} reads {width}, which {producer!r} ({channels} channels) and "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,15 +86,10 @@ def _array(value: object) -> object:
     if isinstance(value, Tensor):
         return value.detach()
     if isinstance(value, list | tuple) or hasattr(value, "__array__"):
-        try:
+        # Not so of texts, of objects, of rows of different lengths.
+        with suppress(TypeError, ValueError, RuntimeError):
             array: np.ndarray[Any, Any] = np.array(value)
             return torch.from_numpy(array)
-        except (
-            TypeError,
-            ValueError,
-            RuntimeError,
-        ):  # of texts, of objects, of rows of different lengths
-            return value
     return value
 
 

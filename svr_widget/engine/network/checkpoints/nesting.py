@@ -24,10 +24,11 @@ that were trained before their averages."""
 DEEPEST = 4
 """How many mappings may lie around the weights."""
 
-_ASIDE = re.compile(
-    r"optim|sched|scaler|exp_avg|momentum_?buffer|(^|[_.])grads?($|[_.])", re.IGNORECASE
-)
-"""Names under which tensors are kept that are as large as the weights, and are none."""
+_ASIDE = re.compile(r"optim|sched|scaler|(^|[_.])grads?($|[_.])", re.IGNORECASE)
+"""Names of mappings whose tensors are as large as the weights, and are none."""
+
+_MOMENTS = re.compile(r"exp_avg|momentum_?buffer|(^|_)moments?(um)?$|square_avg|acc_delta")
+"""Names of tensors that an optimizer keeps of each weight."""
 
 
 class Found(NamedTuple):
@@ -104,9 +105,7 @@ def _innermost(
     nested = {
         str(key): value
         for key, value in held.items()
-        if isinstance(value, Mapping)
-        and not _ASIDE.search(str(key))
-        and _leads_to_weights(value, DEEPEST - len(keys) - 1)
+        if _leads_to_weights(key, value, DEEPEST - len(keys) - 1)
     }
     usual = [key for key in USUAL if key in nested]
     if not usual and (_matrices(held) or _tensors_alone(held)):
@@ -129,7 +128,7 @@ def _without_weights(held: Mapped, path: Path | None) -> NoMapsError:
     """What to say of a mapping in which no weights were found."""
     names = [str(key) for key in held]
     aside = [repr(name) for name in names if _ASIDE.search(name)]
-    if aside or {"state", "param_groups"} <= set(names):
+    if aside or _is_optimizer(held):
         named = f" ({listed(aside)})" if aside else ""
         return NoMapsError(
             f"{_words(path)} holds what a training keeps beside the weights, as the state of an "
@@ -144,21 +143,27 @@ def _without_weights(held: Mapped, path: Path | None) -> NoMapsError:
     )
 
 
-def _leads_to_weights(held: Mapped, levels: int) -> bool:
-    if levels < 0:
+def _leads_to_weights(name: object, held: object, levels: int) -> bool:
+    """Whether weights are in what is kept under a name, or in what is in that."""
+    if levels < 0 or not isinstance(held, Mapping) or _ASIDE.search(str(name)):
         return False
-    return _matrices(held) or any(
-        isinstance(value, Mapping)
-        and not _ASIDE.search(str(key))
-        and _leads_to_weights(value, levels - 1)
-        for key, value in held.items()
-    )
+    inside = ((key, value) for key, value in held.items() if not _is_optimizer(held))
+    return _matrices(held) or any(_leads_to_weights(*each, levels - 1) for each in inside)
+
+
+def _is_optimizer(held: Mapped) -> bool:
+    return "state" in held and "param_groups" in held
 
 
 def _matrices(held: Mapped) -> bool:
     """Whether there is a tensor among the values that may be the weight of a map."""
-    tensors = (each for each in held.values() if isinstance(each, Tensor) and each.ndim > 1)
-    return any(map(_may_be, tensors))
+    return any(
+        isinstance(value, Tensor)
+        and value.ndim > 1
+        and _may_be(value)
+        and not _MOMENTS.search(str(key))
+        for key, value in held.items()
+    )
 
 
 def _tensors_alone(held: Mapped) -> bool:

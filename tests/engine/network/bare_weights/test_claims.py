@@ -32,6 +32,12 @@ def test_producers_that_would_be_flattened_differently_whoever_comes_first():
                     SVR(weights, links=[first, second])
 
 
+def test_a_misfit_is_told_once():
+    weights = [gaussian(7, 2), gaussian(4, 3, 3, 3), gaussian(5, 36)]
+    with pytest.raises(WidthMismatchError, match=r"^'0' 7x2 has 7 output channels, but '2'"):
+        SVR(weights, links=[("0", "2"), ("1", "2")])
+
+
 def test_links_that_name_no_map():
     with pytest.raises(TraceError, match="no map is called 'fc3'; did you mean 'fc2'"):
         SVR({"fc1": gaussian(3, 3), "fc2": gaussian(3, 3)}, links=[("fc1", "fc3")])

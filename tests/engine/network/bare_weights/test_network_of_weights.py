@@ -61,7 +61,7 @@ class TestBags:
         assert SVR(attention[kind], links=[]).unlinked == "", "that there are none is an answer"
         chained = SVR(attention[kind], links="chain")
         assert len(chained.links) == len(names) - 1
-        assert list(chained.links)[0] == tuple(list(chained.maps)[:2])
+        assert next(iter(chained.links)) == tuple(list(chained.maps)[:2])
         assert any("keeps no order" in note for note in chained.notes) == (kind == "st")
 
 

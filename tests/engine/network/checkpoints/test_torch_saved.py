@@ -11,6 +11,7 @@ from torch import nn
 
 from svr_widget import SVR
 from svr_widget.engine.errors import SVRError, UnsupportedLayerError
+from svr_widget.engine.network.bare_weights import orientation
 from svr_widget.engine.network.checkpoints.nesting import USUAL
 
 
@@ -53,6 +54,75 @@ def test_one_of_several_is_chosen_and_it_is_said(state, path):
         SVR(path)
     code = re.search(r"SVR\(.*\)", str(refused.value))[0]
     assert list(eval(code, {"SVR": SVR, "torch": torch}).maps) == ["0", "2"]
+
+
+@pytest.mark.parametrize(
+    ("held", "taken", "beside"),
+    [
+        (("model", "model_ema"), "model", "'model_ema' holds"),
+        (("ema", "state_dict"), "state_dict", "'ema' holds"),
+        (("teacher", "student"), "student", "'teacher' holds"),
+        (("g", "d", "g_ema"), "g_ema", "'g', 'd' hold"),
+        (("my_net", "network"), "network", "'my_net' holds"),
+    ],
+)
+def test_averages_and_others_beside_the_weights_are_told(held, taken, beside, path):
+    states = {name: {"a": torch.eye(3) * (place + 2)} for place, name in enumerate(held)}
+    torch.save({**states, "step": 7}, path)
+    svr = SVR(path)
+    assert torch.equal(svr.maps["a"].weight, states[taken]["a"])
+    assert f"the weights are those in ['{taken}']; {beside} weights too" in svr.notes
+
+
+def test_weights_that_are_alone_are_found_at_any_depth_but_never_an_optimizers(state, path):
+    assert maps({"a": {"b": {"c": state}}, "optimizer": {"exp_avg": torch.eye(3)}}, path) == [
+        "0",
+        "2",
+    ]
+    for held in (
+        OPTIMIZER,
+        {"optimizer": OPTIMIZER, "epoch": 3},
+        {"optim_state": {"w": torch.eye(3)}},
+        torch.optim.SGD([torch.eye(3)], momentum=0.9).state_dict(),
+    ):
+        torch.save(held, path)
+        for source in (path, held):
+            with pytest.raises(SVRError, match=r"the state of an optimizer.*no weights; give SVR"):
+                SVR(source)
+
+
+def test_a_single_tensor_is_given_as_the_message_says(path):
+    torch.save(torch.eye(3), path)
+    with pytest.raises(SVRError, match="holds a Tensor, and no weights by name") as refused:
+        SVR(path)
+    code = re.search(r"SVR\(.*\)", str(refused.value))[0]
+    assert list(eval(code, {"SVR": SVR, "torch": torch}).maps) == ["0"]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # torch says that quantisation moves to torchao
+def test_quantised_complex_and_nested_tensors(state, path):
+    numbers = torch.randn(3, 4)
+    scales, zeros = torch.full((3,), 0.05), torch.zeros(3, dtype=torch.int64)
+    quantised = {
+        "one.weight": torch.quantize_per_tensor(numbers, 0.05, 3, torch.qint8),
+        "rows.weight": torch.quantize_per_channel(numbers, scales, zeros, 0, torch.qint8),
+        "freqs": torch.ones(4, 2, dtype=torch.complex64),
+    }
+    torch.save(quantised, path)
+    svr = SVR(path)
+    for name in ("one", "rows"):
+        assert torch.equal(svr.maps[name].weight, quantised[f"{name}.weight"].dequantize())
+    assert any("'freqs' (4x2)" in note and "complex" in note for note in svr.notes)
+    ragged = torch.nested.nested_tensor([torch.ones(2, 3), torch.ones(4, 3)])
+    svr = SVR({**state, "ragged": ragged})
+    assert any("'ragged'" in note for note in svr.notes)
+
+
+def test_whatever_reading_raises_names_the_file(state, path, monkeypatch):
+    torch.save(state, path)
+    monkeypatch.setattr(orientation, "floating", lambda *_: 1 / 0)
+    with pytest.raises(SVRError, match=rf"{re.escape(str(path))} cannot be read: ZeroDivision"):
+        SVR(path)
 
 
 def test_a_file_saved_on_a_gpu(state, path, monkeypatch):
