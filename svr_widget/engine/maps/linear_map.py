@@ -182,11 +182,11 @@ def stored_map(read: Callable[[], LinearMap]) -> LinearMap:
     It is read once here, so that what cannot be used is refused at once.
     """
     made = read()
-    stored = (
-        StoredTensor(factor.to("meta"), lambda place=place: read().factors[place])  # type: ignore[misc]
-        for place, factor in enumerate(made.factors)
-    )
-    return replace(made, factors=tuple(stored))
+
+    def stored(place: int) -> StoredTensor:
+        return StoredTensor(made.factors[place].to("meta"), lambda: read().factors[place])
+
+    return replace(made, factors=tuple(map(stored, range(len(made.factors)))))
 
 
 _READINGS = 20

@@ -93,8 +93,8 @@ def check_readable(name: str, weight: Tensor) -> None:
     shape = tuple(weight.shape)
     if weight.is_meta:
         raise UnsupportedLayerError(
-            f"{name!r} has a weight of shape {shape} on the meta device, without values; load the "
-            "weights first"
+            f"{name!r} has a weight of shape {shape} on the meta device, without values; give "
+            "the file that holds them, SVR(model, weights=path), or load it into the model first"
         )
     if weight.is_complex():
         raise UnsupportedLayerError(

@@ -195,8 +195,12 @@ def _names(model: nn.Module, weights: Mapping[str, Tensor], title: str) -> dict[
             f"{listed([repr(name) for name in theirs], shown=3)}"
         )
     used, (mine, other) = set(pairing.pairs.values()), pairing.added
-    unknown = {mine + bare(name).removeprefix(other): name for name in theirs if name not in used}
-    return pairing.pairs | {name: full for name, full in unknown.items() if name not in own}
+    found = dict(pairing.pairs)
+    for name in theirs:
+        if name not in used:
+            called = mine + bare(name).removeprefix(other)
+            found[name if called in own or called in found else called] = name
+    return found
 
 
 def _state(model: nn.Module) -> dict[str, Tensor]:
@@ -302,7 +306,10 @@ def _without_weights(
         part.name
         for part in parts
         if not part.tensors  # packed, in a form that only its own library fills
-        or any(f"{part.path}.{name}".removeprefix(".") in on_meta for name in part.tensors)
+        or any(
+            f"{part.path}.{name}".removeprefix(".") in on_meta
+            for name in part.tensors | part.absorbed
+        )
     ]
     if without and len(without) == len(parts):
         raise NoMapsError(

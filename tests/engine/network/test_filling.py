@@ -272,6 +272,12 @@ class TestMissingAndLeftOver:
         assert list(svr.maps) == ["0", "4", "8"]
         assert "1 of the model is not in the mapping: '8.bias'" in svr.notes
 
+    def test_a_second_copy_of_a_weight_is_left_over(self):
+        state = convolutional().state_dict()
+        svr = SVR(convolutional(), IMAGE, weights={**state, "module.0.weight": torch.ones(2, 2)})
+        assert torch.equal(svr.maps["0"].weight, state["0.weight"])
+        assert "1 of the mapping is not in the model: 'module.0.weight'" in svr.notes
+
     def test_a_missing_buffer_is_told_as_well(self):
         state = without(convolutional().state_dict(), "1.running_mean")
         svr = SVR(convolutional(), IMAGE, weights=state)
@@ -284,7 +290,7 @@ class TestMissingAndLeftOver:
             nn.Linear(3, 4), quantized.dynamic.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2)
         )
         state = {n: t for n, t in model.state_dict().items() if "packed" not in n}
-        with pytest.raises(SVRError, match="could not take the weights.*by its own library"):
+        with pytest.raises(SVRError, match=r"could not take the weights.*by its own library"):
             SVR(model, weights=state)
 
     def test_a_file_of_something_else(self):
