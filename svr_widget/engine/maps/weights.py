@@ -98,8 +98,8 @@ def check_readable(name: str, weight: Tensor) -> None:
         )
     if weight.is_complex():
         raise UnsupportedLayerError(
-            f"{name!r} has a complex weight of shape {shape}, and only real ones have neurons; "
-            f"give SVR a real form of it, or leave it out with exclude={name!r}"
+            f"{name!r} has a weight of type {weight.dtype} and shape {shape}, and only real ones "
+            f"have neurons; give SVR a real form of it, or leave it out with exclude={name!r}"
         )
     if not (weight.is_floating_point() or weight.is_quantized):
         raise UnsupportedLayerError(
