@@ -64,7 +64,10 @@ class SVR(SpectralGraph):
             or a file says nothing about which map feeds which: there are no links then but those
             of ``links``. Nor does it say how a weight is kept: it is read as ``[out, in, *kernel]``
             unless the length of its bias tells that it is ``[in, out, *kernel]``. Entries with one
-            dimension, of integers or of no numbers are passed over.
+            dimension, of integers or of no numbers are passed over. Float8 and int8 codes are read
+            with their scales, ``A`` and ``B`` of LoRA as one map ``alpha / r B A``. A folder with a
+            ``config.json`` of an installed transformers is a model (see ``weights``), made without
+            code from elsewhere.
         example_inputs: what the model is run on to read off its links: a tensor or array, a tuple
             of positional or a mapping of keyword arguments, images as in
             ``spectral_activations``; usually found without.
@@ -86,6 +89,13 @@ class SVR(SpectralGraph):
         include: globs over map names; only those are maps.
         exclude: globs over names that are left out.
         rank: keep the first ``rank`` neurons of every map.
+        weights: fill the model with these, which is then a skeleton whose own values do not matter
+            and which may be made under ``torch.device("meta")``: the path of a file or folder, of
+            which each map is read when it is needed and let go again, or a mapping, of which the
+            maps are copied. Names are matched without what wrappers add (``module.``,
+            ``_orig_mod.``, ``_fsdp_wrapped_module.``, ``base_model.model.``, a common prefix on
+            either side); ``notes`` say what is missing and what is left over. Maps whose weights
+            are missing are left out.
         run_live: where data is run through a model, here and later, it is through a private
             structure over its weights, so that a training of the model goes on undisturbed. Some
             models can only be run as they are (FSDP, TorchScript, a ``forward`` or a hook that is
@@ -103,7 +113,8 @@ class SVR(SpectralGraph):
         unlinked: that nobody says which map feeds which, and what does; empty for most. All
             intensities are NaN then, there are no edges, and what rests on links is refused.
         method, norm, null, attention, rank, seed: as given.
-        model: the model inside its wrappers, to run data through; None for bare weights.
+        model: the model inside its wrappers, to run data through; None for bare weights. With
+            ``weights``, one of the same modules that holds them.
         damaged: the maps that were left out because of NaN or infinite entries, by name, with what
             there is to say of each.
         example: what the model was called with to read off its links; None where it was not.
@@ -132,6 +143,17 @@ class SVR(SpectralGraph):
         SVR(Sequential: 3 maps, 32 neurons, 2 links, svr)
         >>> list(svr.maps), list(svr.links)
         (['0', '2', '4'], [('0', '2'), ('2', '4')])
+
+        A file has weights and no links, a model without values has links and no weights. Together
+        they are the network, without ever being in memory as a whole:
+
+        >>> from safetensors.torch import save_file
+        >>> save_file(model.state_dict(), "model.safetensors")
+        >>> with torch.device("meta"):
+        ...     skeleton = nn.Sequential(*(nn.Linear(20, 16), nn.ReLU(), nn.Linear(16, 12),
+        ...                                nn.ReLU(), nn.Linear(12, 4)))
+        >>> SVR(skeleton, weights="model.safetensors").edges().equals(svr.edges())
+        True
 
         The examples of the methods go on with this ``svr`` and its ``model``.
     """
@@ -327,7 +349,8 @@ class SVR(SpectralGraph):
         Args:
             other: whose neurons are taken by this SVR's method.
             maps: which map of this network belongs to which of the other; by default those of
-                the same name.
+                the same name, without what wrappers add (``DataParallel``, ``torch.compile``, FSDP,
+                peft) or one of the two as a whole.
             level: probability, between networks that have nothing to do with each other, that
                 anything at all is paired (Bonferroni over all pairs of neurons, with exact laws).
 

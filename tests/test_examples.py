@@ -12,10 +12,12 @@ import matplotlib.pyplot as plt
 import networkx
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 import svr_widget
 from svr_widget import SVR, SVRRecorder, SVRTimeline, SVRWidget
+from tests.engine.support.zoo import language
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -88,6 +90,7 @@ def surroundings() -> dict[str, object]:
         "SVRRecorder": SVRRecorder,
         "SVRTimeline": SVRTimeline,
         "SVRWidget": SVRWidget,
+        "Network": Network,
         "accuracy": lambda network: network(images).mean().item(),
         "batches": batches,
         "earlier": SVR(untrained),
@@ -112,6 +115,8 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.MULTILINE |
 def test_readme():
     """All of its code, block by block, as a reader would type it into one notebook."""
     names = surroundings()
+    save_file(names["model"].state_dict(), "checkpoint.safetensors")
+    language.gpt2()[0].save_pretrained("folder/gpt2")
     for number, block in enumerate(BLOCKS):
         exec(compile(block, f"README.md, block {number}", "exec"), names)
     plt.close("all")

@@ -10,7 +10,7 @@ from typing import Any
 import ipywidgets
 import traitlets
 
-from svr_widget.engine.analysis.matching import Matching, form
+from svr_widget.engine.analysis.matching import Matching, form, same_names
 from svr_widget.engine.errors import SVRError, listed
 from svr_widget.svr import SVR
 from svr_widget.widget.cells.closing import close_parts
@@ -166,9 +166,9 @@ def _match(a: SVR, b: SVR) -> Matching | None:
 
 def _common(a: SVR, b: SVR) -> dict[str, str]:
     return {
-        name: name
-        for name, linear in a.maps.items()
-        if name in b.maps and form(linear) == form(b.maps[name])
+        name: partner
+        for name, partner in same_names(a, b).items()
+        if form(a.maps[name]) == form(b.maps[partner])
     }
 
 
@@ -184,9 +184,9 @@ def _words(a: SVR, b: SVR, matching: Matching | None) -> str:
     common = _common(a, b)
     alone = [
         f"{html.escape(name)} on the {side}"
-        for side, svr in (("left", a), ("right", b))
+        for side, svr, known in (("left", a, common.keys()), ("right", b, common.values()))
         for name in svr.maps
-        if name not in common
+        if name not in known
     ]
     left_out = f"; without a map of the same name and form: {listed(alone, shown=6)}"
     return _paragraph(

@@ -40,7 +40,8 @@ class SVRWidget(Traits):
 
     Args:
         model: an ``nn.Module``, an ``SVR``, a list of weights, a mapping of names to weights or the
-            path of a file of them; the latter two have links only where ``links`` says so.
+            path of a file or folder of them; the latter have links only where ``links`` says so, or
+            a model does that they belong to (``SVRWidget(model, weights="file")``).
         example_inputs: what the model takes, where the links cannot be read off without it.
         inputs: for the pane of spectral images (section 5.1): a tensor or array ``[n, ...]``, an
             image or a list of them (see ``SVR.spectral_activations``), with ``transform`` where

@@ -110,6 +110,18 @@ def test_maps_without_a_partner_are_named() -> None:
     same.close()
 
 
+def test_a_wrapped_network_and_a_bare_one_have_the_same_maps() -> None:
+    model = network()
+    wrapped = {f"_orig_mod.module.{name}": weight for name, weight in model.state_dict().items()}
+    made = SVRWidget.compare(model, wrapped)
+    assert made.matching is not None
+    assert set(made.matching.pairs["other_map"]) == {"_orig_mod.module.0", "_orig_mod.module.2"}
+    assert "without a map of the same name" not in made._said.value
+    made.left.selected = [("0", 3)]
+    assert made.right.selected == [("_orig_mod.module.0", 3)]
+    made.close()
+
+
 def test_networks_without_common_maps_stand_side_by_side() -> None:
     other = {"<b>x": torch.randn(6, 5), "y": torch.randn(4, 6)}
     made = SVRWidget.compare(network(), other)

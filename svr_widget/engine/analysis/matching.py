@@ -31,6 +31,7 @@ from svr_widget.engine.decompose import Decomposition
 from svr_widget.engine.errors import SVRError, nearest_name
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
 from svr_widget.engine.maps.linear_map import LinearMap
+from svr_widget.engine.maps.names import paired
 from svr_widget.engine.significance.nulls import LOG_10, NullLaw
 
 Floats = NDArray[np.float64]
@@ -112,7 +113,7 @@ def _partners(
     graph: SpectralGraph, other: SpectralGraph, maps: Mapping[str, str] | None
 ) -> Iterator[tuple[str, str]]:
     if maps is None:
-        maps = {name: name for name in graph.maps if name in other.maps}
+        maps = same_names(graph, other)
         if not maps:
             raise SVRError(
                 f"{graph.title} and {other.title} have no map of the same name; say which belong "
@@ -129,6 +130,17 @@ def _partners(
                 "their neurons live in different spaces; maps={...} names those to compare"
             )
         yield name, partner
+
+
+def same_names(graph: SpectralGraph, other: SpectralGraph) -> dict[str, str]:
+    """The maps of one network and those of the other of the same name.
+
+    What wrappers add to names (``DataParallel``, ``torch.compile``, FSDP, peft) is taken away.
+    """
+    mine, theirs = (
+        {name: form(linear) for name, linear in each.maps.items()} for each in (graph, other)
+    )
+    return paired(mine, theirs).pairs
 
 
 def form(linear: LinearMap) -> tuple[int, ...]:

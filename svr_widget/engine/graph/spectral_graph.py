@@ -31,12 +31,13 @@ from svr_widget.engine.graph.internal_dimensions import InternalDimensions
 from svr_widget.engine.maps.linear_map import LinearMap
 from svr_widget.engine.maps.links import Link, LinkKey, TestKey, keyed
 from svr_widget.engine.maps.read_only import read_only
+from svr_widget.engine.maps.stored import in_memory
 from svr_widget.engine.model.find_maps import Globs
 from svr_widget.engine.network.bare_weights.orientation import NonFinite
 from svr_widget.engine.network.head_products import AttentionView
 from svr_widget.engine.network.norms.folding import Normalisation
 from svr_widget.engine.network.pairs import Links
-from svr_widget.engine.network.sources import read_network
+from svr_widget.engine.network.sources import Weights, read_network
 from svr_widget.engine.significance.multiple_testing import Significance
 from svr_widget.engine.significance.nulls import Kind
 
@@ -84,6 +85,7 @@ class SpectralGraph:
         include: Globs = None,
         exclude: Globs = None,
         rank: int | None = None,
+        weights: Weights = None,
         run_live: bool = False,
         non_finite: NonFinite = "refuse",
         progress: Progress | None = None,
@@ -104,6 +106,7 @@ class SpectralGraph:
             exclude,
             attention,
             norm,
+            weights=weights,
             run_live=run_live,
             non_finite=non_finite,
         )
@@ -289,8 +292,8 @@ class SpectralGraph:
         if other is not None and linear.positions == 1:
             return other.flattened_as(method)
         linear.check_known()
-        if linear.product_of is not None:
-            left, right = linear.factors
+        if len(linear.factors) > 1:
+            left, right = map(in_memory, linear.factors)
             return decompose_product(
                 left, right, method, self.rank, normals=linear.normals, seed=self.seed
             )

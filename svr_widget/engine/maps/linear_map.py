@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from svr_widget.engine.environment.settings import matrix_product
 from svr_widget.engine.errors import SVRError, UnsupportedLayerError
 from svr_widget.engine.maps.links import Layout
 from svr_widget.engine.maps.parts import Part
+from svr_widget.engine.maps.stored import LowRank, StoredTensor, in_memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +27,8 @@ class LinearMap:
             ``"attention"``, the product of two matrices of an attention head.
         factors: the weight ``[out, in/groups, *kernel]``; or for a product two matrices
             ``[out, d]`` and ``[d, in]`` whose product it is. Copies, contiguous, on the CPU;
-            float64 where the layer's weight is, else float32.
+            float64 where the layer's weight is, else float32. Those of a model that a file fills
+            stay in the file, and are read whenever something is computed with them.
         groups: the map is the direct sum of this many maps of equal shape.
         depth: column of the map in the link graph.
         tied_to: an earlier map that uses the same parameter; the weight is then a view of its
@@ -77,7 +80,8 @@ class LinearMap:
             SVRError: the map was loaded from a file without weights.
         """
         self.check_known()
-        return self.factors[0] if len(self.factors) == 1 else matrix_product(*self.factors)
+        factors = [in_memory(factor) for factor in self.factors]
+        return factors[0] if len(factors) == 1 else matrix_product(*factors)
 
     def check_known(self) -> None:
         """Raise ``SVRError`` where the entries of the weight are not known, only its shape."""
@@ -172,6 +176,19 @@ def linear_map(
     )
 
 
+def stored_map(read: Callable[[], LinearMap]) -> LinearMap:
+    """A map whose weight is not kept but read again whenever it is needed.
+
+    It is read once here, so that what cannot be used is refused at once.
+    """
+    made = read()
+
+    def stored(place: int) -> StoredTensor:
+        return StoredTensor(made.factors[place].to("meta"), lambda: read().factors[place])
+
+    return replace(made, factors=tuple(map(stored, range(len(made.factors)))))
+
+
 _READINGS = 20
 """A weight that a training step changed while it was copied is half old and half new."""
 
@@ -200,11 +217,12 @@ def map_of(
         by_channel = weight[output_layout.index].transpose(1, 2)
         weight = by_channel.reshape(*by_channel.shape[:2], *output_layout.kernel)
         kind = "transposed convolution"
-    owned = torch.empty(weight.shape, dtype=weight.dtype).copy_(weight)
+    matrices = weight.factors if isinstance(weight, LowRank) else (weight,)
+    owned = (torch.empty(each.shape, dtype=each.dtype).copy_(each) for each in matrices)
     return LinearMap(
         name,
         kind,
-        (owned,),
+        tuple(owned),
         groups,
         depth,
         input_layout=input_layout,

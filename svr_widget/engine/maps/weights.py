@@ -14,6 +14,7 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
 from svr_widget.engine.errors import NonFiniteWeightsError, UnsupportedLayerError
+from svr_widget.engine.maps.stored import LowRank, in_memory
 
 WeightReader = Callable[[str, nn.Module, str], Tensor]
 """From a map's name, its module and the name of a parameter to the weight that is computed with."""
@@ -35,7 +36,7 @@ def effective_weight(name: str, module: nn.Module, parameter: str = "weight") ->
             f"{name!r} ({type(module).__name__}) has no weight tensor; leave it out with "
             f"exclude={name!r}"
         )
-    return weight
+    return in_memory(weight)
 
 
 def bounded_rows(name: str, module: nn.Module, parameter: str) -> Tensor:
@@ -92,8 +93,8 @@ def check_readable(name: str, weight: Tensor) -> None:
     shape = tuple(weight.shape)
     if weight.is_meta:
         raise UnsupportedLayerError(
-            f"{name!r} has a weight of shape {shape} on the meta device, without values; load the "
-            "weights first"
+            f"{name!r} has a weight of shape {shape} on the meta device, without values; give "
+            "the file that holds them, SVR(model, weights=path), or load it into the model first"
         )
     if weight.is_complex():
         raise UnsupportedLayerError(
@@ -116,8 +117,10 @@ def floating(name: str, weight: Tensor) -> Tensor:
             several processes, or has fewer than two dimensions or no entries.
         NonFiniteWeightsError: NaN or infinite entries.
     """
+    if isinstance(weight, LowRank):
+        return LowRank(*(floating(name, factor) for factor in weight.factors))
     check_readable(name, weight)
-    weight = _whole(name, weight)
+    weight = _whole(name, in_memory(weight))
     shape = tuple(weight.shape)
     if weight.ndim < 2 or weight.numel() == 0:
         raise UnsupportedLayerError(

@@ -16,6 +16,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from svr_widget.engine.maps.parts import Part
 from svr_widget.engine.model.images import as_tensor, taken_by
+from svr_widget.engine.model.tensors import stand_in
 from svr_widget.engine.model.user_model import running
 
 SIZES = (28, 32, 64, 96, 224, 299)
@@ -162,10 +163,11 @@ def fitting_size(
     def misfit(size: int) -> Exception | None:
         try:
             with (
-                running(model, live=live) as run,
+                running(model, live=live, computing=False) as run,
                 _checked(run.model),
                 FakeTensorMode(allow_non_fake_inputs=True) as mode,
             ):
+                stand_in(run.model, mode)
                 run(mode.from_tensor(image(size)), **kwargs)
         except DataDependentOutputException:
             return None  # so far it fits
@@ -212,7 +214,7 @@ def _from_first_map(
         return
     generator = torch.Generator().manual_seed(0)
     weight = next(iter(first.module.parameters()), torch.empty(0))
-    device, dtype = weight.device, weight.dtype
+    device, dtype = "cpu" if weight.is_meta else weight.device, weight.dtype
 
     def floats(*shape: int) -> Tensor:
         value = torch.randn(shape, generator=generator, dtype=torch.float32)

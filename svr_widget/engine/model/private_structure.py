@@ -26,6 +26,7 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
 from svr_widget.engine.errors import SVRError
+from svr_widget.engine.maps.stored import StoredTensor
 from svr_widget.engine.model.callables import ATOMS, content, described, held_by, is_free
 from svr_widget.engine.model.guard import SharedMemory
 
@@ -165,6 +166,8 @@ class PrivateStructure:
         return made
 
     def _parameter(self, parameter: Tensor) -> Tensor:
+        if isinstance(parameter, StoredTensor):  # what runs does so on its form alone
+            return nn.Parameter(parameter.form, requires_grad=parameter.requires_grad)
         made = nn.Parameter(another(parameter), requires_grad=parameter.requires_grad)
         vars(made).update({name: self._of(held) for name, held in vars(parameter).items()})
         return self.memory.share(made)

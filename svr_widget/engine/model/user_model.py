@@ -19,6 +19,7 @@ from svr_widget.engine.environment.threads import is_for_main_thread
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.model.guard import SharedMemory, guards
 from svr_widget.engine.model.private_structure import PrivateStructure
+from svr_widget.engine.model.tensors import without_values
 
 
 class _Quiet(logging.Filter):
@@ -69,13 +70,23 @@ class running:  # noqa: N801  # it is called as a function is
         live: run the model itself, which the caller vouches for, and put it back afterwards.
         guarded: keep writes off the user's weights; what has modes of its own (``torch.export``)
             cannot be run under ours.
+        computing: values are computed; without them a model will do whose weights are in a file.
 
     Raises:
-        SVRError: the model can only be run as it is, and ``live`` is not set.
+        SVRError: the model can only be run as it is, and ``live`` is not set; or its weights are
+            not there to be computed with.
     """
 
-    def __init__(self, model: nn.Module, *, live: bool = False, guarded: bool = True) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        live: bool = False,
+        guarded: bool = True,
+        computing: bool = True,
+    ) -> None:
         self._model, self._live, self._guarded = model, live, guarded
+        self._computing = computing
 
     def __enter__(self) -> Running:
         self._all = ExitStack()
@@ -89,6 +100,8 @@ class running:  # noqa: N801  # it is called as a function is
         self._all.close()
 
     def _begun(self, stack: ExitStack) -> Running:
+        if self._computing or self._live:
+            _check_values(self._model)
         stack.enter_context(own_settings())
         stack.callback(setattr, _Quiet.trying, "now", getattr(_Quiet.trying, "now", False))
         _Quiet.trying.now = True
@@ -111,6 +124,17 @@ class running:  # noqa: N801  # it is called as a function is
                 stack.enter_context(mode)
         found.model.eval()
         return found
+
+
+def _check_values(model: nn.Module) -> None:
+    """Raise ``SVRError`` where a model has no values in memory to be run with."""
+    name = without_values(model)
+    if name is not None:
+        raise SVRError(
+            f"{name!r} of {type(model).__name__} has no values in memory, so that the model cannot "
+            "be run: the links and weights of SVR(model, weights=...) need none, but this does; "
+            "load the file into a model on the CPU, and give SVR that model"
+        )
 
 
 def _generators() -> Callable[[], None]:

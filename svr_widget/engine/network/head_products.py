@@ -85,7 +85,7 @@ def _matrix(linear: LinearMap, product: str) -> Tensor:
             f"{product!r} would be a product with {linear!r}, which has a kernel or groups; "
             "attention='plain' shows the matrices themselves"
         )
-    return linear.weight.flatten(1)
+    return linear.factors[0].flatten(1)
 
 
 @dataclass(frozen=True, eq=False)

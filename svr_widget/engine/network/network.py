@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from svr_widget.engine.environment.mapped_files import MappedFiles
 from svr_widget.engine.errors import SVRError
-from svr_widget.engine.maps.linear_map import LinearMap, linear_map
+from svr_widget.engine.maps.linear_map import LinearMap, linear_map, stored_map
 from svr_widget.engine.maps.links import OUTSIDE, Layout, Link, depths
 from svr_widget.engine.maps.parts import Part
 from svr_widget.engine.model.example_inputs import Example
@@ -149,24 +152,30 @@ class MapReader:
         input_layouts: matrices that read flattened ``channels x positions``.
         output_layouts: matrices whose output is unflattened.
         computed: weights that modules were seen to compute as they ran.
+        files: those that the weights stay in, from which each is read whenever it is needed; None
+            where they are copied.
     """
 
     parts: Mapping[str, Part]
     input_layouts: Mapping[str, Layout] = field(default_factory=dict)
     output_layouts: Mapping[str, Layout] = field(default_factory=dict)
     computed: Mapping[str, Tensor] = field(default_factory=dict)
+    files: MappedFiles | None = None
 
     def matrices(self) -> dict[str, LinearMap]:
         """Every part's weight of this moment, copied, in canonical form."""
-        return {
-            name: linear_map(
-                part,
-                self.input_layouts.get(name),
-                self.output_layouts.get(name),
-                computed=self.computed.get(name),
-            )
-            for name, part in self.parts.items()
-        }
+        kept = operator.call if self.files is None else stored_map
+        return {name: kept(partial(self._matrix, name)) for name in self.parts}
+
+    def _matrix(self, name: str) -> LinearMap:
+        if self.files is not None:
+            self.files.check()
+        return linear_map(
+            self.parts[name],
+            self.input_layouts.get(name),
+            self.output_layouts.get(name),
+            computed=self.computed.get(name),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,7 +239,7 @@ def _tied(maps: Mapping[str, LinearMap], parts: Mapping[str, Part]) -> dict[str,
         if memory is None or linear.kernel or linear.folded:
             continue
         first = first_use.setdefault(memory, linear)
-        for weight in (first.weight, first.weight.T):
-            if first is not linear and torch.equal(weight, linear.weight):
+        for weight in (first.factors[0], first.factors[0].T):
+            if first is not linear and torch.equal(weight, linear.factors[0]):
                 shared[name] = replace(linear, factors=(weight,), tied_to=first.name)
     return shared

@@ -9,13 +9,16 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from svr_widget.engine.environment.mapped_files import MappedFiles
 from svr_widget.engine.errors import NonFiniteWeightsError, SVRError, listed
 from svr_widget.engine.maps.links import Layout, Link
 from svr_widget.engine.model.example_inputs import taken_example
-from svr_widget.engine.model.find_maps import Globs, find_parts, globs, unwrap
+from svr_widget.engine.model.find_maps import Globs, Selection, find_parts, globs, unwrap
 from svr_widget.engine.network.bare_weights.given import BareWeights, of_file, of_list, of_mapping
 from svr_widget.engine.network.bare_weights.network_of_weights import network_of_weights
 from svr_widget.engine.network.bare_weights.orientation import NonFinite
+from svr_widget.engine.network.checkpoints.together import together
+from svr_widget.engine.network.filling import described, filled
 from svr_widget.engine.network.head_products import AttentionView
 from svr_widget.engine.network.network import MapReader, Network, TracedModel
 from svr_widget.engine.network.norms.folding import Normalisation
@@ -23,6 +26,9 @@ from svr_widget.engine.network.pairs import Links, check_names, claimed, links_f
 from svr_widget.engine.trace import trace
 from svr_widget.engine.trace.results.heads import Attention
 from svr_widget.engine.trace.results.meetings import Meetings
+
+Weights = str | os.PathLike[str] | Mapping[str, object] | None
+"""A file, a folder or a mapping of weights for a model."""
 
 
 def read_network(
@@ -34,6 +40,7 @@ def read_network(
     attention: AttentionView = "products",
     norm: Normalisation = "ignore",
     *,
+    weights: Weights = None,
     meetings: bool = False,
     run_live: bool = False,
     non_finite: NonFinite = "refuse",
@@ -47,6 +54,23 @@ def read_network(
     given = claimed(links)
     if isinstance(source, Network):
         return source
+    unmade = ""
+    if isinstance(source, str | os.PathLike) and weights is None and given is None:
+        skeleton = described(Path(source))
+        unmade = skeleton.note
+        if skeleton.model is not None:
+            return read_network(
+                skeleton.model,
+                example_inputs,
+                None,
+                include,
+                exclude,
+                attention,
+                norm,
+                weights=source,
+                meetings=meetings,
+                non_finite=non_finite,
+            )
     if norm == "fold" and (given is not None or not isinstance(source, nn.Module)):
         raise SVRError(
             "norm='fold' reads the norms off a model as it is traced: give the nn.Module itself, "
@@ -60,33 +84,49 @@ def read_network(
                 "links=[(producer, consumer), ...]"
             )
         pairs = given
+        full = None if weights is None else filled(source, weights, exclude)
+        model = source if full is None else full.model
+        missing = () if full is None else full.without
+        told = () if full is None else full.notes
 
         def without(left_out: Globs) -> Network:
             return _of_model(
-                source,
+                model,
                 example_inputs,
                 pairs,
                 include,
-                left_out,
+                [*globs(left_out), *missing],
                 attention,
                 norm,
                 meetings,
                 run_live,
+                files=None if full is None else full.files,
             )
 
         try:
-            return replace(without(exclude), run_live=run_live)
+            network = without(exclude)
+            return replace(network, run_live=run_live, notes=(*network.notes, *told))
         except NonFiniteWeightsError:
             if non_finite == "refuse":
                 raise
-            damaged = _damaged(source, include, exclude)
+            damaged = _damaged(model, include, [*globs(exclude), *missing])
             network = without([*globs(exclude), *damaged])
-            notes = (*network.notes, *damaged.values())
+            notes = (*network.notes, *told, *damaged.values())
             return replace(network, run_live=run_live, damaged=damaged, notes=notes)
+    if weights is not None:
+        raise TypeError(
+            f"weights= fills an nn.Module, and the source is a {type(source).__name__}; give the "
+            "file or the mapping itself as the source, or the model that belongs to it"
+        )
     if example_inputs is not None:
         raise TypeError("example_inputs belong to an nn.Module; bare weights are not run")
     try:
-        return network_of_weights(_bare(source), given, include, exclude, non_finite)
+        bare = _bare(source)
+        path = Path(source) if isinstance(source, str | os.PathLike) else None
+        whole = together(bare.named, Selection(include, exclude), path)
+        notes = (*filter(None, [unmade]), *bare.notes, *whole.notes)
+        bare = replace(bare, named=whole.weights, notes=notes)
+        return network_of_weights(bare, given, include, exclude, non_finite)
     except (OSError, SVRError, MemoryError):
         raise
     except Exception as error:
@@ -137,6 +177,7 @@ def _of_model(
     norm: Normalisation,
     meetings: bool,
     run_live: bool,
+    files: MappedFiles | None,
 ) -> Network:
     model = unwrap(model)
     found_parts = find_parts(model, include, exclude)
@@ -176,7 +217,7 @@ def _of_model(
         made, inputs = links_from_pairs(pairs, parts)
         found = (*made, *(link for link in links if isinstance(link, Link)))
     check_names(found, order)
-    reading = MapReader({name: parts[name] for name in order}, inputs, outputs, computed)
+    reading = MapReader({name: parts[name] for name in order}, inputs, outputs, computed, files)
     whole = reading.matrices()
     traced_model = TracedModel(
         model, parts, reading, whole, found, ends, attentions, rank, notes, example, met

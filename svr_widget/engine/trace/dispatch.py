@@ -22,6 +22,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.weak import WeakIdKeyDictionary
 
 from svr_widget.engine.environment.settings import callers_device
+from svr_widget.engine.model.tensors import stand_in
 from svr_widget.engine.trace.flow.call import Call, is_view
 from svr_widget.engine.trace.flow.flow import Flow, Scope
 from svr_widget.engine.trace.parameters import parameter
@@ -67,7 +68,7 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
     def flow_of(self, tensor: Tensor) -> Flow:
         """What ``tensor`` holds; a constant where nothing was said."""
         known: Flow | None = self._flows.get(tensor)
-        return known or Flow(tuple(tensor.shape), value=None if tensor.is_meta else tensor.detach)
+        return known or Flow(tuple(tensor.shape), value=_value(tensor))
 
     def __torch_dispatch__(
         self,
@@ -124,8 +125,7 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
     def _valued(self, flow: Flow, tensor: Tensor) -> Flow:
         if flow.traced:
             return flow
-        value = tensor.detach()
-        return replace(flow, value=None if tensor.is_meta else lambda: value)
+        return replace(flow, value=_value(tensor.detach()))
 
     def _check_origin(self, call: Call, arguments: Any) -> None:
         for tensor in tree_leaves(arguments):
@@ -151,6 +151,11 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
             raise call.refusal("it writes in place")
         if call.name in ("_local_scalar_dense", "item", "equal", "is_nonzero"):
             self.escapes[self.scope.module or self.scope.kind] = None
+
+
+def _value(tensor: Tensor) -> Callable[[], Tensor] | None:
+    """What gives the values of a tensor; None where it has none."""
+    return None if tensor.is_meta or isinstance(tensor, FakeTensor) else tensor.detach
 
 
 class Whole(TorchFunctionMode):
@@ -226,9 +231,11 @@ def run(
     """
     valueless = None if values else FakeTensorMode(allow_non_fake_inputs=True)
     mode = Dispatch(interpreter, interpreter.scope([]), valueless)
+    if valueless is not None:
+        stand_in(model, valueless)
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         shape = tuple(tensor.shape)
-        mode.attach(tensor, parameter(name, shape, tensor.detach))
+        mode.attach(tensor, parameter(name, shape, _value(tensor)))
     for leaf in tree_leaves((args, dict(kwargs))):
         if isinstance(leaf, Tensor):
             mode.attach(leaf, Flow(tuple(leaf.shape), data=True, value=leaf.detach))

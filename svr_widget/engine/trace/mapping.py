@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 
 from svr_widget.engine.maps.parts import Application, Part
 from svr_widget.engine.maps.weights import named_tensors
@@ -169,7 +170,7 @@ def recognise(call: Call, owners: Owners) -> Use | None:
                 written[part.name] = torch.where(mine, rows - part.rows.start, labels.NONE)
     if not written:
         return None
-    names, value = weight.flow.weights, _computed(weight, next(iter(homes)).like)
+    names, value = weight.flow.weights, _computed(call, weight, next(iter(homes)).like)
     if call.name in LOOKUPS:
         return Use(call.flow("indices"), None, -1, written, names, computed=value)
     if call.name in CONVOLUTIONS:
@@ -182,9 +183,16 @@ def recognise(call: Call, owners: Owners) -> Use | None:
     return Use(right, dim, dim, written, names, computed=value)
 
 
-def _computed(weight: _Weight, part: Part) -> Tensor | None:
+def _computed(call: Call, weight: _Weight, part: Part) -> Tensor | None:
     """The value of a weight that the model computes, as the part's parameter is kept."""
-    if not weight.flow.computed or weight.flow.value is None:
+    if not weight.flow.computed:
+        return None
+    if isinstance(part.held, FakeTensor):
+        raise call.refusal(
+            f"it computes its weight from {part.name!r} as it runs, for which that has to be in "
+            "memory: load the file into the model, and give the model without weights="
+        )
+    if weight.flow.value is None:
         return None
     value = weight.flow.value()
     swapped = (weight.outputs % value.ndim > weight.inputs % value.ndim) != part.kind.transposed

@@ -16,7 +16,7 @@ from svr_widget.engine.trace.rules.factors import normalised_input
 from svr_widget.engine.trace.rules.table import keeps_elements, keeps_values, rule_for
 
 
-def parameter(name: str, shape: tuple[int, ...], value: Callable[[], Tensor]) -> Flow:
+def parameter(name: str, shape: tuple[int, ...], value: Callable[[], Tensor] | None) -> Flow:
     """A parameter or buffer as the model holds it."""
     index = tuple(Carrier(Source(name, dim), labels.along(dim, shape)) for dim in range(len(shape)))
     return Flow(shape, weights=frozenset({name}), value=value, index=index)

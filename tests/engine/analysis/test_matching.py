@@ -247,6 +247,24 @@ class TestRefusals:
             with pytest.raises(SVRError, match=message):
                 one.match(other, **keywords)
 
+    def test_what_wrappers_add_to_names_is_no_difference(self):
+        weights = {"layer.0": torch.eye(3), "head": torch.eye(4)}
+        for before in ("module.", "_orig_mod.", "base_model.model.", "_orig_mod.module."):
+            wrapped = SVR({f"{before}{name}": weight for name, weight in weights.items()})
+            for one, other in ((SVR(weights), wrapped), (wrapped, SVR(weights))):
+                pairs = one.match(other).pairs
+                assert {*zip(pairs["map"], pairs["other_map"], strict=True)} == {
+                    *zip(one.maps, other.maps, strict=True)
+                }
+
+    def test_a_model_that_is_compiled_in_part(self):
+        model = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4))
+        partly = nn.Sequential(
+            torch.compile(model[0], backend="eager"), model[1], nn.DataParallel(model[2])
+        )
+        names = set(SVR(model).match(SVR(partly)).pairs["other_map"])
+        assert names == {"0._orig_mod"}, "a module called 'module' within is a name of its own"
+
     def test_a_model_is_no_svr(self):
         with pytest.raises(TypeError, match="match takes another SVR, not Linear"):
             SVR([torch.eye(3)]).match(nn.Linear(3, 3))

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from svr_widget.engine.errors import NoMapsError, SVRError, listed
+from svr_widget.engine.network.checkpoints.scales import belongs_to_codes
 
 USUAL = (
     *("state_dict", "model_state_dict", "model_state", "model", "module", "net", "network"),
@@ -84,7 +85,7 @@ def pass_over(held: Mapping[Any, object], path: Path | None = None) -> Found:
         name = str(key)
         if name in weights:
             raise SVRError(f"{_words(path)} holds two weights called {name!r}")
-        if isinstance(value, Tensor) and (_may_be(value) or _is_codes(name, held)):
+        if isinstance(value, Tensor) and (_may_be(value) or belongs_to_codes(name, held)):
             weights[name] = value
         else:
             passed[name] = _kind(value)
@@ -175,12 +176,6 @@ def _may_be(tensor: Tensor) -> bool:
         return False
     numbers = tensor.is_floating_point() or tensor.is_complex() or tensor.is_quantized
     return tensor.ndim < 2 or numbers
-
-
-def _is_codes(name: str, beside: Mapped) -> bool:
-    """Whether integers are a weight in another form, which only its scale makes numbers of."""
-    scaled = any(f"{name}{end}" in beside for end in ("_scale", "_scale_inv", ".scale", "_zero"))
-    return scaled or name.rpartition(".")[2] in ("weight", "qweight", "weight_packed", "blocks")
 
 
 def _kind(value: object) -> str:

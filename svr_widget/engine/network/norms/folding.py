@@ -47,13 +47,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from svr_widget.engine.maps.linear_map import LinearMap
+from svr_widget.engine.maps.linear_map import LinearMap, stored_map
 from svr_widget.engine.maps.links import Link, Norm
+from svr_widget.engine.maps.stored import StoredTensor
 from svr_widget.engine.network.norms.placement import Placements, read_factors, refusal
 
 Normalisation = Literal["ignore", "fold"]
@@ -78,8 +80,15 @@ def fold(
             the reason.
     """
     placements = Placements(maps, links, ends)
+
+    def folded_map(name: str) -> LinearMap:
+        return _behind(_before(maps[name], placements), placements)
+
     folded = {
-        name: _behind(_before(linear, placements), placements) for name, linear in maps.items()
+        name: stored_map(partial(folded_map, name))
+        if isinstance(linear.factors[0], StoredTensor)
+        else folded_map(name)
+        for name, linear in maps.items()
     }
     signed = [replace(link, signs=_signs(link, placements)) for link in links]
     for link in signed:

@@ -159,9 +159,8 @@ def test_what_is_no_weight_is_passed_over_with_one_note(state, path):
     assert len(SVR(path).notes) == 1, "vectors and counters are no news"
 
 
-@pytest.mark.parametrize("scale", [{}, {"0.weight_scale": torch.ones(3, 1)}])
-def test_weights_in_codes_are_no_buffers(scale, state, path):
-    torch.save({**state, **scale, "0.weight": torch.zeros(3, 4, dtype=torch.int8)}, path)
+def test_weights_in_codes_are_no_buffers(state, path):
+    torch.save({**state, "0.weight": torch.zeros(3, 4, dtype=torch.int8)}, path)
     with pytest.raises(UnsupportedLayerError, match=r"'0'.*which are codes"):
         SVR(path)
 

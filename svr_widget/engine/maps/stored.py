@@ -1,0 +1,139 @@
+"""Weights that stay in their file until somebody computes with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
+
+
+class StoredTensor(Tensor):
+    """A tensor that knows its form, and whose values are read whenever they are needed.
+
+    What is read is let go again: whoever needs it more than once keeps what ``read`` returns. A
+    view of a stored tensor is a stored tensor; any other operator reads.
+
+    Args:
+        form: a tensor of the same shape, strides and dtype, on the meta device.
+        read: gives the values, on the CPU.
+    """
+
+    _read: Callable[[], Tensor]
+
+    def __new__(cls, form: Tensor, read: Callable[[], Tensor]) -> Self:
+        """A tensor of that form."""
+        made: Self = Tensor._make_subclass(cls, form)
+        made._read = read
+        return made
+
+    def __init__(self, form: Tensor, read: Callable[[], Tensor]) -> None:
+        """As above: the values are not read yet."""
+
+    def read(self) -> Tensor:
+        """The values."""
+        return self._read()
+
+    @property
+    def form(self) -> Tensor:
+        """A tensor of the same form on the meta device."""
+        with torch._C.DisableTorchFunctionSubclass():
+            return torch.empty_strided(self.shape, self.stride(), dtype=self.dtype, device="meta")
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> nn.Parameter:
+        """A parameter of its own, in memory: a copy is to be changed."""
+        made = nn.Parameter(self.read().clone(), requires_grad=False)
+        memo[id(self)] = made
+        return made
+
+    @classmethod
+    def __torch_function__(
+        cls,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Tell the form, put off a view, and do anything else with the values."""
+        kwargs = dict(kwargs or {})
+        stored = args[0] if args and isinstance(args[0], StoredTensor) else None
+        if stored is not None and func in _FORM:
+            with torch._C.DisableTorchFunctionSubclass():
+                return func(*args, **kwargs)
+        if stored is not None and func in _ELSEWHERE:
+            return _ELSEWHERE[func]
+        if stored is not None and func is Tensor.detach:
+            return stored
+        if stored is not None and func is Tensor.to and args[1:] == ("meta",):
+            return stored.form
+        if stored is not None and func in _VIEWS:
+            rest = args[1:]
+            return StoredTensor(
+                func(stored.form, *rest, **kwargs), lambda: func(stored.read(), *rest, **kwargs)
+            )
+        read_args, read_kwargs = tree_map_only(StoredTensor, StoredTensor.read, (args, kwargs))
+        return func(*read_args, **read_kwargs)
+
+
+def in_memory(tensor: Tensor) -> Tensor:
+    """The tensor itself, or what is read of a stored one."""
+    return tensor.read() if isinstance(tensor, StoredTensor) else tensor
+
+
+def has_values(tensor: Tensor) -> bool:
+    """Whether there are values, in memory or stored."""
+    return isinstance(tensor, StoredTensor) or not tensor.is_meta
+
+
+def _getter(name: str) -> Any:
+    return getattr(Tensor, name).__get__
+
+
+_FORM = frozenset(
+    {
+        *(_getter(name) for name in ("shape", "dtype", "ndim", "layout", "requires_grad")),
+        *(_getter(name) for name in ("is_quantized", "is_sparse", "_version")),
+        *(Tensor.size, Tensor.stride, Tensor.numel, Tensor.dim, Tensor.is_floating_point),
+        *(Tensor.is_complex, Tensor.is_inference, Tensor.element_size, Tensor.__len__),
+    }
+)
+"""What is asked of a tensor's form."""
+
+_ELSEWHERE = {_getter("is_meta"): False, _getter("device"): torch.device("cpu")}
+"""What is true of the values, and not of the form."""
+
+_VIEWS = frozenset(
+    {
+        *(_getter("T"), Tensor.__getitem__, Tensor.contiguous, Tensor.flatten),
+        *(Tensor.permute, Tensor.t, Tensor.transpose),
+    }
+)
+"""What moves entries and computes nothing."""
+
+
+class LowRank(StoredTensor):
+    """A matrix ``[out, in]`` that is kept as a product, as an adapter keeps it.
+
+    Args:
+        left: ``[out, r]``.
+        right: ``[r, in]``.
+    """
+
+    factors: tuple[Tensor, Tensor]
+
+    def __new__(cls, left: Tensor, right: Tensor) -> Self:
+        """The product, which is formed where somebody computes with its entries."""
+        shape = left.shape[0], right.shape[1]
+        dtype = torch.promote_types(left.dtype, right.dtype)
+        made = super().__new__(
+            cls,
+            torch.empty(shape, dtype=dtype, device="meta"),
+            lambda: (in_memory(left).double() @ in_memory(right).double()).to(dtype),
+        )
+        made.factors = left, right
+        return made
+
+    def __init__(self, left: Tensor, right: Tensor) -> None:
+        """As above."""
