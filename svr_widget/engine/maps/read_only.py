@@ -18,6 +18,7 @@ from torch._ops import OpOverload
 from torch.utils._pytree import tree_map
 
 from svr_widget.engine.errors import SVRError
+from svr_widget.engine.maps.stored import StoredTensor
 
 Each = TypeVar("Each")
 
@@ -133,6 +134,8 @@ def read_only(what: Each) -> Each:
     Memory is shared; whatever else it is comes back as it is.
     """
     made: Any = what
+    if isinstance(what, StoredTensor):
+        return what  # each time that it is read, it gives a copy
     if isinstance(what, Tensor) and not isinstance(what, ReadOnlyTensor):
         made = what.as_subclass(ReadOnlyTensor)
         made._plain = what
