@@ -77,7 +77,9 @@ def _on_data(call: Call) -> Call:
     def read(argument: Any) -> Any:
         if argument is left or argument is right:
             known = as_data(argument) if argument.as_data is not None else argument
-            return argument if argument is weight else replace(known, weights=frozenset(), data=True)
+            return (
+                argument if argument is weight else replace(known, weights=frozenset(), data=True)
+            )
         return argument
 
     return replace(call, args=tuple(map(read, call.args)))

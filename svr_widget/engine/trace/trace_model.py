@@ -213,7 +213,8 @@ def _result(interpreter: Interpreter, example: Example, method: str, notes: Sequ
 def _without_use(interpreter: Interpreter) -> Iterator[str]:
     """Notes on the maps that were not seen to be applied."""
     tensors = {id(t): name for name, t in named_tensors(interpreter.model)}
-    unused, otherwise = [], []
+    unused: list[str] = []
+    otherwise: list[str] = []
     for name, part in interpreter.parts.items():
         if name in interpreter.order:
             continue
@@ -222,16 +223,15 @@ def _without_use(interpreter: Interpreter) -> Iterator[str]:
         was_read = any(tensors.get(each) in interpreter.read for each in ids)
         (otherwise if was_read else unused).append(repr(name))
     if unused:
-        yield f"{_maps(unused)} not used by this input: {listed(unused, 2)}"
+        yield f"{_maps(unused)} not used by this input"
     if otherwise:
-        yield (
-            f"{_maps(otherwise)} without links: the weight is read, but not as one that is known "
-            f"here: {listed(otherwise, 2)}"
-        )
+        yield f"{_maps(otherwise)} without links, for its weight is used in a way not known here"
 
 
 def _maps(names: Sequence[str]) -> str:
-    return "1 map is" if len(names) == 1 else f"{len(names):,} maps are"
+    if len(names) == 1:
+        return f"map {names[0]} is"
+    return f"{len(names):,} maps ({listed(names, 2)}) are"
 
 
 def _computed_weights(interpreter: Interpreter) -> dict[str, Tensor]:
@@ -241,9 +241,17 @@ def _computed_weights(interpreter: Interpreter) -> dict[str, Tensor]:
         part = interpreter.parts[name]
         if not torch.allclose(part.weight(value), part.weight(), rtol=1e-5):
             found[name] = value.clone()
-            interpreter.notes.add(
-                f"map {name!r} is what {part.path!r} computes from its {part.parameter} as it runs"
-            )
+    if len(found) == 1:
+        (name,) = found
+        part = interpreter.parts[name]
+        interpreter.notes.add(
+            f"map {name!r} is what {part.path!r} computes from its {part.parameter} as it runs"
+        )
+    elif found:
+        interpreter.notes.add(
+            f"{_maps([repr(name) for name in found])} what their modules compute from their "
+            "weights as they run"
+        )
     return found
 
 

@@ -139,7 +139,9 @@ class Notes:
             grouped.append(f"no link {listed(pairs)}: {reason} keep no channel identity")
         for why, group in self.lost.items():
             where = _where(why, group)
-            clause = f"{where}: {why.unknown}" if why.unknown else f"{where} keeps no channel identity"
+            clause = (
+                f"{where}: {why.unknown}" if why.unknown else f"{where} keeps no channel identity"
+            )
             grouped.append(f"no link {listed(group.pairs)}: {clause}")
         return (*self.lines, *grouped)
 
