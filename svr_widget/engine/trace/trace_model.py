@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MethodType
 from typing import Any
 
 import torch
@@ -100,6 +101,8 @@ def trace(
     """
     if not parts:
         raise NoMapsError(f"{type(model).__name__} holds no linear map to trace.")
+    if model.forward == MethodType(nn.Module.forward, model):
+        raise TraceError(_without_forward(model, parts))
     refusal: SVRError | None = None
     failures: dict[Example, Exception] = {}
     partial: tuple[int, Trace] | None = None
@@ -255,13 +258,23 @@ def _computed_weights(interpreter: Interpreter) -> dict[str, Tensor]:
     return found
 
 
+def _without_forward(model: nn.Module, parts: Mapping[str, Part]) -> str:
+    pair = list(parts)[:2]
+    by_hand = f"the links by hand: links=[({pair[0]!r}, {pair[1]!r}), ...], " if pair[1:] else ""
+    return (
+        f"{type(model).__name__} has no forward, so that nothing tells which map feeds which: give "
+        f"the module that calls its layers, {by_hand}or the weights alone: SVR(model.state_dict())"
+    )
+
+
 def _failure(model: nn.Module, failures: Mapping[Example, Exception]) -> str:
     tried = "; ".join(
         f"{example.origin or 'the given input'}: {said(error)}"
         for example, error in failures.items()
     )
+    given = any(not example.origin for example in failures)
     return (
         f"{type(model).__name__} could not be traced ({tried or 'no example input is known'}). "
-        "Pass example_inputs=..., or the links by hand: "
-        'links=[("producer", "consumer"), ...].'
+        f"Pass {'an input that it runs on: ' if given else ''}example_inputs=..., or the links by "
+        'hand: links=[("producer", "consumer"), ...].'
     )

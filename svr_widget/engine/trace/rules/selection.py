@@ -140,55 +140,70 @@ def _somewhere(
 
 
 def _everywhere(call: Call, label: Tensor) -> Tensor | None:
-    """Labels of what is written by index, wherever the index may lead to.
+    """Labels of what is written by index: where it leads to, or wherever it may.
 
     ``None`` where what is chosen by index are channels.
     """
-    if call.name in ("index_put", "_unsafe_index_put"):
-        return _over_indexed(call, label)
     if call.name == "masked_scatter":
         return None
+    if call.name in ("index_put", "_unsafe_index_put"):
+        return _over_indexed(call, label)
     dim, index = call.get("dim") % len(call.shape), call.flow("index")
     by_element = "scatter" in call.name
     if by_element:  # the index, not what is written, says how much of it that is
         for each, size in enumerate(index.shape):
             label = label.narrow(each, 0, size)
     one = labels.collapse(labels.canonical(label), [dim])
+    wide = None
     if one is not None:
-        wide = list(call.shape)
-        blank = _blank([1 if each == dim else size for each, size in enumerate(wide)])
-        inside = tuple(slice(0, size) for size in one.shape)
-        blank[inside] = one
-        return labels.canonical(blank.expand(wide))
+        wide = _blank([1 if each == dim else size for each, size in enumerate(call.shape)])
+        wide[tuple(slice(0, size) for size in one.shape)] = one
+        wide = wide.expand(call.shape)
     if _unknown(index):
-        return None
-    numbered = torch.arange(label.numel()).view(label.shape)
-    place = torch.scatter if by_element else torch.index_copy
-    where = place(_blank(call.shape), dim, known(call, index), numbered)
-    if int((where != labels.NONE).sum()) < label.numel():
-        return None  # several meet
-    return labels.canonical(place(_blank(call.shape), dim, known(call, index), label.contiguous()))
+        return None if wide is None else labels.canonical(wide)
+    at = known(call, index)
+    if wide is None:
+        numbered = torch.arange(label.numel()).view(label.shape)
+        place = torch.scatter if by_element else torch.index_copy
+        where = place(_blank(call.shape), dim, at, numbered)
+        if int((where != labels.NONE).sum()) < label.numel():
+            return None  # several channels meet in one element
+        return labels.canonical(place(_blank(call.shape), dim, at, label.contiguous()))
+    count = torch.scatter_add if by_element else torch.index_add
+    return _there(count(_none(call.shape), dim, at, (label != labels.NONE).long()), wide)
 
 
 def _over_indexed(call: Call, label: Tensor) -> Tensor | None:
     """Labels of the values that ``index_put`` writes, the same at every index."""
     indices: list[Flow | None] = list(call.get("indices"))
     dims = [dim for dim, index in enumerate(indices) if index is not None]
-    shapes = [index.shape for index in indices if index is not None]
-    block = np.broadcast_shapes(*shapes)
+    block = np.broadcast_shapes(*(index.shape for index in indices if index is not None))
     together = dims == list(range(dims[0], dims[-1] + 1))
     others = [size for dim, size in enumerate(call.shape) if dim not in dims]
     first = dims[0] if together else 0
-    shape = (*others[:first], *block, *others[first:])
+    label = labels.canonical(label.expand((*others[:first], *block, *others[first:])))
     chosen = list(range(first, first + len(block)))
-    one = labels.collapse(labels.canonical(label.expand(shape)), chosen)
+    one = labels.collapse(label, chosen)
     if one is None:
         return None
     for dim in reversed(chosen):
         one = one.select(dim, 0)
     for dim in dims:
         one = one.unsqueeze(dim)
-    return labels.canonical(one.expand(call.shape))
+    wide = one.expand(call.shape)
+    if any(_unknown(index) for index in indices if index is not None):
+        return labels.canonical(wide)
+    at = [None if index is None else known(call, index) for index in indices]
+    held = (label != labels.NONE).long()
+    return _there(torch.ops.aten.index_put(_none(call.shape), at, held, accumulate=True), wide)
+
+
+def _there(count: Tensor, label: Tensor) -> Tensor:
+    return labels.canonical(torch.where(count > 0, label, labels.NONE))
+
+
+def _none(shape: Sequence[int]) -> Tensor:
+    return torch.zeros(tuple(shape), dtype=torch.int64)
 
 
 def _held(call: Call, carriers: Sequence[Carrier], mixed: Iterable[tuple[Source, Reason]]) -> Flow:
