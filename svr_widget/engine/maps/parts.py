@@ -102,6 +102,12 @@ class Part:
         return len(self.rows)
 
     @property
+    def kernel(self) -> tuple[int, ...]:
+        """The extents of a convolution's kernel that are more than 1; ``()`` for a matrix."""
+        sizes = getattr(self.holder, "kernel_size", ())
+        return () if self.kind.application == "matrix" else tuple(n for n in sizes if n > 1)
+
+    @property
     def tensors(self) -> frozenset[str]:
         """The names in the module of the tensors that the parameter is or is computed from."""
         return tensors_behind(self.module, self.parameter)

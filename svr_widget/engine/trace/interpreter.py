@@ -229,7 +229,11 @@ class Interpreter:
         readings = [read(arrival, linear_like, self.notes) for arrival in self.arrivals]
         attentions: tuple[Attention, ...] = ()
         if self.attentions is not None:
-            readings, attentions = read_heads(readings, self.attentions, self.notes)
+            unfit = {name for name, part in self.parts.items() if part.groups > 1 or part.kernel}
+            unfit |= {reading.use.name for reading in readings if reading.layout is not None}
+            streams = (stream for reading in readings for stream in reading.streams)
+            unfit |= {stream.source.name for stream in streams if stream.layout is not None}
+            readings, attentions = read_heads(readings, self.attentions, self.notes, unfit)
         return assemble(readings, self.rank, self.notes), attentions
 
 
