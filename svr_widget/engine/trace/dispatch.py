@@ -25,6 +25,7 @@ from svr_widget.engine.environment.settings import callers_device
 from svr_widget.engine.trace.flow.call import Call, is_view
 from svr_widget.engine.trace.flow.flow import Flow, Scope
 from svr_widget.engine.trace.parameters import parameter
+from svr_widget.engine.trace.rules.contraction import GROUPED
 from svr_widget.engine.trace.rules.recurrent import FUNCTIONS, overload
 
 
@@ -84,7 +85,12 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
         self._check_origin(call, (args, kwargs))
         if self.valueless is not None and self.interpreter.is_use(call):
             args = tree_map_only(Tensor, self._without_values, args)
-        return self._interpreted(call, func(*args, **kwargs), args)
+        if call.name in GROUPED and any(isinstance(arg, FakeTensor) for arg in args):
+            rows, matrices = args[:2]  # PyTorch tells its shape in one precision only
+            results = rows.new_empty((*rows.shape[:-1], matrices.shape[-1]))
+        else:
+            results = func(*args, **kwargs)
+        return self._interpreted(call, results, args)
 
     def whole(self, func: OpOverload[..., Any], args: tuple[Any, ...]) -> Any:
         """Run an operator that PyTorch would dissolve, and interpret it as it is."""
@@ -125,7 +131,8 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
         if flow.traced:
             return flow
         value = tensor.detach()
-        return replace(flow, value=None if tensor.is_meta else lambda: value)
+        valueless = tensor.is_meta or isinstance(tensor, FakeTensor)
+        return replace(flow, value=None if valueless else lambda: value)
 
     def _check_origin(self, call: Call, arguments: Any) -> None:
         for tensor in tree_leaves(arguments):

@@ -11,18 +11,21 @@ from torch import Tensor, nn
 
 from svr_widget.engine.environment.settings import methods_with_own_settings
 from svr_widget.engine.errors import SVRError
-from svr_widget.engine.maps.links import OUTSIDE, Link
-from svr_widget.engine.maps.parts import Part
+from svr_widget.engine.maps.links import OUTSIDE, Link, directed
+from svr_widget.engine.maps.parts import OwnParameter, Part
 from svr_widget.engine.trace.dispatch import Dispatch
 from svr_widget.engine.trace.flow import labels
 from svr_widget.engine.trace.flow.call import Call
 from svr_widget.engine.trace.flow.flow import Attentions, Carrier, Flow, Reason, Scope, Source, mint
-from svr_widget.engine.trace.mapping import Owners, Use, recognise
-from svr_widget.engine.trace.parameters import Constants, prepared
+from svr_widget.engine.trace.mapping import Owners, Use, complete, recognise
+from svr_widget.engine.trace.own_parameters import OwnParameters
+from svr_widget.engine.trace.parameters import prepared
 from svr_widget.engine.trace.results.arrivals import Arrival, Graph, Notes, assemble, read
 from svr_widget.engine.trace.results.heads import Attention, read_heads
 from svr_widget.engine.trace.results.meetings import Meetings
 from svr_widget.engine.trace.rules import recurrent
+from svr_widget.engine.trace.rules.contraction import ADDING
+from svr_widget.engine.trace.rules.pointwise import unite
 from svr_widget.engine.trace.rules.table import rule_for
 
 
@@ -36,7 +39,7 @@ class Interpreter:
         parts: Mapping[str, Part],
         heads: bool = False,
         meetings: bool = False,
-        constants: Iterable[str] = (),
+        own: Mapping[str, OwnParameter] | None = None,
     ) -> None:
         """Start with nothing seen.
 
@@ -45,15 +48,16 @@ class Interpreter:
             parts: where it keeps its maps, by name.
             heads: read attention head by head.
             meetings: note which parameters channels meet.
-            constants: parameters of no known layer, which are watched.
+            own: parameters of no known layer, whose maps are found.
         """
         self.model = model
-        self.parts = parts
+        self.parts = dict(parts)
         self.owners = Owners.of(model, parts.values())
         self.notes = Notes()
         self.attentions = Attentions() if heads else None
         self.meetings = Meetings(model) if meetings else None
-        self.constants = Constants(constants)
+        self.own = OwnParameters(own or {})
+        self._own_names = frozenset(own or {})
         self.arrivals: list[Arrival] = []
         self.outlets: list[Carrier] = []
         self.inlets: list[tuple[str, Carrier]] = []
@@ -78,15 +82,18 @@ class Interpreter:
         Raises:
             TraceError: for an operator without a rule that reads a map's output.
         """
-        use = recognise(call, self.owners)
-        if use is not None:
-            self.constants.applied(use.weights, use.read.weights)
-            return self._use(call, use)
-        self.constants.see(call)
+        uses = self._recognised(call)
+        if uses:
+            return self._apply_maps(call, uses)
         if call.name in (*recurrent.LAYERS, *recurrent.CELLS):
             self._announce(call)
             layer = call.name in recurrent.LAYERS
             return recurrent.unrolled(call, self._composite) if layer else self._composite(call)
+        if self._hides_a_product(call):
+            return self._composite(call)
+        chosen = self.own.gathered(call)
+        if chosen is not None:
+            return [chosen]
         if not any(flow.traced for flow in call.flows()):
             return prepared(call)
         rule = rule_for(call)
@@ -141,9 +148,43 @@ class Interpreter:
 
     def is_use(self, call: Call) -> bool:
         """Whether the operator applies a map."""
-        return recognise(call, self.owners) is not None
+        return bool(self._recognised(call))
 
-    def _use(self, call: Call, use: Use) -> list[Flow]:
+    def _recognised(self, call: Call) -> list[Use]:
+        uses = self.own.uses(call)
+        self.parts |= self.own.parts
+        if uses:
+            return uses
+        use = recognise(call, self.owners)
+        return [] if use is None else [use]
+
+    def _hides_a_product(self, call: Call) -> bool:
+        """Whether an operator of several steps is no rule's and multiplies own parameters."""
+        composite = torch._C.DispatchKey.CompositeImplicitAutograd
+        hidden = rule_for(call) is None or call.name == "matmul"
+        return (
+            hidden
+            and any(self.own.holds(flow) for flow in call.flows())
+            and call.func.has_kernel_for_dispatch_key(composite)
+        )
+
+    def _apply_maps(self, call: Call, uses: Sequence[Use]) -> list[Flow]:
+        """The results of the maps that an operator applies, and of what it adds to them."""
+        carriers = [carrier for use in uses for carrier in self._use(call, use)]
+        mixed: frozenset[tuple[Source, Reason]] = frozenset()
+        if not complete(uses):
+            names = ", ".join(sorted({name for use in uses for name in use.weights}))
+            reason = call.reason(f"{call.name} with a part of {names} (no map)", weighs=False)
+            for use in uses:
+                mixed |= use.read.mixed | {(source, reason) for source in use.read.sources}
+        place = mint(call.shape, [uses[0].write_dim % len(call.shape)]) if carriers else None
+        flow = Flow(call.shape, tuple(carriers), mixed, place, data=not carriers)
+        added = call.get("self") if call.name in ADDING else call.get("bias")
+        if isinstance(added, Flow) and added.traced:
+            flow = unite(call, [flow, added])
+        return [flow, *(Flow(shape) for shape in call.shapes[1:])]
+
+    def _use(self, call: Call, use: Use) -> list[Carrier]:
         dim = use.write_dim % len(call.shape)
         rank = len(set(self.rank.values()))
         carriers: list[Carrier] = []
@@ -168,16 +209,13 @@ class Interpreter:
                     self.notes.add_lost(producer, name, "the tokens that are looked up")
             shape = [1] * len(call.shape)
             shape[dim] = len(channels)
-            label = labels.canonical(channels.view(shape).expand(call.shape))
+            label = channels.view(shape).expand(call.shape)
+            if use.positions is not None:
+                label = torch.full(call.shape, labels.NONE)
+                label[use.positions] = channels.view(shape).expand_as(label[use.positions])
+            label = labels.canonical(label)
             carriers.append(Carrier(source, label, use.through))
-        mixed: frozenset[tuple[Source, Reason]] = frozenset()
-        if not use.complete:
-            names = ", ".join(sorted(use.weights))
-            reason = call.reason(f"{call.name} with a part of {names} (no map)", weighs=False)
-            mixed = use.read.mixed | {(source, reason) for source in use.read.sources}
-        place = mint(call.shape, [dim]) if carriers else None
-        made = Flow(call.shape, tuple(carriers), mixed, place, data=not carriers)
-        return [made, *(Flow(shape) for shape in call.shapes[1:])]
+        return carriers
 
     def scope(self, stack: Sequence[tuple[str, str]]) -> Scope:
         """The scope of an operator from its ``(module path, class)`` stack, outermost first."""
@@ -194,7 +232,8 @@ class Interpreter:
         name = kind.rsplit(".", 1)[-1]
         if not module:
             return Scope("", name, path)
-        holds_maps = any(n == module or n.startswith(f"{module}.") for n in self.parts)
+        names = (*self.parts, *self._own_names)
+        holds_maps = any(n == module or n.startswith(f"{module}.") for n in names)
         library = kind.startswith("torch.")
         return Scope(module, name, path, not holds_maps and not library, library)
 
@@ -234,7 +273,12 @@ class Interpreter:
             streams = (stream for reading in readings for stream in reading.streams)
             unfit |= {stream.source.name for stream in streams if stream.layout is not None}
             readings, attentions = read_heads(readings, self.attentions, self.notes, unfit)
-        return assemble(readings, self.rank, self.notes), attentions
+        graph = assemble(readings, self.rank, self.notes)
+        siblings = self.own.siblings()
+        self.parts |= self.own.parts
+        self.rank = siblings.ranks(self.rank)
+        graph.links = list(directed(siblings.links(graph.links), self.rank))
+        return graph, attentions
 
 
 def as_shape(value: Any) -> tuple[int, ...] | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from svr_widget.engine.environment.settings import with_own_settings
 from svr_widget.engine.environment.threads import uninterrupted
 from svr_widget.engine.errors import NoMapsError, SVRError, TraceError, listed
 from svr_widget.engine.maps.links import Layout, Link
-from svr_widget.engine.maps.parts import Part
+from svr_widget.engine.maps.parts import OwnParameter, Part, in_model, likely_parts
 from svr_widget.engine.model.example_inputs import Example, examples
 from svr_widget.engine.model.user_model import Running, running
 from svr_widget.engine.trace.dispatch import run
@@ -43,8 +44,7 @@ class Trace:
             that is not what the parameters tell.
         meetings: which parameters channels meet on their way, where that was asked for.
         example: what the model was called with.
-        added: those of the parameters asked for that are only added to what the maps make, or put
-            beside it.
+        own: the maps that modules' own code makes of their parameters, by name.
         notes: which example input was used, which maps were not reached, and every dependency
             that is no link because it keeps no channel identity.
     """
@@ -61,7 +61,23 @@ class Trace:
     ends: tuple[Link, ...] = ()
     computed: Mapping[str, Tensor] = field(default_factory=dict)
     meetings: Meetings | None = None
-    added: frozenset[str] = frozenset()
+    own: Mapping[str, Part] = field(default_factory=dict)
+
+    def without(self, names: AbstractSet[str]) -> Trace:
+        """The same without some of the maps."""
+
+        def kept(links: Iterable[Link]) -> tuple[Link, ...]:
+            return tuple(x for x in links if x.producer not in names and x.consumer not in names)
+
+        attentions = [a for a in self.attentions if names.isdisjoint(a.maps)]
+        return replace(
+            self,
+            links=kept(self.links),
+            order=tuple(name for name in self.order if name not in names),
+            attentions=tuple(attentions),
+            ends=kept(self.ends),
+            own={name: part for name, part in self.own.items() if name not in names},
+        )
 
 
 @uninterrupted
@@ -72,7 +88,7 @@ def trace(
     *,
     heads: bool = False,
     meetings: bool = False,
-    constants: Iterable[str] = (),
+    own: Mapping[str, OwnParameter] | None = None,
     live: bool = False,
 ) -> Trace:
     """Read off the model which map feeds which, through which channels (paper, section 2.2).
@@ -87,25 +103,26 @@ def trace(
             ``None`` takes ``model.dummy_inputs`` or tries inputs that fit the first map.
         heads: read attention head by head.
         meetings: note which parameters channels meet on their way.
-        constants: parameters of no known layer, of which it is asked whether they are only added.
+        own: parameters of no known layer by qualified name, whose maps are found as it runs.
         live: run the model itself.
 
     Raises:
-        NoMapsError: ``parts`` is empty.
-        UnsupportedLayerError: what a head of attention computes is no product of matrices.
+        NoMapsError: there are neither ``parts`` nor parameters of modules' own.
         TraceError: the model cannot be run or followed; the message names the module.
     """
-    if not parts:
+    own = own or {}
+    if not parts and not own:
         raise NoMapsError(f"{type(model).__name__} holds no linear map to trace.")
     refusal: SVRError | None = None
     failures: dict[Example, Exception] = {}
-    tried = list(examples(model, parts, example_inputs, live))
+    tried = list(_examples(model, parts, own, example_inputs, live))
     for method in METHODS:
         for example in tried:
             # Each attempt gets a structure that no other has run.
             with running(model, live=live, guarded=METHODS[method] is not _exported) as run:
                 ours = _ours(model, parts, run)
-                interpreter = Interpreter(run.model, ours, heads, meetings, constants)
+                ours_own = {name: replace(p, module=run[p.module]) for name, p in own.items()}
+                interpreter = Interpreter(run.model, ours, heads, meetings, ours_own)
                 try:
                     notes = METHODS[method](run.model, interpreter, example)
                 except SVRError as error:
@@ -113,10 +130,27 @@ def trace(
                 except Exception as error:  # whatever the model itself raises
                     failures[example] = error
                 else:
-                    return _result(interpreter, example, method, (*notes, *run.notes))
+                    found = _result(interpreter, example, method, (*notes, *run.notes))
+                    theirs = {name: in_model(part, model) for name, part in found.own.items()}
+                    return replace(found, own=theirs)
     if refusal is not None:
         raise refusal
     raise TraceError(_failure(model, failures)) from next(iter(failures.values()), None)
+
+
+def _examples(
+    model: nn.Module,
+    parts: Mapping[str, Part],
+    own: Mapping[str, OwnParameter],
+    given: Any,
+    live: bool,
+) -> Iterator[Example]:
+    """Inputs to try: those that fit the first map, or the first parameter that may be one."""
+    yield from examples(model, parts, given, live)
+    if given is not None:
+        return
+    for guess in next((guesses for p in own.values() if (guesses := likely_parts(p))), ()):
+        yield from examples(model, {guess.name: guess}, None, live)
 
 
 def _ours(model: nn.Module, parts: Mapping[str, Part], run: Running) -> dict[str, Part]:
@@ -169,8 +203,11 @@ def _result(interpreter: Interpreter, example: Example, method: str, notes: Sequ
         interpreter.notes.add(example.origin)
     for note in notes:
         interpreter.notes.add(note)
+    for line in interpreter.own.notes():
+        interpreter.notes.add(line)
+    order = interpreter.own.siblings().order(interpreter.order)
     for name in interpreter.parts:
-        if name not in interpreter.order:
+        if name not in order:
             interpreter.notes.add(f"map {name!r} is not used by this input")
     computed = _computed_weights(interpreter)
     if interpreter.meetings is not None:
@@ -179,7 +216,7 @@ def _result(interpreter: Interpreter, example: Example, method: str, notes: Sequ
             interpreter.meetings.hold_all(lost, f"it goes into {reason}")
     return Trace(
         tuple(graph.links),
-        interpreter.order,
+        order,
         graph.input_layouts,
         graph.output_layouts,
         method,
@@ -190,7 +227,7 @@ def _result(interpreter: Interpreter, example: Example, method: str, notes: Sequ
         interpreter.ends(),
         computed,
         interpreter.meetings,
-        interpreter.constants.added,
+        interpreter.own.parts,
     )
 
 

@@ -33,6 +33,11 @@ class Attention:
     outputs: tuple[Pairing, ...]
     rotated: bool
 
+    @property
+    def maps(self) -> frozenset[str]:
+        """Every map of it."""
+        return frozenset(name for p in (self.scores, *self.outputs) for name in p.maps)
+
 
 def read_heads(
     readings: Sequence[ResolvedUse], seen: Attentions, notes: Notes, unfit: Container[str] = ()
@@ -99,7 +104,7 @@ def _why_not(attentions: Sequence[Attention], unfit: Container[str]) -> list[str
     made |= {output.right for attention in attentions for output in attention.outputs}
     reasons = []
     for attention in attentions:
-        names = sorted({n for p in (attention.scores, *attention.outputs) for n in p.maps})
+        names = sorted(attention.maps)
         both = next((name for name in names if name in read and name in made), None)
         kernel = next((name for name in names if name in unfit), None)
         if both is not None:
