@@ -81,6 +81,12 @@ def nearest_name(name: object, known: Iterable[object]) -> str:
     return f"; did you mean {words[matches[0]]!r}?" if matches else ""
 
 
+def said(error: BaseException) -> str:
+    """What an error says, in a line; its kind where it says nothing."""
+    first = next(iter(str(error).strip().splitlines()), "")
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+
+
 def listed(words: Collection[str], shown: int = 4) -> str:
     """The first so many words with commas between them, and how many more there are."""
     more = f" and {len(words) - shown:,} more" if len(words) > shown else ""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Protocol
 
 import torch
@@ -22,9 +23,9 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.weak import WeakIdKeyDictionary
 
 from svr_widget.engine.environment.settings import callers_device
-from svr_widget.engine.trace.flow.call import Call, is_view
-from svr_widget.engine.trace.flow.flow import Flow, Scope
-from svr_widget.engine.trace.parameters import parameter
+from svr_widget.engine.trace.flow.call import Call, base_name
+from svr_widget.engine.trace.flow.flow import Flow, Reason, Scope, lost
+from svr_widget.engine.trace.flow.memory import Memory, overwritten
 from svr_widget.engine.trace.rules.contraction import GROUPED
 from svr_widget.engine.trace.rules.recurrent import FUNCTIONS, overload
 
@@ -37,6 +38,12 @@ class Applies(Protocol):
 
     def is_use(self, call: Call) -> bool:
         """Whether the operator applies a map."""
+
+    def parameter(self, name: str, shape: tuple[int, ...], value: Callable[[], Tensor]) -> Flow:
+        """A parameter or buffer as the model holds it."""
+
+    def unknown(self, call: Call, shape: tuple[int, ...]) -> Flow:
+        """What holds whatever an operator that is not known makes of its arguments."""
 
     def scope(self, stack: list[tuple[str, str]]) -> Scope:
         """The scope of an operator from its module stack."""
@@ -58,12 +65,16 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
         self.valueless = valueless
         self.escapes: dict[str, None] = {}
         self.strangers: dict[str, None] = {}
+        self.unregistered: Any = WeakIdKeyDictionary()
         self._flows: Any = WeakIdKeyDictionary()
-        self._viewed: Any = WeakIdKeyDictionary()
+        self._stand_ins: Any = WeakIdKeyDictionary()
+        self._stale: Any = WeakIdKeyDictionary()
+        self._memory = Memory()
 
     def attach(self, tensor: Tensor, flow: Flow) -> None:
         """Say what ``tensor`` holds."""
         self._flows[tensor] = flow
+        self._memory.join(tensor)
 
     def flow_of(self, tensor: Tensor) -> Flow:
         """What ``tensor`` holds; a constant where nothing was said."""
@@ -79,18 +90,24 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
     ) -> Any:
         """Run the operator and interpret it."""
         kwargs = dict(kwargs or {})
-        call = Call(func, tuple(map(self._seen, args)), self._seen(kwargs), (), self.scope)
-        if call.name == "embedding_renorm":
+        if base_name(func) == "embedding_renorm":
             return args[0]  # it would rescale rows of the user's own weight
+        args = self._by_number(func, args)
+        call = Call(func, tuple(map(self._seen, args)), self._seen(kwargs), (), self.scope)
         self._check_origin(call, (args, kwargs))
-        if self.valueless is not None and self.interpreter.is_use(call):
-            args = tree_map_only(Tensor, self._without_values, args)
-        if call.name in GROUPED and any(isinstance(arg, FakeTensor) for arg in args):
-            rows, matrices = args[:2]  # PyTorch tells its shape in one precision only
+        given, named = args, kwargs
+        if self.valueless is not None:
+            if self.interpreter.is_use(call):
+                given = tree_map_only(Tensor, self._without_values, given)
+            given, named = tree_map_only(Tensor, self._followed, (given, named))
+            if func._schema.is_mutable and any(flow.traced for flow in call.flows()):
+                given, named = self._not_written(func, given, named)
+        if call.name in GROUPED and any(isinstance(each, FakeTensor) for each in given):
+            rows, matrices = given[:2]  # PyTorch tells its shape in one precision only
             results = rows.new_empty((*rows.shape[:-1], matrices.shape[-1]))
         else:
-            results = func(*args, **kwargs)
-        return self._interpreted(call, results, args)
+            results = func(*given, **named)
+        return self._interpreted(call, results, args, kwargs)
 
     def whole(self, func: OpOverload[..., Any], args: tuple[Any, ...]) -> Any:
         """Run an operator that PyTorch would dissolve, and interpret it as it is."""
@@ -99,40 +116,128 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
             self._check_origin(call, args)
             if self.valueless is not None:
                 args = tree_map_only(Tensor, self._without_values, args)
-            return self._interpreted(call, func(*args), args)
+            return self._interpreted(call, func(*args), args, {})
 
-    def _interpreted(self, call: Call, results: Any, args: tuple[Any, ...]) -> Any:
+    def _interpreted(
+        self, call: Call, results: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Any:
+        """Say what the results hold, and what was written to holds now.
+
+        Returns:
+            The results; what was written to as it was given.
+        """
         func = call.func
-        tensors = list(results) if isinstance(results, (list, tuple)) else [results]
+        several = isinstance(results, (list, tuple))
+        tensors = list(results) if several else [results]
+        written = _written(func, args, kwargs)
         if not any(isinstance(tensor, Tensor) for tensor in tensors):
             if any(flow.traced for flow in call.flows()):
                 self._check_escape(call)
+            for target in (tensor for given, _ in written for tensor in tree_leaves(given)):
+                if isinstance(target, Tensor):
+                    self._write(target, self.interpreter.unknown(call, tuple(target.shape)))
             return results
         shapes = tuple(tuple(t.shape) if isinstance(t, Tensor) else () for t in tensors)
-        call = Call(func, call.args, call.kwargs, shapes, self.scope)
-        for tensor, flow in zip(tensors, self.interpreter.apply(call), strict=True):
+        plain = {name: v for name, v in call.kwargs.items() if name not in _outs(func)}
+        call = Call(func, call.args, plain, shapes, self.scope)
+        flows = self.interpreter.apply(call)
+        targets = {place: target for target, place in written if place is not None}
+        for place, (tensor, flow) in enumerate(zip(tensors, flows, strict=True)):
             if not isinstance(tensor, Tensor):
                 continue
-            if func._schema.is_mutable:
-                self._check_write(call, tensor, flow)
-            self._flows[tensor] = self._valued(flow, tensor)
-            if is_view(func):
-                self._viewed[args[0]] = self._viewed[tensor] = True
-        return results
+            target = targets.get(place)
+            if target is None:
+                self._flows[tensor] = self._valued(flow, tensor)
+                self._memory.join(tensor)
+                continue
+            if target is not tensor:
+                self._stand_in(target, tensor)
+                self._stale[target] = True
+            self._write(target, self._valued(flow, tensor))
+            tensors[place] = target
+        return type(results)(tensors) if several else tensors[0]
 
     def _seen(self, argument: Any) -> Any:
         return tree_map_only(Tensor, self.flow_of, argument)
 
+    def _by_number(self, func: OpOverload[..., Any], args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Indices instead of masks: how many elements a mask chooses is told by its values."""
+        if base_name(func) not in _MASKED or len(args) < 2:
+            return args
+        indices: list[Any] = []
+        for index in args[1]:
+            mask = isinstance(index, Tensor) and index.dtype in (torch.bool, torch.uint8)
+            if not mask or isinstance(index, FakeTensor):
+                indices.append(index)
+                continue
+            flow = self.flow_of(index)
+            if flow.traced and self.valueless is not None:
+                indices.append(index)
+                continue
+            with _disable_current_modes():
+                chosen = index.nonzero().unbind(1)
+            for each in chosen:
+                self._flows[each] = _chosen(flow, each)
+            indices += chosen
+        return (args[0], indices, *args[2:])
+
     def _without_values(self, tensor: Tensor) -> Tensor:
         assert self.valueless is not None
-        return tensor if isinstance(tensor, FakeTensor) else self.valueless.from_tensor(tensor)
+        if isinstance(tensor, FakeTensor):
+            return tensor
+        known: Tensor | None = self._stand_ins.get(tensor)
+        if known is None:
+            known = self.valueless.from_tensor(tensor)
+            self._stand_in(tensor, known)
+        return known
+
+    def _stand_in(self, tensor: Tensor, without_values: Tensor) -> None:
+        """From now on a tensor without values stands for one whose values are no longer true."""
+        self._stand_ins[tensor] = without_values
+        self._memory.join(without_values, like=tensor)
+        if tensor.shape != without_values.shape:  # what is written to may grow
+            with _disable_current_modes(), torch.no_grad():
+                tensor.resize_(without_values.shape)
+
+    def _followed(self, tensor: Tensor) -> Tensor:
+        """Without values what depends on a map's output, or lies where such was written."""
+        without = tensor in self._stale or self.flow_of(tensor).traced
+        return self._without_values(tensor) if without else tensor
+
+    def _not_written(
+        self, func: OpOverload[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Arguments that nothing with values is written to by."""
+        written = {id(t) for given, _ in _written(func, args, kwargs) for t in tree_leaves(given)}
+
+        def kept_off(tensor: Tensor) -> Tensor:
+            return self._without_values(tensor) if id(tensor) in written else tensor
+
+        changed: tuple[tuple[Any, ...], dict[str, Any]]
+        changed = tree_map_only(Tensor, kept_off, (args, kwargs))
+        return changed
 
     def _valued(self, flow: Flow, tensor: Tensor) -> Flow:
         if flow.traced:
             return flow
+        if tensor.is_meta or isinstance(tensor, FakeTensor) or tensor in self._stale:
+            return replace(flow, value=None)
         value = tensor.detach()
-        valueless = tensor.is_meta or isinstance(tensor, FakeTensor)
-        return replace(flow, value=None if valueless else lambda: value)
+        return replace(flow, value=lambda: value)
+
+    def _write(self, target: Tensor, flow: Flow) -> None:
+        """Whatever looks at the memory of ``target`` holds what was written to it."""
+        before = self.flow_of(target)
+        self._flows[target] = flow
+        self._memory.join(target)
+        without = isinstance(target, FakeTensor) or target in self._stale
+        depends = any(each.traced or each.data or each.weights for each in (before, flow))
+        for other in self._memory.others(target) if without or depends else ():
+            if without:
+                self._stale[other] = True
+            changed = overwritten(self.flow_of(other), other, flow, target)
+            if changed is not None:
+                self._flows[other] = self._valued(changed, other)
 
     def _check_origin(self, call: Call, arguments: Any) -> None:
         for tensor in tree_leaves(arguments):
@@ -140,24 +245,66 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
                 continue
             if isinstance(tensor, FakeTensor):
                 raise call.refusal("it reads a tensor that no operator made")
-            if self.valueless is None and tensor.is_floating_point() and tensor.numel() > 1:
+            if _is_weight(tensor):
+                self.unregistered[tensor] = self.scope.module or self.scope.kind
+            elif self.valueless is None and tensor.is_floating_point() and tensor.numel() > 1:
                 self.strangers[self.scope.module or self.scope.kind] = None
 
-    def _check_write(self, call: Call, tensor: Tensor, flow: Flow) -> None:
-        """A write to memory that other tensors look at would make their labels stale."""
-        before = self.flow_of(tensor)
-        same = len(before.carriers) == len(flow.carriers) and all(
-            a.same_channels(b) and a.through == b.through
-            for a, b in zip(before.carriers, flow.carriers, strict=True)
-        )
-        if tensor in self._viewed and not (same and before.mixed == flow.mixed):
-            raise call.refusal("it writes in place to memory that several tensors share")
-
     def _check_escape(self, call: Call) -> None:
-        if call.func._schema.is_mutable:
-            raise call.refusal("it writes in place")
         if call.name in ("_local_scalar_dense", "item", "equal", "is_nonzero"):
             self.escapes[self.scope.module or self.scope.kind] = None
+
+
+def _is_weight(tensor: Tensor) -> bool:
+    """Whether a tensor is a parameter, be it one that no module knows of."""
+    return isinstance(tensor, nn.Parameter) or (tensor.requires_grad and tensor.is_leaf)
+
+
+_MASKED = frozenset({"index", "index_put", "_unsafe_index", "_unsafe_index_put"})
+
+
+def _chosen(mask: Flow, index: Tensor) -> Flow:
+    """The flow of the places that a mask chooses, which tell nothing of its channels."""
+    shape = tuple(index.shape)
+    reason = Reason("a choice by a mask", "")
+    mixed = mask.mixed | {lost(carrier, reason) for carrier in mask.carriers}
+    value = None if mixed else index.detach
+    return Flow(shape, mixed=mixed, weights=mask.weights, data=mask.data, value=value)
+
+
+@lru_cache(maxsize=4096)
+def _writes(func: OpOverload[..., Any]) -> tuple[tuple[int, str, int | None], ...]:
+    """The arguments that an operator writes to: place, name, and which result each is."""
+    returns = [
+        frozenset(r.alias_info.before_set) if r.alias_info else None for r in func._schema.returns
+    ]
+    found = []
+    for place, argument in enumerate(func._schema.arguments):
+        info = argument.alias_info
+        if info is not None and info.is_write:
+            names = frozenset(info.before_set)
+            found.append((place, argument.name, returns.index(names) if names in returns else None))
+    return tuple(found)
+
+
+@lru_cache(maxsize=4096)
+def _outs(func: OpOverload[..., Any]) -> frozenset[str]:
+    """The arguments that an operator only writes to."""
+    written = {name for _, name, _ in _writes(func)}
+    return frozenset(a.name for a in func._schema.arguments if a.kwarg_only and a.name in written)
+
+
+def _written(
+    func: OpOverload[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> list[tuple[Any, int | None]]:
+    """What an operator writes to, and which of its results that is."""
+    if not func._schema.is_mutable:
+        return []
+    given = [
+        (args[place] if place < len(args) else kwargs.get(name), result)
+        for place, name, result in _writes(func)
+    ]
+    return [(what, result) for what, result in given if what is not None]
 
 
 class Whole(TorchFunctionMode):
@@ -235,7 +382,7 @@ def run(
     mode = Dispatch(interpreter, interpreter.scope([]), valueless)
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         shape = tuple(tensor.shape)
-        mode.attach(tensor, parameter(name, shape, tensor.detach))
+        mode.attach(tensor, interpreter.parameter(name, shape, tensor.detach))
     for leaf in tree_leaves((args, dict(kwargs))):
         if isinstance(leaf, Tensor):
             mode.attach(leaf, Flow(tuple(leaf.shape), data=True, value=leaf.detach))

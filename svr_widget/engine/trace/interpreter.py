@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from svr_widget.engine.environment.settings import methods_with_own_settings
-from svr_widget.engine.errors import SVRError
+from svr_widget.engine.errors import said
 from svr_widget.engine.maps.links import OUTSIDE, Link, directed
 from svr_widget.engine.maps.parts import OwnParameter, Part
 from svr_widget.engine.trace.dispatch import Dispatch
 from svr_widget.engine.trace.flow import labels
-from svr_widget.engine.trace.flow.call import Call
-from svr_widget.engine.trace.flow.flow import Attentions, Carrier, Flow, Reason, Scope, Source, mint
-from svr_widget.engine.trace.mapping import Owners, Use, complete, recognise
+from svr_widget.engine.trace.flow.call import Call, RefusedError
+from svr_widget.engine.trace.flow.flow import (
+    Attentions,
+    Carrier,
+    Flow,
+    Reason,
+    Scope,
+    Source,
+    as_data,
+    mint,
+)
+from svr_widget.engine.trace.mapping import Home, Owners, Use, complete, recognise
 from svr_widget.engine.trace.own_parameters import OwnParameters
-from svr_widget.engine.trace.parameters import prepared
+from svr_widget.engine.trace.parameters import parameter, prepared, with_data
 from svr_widget.engine.trace.results.arrivals import Arrival, Graph, Notes, assemble, read
 from svr_widget.engine.trace.results.heads import Attention, read_heads
 from svr_widget.engine.trace.results.meetings import Meetings
@@ -40,6 +50,7 @@ class Interpreter:
         heads: bool = False,
         meetings: bool = False,
         own: Mapping[str, OwnParameter] | None = None,
+        walls: Collection[str] = (),
     ) -> None:
         """Start with nothing seen.
 
@@ -49,6 +60,7 @@ class Interpreter:
             heads: read attention head by head.
             meetings: note which parameters channels meet.
             own: parameters of no known layer, whose maps are found.
+            walls: modules whose inside is not followed.
         """
         self.model = model
         self.parts = dict(parts)
@@ -64,6 +76,9 @@ class Interpreter:
         self._uses: dict[str, int] = {}
         self.rank: dict[str, int] = {}
         self.computed: dict[str, Tensor] = {}
+        self.walls = walls
+        self.read: frozenset[str] = frozenset()
+        self.refusal: RefusedError | None = None
         self._scopes: dict[tuple[tuple[str, str], ...], Scope] = {}
 
     @property
@@ -77,11 +92,86 @@ class Interpreter:
         return frozenset(name for name, count in self._uses.items() if count > 1)
 
     def apply(self, call: Call) -> list[Flow]:
-        """The flows of an operator's results.
+        """The flows of an operator's results; unknown ones where it is not known what it does."""
+        self.read |= frozenset[str]().union(*(flow.weights for flow in call.flows()))
+        if call.scope.wall:
+            return self._walled(call)
+        try:
+            return self._applied(call)
+        except RefusedError as error:
+            self.refusal = self.refusal or error
+            known = self._shapeless(call, call.unknown(error.why))
+            return [replace(known, shape=shape) for shape in call.shapes]
 
-        Raises:
-            TraceError: for an operator without a rule that reads a map's output.
+    def unknown(self, call: Call, shape: tuple[int, ...]) -> Flow:
+        """What holds whatever an operator that is not known makes of its arguments."""
+        error = call.refusal("this operator is not known here")
+        self.refusal = self.refusal or error
+        return replace(self._shapeless(call, call.unknown(error.why)), shape=shape)
+
+    def _shapeless(self, call: Call, reason: Reason) -> Flow:
+        """All that an operator reads, without channel identity.
+
+        A map whose weight is among it may be applied there; what it would read is no link either.
         """
+        flows = list(call.flows())
+        mixed = {source for flow in flows for source, _ in flow.mixed}
+        producers = mixed.union(*(flow.sources for flow in flows))
+        data = any(flow.data or flow.traced for flow in flows)
+        names = {name for flow in flows if not flow.traced for name in flow.weights} if data else ()
+        homes = [home for name in sorted(names) for home in self.owners.homes.get(name, ())]
+        parts = [part.name for home in dict.fromkeys(homes) for part in home.parts]
+        for part in parts:
+            for producer in sorted({source.name for source in producers}):
+                self.notes.add_lost(producer, part, reason)
+        producers |= {self._source(part) for part in parts}
+        return Flow((), mixed=frozenset((source, reason) for source in producers), data=data)
+
+    def _walled(self, call: Call) -> list[Flow]:
+        """Inside of what is left out, nothing is followed."""
+        if not any(flow.traced for flow in call.flows()):
+            return prepared(call, self.apply)
+        wall = call.reason(f"{call.scope.wall!r}, which is left out,", weighs=False)
+        made = self._shapeless(call, wall._replace(module=""))
+        return [replace(made, shape=shape) for shape in call.shapes]
+
+    def _source(self, name: str, rank: int | None = None) -> Source:
+        """One more use of a map."""
+        self.rank.setdefault(name, len(set(self.rank.values())) if rank is None else rank)
+        number = self._uses.get(name, 0)
+        self._uses[name] = number + 1
+        return Source(name, number)
+
+    def parameter(self, name: str, shape: tuple[int, ...], value: Callable[[], Tensor]) -> Flow:
+        """A parameter or buffer as the model holds it."""
+        flow = parameter(name, shape, value)
+        homes = self.owners.homes.get(name, ())
+        if not homes:
+            return flow
+        home = next((home for home in homes if home.like.kind.application == "lookup"), homes[0])
+        return replace(flow, as_data=cache(lambda: self._read_as_data(name, flow, home)))
+
+    def _read_as_data(self, name: str, flow: Flow, home: Home) -> Flow:
+        """The output channels of the maps that a parameter holds, as a source of the network."""
+        part = home.like
+        dim = int(part.kind.transposed)
+        whole = part.held is not None and flow.shape[dim : dim + 1] == (part.total,)
+        rank = len(set(self.rank.values()))
+        sources = [(each, self._source(each.name, rank)) for each in home.parts]
+        if self.meetings is not None:
+            self.meetings.hold_all((each.name for each in home.parts), f"{name} is read as data")
+        if not whole:
+            reason = Reason(f"{name}, which is read as data,", "")
+            return Flow(flow.shape, mixed=frozenset((source, reason) for _, source in sources))
+        along = labels.along(dim, flow.shape)
+        carriers = []
+        for each, source in sources:
+            mine = (along >= each.rows.start) & (along < each.rows.stop)
+            label = torch.where(mine, along - each.rows.start, labels.NONE)
+            carriers.append(Carrier(source, labels.canonical(label)))
+        return Flow(flow.shape, tuple(carriers), place=mint(flow.shape, [dim]))
+
+    def _applied(self, call: Call) -> list[Flow]:
         uses = self._recognised(call)
         if uses:
             return self._apply_maps(call, uses)
@@ -94,18 +184,21 @@ class Interpreter:
         chosen = self.own.gathered(call)
         if chosen is not None:
             return [chosen]
+        if any(flow.traced or flow.data for flow in call.flows()):
+            call = with_data(call)
         if not any(flow.traced for flow in call.flows()):
-            return prepared(call)
+            return prepared(call, self.apply)
         rule = rule_for(call)
         call = replace(call, attentions=self.attentions)
         if rule is None:
             return self._composite(call)
         try:
             result = rule(call)
+        except RefusedError:
+            raise
         except (RuntimeError, TypeError, ValueError, IndexError, StopIteration) as error:
-            if isinstance(error, SVRError):
-                raise
-            raise call.refusal(f"it is used in a way that is not known here ({error})") from error
+            why = f"it is used in a way that is not known here ({said(error)})"
+            raise call.refusal(why) from error
         made = result if isinstance(result, list) else [result]
         if [flow.shape for flow in made] != list(call.shapes):
             raise call.refusal("its results have other shapes than expected")
@@ -141,14 +234,24 @@ class Interpreter:
 
         args = [real(argument) for argument in call.args]
         kwargs = {name: real(value) for name, value in call.kwargs.items()}
-        with torch.no_grad(), mode:
-            results = call.func(*args, **kwargs)
+        try:
+            with torch.no_grad(), mode:
+                results = call.func(*args, **kwargs)
+        except (RuntimeError, TypeError, ValueError, IndexError) as error:
+            if isinstance(error, RefusedError):
+                raise
+            raise call.refusal(f"it cannot be taken apart ({said(error)})") from error
         made = results if isinstance(results, (list, tuple)) else [results]
         return [mode.flow_of(tensor) for tensor in made]
 
     def is_use(self, call: Call) -> bool:
         """Whether the operator applies a map."""
-        return bool(self._recognised(call))
+        if call.scope.wall:
+            return False
+        try:
+            return bool(self._recognised(call))
+        except RefusedError:
+            return True
 
     def _recognised(self, call: Call) -> list[Use]:
         uses = self.own.uses(call)
@@ -170,6 +273,7 @@ class Interpreter:
 
     def _apply_maps(self, call: Call, uses: Sequence[Use]) -> list[Flow]:
         """The results of the maps that an operator applies, and of what it adds to them."""
+        uses = [use._replace(read=as_data(use.read)) for use in uses]
         carriers = [carrier for use in uses for carrier in self._use(call, use)]
         mixed: frozenset[tuple[Source, Reason]] = frozenset()
         if not complete(uses):
@@ -180,7 +284,8 @@ class Interpreter:
         place = mint(call.shape, [uses[0].write_dim % len(call.shape)]) if carriers else None
         flow = Flow(call.shape, tuple(carriers), mixed, place, data=not carriers)
         added = call.get("self") if call.name in ADDING else call.get("bias")
-        if isinstance(added, Flow) and added.traced:
+        added = as_data(added) if isinstance(added, Flow) else None
+        if added is not None and added.traced:
             flow = unite(call, [flow, added])
         return [flow, *(Flow(shape) for shape in call.shapes[1:])]
 
@@ -189,10 +294,7 @@ class Interpreter:
         rank = len(set(self.rank.values()))
         carriers: list[Carrier] = []
         for name, channels in use.written.items():
-            self.rank.setdefault(name, rank)
-            number = self._uses.get(name, 0)
-            self._uses[name] = number + 1
-            source = Source(name, number)
+            source = self._source(name, rank)
             inlet = use.read.inlet
             if use.read_dim is not None and inlet is not None:
                 lies = labels.varying_dims(inlet.label)
@@ -230,17 +332,19 @@ class Interpreter:
             return Scope(kind=type(self.model).__name__)
         module, kind = stack[-1]
         name = kind.rsplit(".", 1)[-1]
+        wall = next((module for module in path if module in self.walls), "")
         if not module:
-            return Scope("", name, path)
+            return Scope("", name, path, wall=wall)
         names = (*self.parts, *self._own_names)
         holds_maps = any(n == module or n.startswith(f"{module}.") for n in names)
         library = kind.startswith("torch.")
-        return Scope(module, name, path, not holds_maps and not library, library)
+        return Scope(module, name, path, not holds_maps and not library, library, wall)
 
     def leave(self, results: Iterable[Any]) -> None:
         """Take note of what the network returns."""
         for flow in results:
             if isinstance(flow, Flow):
+                flow = as_data(flow)
                 self.outlets += flow.carriers
                 for source, reason in sorted(flow.mixed):
                     if not reason.weighs:

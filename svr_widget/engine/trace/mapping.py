@@ -15,10 +15,14 @@ from svr_widget.engine.maps.weights import named_tensors
 from svr_widget.engine.trace.flow import labels
 from svr_widget.engine.trace.flow.call import Call
 from svr_widget.engine.trace.flow.flow import Flow
-from svr_widget.engine.trace.rules.contraction import CONVOLUTIONS, factors, packed_operator
+from svr_widget.engine.trace.rules.contraction import (
+    CONVOLUTIONS,
+    LOOKUPS,
+    factors,
+    packed_operator,
+)
 
 MATRIX_PRODUCTS = frozenset({"linear", "matmul", "mm", "addmm", "mv"})
-LOOKUPS = frozenset({"embedding", "embedding_bag", "_embedding_bag"})
 
 
 class Use(NamedTuple):

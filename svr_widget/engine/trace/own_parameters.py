@@ -32,11 +32,18 @@ from svr_widget.engine.maps.parts import (
 )
 from svr_widget.engine.trace.flow import labels
 from svr_widget.engine.trace.flow.call import Call
-from svr_widget.engine.trace.flow.flow import Flow
+from svr_widget.engine.trace.flow.flow import Flow, as_data
 from svr_widget.engine.trace.flow.selected import rearranged, taken
-from svr_widget.engine.trace.mapping import LOOKUPS, Use
+from svr_widget.engine.trace.mapping import Use
 from svr_widget.engine.trace.results.siblings import Family, Siblings
-from svr_widget.engine.trace.rules.contraction import BATCHED, CONVOLUTIONS, GROUPED, factors
+from svr_widget.engine.trace.rules.contraction import (
+    BATCHED,
+    CONVOLUTIONS,
+    GROUPED,
+    LOOKUPS,
+    factors,
+    packed_operator,
+)
 
 _MATRICES = frozenset({"linear", "matmul", "mm", "addmm", "mv"}) | BATCHED | GROUPED
 _GATHERS = frozenset({"index", "index_select"})
@@ -86,6 +93,8 @@ class OwnParameters:
 
     def uses(self, call: Call) -> list[Use]:
         """The maps that an operator applies; empty where it applies none."""
+        if packed_operator(call) is not None:
+            return []
         if call.name in LOOKUPS or call.name in CONVOLUTIONS:
             return self._whole(call)
         operand = self._operand(call)
@@ -268,8 +277,12 @@ class OwnParameters:
     def _use(
         self, part: Part, operand: _Operand, written: Tensor, read: Tensor, positions: Tensor | None
     ) -> Use:
-        flow = operand.read if positions is None else taken(operand.read, positions)
-        if not torch.equal(read, torch.arange(part.inputs)):
+        flow, in_order = operand.read, torch.equal(read, torch.arange(part.inputs))
+        if positions is not None or not in_order:
+            flow = as_data(flow)
+        if positions is not None:
+            flow = taken(flow, positions)
+        if not in_order:
             places = torch.full((part.inputs,), labels.NONE)
             places[read[read != labels.NONE]] = (read != labels.NONE).nonzero().flatten()
             flow = rearranged(flow, operand.read_dim, places)

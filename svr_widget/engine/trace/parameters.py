@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -11,7 +12,8 @@ from torch import Tensor
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.trace.flow import labels
 from svr_widget.engine.trace.flow.call import Call
-from svr_widget.engine.trace.flow.flow import Carrier, Flow, Source
+from svr_widget.engine.trace.flow.flow import Carrier, Flow, Source, as_data
+from svr_widget.engine.trace.rules.contraction import CONVOLUTIONS, FACTORS, LOOKUPS, factors
 from svr_widget.engine.trace.rules.factors import normalised_input
 from svr_widget.engine.trace.rules.table import keeps_elements, keeps_values, rule_for
 
@@ -22,8 +24,74 @@ def parameter(name: str, shape: tuple[int, ...], value: Callable[[], Tensor]) ->
     return Flow(shape, weights=frozenset({name}), value=value, index=index)
 
 
-def prepared(call: Call) -> list[Flow]:
-    """The results of an operator that reads no map's output."""
+def with_data(call: Call) -> Call:
+    """A call that reads data or channels: the weights in it are data, too, unless they multiply."""
+    weights = _multiplied(call)
+
+    def read(argument: Any) -> Any:
+        if isinstance(argument, Flow):
+            return argument if any(argument is weight for weight in weights) else as_data(argument)
+        if isinstance(argument, (list, tuple)):
+            return [read(item) for item in argument]
+        return argument
+
+    kwargs = {name: read(value) for name, value in call.kwargs.items()}
+    return replace(call, args=tuple(map(read, call.args)), kwargs=kwargs)
+
+
+def _multiplied(call: Call) -> list[Flow]:
+    """The arguments of a product that stand for a linear map rather than for channels."""
+    if call.name in CONVOLUTIONS or call.name in LOOKUPS:
+        return [call.flow("weight")]
+    if call.name not in FACTORS:
+        return []
+    left, right = factors(call)
+    contracted = -1 if call.name == "linear" or len(right.shape) < 2 else -2
+    return [
+        flow
+        for flow, dim in ((left, len(left.shape) - 1), (right, len(right.shape) + contracted))
+        if flow.as_data is not None and dim in as_data(flow).channel_dims()
+    ]
+
+
+class _Later:
+    """The results of an operator on weights, as they would be on data."""
+
+    def __init__(self, call: Call, apply: Callable[[Call], list[Flow]]) -> None:
+        self._call, self._apply = call, apply
+        self._made: list[Flow] | None = None
+
+    def __call__(self, place: int) -> Flow:
+        if self._made is None:
+            self._made = self._apply(_on_data(self._call))
+        return self._made[place]
+
+
+def _on_data(call: Call) -> Call:
+    """The call with all that it reads as data, but for one factor of a product."""
+    if call.name not in FACTORS:
+        return with_data(call)
+    left, right = factors(call)
+    weight = right if right.as_data is not None else left
+
+    def read(argument: Any) -> Any:
+        if argument is left or argument is right:
+            known = as_data(argument) if argument.as_data is not None else argument
+            return (
+                argument if argument is weight else replace(known, weights=frozenset(), data=True)
+            )
+        return argument
+
+    return replace(call, args=tuple(map(read, call.args)))
+
+
+def prepared(call: Call, apply: Callable[[Call], list[Flow]]) -> list[Flow]:
+    """The results of an operator that reads no map's output.
+
+    Args:
+        call: the operator.
+        apply: interprets it, if what it makes of weights turns out to be read as data.
+    """
     flows = list(call.flows())
     if any(flow.data for flow in flows):
         inlet = normalised_input(call)
@@ -31,9 +99,16 @@ def prepared(call: Call) -> list[Flow]:
     weights = frozenset[str]().union(*(flow.weights for flow in flows))
     indices = _indices(call) if any(flow.index for flow in flows) else [()] * len(call.shapes)
     computed = not keeps_values(call) or any(flow.computed for flow in flows)
+    later = _Later(call, apply) if any(flow.as_data is not None for flow in flows) else None
     return [
-        Flow(shape, weights=weights, index=index, computed=computed)
-        for shape, index in zip(call.shapes, indices, strict=True)
+        Flow(
+            shape,
+            weights=weights,
+            index=index,
+            computed=computed,
+            as_data=None if later is None else partial(later, place),
+        )
+        for place, (shape, index) in enumerate(zip(call.shapes, indices, strict=True))
     ]
 
 

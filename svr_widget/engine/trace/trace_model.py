@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from svr_widget.engine.environment.settings import with_own_settings
 from svr_widget.engine.environment.threads import uninterrupted
-from svr_widget.engine.errors import NoMapsError, SVRError, TraceError, listed
+from svr_widget.engine.errors import NoMapsError, SVRError, TraceError, listed, said
 from svr_widget.engine.maps.links import Layout, Link
 from svr_widget.engine.maps.parts import OwnParameter, Part, in_model, likely_parts
+from svr_widget.engine.maps.weights import named_tensors
 from svr_widget.engine.model.example_inputs import Example, examples
 from svr_widget.engine.model.user_model import Running, running
 from svr_widget.engine.trace.dispatch import run
@@ -89,6 +90,7 @@ def trace(
     heads: bool = False,
     meetings: bool = False,
     own: Mapping[str, OwnParameter] | None = None,
+    walls: Collection[str] = (),
     live: bool = False,
 ) -> Trace:
     """Read off the model which map feeds which, through which channels (paper, section 2.2).
@@ -104,6 +106,7 @@ def trace(
         heads: read attention head by head.
         meetings: note which parameters channels meet on their way.
         own: parameters of no known layer by qualified name, whose maps are found as it runs.
+        walls: modules that are left out, whose inside is not followed.
         live: run the model itself.
 
     Raises:
@@ -115,24 +118,38 @@ def trace(
         raise NoMapsError(f"{type(model).__name__} holds no linear map to trace.")
     refusal: SVRError | None = None
     failures: dict[Example, Exception] = {}
+    partial: tuple[int, Trace] | None = None
     tried = list(_examples(model, parts, own, example_inputs, live))
     for method in METHODS:
+        if partial is not None and METHODS[method] is _exported:
+            break  # an operator that is not known is none there, either
         for example in tried:
             # Each attempt gets a structure that no other has run.
             with running(model, live=live, guarded=METHODS[method] is not _exported) as run:
                 ours = _ours(model, parts, run)
                 ours_own = {name: replace(p, module=run[p.module]) for name, p in own.items()}
-                interpreter = Interpreter(run.model, ours, heads, meetings, ours_own)
+                interpreter = Interpreter(run.model, ours, heads, meetings, ours_own, walls)
                 try:
                     notes = METHODS[method](run.model, interpreter, example)
                 except SVRError as error:
                     refusal = refusal or error
+                    continue
                 except Exception as error:  # whatever the model itself raises
                     failures[example] = error
-                else:
-                    found = _result(interpreter, example, method, (*notes, *run.notes))
-                    theirs = {name: in_model(part, model) for name, part in found.own.items()}
-                    return replace(found, own=theirs)
+                    continue
+                found = _result(interpreter, example, method, (*notes, *run.notes))
+            theirs = {name: in_model(part, model) for name, part in found.own.items()}
+            found = replace(found, own=theirs)
+            unknown = interpreter.notes.unknown
+            if unknown and not found.links and not found.attentions:
+                refusal = refusal or interpreter.refusal
+            elif not unknown:
+                return found
+            elif partial is None or unknown < partial[0]:
+                partial = unknown, found
+            break
+    if partial is not None:
+        return partial[1]
     if refusal is not None:
         raise refusal
     raise TraceError(_failure(model, failures)) from next(iter(failures.values()), None)
@@ -203,12 +220,9 @@ def _result(interpreter: Interpreter, example: Example, method: str, notes: Sequ
         interpreter.notes.add(example.origin)
     for note in notes:
         interpreter.notes.add(note)
-    for line in interpreter.own.notes():
+    for line in (*interpreter.own.notes(), *_without_use(interpreter)):
         interpreter.notes.add(line)
     order = interpreter.own.siblings().order(interpreter.order)
-    for name in interpreter.parts:
-        if name not in order:
-            interpreter.notes.add(f"map {name!r} is not used by this input")
     computed = _computed_weights(interpreter)
     if interpreter.meetings is not None:
         interpreter.meetings.repeated = interpreter.repeated
@@ -231,6 +245,30 @@ def _result(interpreter: Interpreter, example: Example, method: str, notes: Sequ
     )
 
 
+def _without_use(interpreter: Interpreter) -> Iterator[str]:
+    """Notes on the maps that were not seen to be applied."""
+    tensors = {id(t): name for name, t in named_tensors(interpreter.model)}
+    unused, otherwise = [], []
+    for name, part in interpreter.parts.items():
+        if name in interpreter.order or name in interpreter.own.parts:
+            continue
+        own = part.tensors
+        ids = {id(tensor) for held, tensor in named_tensors(part.module) if held in own}
+        was_read = any(tensors.get(each) in interpreter.read for each in ids)
+        (otherwise if was_read else unused).append(repr(name))
+    if unused:
+        yield f"{_maps(unused)} not used by this input: {listed(unused, 2)}"
+    if otherwise:
+        yield (
+            f"{_maps(otherwise)} without links: the weight is read, but not as one that is known "
+            f"here: {listed(otherwise, 2)}"
+        )
+
+
+def _maps(names: Sequence[str]) -> str:
+    return "1 map is" if len(names) == 1 else f"{len(names):,} maps are"
+
+
 def _computed_weights(interpreter: Interpreter) -> dict[str, Tensor]:
     """The weights that the model computes as it runs, where its parameters do not tell them."""
     found: dict[str, Tensor] = {}
@@ -246,8 +284,7 @@ def _computed_weights(interpreter: Interpreter) -> dict[str, Tensor]:
 
 def _failure(model: nn.Module, failures: Mapping[Example, Exception]) -> str:
     tried = "; ".join(
-        f"{example.origin or 'the given input'}: {type(error).__name__}: "
-        f"{(str(error).strip().splitlines() or [''])[0]}"
+        f"{example.origin or 'the given input'}: {said(error)}"
         for example, error in failures.items()
     )
     return (

@@ -66,14 +66,18 @@ def _matrix_dims(call: Call) -> int:
 
 def factors(call: Call) -> tuple[Flow, Flow]:
     """The two factors of a matrix product."""
-    names = {
-        "matmul": ("self", "other"), "mm": ("self", "mat2"), "bmm": ("self", "mat2"),
-        "mv": ("self", "vec"), "dot": ("self", "tensor"), "addmm": ("mat1", "mat2"),
-        "baddbmm": ("batch1", "batch2"), "addbmm": ("batch1", "batch2"),
-        "linear": ("input", "weight"), "_grouped_mm": ("self", "mat2"),
-        "grouped_mm_fallback": ("input", "weight"),
-    }[call.name]  # fmt: skip
-    return call.flow(names[0]), call.flow(names[1])
+    left, right = FACTORS[call.name]
+    return call.flow(left), call.flow(right)
+
+
+FACTORS = {
+    "matmul": ("self", "other"), "mm": ("self", "mat2"), "bmm": ("self", "mat2"),
+    "mv": ("self", "vec"), "dot": ("self", "tensor"), "addmm": ("mat1", "mat2"),
+    "baddbmm": ("batch1", "batch2"), "addbmm": ("batch1", "batch2"),
+    "linear": ("input", "weight"), "_grouped_mm": ("self", "mat2"),
+    "grouped_mm_fallback": ("input", "weight"),
+}  # fmt: skip
+"""The arguments of each matrix product that are multiplied."""
 
 
 def matrix_product(call: Call) -> Flow:
@@ -223,11 +227,10 @@ BATCHED = frozenset({"bmm", "baddbmm"})
 GROUPED = frozenset({"_grouped_mm", "grouped_mm_fallback"})
 """Products of each row with one of several matrices, whichever the data choose for it."""
 
+LOOKUPS = frozenset({"embedding", "embedding_bag", "_embedding_bag"})
+
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(
-        ("matmul", "mm", "bmm", "mv", "dot", "addmm", "baddbmm", "addbmm", "linear"),
-        matrix_product,
-    ),
+    **dict.fromkeys(FACTORS, matrix_product),
     **dict.fromkeys(CONVOLUTIONS | GROUPED, without_map),
     **dict.fromkeys(
         (
