@@ -274,6 +274,7 @@ class Interpreter:
     def _apply_maps(self, call: Call, uses: Sequence[Use]) -> list[Flow]:
         """The results of the maps that an operator applies, and of what it adds to them."""
         uses = [use._replace(read=as_data(use.read)) for use in uses]
+        self.own.accounted |= frozenset[str]().union(*(use.weights for use in uses))
         carriers = [carrier for use in uses for carrier in self._use(call, use)]
         mixed: frozenset[tuple[Source, Reason]] = frozenset()
         if not complete(uses):

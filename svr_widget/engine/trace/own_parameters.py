@@ -76,6 +76,7 @@ class OwnParameters:
         parts: the maps that were found, by name.
         multiplied: qualified names of the parameters that were multiplied with channels in some
             way, whether as maps or not.
+        accounted: those from which the weight of a known layer is computed.
     """
 
     def __init__(self, parameters: Mapping[str, OwnParameter]) -> None:
@@ -84,6 +85,7 @@ class OwnParameters:
         self._named: dict[tuple[str, Matrix], Part] = {}
         self.parts: dict[str, Part] = {}
         self.multiplied: set[str] = set()
+        self.accounted: frozenset[str] = frozenset()
         self._chosen: set[str] = set()
         self._siblings: Siblings | None = None
 
@@ -373,7 +375,7 @@ class OwnParameters:
                 "no maps, for they are multiplied in a way that is not known here: "
                 f"{listed([repr(name) for name in unread], 2)}"
             )
-        others = sorted(self._parameters.keys() - used - self.multiplied)
+        others = sorted(self._parameters.keys() - used - self.multiplied - self.accounted)
         if others:
             yield (
                 "no maps, for no channels are multiplied with them: "

@@ -74,7 +74,7 @@ def _split_by(m: Layers, x: Tensor, names: list[str]) -> Tensor:
 def _routed(net: Own, x: Tensor) -> Tensor:
     """A mixture of experts that runs over those that some token chose."""
     h = net.a(x)
-    gates = F.linear(h, net.router).softmax(-1)
+    gates = F.linear(h, net.router).sigmoid()
     best = gates.argmax(-1)
     out = torch.zeros(len(x), 5, dtype=x.dtype)
     for expert in range(3):
@@ -105,10 +105,10 @@ def _grouped(net: Own, x: Tensor) -> Tensor:
     return net.o(F.grouped_mm(inner, net.down.transpose(-2, -1), offs=counts))
 
 
-def _experts(m: Layers, x: Tensor) -> Tensor:
+def _experts(m: Layers, x: Tensor, smooth: bool = False) -> Tensor:
     """Every expert on every token."""
     h = m["a"](x)
-    gates = m["router"](h).softmax(-1)
+    gates = m["router"](h).sigmoid() if smooth else m["router"](h).softmax(-1)
     made = [m[f"down[{e}]"](m[f"up[{e}]"](h).relu()) for e in range(3)]
     return m["o"](sum(each * gates[:, e, None] for e, each in enumerate(made)))
 
@@ -249,7 +249,9 @@ STATIC = {
 }
 
 CHOSEN = {
-    "experts that were chosen": Idiom(EXPERTS, _routed, _experts),
+    "experts that were chosen": Idiom(
+        EXPERTS, _routed, lambda m, x: _experts(m, x, smooth=True), inputs=(9, 4)
+    ),
     "experts that are gathered": Idiom(EXPERTS, _gathered, _experts),
     "experts in groups": Idiom(EXPERTS, _grouped, _experts),
 }
