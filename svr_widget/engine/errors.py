@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import traceback
 import os
 import sysconfig
+import traceback
 from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from pathlib import Path

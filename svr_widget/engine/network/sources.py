@@ -136,7 +136,12 @@ def _damaged(model: nn.Module, include: Globs, exclude: Globs) -> dict[str, str]
             part.weight()
         except NonFiniteWeightsError as error:
             found[name] = str(error)
-    if len(found) == len(parts):
+    own = find_parts(unwrap(model), include, exclude).own
+    for name, parameter in own.items():
+        broken = int((~torch.isfinite(parameter.value)).sum())
+        if broken:
+            found[name] = f"{name!r} has {broken} NaN or infinite entries, and is left out"
+    if parts and len(found) == len(parts) + len(own):
         raise NonFiniteWeightsError(next(iter(found.values())))
     return found
 
@@ -172,18 +177,25 @@ def _of_model(
             example_inputs,
             heads=heads,
             meetings=meetings,
-            constants=found_parts.undecided,
             walls=excluded_modules(model, exclude),
+            own=found_parts.own,
             live=run_live,
         )
-        found_parts.check(traced.added)
-        found, notes = traced.links, (*traced.notes, *_left_out(traced.added))
+        chosen = {
+            name: part
+            for name, part in traced.own.items()
+            if found_parts.chosen(name, f"{part.path}.{part.parameter}".lstrip("."))
+        }
+        traced = traced.without(traced.own.keys() - chosen.keys())
+        parts = {**parts, **chosen}
+        found, notes = traced.links, traced.notes
         inputs, outputs, ends = traced.input_layouts, traced.output_layouts, traced.ends
         order = tuple(dict.fromkeys((*traced.order, *order)))
         attentions, rank, computed = traced.attentions, traced.rank, traced.computed
         example, met = traced.example, traced.meetings
     else:
         found_parts.check()
+        notes = tuple(_left_out(found_parts.own))
         pairs = [link for link in links if not isinstance(link, Link)]
         made, inputs = links_from_pairs(pairs, parts)
         found = (*made, *(link for link in links if isinstance(link, Link)))
@@ -197,9 +209,12 @@ def _of_model(
     return network if links is None else replace(network, traced=None)
 
 
-def _left_out(constants: Iterable[str]) -> Iterator[str]:
-    if names := [repr(name) for name in sorted(constants)]:
-        yield f"no maps, for they are only added to channels or put beside them: {listed(names)}"
+def _left_out(own: Iterable[str]) -> Iterator[str]:
+    if names := [repr(name) for name in sorted(own)]:
+        yield (
+            "links by hand, for which nothing is run, so that parameters of no known layer are no "
+            f"maps: {listed(names, 2)}"
+        )
 
 
 def _of_weights(

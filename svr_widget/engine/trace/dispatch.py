@@ -27,6 +27,7 @@ from svr_widget.engine.trace.flow.call import Call, base_name
 from svr_widget.engine.trace.flow.flow import Flow, Reason, Scope, lost
 from svr_widget.engine.trace.flow.memory import Memory, overwritten
 from svr_widget.engine.trace.flow.writes import only_written, written_by
+from svr_widget.engine.trace.rules.contraction import GROUPED
 from svr_widget.engine.trace.rules.recurrent import FUNCTIONS, overload
 
 
@@ -102,7 +103,12 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
             given, named = tree_map_only(Tensor, self._followed, (given, named))
             if func._schema.is_mutable and any(flow.traced for flow in call.flows()):
                 given, named = self._not_written(func, given, named)
-        return self._interpreted(call, func(*given, **named), args, kwargs)
+        if call.name in GROUPED and any(isinstance(each, FakeTensor) for each in given):
+            rows, matrices = given[:2]  # PyTorch tells its shape in one precision only
+            results = rows.new_empty((*rows.shape[:-1], matrices.shape[-1]))
+        else:
+            results = func(*given, **named)
+        return self._interpreted(call, results, args, kwargs)
 
     def whole(self, func: OpOverload[..., Any], args: tuple[Any, ...]) -> Any:
         """Run an operator that PyTorch would dissolve, and interpret it as it is."""

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from svr_widget.engine.environment.settings import methods_with_own_settings
 from svr_widget.engine.errors import said
-from svr_widget.engine.maps.links import OUTSIDE, Link
-from svr_widget.engine.maps.parts import Part
+from svr_widget.engine.maps.links import OUTSIDE, Link, directed
+from svr_widget.engine.maps.parts import OwnParameter, Part
 from svr_widget.engine.trace.dispatch import Dispatch
 from svr_widget.engine.trace.flow import labels
 from svr_widget.engine.trace.flow.call import Call, RefusedError
@@ -27,16 +27,22 @@ from svr_widget.engine.trace.flow.flow import (
     as_data,
     mint,
 )
-from svr_widget.engine.trace.mapping import Home, Owners, Use, recognise
-from svr_widget.engine.trace.parameters import Constants, parameter, prepared, with_data
+from svr_widget.engine.trace.mapping import Home, Owners, Use, complete, recognise
+from svr_widget.engine.trace.own_parameters import OwnParameters
+from svr_widget.engine.trace.parameters import parameter, prepared, with_data
 from svr_widget.engine.trace.results.arrivals import Arrival, Graph, Notes, assemble, read
 from svr_widget.engine.trace.results.heads import Attention, read_heads
 from svr_widget.engine.trace.results.meetings import Meetings
 from svr_widget.engine.trace.rules import recurrent
+from svr_widget.engine.trace.rules.contraction import ADDING
+from svr_widget.engine.trace.rules.pointwise import unite
 from svr_widget.engine.trace.rules.table import rule_for
 
 _BEFORE = -1
 """The place of what is read, before what reads it."""
+
+READ = -1
+"""The number of the use of a map whose weight is read as data."""
 
 
 @methods_with_own_settings
@@ -49,7 +55,7 @@ class Interpreter:
         parts: Mapping[str, Part],
         heads: bool = False,
         meetings: bool = False,
-        constants: Iterable[str] = (),
+        own: Mapping[str, OwnParameter] | None = None,
         walls: Collection[str] = (),
     ) -> None:
         """Start with nothing seen.
@@ -59,22 +65,25 @@ class Interpreter:
             parts: where it keeps its maps, by name.
             heads: read attention head by head.
             meetings: note which parameters channels meet.
-            constants: parameters of no known layer, which are watched.
+            own: parameters of no known layer, whose maps are found.
             walls: modules whose inside is not followed.
         """
         self.model = model
-        self.parts = parts
+        self.parts = dict(parts)
         self.owners = Owners.of(model, parts.values())
         self.notes = Notes()
         self.attentions = Attentions() if heads else None
         self.meetings = Meetings(model) if meetings else None
-        self.constants = Constants(constants)
+        self.own = OwnParameters(own or {})
+        self._own_names = frozenset(own or {})
         self.arrivals: list[Arrival] = []
         self.outlets: list[Carrier] = []
         self.inlets: list[tuple[str, Carrier]] = []
         self._uses: dict[str, int] = {}
         self._when: dict[str, tuple[int, int]] = {}
         self._now = 0
+        self._supposing = False
+        self._as_data: set[str] = set()
         self.computed: dict[str, Tensor] = {}
         self.walls = walls
         self.read: frozenset[str] = frozenset()
@@ -147,17 +156,27 @@ class Interpreter:
         then = self._now - 1
 
         def apply(call: Call) -> list[Flow]:
-            now, self._now = self._now, then
+            before, self._now, self._supposing = (self._now, self._supposing), then, True
             try:
                 return self.apply(call)
             finally:
-                self._now = now
+                self._now, self._supposing = before
 
         return apply
 
-    def _source(self, name: str, place: int = 0) -> Source:
-        """One more use of a map; ``place`` tells those of one moment apart."""
-        self._when.setdefault(name, (self._now, place))
+    def _reads(self, flow: Flow) -> None:
+        """Take note of the maps whose weights are read as data, now that something reads them."""
+        for source in {*flow.sources, *(source for source, _ in flow.mixed)}:
+            if source.use == READ and source.name not in self._as_data:
+                self._as_data.add(source.name)
+                self._when.setdefault(source.name, (self._now, _BEFORE))
+                self._uses[source.name] = self._uses.get(source.name, 0) + 1
+                if self.meetings is not None:
+                    self.meetings.hold_all([source.name], "the network reads its weight as data")
+
+    def _source(self, name: str) -> Source:
+        """One more use of a map."""
+        self._when.setdefault(name, (self._now, 0))
         number = self._uses.get(name, 0)
         self._uses[name] = number + 1
         return Source(name, number)
@@ -176,9 +195,7 @@ class Interpreter:
         part = home.like
         dim = int(part.kind.transposed)
         whole = part.held is not None and flow.shape[dim : dim + 1] == (part.total,)
-        sources = [(each, self._source(each.name, _BEFORE)) for each in home.parts]
-        if self.meetings is not None:
-            self.meetings.hold_all((each.name for each in home.parts), f"{name} is read as data")
+        sources = [(each, Source(each.name, READ)) for each in home.parts]
         if not whole:
             reason = Reason(f"{name}, which is read as data,", "")
             return Flow(flow.shape, mixed=frozenset((source, reason) for _, source in sources))
@@ -191,17 +208,23 @@ class Interpreter:
         return Flow(flow.shape, tuple(carriers), place=mint(flow.shape, [dim]))
 
     def _applied(self, call: Call) -> list[Flow]:
-        use = recognise(call, self.owners)
-        if use is not None:
-            self.constants.applied(use.weights, use.read.weights)
-            return self._use(call, use._replace(read=as_data(use.read)))
-        self.constants.see(call)
+        uses = self._recognised(call)
+        if uses:
+            return self._apply_maps(call, uses)
         if call.name in (*recurrent.LAYERS, *recurrent.CELLS):
             self._announce(call)
             layer = call.name in recurrent.LAYERS
             return recurrent.unrolled(call, self._composite) if layer else self._composite(call)
+        if self._hides_a_product(call):
+            return self._composite(call)
+        chosen = self.own.gathered(call)
+        if chosen is not None:
+            return [chosen]
         if any(flow.traced or flow.data for flow in call.flows()):
             call = with_data(call)
+            if not self._supposing:
+                for flow in call.flows():
+                    self._reads(flow)
         if not any(flow.traced for flow in call.flows()):
             return prepared(call, self._later())
         rule = rule_for(call)
@@ -265,11 +288,50 @@ class Interpreter:
         if call.scope.wall:
             return False
         try:
-            return recognise(call, self.owners) is not None
+            return bool(self._recognised(call))
         except RefusedError:
             return True
 
-    def _use(self, call: Call, use: Use) -> list[Flow]:
+    def _recognised(self, call: Call) -> list[Use]:
+        uses = self.own.uses(call)
+        self.parts |= self.own.parts
+        if uses:
+            return uses
+        use = recognise(call, self.owners)
+        return [] if use is None else [use]
+
+    def _hides_a_product(self, call: Call) -> bool:
+        """Whether an operator of several steps is no rule's and multiplies own parameters."""
+        composite = torch._C.DispatchKey.CompositeImplicitAutograd
+        hidden = rule_for(call) is None or call.name == "matmul"
+        return (
+            hidden
+            and any(self.own.holds(flow) for flow in call.flows())
+            and call.func.has_kernel_for_dispatch_key(composite)
+        )
+
+    def _apply_maps(self, call: Call, uses: Sequence[Use]) -> list[Flow]:
+        """The results of the maps that an operator applies, and of what it adds to them."""
+        uses = [use._replace(read=as_data(use.read)) for use in uses]
+        for use in uses:
+            self._reads(use.read)
+        self.own.accounted |= frozenset[str]().union(*(use.weights for use in uses))
+        carriers = [carrier for use in uses for carrier in self._use(call, use)]
+        mixed: frozenset[tuple[Source, Reason]] = frozenset()
+        if not complete(uses):
+            names = ", ".join(sorted({name for use in uses for name in use.weights}))
+            reason = call.reason(f"{call.name} with a part of {names} (no map)", weighs=False)
+            for use in uses:
+                mixed |= use.read.mixed | {(source, reason) for source in use.read.sources}
+        place = mint(call.shape, [uses[0].write_dim % len(call.shape)]) if carriers else None
+        flow = Flow(call.shape, tuple(carriers), mixed, place, data=not carriers)
+        added = call.get("self") if call.name in ADDING else call.get("bias")
+        added = as_data(added) if isinstance(added, Flow) else None
+        if added is not None and added.traced:
+            flow = unite(call, [flow, added])
+        return [flow, *(Flow(shape) for shape in call.shapes[1:])]
+
+    def _use(self, call: Call, use: Use) -> list[Carrier]:
         dim = use.write_dim % len(call.shape)
         carriers: list[Carrier] = []
         for name, channels in use.written.items():
@@ -290,16 +352,13 @@ class Interpreter:
                     self.notes.add_lost(producer, name, "the tokens that are looked up")
             shape = [1] * len(call.shape)
             shape[dim] = len(channels)
-            label = labels.canonical(channels.view(shape).expand(call.shape))
+            label = channels.view(shape).expand(call.shape)
+            if use.positions is not None:
+                label = torch.full(call.shape, labels.NONE)
+                label[use.positions] = channels.view(shape).expand_as(label[use.positions])
+            label = labels.canonical(label)
             carriers.append(Carrier(source, label, use.through))
-        mixed: frozenset[tuple[Source, Reason]] = frozenset()
-        if not use.complete:
-            names = ", ".join(sorted(use.weights))
-            reason = call.reason(f"{call.name} with a part of {names} (no map)", weighs=False)
-            mixed = use.read.mixed | {(source, reason) for source in use.read.sources}
-        place = mint(call.shape, [dim]) if carriers else None
-        made = Flow(call.shape, tuple(carriers), mixed, place, data=not carriers)
-        return [made, *(Flow(shape) for shape in call.shapes[1:])]
+        return carriers
 
     def scope(self, stack: Sequence[tuple[str, str]]) -> Scope:
         """The scope of an operator from its ``(module path, class)`` stack, outermost first."""
@@ -317,7 +376,8 @@ class Interpreter:
         wall = next((module for module in path if module in self.walls), "")
         if not module:
             return Scope("", name, path, wall=wall)
-        holds_maps = any(n == module or n.startswith(f"{module}.") for n in self.parts)
+        names = (*self.parts, *self._own_names)
+        holds_maps = any(n == module or n.startswith(f"{module}.") for n in names)
         library = kind.startswith("torch.")
         return Scope(module, name, path, not holds_maps and not library, library, wall)
 
@@ -326,6 +386,7 @@ class Interpreter:
         for flow in results:
             if isinstance(flow, Flow):
                 flow = as_data(flow)
+                self._reads(flow)
                 self.outlets += flow.carriers
                 for source, reason in sorted(flow.mixed):
                     if not reason.weighs:
@@ -353,8 +414,17 @@ class Interpreter:
         readings = [read(arrival, linear_like, self.notes) for arrival in self.arrivals]
         attentions: tuple[Attention, ...] = ()
         if self.attentions is not None:
-            readings, attentions = read_heads(readings, self.attentions, self.notes)
-        return assemble(readings, self.rank, self.notes), attentions
+            unfit = {name for name, part in self.parts.items() if part.groups > 1 or part.kernel}
+            unfit |= {reading.use.name for reading in readings if reading.layout is not None}
+            streams = (stream for reading in readings for stream in reading.streams)
+            unfit |= {stream.source.name for stream in streams if stream.layout is not None}
+            readings, attentions = read_heads(readings, self.attentions, self.notes, unfit)
+        graph = assemble(readings, self.rank, self.notes)
+        siblings = self.own.siblings()
+        self.parts |= self.own.parts
+        self._when = siblings.ranks(self._when)
+        graph.links = list(directed(siblings.links(graph.links), self.rank))
+        return graph, attentions
 
 
 def as_shape(value: Any) -> tuple[int, ...] | None:

@@ -1,8 +1,8 @@
-"""What becomes of a parameter before it is used; and which parameters are only added."""
+"""What becomes of a parameter before it is used."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -75,11 +75,8 @@ def _on_data(call: Call) -> Call:
     weight = right if right.as_data is not None else left
 
     def read(argument: Any) -> Any:
-        if argument is left or argument is right:
-            known = as_data(argument) if argument.as_data is not None else argument
-            return (
-                argument if argument is weight else replace(known, weights=frozenset(), data=True)
-            )
+        if argument is not weight and (argument is left or argument is right):
+            return replace(as_data(argument), weights=frozenset(), data=True)
         return argument
 
     return replace(call, args=tuple(map(read, call.args)))
@@ -139,45 +136,3 @@ def _indices(call: Call) -> list[tuple[Carrier, ...]]:
     if [flow.shape for flow in made] != list(call.shapes):
         return nothing
     return [flow.carriers for flow in made]
-
-
-_BESIDE = frozenset({"add", "sub", "rsub", "cat", "stack", "where", "copy"})
-"""Operators in which a tensor of learned numbers is added to others or put beside them."""
-
-_MASK = "attn_mask"
-"""What attention adds to its scores."""
-
-
-class Constants:
-    """Watches some parameters through the operators of a forward pass.
-
-    Args:
-        names: qualified names of the parameters.
-    """
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self._names = frozenset(names)
-        self._met: set[str] = set()
-        self._combined: set[str] = set()
-
-    @property
-    def added(self) -> frozenset[str]:
-        """Those that were met, and were nowhere combined with channels or data but by addition."""
-        return frozenset(self._met - self._combined)
-
-    def see(self, call: Call) -> None:
-        """Take note of an operator, which applies no map."""
-        if not self._names:
-            return
-        flows = list(call.flows())
-        combines = call.name not in _BESIDE and any(flow.traced or flow.data for flow in flows)
-        for flow in flows:
-            names = flow.weights & self._names
-            self._met |= names
-            if combines and flow is not call.get(_MASK):
-                self._combined |= names
-
-    def applied(self, weights: frozenset[str], read: frozenset[str]) -> None:
-        """Take note of a map's use: of what its weight is computed from, and of what it reads."""
-        self._combined |= weights & self._names
-        self._met |= read & self._names

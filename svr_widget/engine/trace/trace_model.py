@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from types import MethodType
 from typing import Any
@@ -14,7 +15,7 @@ from svr_widget.engine.environment.settings import with_own_settings
 from svr_widget.engine.environment.threads import uninterrupted
 from svr_widget.engine.errors import NoMapsError, SVRError, TraceError, listed, said
 from svr_widget.engine.maps.links import Layout, Link
-from svr_widget.engine.maps.parts import Part
+from svr_widget.engine.maps.parts import OwnParameter, Part, in_model, likely_parts
 from svr_widget.engine.maps.weights import named_tensors
 from svr_widget.engine.model.example_inputs import Example, examples
 from svr_widget.engine.model.user_model import Running, running
@@ -45,8 +46,7 @@ class Trace:
             that is not what the parameters tell.
         meetings: which parameters channels meet on their way, where that was asked for.
         example: what the model was called with.
-        added: those of the parameters asked for that are only added to what the maps make, or put
-            beside it.
+        own: the maps that modules' own code makes of their parameters, by name.
         notes: which example input was used, which maps were not reached, and every dependency
             that is no link because it keeps no channel identity.
     """
@@ -63,7 +63,23 @@ class Trace:
     ends: tuple[Link, ...] = ()
     computed: Mapping[str, Tensor] = field(default_factory=dict)
     meetings: Meetings | None = None
-    added: frozenset[str] = frozenset()
+    own: Mapping[str, Part] = field(default_factory=dict)
+
+    def without(self, names: AbstractSet[str]) -> Trace:
+        """The same without some of the maps."""
+
+        def kept(links: Iterable[Link]) -> tuple[Link, ...]:
+            return tuple(x for x in links if x.producer not in names and x.consumer not in names)
+
+        attentions = [a for a in self.attentions if names.isdisjoint(a.maps)]
+        return replace(
+            self,
+            links=kept(self.links),
+            order=tuple(name for name in self.order if name not in names),
+            attentions=tuple(attentions),
+            ends=kept(self.ends),
+            own={name: part for name, part in self.own.items() if name not in names},
+        )
 
 
 @uninterrupted
@@ -74,7 +90,7 @@ def trace(
     *,
     heads: bool = False,
     meetings: bool = False,
-    constants: Iterable[str] = (),
+    own: Mapping[str, OwnParameter] | None = None,
     walls: Collection[str] = (),
     live: bool = False,
 ) -> Trace:
@@ -90,23 +106,23 @@ def trace(
             ``None`` takes ``model.dummy_inputs`` or tries inputs that fit the first map.
         heads: read attention head by head.
         meetings: note which parameters channels meet on their way.
-        constants: parameters of no known layer, of which it is asked whether they are only added.
+        own: parameters of no known layer by qualified name, whose maps are found as it runs.
         walls: modules that are left out, whose inside is not followed.
         live: run the model itself.
 
     Raises:
-        NoMapsError: ``parts`` is empty.
-        UnsupportedLayerError: what a head of attention computes is no product of matrices.
+        NoMapsError: there are neither ``parts`` nor parameters of modules' own.
         TraceError: the model cannot be run or followed; the message names the module.
     """
-    if not parts:
+    own = own or {}
+    if not parts and not own:
         raise NoMapsError(f"{type(model).__name__} holds no linear map to trace.")
     if model.forward == MethodType(nn.Module.forward, model):
         raise TraceError(_without_forward(model, parts))
     refusal: SVRError | None = None
     failures: dict[Example, Exception] = {}
     partial: tuple[int, Trace] | None = None
-    tried = list(examples(model, parts, example_inputs, live))
+    tried = list(_examples(model, parts, own, example_inputs, live))
     for method in METHODS:
         if partial is not None and METHODS[method] is _exported:
             break  # an operator that is not known is none there, either
@@ -114,7 +130,8 @@ def trace(
             # Each attempt gets a structure that no other has run.
             with running(model, live=live, guarded=METHODS[method] is not _exported) as run:
                 ours = _ours(model, parts, run)
-                interpreter = Interpreter(run.model, ours, heads, meetings, constants, walls)
+                ours_own = {name: replace(p, module=run[p.module]) for name, p in own.items()}
+                interpreter = Interpreter(run.model, ours, heads, meetings, ours_own, walls)
                 try:
                     notes = METHODS[method](run.model, interpreter, example)
                 except SVRError as error:
@@ -124,6 +141,8 @@ def trace(
                     failures[example] = error
                     continue
                 found = _result(interpreter, example, method, (*notes, *run.notes))
+            theirs = {name: in_model(part, model) for name, part in found.own.items()}
+            found = replace(found, own=theirs)
             unknown = interpreter.notes.unknown
             if unknown and not found.links and not found.attentions:
                 refusal = refusal or interpreter.refusal
@@ -137,6 +156,21 @@ def trace(
     if refusal is not None:
         raise refusal
     raise TraceError(_failure(model, failures)) from next(iter(failures.values()), None)
+
+
+def _examples(
+    model: nn.Module,
+    parts: Mapping[str, Part],
+    own: Mapping[str, OwnParameter],
+    given: Any,
+    live: bool,
+) -> Iterator[Example]:
+    """Inputs to try: those that fit the first map, or the first parameter that may be one."""
+    yield from examples(model, parts, given, live)
+    if given is not None:
+        return
+    for guess in next((guesses for p in own.values() if (guesses := likely_parts(p))), ()):
+        yield from examples(model, {guess.name: guess}, None, live)
 
 
 def _ours(model: nn.Module, parts: Mapping[str, Part], run: Running) -> dict[str, Part]:
@@ -189,8 +223,9 @@ def _result(interpreter: Interpreter, example: Example, method: str, notes: Sequ
         interpreter.notes.add(example.origin)
     for note in notes:
         interpreter.notes.add(note)
-    for line in _without_use(interpreter):
+    for line in (*interpreter.own.notes(), *_without_use(interpreter)):
         interpreter.notes.add(line)
+    order = interpreter.own.siblings().order(interpreter.order)
     computed = _computed_weights(interpreter)
     if interpreter.meetings is not None:
         interpreter.meetings.repeated = interpreter.repeated
@@ -198,7 +233,7 @@ def _result(interpreter: Interpreter, example: Example, method: str, notes: Sequ
             interpreter.meetings.hold_all(lost, f"it goes into {reason}")
     return Trace(
         tuple(graph.links),
-        interpreter.order,
+        order,
         graph.input_layouts,
         graph.output_layouts,
         method,
@@ -209,7 +244,7 @@ def _result(interpreter: Interpreter, example: Example, method: str, notes: Sequ
         interpreter.ends(),
         computed,
         interpreter.meetings,
-        interpreter.constants.added,
+        interpreter.own.parts,
     )
 
 
@@ -219,7 +254,7 @@ def _without_use(interpreter: Interpreter) -> Iterator[str]:
     unused: list[str] = []
     otherwise: list[str] = []
     for name, part in interpreter.parts.items():
-        if name in interpreter.order:
+        if name in interpreter.order or name in interpreter.own.parts:
             continue
         own = part.tensors
         ids = {id(tensor) for held, tensor in named_tensors(part.module) if held in own}

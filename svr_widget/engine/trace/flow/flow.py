@@ -196,11 +196,13 @@ class Attentions:
 
     Attributes:
         scored: every product of two tensors over channels, attention or not.
-        attended: every sum of values with such products as weights.
+        attended: every sum of values with such products as weights, head by head.
+        refused: where the weights of such a sum are no products of two matrices, and why.
     """
 
     scored: list[Scored] = field(default_factory=list)
     attended: list[Attended] = field(default_factory=list)
+    refused: list[tuple[Scope, str]] = field(default_factory=list)
 
 
 def same_layout(left: Layout | None, right: Layout | None) -> bool:

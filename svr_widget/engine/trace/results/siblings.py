@@ -1,0 +1,89 @@
+"""Maps that lie along a dimension of one parameter, as a mixture of experts keeps them.
+
+Which of them run is up to the tokens of the example. What leads in and out of one is by
+construction what leads in and out of all.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple, TypeVar
+
+from svr_widget.engine.maps.links import Link
+from svr_widget.engine.maps.parts import OwnParameter
+
+T = TypeVar("T")
+
+
+class Family(NamedTuple):
+    """Maps that lie along a dimension of one parameter.
+
+    Attributes:
+        parameter: the parameter.
+        places: where each lies, by its name.
+        reached: those that the example reached.
+    """
+
+    parameter: OwnParameter
+    places: Mapping[str, tuple[int | None, ...]]
+    reached: frozenset[str]
+
+    @property
+    def missing(self) -> list[str]:
+        """Those that it did not reach."""
+        return [name for name in self.places if name not in self.reached]
+
+    @property
+    def first(self) -> str:
+        """The first that it reached."""
+        return next(name for name in self.places if name in self.reached)
+
+
+class Siblings:
+    """All families of a network."""
+
+    def __init__(self, families: Sequence[Family]) -> None:
+        """Take them over."""
+        self.families = families
+        self._of = {name: family for family in families for name in family.places}
+
+    def order(self, names: Iterable[str]) -> tuple[str, ...]:
+        """The names with siblings put in where the first of them stands."""
+        found: dict[str, None] = {}
+        for name in names:
+            family = self._of.get(name)
+            found |= dict.fromkeys([name] if family is None else family.places)
+        return tuple(found)
+
+    def ranks(self, rank: Mapping[str, T]) -> dict[str, T]:
+        """The places in the order of execution; siblings share that of the first."""
+        found = dict(rank)
+        for family in self.families:
+            for name in family.missing:
+                found[name] = rank[family.first]
+        return found
+
+    def links(self, links: Iterable[Link]) -> Iterator[Link]:
+        """The links, and those of the siblings that were not reached.
+
+        Between two parameters of one module the matrices at one place belong together.
+        """
+        for link in links:
+            for producer, consumer in self._ends(link):
+                yield replace(link, producer=producer, consumer=consumer)
+
+    def _ends(self, link: Link) -> Iterable[tuple[str, str]]:
+        sent, read = self._of.get(link.producer), self._of.get(link.consumer)
+        writers, readers = self._stand_ins(link.producer), self._stand_ins(link.consumer)
+        pairs = itertools.product(writers, readers)
+        if sent is None or read is None or sent.parameter.path != read.parameter.path:
+            return pairs
+        if sent.places[link.producer] != read.places[link.consumer]:
+            return pairs
+        return (pair for pair in pairs if sent.places[pair[0]] == read.places[pair[1]])
+
+    def _stand_ins(self, name: str) -> list[str]:
+        family = self._of.get(name)
+        return [name] if family is None or name != family.first else [name, *family.missing]
