@@ -80,6 +80,13 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
     def flow_of(self, tensor: Tensor) -> Flow:
         """What ``tensor`` holds; a constant where nothing was said."""
         known: Flow | None = self._flows.get(tensor)
+        if known is None:
+            for other in self._memory.others(tensor):  # ``Tensor.data`` is no operator's result
+                blank = Flow(tuple(tensor.shape))
+                seen = overwritten(blank, tensor, self._flows.get(other, blank), other)
+                if seen is not None:
+                    self.attach(tensor, self._valued(seen, tensor))
+                    return self.flow_of(tensor)
         return known or Flow(tuple(tensor.shape), value=None if tensor.is_meta else tensor.detach)
 
     def __torch_dispatch__(
@@ -206,6 +213,8 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
 
     def _followed(self, tensor: Tensor) -> Tensor:
         """Without values what depends on a map's output, or lies where such was written."""
+        if isinstance(tensor, FakeTensor):
+            return tensor
         without = tensor in self._stale or self.flow_of(tensor).traced
         return self._without_values(tensor) if without else tensor
 

@@ -202,8 +202,8 @@ def _computed(model: nn.Module, interpreter: Interpreter, example: Example) -> l
 
 
 # In this order: running the model on tensors without values takes a hundredth of the time of the
-# others; a real forward pass also follows a course that depends on values; an export also follows
-# writes to shared memory, but changes nn.Module for the whole process while it runs.
+# others; a real forward pass also follows a course that depends on values; an export may run what
+# neither does, but changes nn.Module for the whole process while it runs.
 METHODS: dict[str, Callable[[nn.Module, Interpreter, Example], list[str]]] = {
     "torch dispatch": _valueless,
     "forward pass": _computed,

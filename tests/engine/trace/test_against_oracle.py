@@ -60,6 +60,7 @@ MOVING: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
     "out=": (moving.OutOfPlace, (vectors(5, 3),)),
     "buffer": (moving.Buffered, (vectors(1, 5, 3),)),
     "ReLU on a view": (moving.ReluOnAView, (vectors(5, 3),)),
+    "by way of data": (moving.ClippedAsItRuns, (vectors(5, 3),)),
     "states in a tensor": (moving.OneAfterTheOther, (vectors(2, 3, 3),)),
     "permuted channels": (moving.PermutedChannels, (vectors(5, 3),)),
     **{
