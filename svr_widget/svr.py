@@ -75,7 +75,7 @@ class SVR(SpectralGraph):
             singular values are without the scale of the scores.
         links: ``(producer, consumer)`` pairs or ``Link`` objects instead of the traced ones.
         include: globs over map names; only those are maps.
-        exclude: globs over names that are left out. Of a module that is, nothing inside is followed.
+        exclude: globs over names that are left out; inside of such a module nothing is followed.
         rank: keep the first ``rank`` neurons of every map.
         run_live: where data is run through a model, here and later, it is through a private
             structure over its weights, so that a training of the model goes on undisturbed. Some

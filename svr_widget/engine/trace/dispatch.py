@@ -7,7 +7,7 @@ can therefore leave the tensors unseen: reading a value raises.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Protocol
@@ -382,14 +382,18 @@ def _remarks(mode: Dispatch) -> Iterator[str]:
             f"parameter of the model ({listed(shapes, 2)} in {listed(where, 2)}): layers in a "
             "plain list or dict are not seen; keep them in nn.ModuleList or nn.ModuleDict"
         )
-    if where := [repr(module) for module in mode.strangers]:
+    if mode.strangers:
         yield (
-            f"{listed(where, 2)} reads a tensor that no operator made: if it was computed from a "
+            f"{_readers(mode.strangers)} a tensor that no operator made: if it was computed from a "
             "map's output outside of PyTorch, links are missing"
         )
-    if where := [repr(module) for module in mode.escapes]:
+    if mode.escapes:
         yield (
-            f"{listed(where, 2)} reads the values of a tensor as numbers: the links hold for this "
+            f"{_readers(mode.escapes)} the values of a tensor as numbers: the links hold for this "
             "input's course, and what is computed from these numbers outside of tensors links "
             "nothing"
         )
+
+
+def _readers(modules: Collection[str]) -> str:
+    return f"{listed([*map(repr, modules)], 2)} read{'s' if len(modules) == 1 else ''}"

@@ -27,9 +27,9 @@ from svr_widget.engine.trace.flow.flow import (
     as_data,
     mint,
 )
-from svr_widget.engine.trace.mapping import Home, Owners, Use, complete, recognise
+from svr_widget.engine.trace.mapping import Owners, Use, complete, recognise
 from svr_widget.engine.trace.own_parameters import OwnParameters
-from svr_widget.engine.trace.parameters import parameter, prepared, with_data
+from svr_widget.engine.trace.parameters import READ, parameter, prepared, read_as_data, with_data
 from svr_widget.engine.trace.results.arrivals import Arrival, Graph, Notes, assemble, read
 from svr_widget.engine.trace.results.heads import Attention, read_heads
 from svr_widget.engine.trace.results.meetings import Meetings
@@ -40,9 +40,6 @@ from svr_widget.engine.trace.rules.table import rule_for
 
 _BEFORE = -1
 """The place of what is read, before what reads it."""
-
-READ = -1
-"""The number of the use of a map whose weight is read as data."""
 
 
 @methods_with_own_settings
@@ -188,24 +185,7 @@ class Interpreter:
         if not homes:
             return flow
         home = next((home for home in homes if home.like.kind.application == "lookup"), homes[0])
-        return replace(flow, as_data=cache(lambda: self._read_as_data(name, flow, home)))
-
-    def _read_as_data(self, name: str, flow: Flow, home: Home) -> Flow:
-        """The output channels of the maps that a parameter holds, as a source of the network."""
-        part = home.like
-        dim = int(part.kind.transposed)
-        whole = part.held is not None and flow.shape[dim : dim + 1] == (part.total,)
-        sources = [(each, Source(each.name, READ)) for each in home.parts]
-        if not whole:
-            reason = Reason(f"{name}, which is read as data,", "")
-            return Flow(flow.shape, mixed=frozenset((source, reason) for _, source in sources))
-        along = labels.along(dim, flow.shape)
-        carriers = []
-        for each, source in sources:
-            mine = (along >= each.rows.start) & (along < each.rows.stop)
-            label = torch.where(mine, along - each.rows.start, labels.NONE)
-            carriers.append(Carrier(source, labels.canonical(label)))
-        return Flow(flow.shape, tuple(carriers), place=mint(flow.shape, [dim]))
+        return replace(flow, as_data=cache(lambda: read_as_data(name, flow, home.parts)))
 
     def _applied(self, call: Call) -> list[Flow]:
         uses = self._recognised(call)

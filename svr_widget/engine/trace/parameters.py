@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from svr_widget.engine.errors import SVRError
+from svr_widget.engine.maps.parts import Part
 from svr_widget.engine.trace.flow import labels
 from svr_widget.engine.trace.flow.call import Call
-from svr_widget.engine.trace.flow.flow import Carrier, Flow, Source, as_data
+from svr_widget.engine.trace.flow.flow import Carrier, Flow, Reason, Source, as_data, mint
 from svr_widget.engine.trace.rules.contraction import CONVOLUTIONS, FACTORS, LOOKUPS, factors
 from svr_widget.engine.trace.rules.factors import normalised_input
 from svr_widget.engine.trace.rules.table import keeps_elements, keeps_values, rule_for
@@ -22,6 +24,33 @@ def parameter(name: str, shape: tuple[int, ...], value: Callable[[], Tensor]) ->
     """A parameter or buffer as the model holds it."""
     index = tuple(Carrier(Source(name, dim), labels.along(dim, shape)) for dim in range(len(shape)))
     return Flow(shape, weights=frozenset({name}), value=value, index=index)
+
+
+READ = -1
+"""The number of the use of a map whose weight is read as data."""
+
+
+def read_as_data(name: str, flow: Flow, parts: Sequence[Part]) -> Flow:
+    """The output channels of the maps that a parameter holds, as a source of the network.
+
+    Args:
+        name: the parameter's qualified name.
+        flow: the parameter.
+        parts: its maps.
+    """
+    part = parts[0]
+    dim = int(part.kind.transposed)
+    if part.held is None or flow.shape[dim : dim + 1] != (part.total,):
+        reason = Reason(f"{name}, which is read as data,", "")
+        mixed = frozenset((Source(each.name, READ), reason) for each in parts)
+        return Flow(flow.shape, mixed=mixed)
+    along = labels.along(dim, flow.shape)
+    carriers = []
+    for each in parts:
+        mine = (along >= each.rows.start) & (along < each.rows.stop)
+        label = torch.where(mine, along - each.rows.start, labels.NONE)
+        carriers.append(Carrier(Source(each.name, READ), labels.canonical(label)))
+    return Flow(flow.shape, tuple(carriers), place=mint(flow.shape, [dim]))
 
 
 def with_data(call: Call) -> Call:

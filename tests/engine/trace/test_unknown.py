@@ -19,7 +19,7 @@ class Squared(torch.autograd.Function):
     """What a user wrote by hand."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: ARG004 - as PyTorch calls it
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         return x * x
 
     @staticmethod
@@ -281,9 +281,7 @@ def test_maps_that_are_not_used_are_counted_and_two_are_named() -> None:
             return self.o(self.a(x) + self.b(x))
 
     svr = SVR(Spare(), torch.randn(2, 3))
-    assert svr.notes == (
-        "5 maps ('spare.0', 'spare.1' and 3 more) are not used by this input",
-    )
+    assert svr.notes == ("5 maps ('spare.0', 'spare.1' and 3 more) are not used by this input",)
 
 
 def test_a_weight_that_is_read_is_not_said_to_be_unused() -> None:
