@@ -119,6 +119,7 @@ class Interpreter:
         producers = mixed.union(*(flow.sources for flow in flows))
         data = any(flow.data or flow.traced for flow in flows)
         names = {name for flow in flows if not flow.traced for name in flow.weights} if data else ()
+        self.own.multiplied |= names & self._own_names
         homes = [home for name in sorted(names) for home in self.owners.homes.get(name, ())]
         parts = [part.name for home in dict.fromkeys(homes) for part in home.parts]
         for part in parts:
