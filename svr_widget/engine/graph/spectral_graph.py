@@ -33,6 +33,7 @@ from svr_widget.engine.maps.links import Link, LinkKey, TestKey, keyed
 from svr_widget.engine.model.find_maps import Globs
 from svr_widget.engine.network.head_products import AttentionView
 from svr_widget.engine.network.norms.folding import Normalisation
+from svr_widget.engine.network.pairs import defined
 from svr_widget.engine.network.sources import Links, NonFinite, read_network
 from svr_widget.engine.significance.multiple_testing import Significance
 from svr_widget.engine.significance.nulls import Kind
@@ -104,7 +105,7 @@ class SpectralGraph:
             run_live=run_live,
             non_finite=non_finite,
         )
-        self.title, self.notes = network.title, network.notes
+        self.title = network.title
         self.model, self.parts, self.outlets = network.model, network.parts, network.outlets
         self.arrangement = network.arrangement
         self.example, self.run_live = network.example, network.run_live
@@ -117,10 +118,8 @@ class SpectralGraph:
         self._traced = network.traced
         self._by_norm: dict[Normalisation, Self] = {}
         self._maps = MappingProxyType(dict(network.maps))
-        self._links = MappingProxyType(keyed(network.links))
-        self._leaving: dict[str, list[LinkKey]] = {}
-        for key, link in self._links.items():
-            self._leaving.setdefault(link.producer, []).append(key)
+        self._network_notes, self._every_link = network.notes, network.links
+        self._join()
         self._progress = progress
         self._lock = threading.RLock()
         self._decompositions: dict[tuple[str, Flattening], Decomposition] = {}
@@ -128,6 +127,15 @@ class SpectralGraph:
         self._adjacencies: dict[tuple[LinkKey, Method], Adjacency] = {}
         self._tested: set[LinkKey] = set()
         self._significance: dict[Kind, Significance[TestKey]] = {}
+
+    def _join(self) -> None:
+        """Take the links that the method defines an adjacency for, and say which it does not."""
+        kept, left_out = defined(self._every_link, self._maps, self.method)
+        self.notes = (*self._network_notes, *left_out)
+        self._links = MappingProxyType(keyed(kept))
+        self._leaving: dict[str, list[LinkKey]] = {}
+        for key, link in self._links.items():
+            self._leaving.setdefault(link.producer, []).append(key)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -199,6 +207,7 @@ class SpectralGraph:
             return self
         other = copy.copy(self)
         other.method = method
+        other._join()
         other._tested, other._significance = set(), {}
         for cached in ("_columns", "_column_names"):
             other.__dict__.pop(cached, None)

@@ -89,10 +89,16 @@ def check_readable(name: str, weight: Tensor) -> None:
             f"{name!r} is lazy and has no weight yet; run the model once on an example input first"
         )
     shape = tuple(weight.shape)
+    if hasattr(weight, "full_tensor"):  # a DTensor; to import its class takes a second
+        raise UnsupportedLayerError(
+            f"{name!r} is a DTensor of shape {shape}, of which each process holds a part; gather "
+            "the weights on all processes first, and give them, or a model that is not sharded with "
+            "them: {name: tensor.full_tensor() for name, tensor in model.state_dict().items()}"
+        )
     if weight.is_meta:
         raise UnsupportedLayerError(
             f"{name!r} has a weight of shape {shape} on the meta device, without values; load the "
-            "weights first"
+            "weights first (a model that is offloaded to CPU or disk: without device_map)"
         )
     if not (weight.is_floating_point() or weight.is_quantized):
         raise UnsupportedLayerError(

@@ -25,6 +25,18 @@ _NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNor
 Globs = str | Iterable[str] | None
 
 
+def excluded_modules(model: nn.Module, exclude: Globs) -> tuple[str, ...]:
+    """The qualified names of the outermost modules with weights that globs leave out."""
+    left_out: list[str] = []
+    for path, module in model.named_modules():
+        within = any(path.startswith(f"{above}.") for above in left_out)
+        if within or not path or not matches(path, globs(exclude)):
+            continue
+        if any(_extent(parameter) >= 2 for parameter in module.parameters()):
+            left_out.append(path)
+    return tuple(left_out)
+
+
 def unwrap(model: nn.Module) -> nn.Module:
     """The model inside ``DataParallel``, ``DistributedDataParallel`` and ``torch.compile``.
 

@@ -28,7 +28,14 @@ from svr_widget.engine.maps.linear_map import map_of
 from svr_widget.engine.maps.links import Layout, Link, depths, directed
 from svr_widget.engine.maps.weights import floating
 from svr_widget.engine.model.example_inputs import given_example
-from svr_widget.engine.model.find_maps import Globs, Selection, find_parts, globs, unwrap
+from svr_widget.engine.model.find_maps import (
+    Globs,
+    Selection,
+    excluded_modules,
+    find_parts,
+    globs,
+    unwrap,
+)
 from svr_widget.engine.network.head_products import AttentionView
 from svr_widget.engine.network.network import MapReader, Network, TracedModel
 from svr_widget.engine.network.norms.folding import Normalisation
@@ -171,6 +178,7 @@ def _of_model(
             heads=heads,
             meetings=meetings,
             own=found_parts.own,
+            walls=excluded_modules(model, exclude),
             live=run_live,
         )
         chosen = {

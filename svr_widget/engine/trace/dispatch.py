@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any, Protocol
 
 import torch
@@ -23,9 +22,11 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.weak import WeakIdKeyDictionary
 
 from svr_widget.engine.environment.settings import callers_device
+from svr_widget.engine.errors import listed
 from svr_widget.engine.trace.flow.call import Call, base_name
 from svr_widget.engine.trace.flow.flow import Flow, Reason, Scope, lost
 from svr_widget.engine.trace.flow.memory import Memory, overwritten
+from svr_widget.engine.trace.flow.writes import only_written, written_by
 from svr_widget.engine.trace.rules.contraction import GROUPED
 from svr_widget.engine.trace.rules.recurrent import FUNCTIONS, overload
 
@@ -129,7 +130,7 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
         func = call.func
         several = isinstance(results, (list, tuple))
         tensors = list(results) if several else [results]
-        written = _written(func, args, kwargs)
+        written = written_by(func, args, kwargs)
         if not any(isinstance(tensor, Tensor) for tensor in tensors):
             if any(flow.traced for flow in call.flows()):
                 self._check_escape(call)
@@ -138,9 +139,13 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
                     self._write(target, self.interpreter.unknown(call, tuple(target.shape)))
             return results
         shapes = tuple(tuple(t.shape) if isinstance(t, Tensor) else () for t in tensors)
-        plain = {name: v for name, v in call.kwargs.items() if name not in _outs(func)}
+        plain = {name: v for name, v in call.kwargs.items() if name not in only_written(func)}
         call = Call(func, call.args, plain, shapes, self.scope)
-        flows = self.interpreter.apply(call)
+        if call.name == "as_strided":  # where in memory its elements lie says which they are
+            seen = overwritten(Flow(shapes[0]), tensors[0], self.flow_of(args[0]), args[0])
+            flows = [seen or Flow(shapes[0])]
+        else:
+            flows = self.interpreter.apply(call)
         targets = {place: target for target, place in written if place is not None}
         for place, (tensor, flow) in enumerate(zip(tensors, flows, strict=True)):
             if not isinstance(tensor, Tensor):
@@ -208,7 +213,7 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
         self, func: OpOverload[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Arguments that nothing with values is written to by."""
-        written = {id(t) for given, _ in _written(func, args, kwargs) for t in tree_leaves(given)}
+        written = {id(t) for given, _ in written_by(func, args, kwargs) for t in tree_leaves(given)}
 
         def kept_off(tensor: Tensor) -> Tensor:
             return self._without_values(tensor) if id(tensor) in written else tensor
@@ -270,41 +275,6 @@ def _chosen(mask: Flow, index: Tensor) -> Flow:
     mixed = mask.mixed | {lost(carrier, reason) for carrier in mask.carriers}
     value = None if mixed else index.detach
     return Flow(shape, mixed=mixed, weights=mask.weights, data=mask.data, value=value)
-
-
-@lru_cache(maxsize=4096)
-def _writes(func: OpOverload[..., Any]) -> tuple[tuple[int, str, int | None], ...]:
-    """The arguments that an operator writes to: place, name, and which result each is."""
-    returns = [
-        frozenset(r.alias_info.before_set) if r.alias_info else None for r in func._schema.returns
-    ]
-    found = []
-    for place, argument in enumerate(func._schema.arguments):
-        info = argument.alias_info
-        if info is not None and info.is_write:
-            names = frozenset(info.before_set)
-            found.append((place, argument.name, returns.index(names) if names in returns else None))
-    return tuple(found)
-
-
-@lru_cache(maxsize=4096)
-def _outs(func: OpOverload[..., Any]) -> frozenset[str]:
-    """The arguments that an operator only writes to."""
-    written = {name for _, name, _ in _writes(func)}
-    return frozenset(a.name for a in func._schema.arguments if a.kwarg_only and a.name in written)
-
-
-def _written(
-    func: OpOverload[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> list[tuple[Any, int | None]]:
-    """What an operator writes to, and which of its results that is."""
-    if not func._schema.is_mutable:
-        return []
-    given = [
-        (args[place] if place < len(args) else kwargs.get(name), result)
-        for place, name, result in _writes(func)
-    ]
-    return [(what, result) for what, result in given if what is not None]
 
 
 class Whole(TorchFunctionMode):
@@ -390,13 +360,27 @@ def run(
         results = model(*args, **kwargs)
     tensors = [leaf for leaf in tree_leaves(results) if isinstance(leaf, Tensor)]
     interpreter.leave([mode.flow_of(tensor) for tensor in tensors])
-    strangers = [
-        f"{where!r} reads a tensor that no operator made: if it was computed from a map's output "
-        "outside of PyTorch, links are missing"
-        for where in mode.strangers
-    ]
-    return strangers + [
-        f"{where!r} reads the values of a tensor as numbers: the links hold for this input's "
-        "course, and what is computed from these numbers outside of tensors links nothing"
-        for where in mode.escapes
-    ]
+    return list(_remarks(mode))
+
+
+def _remarks(mode: Dispatch) -> Iterator[str]:
+    """Notes on what left or entered the tensors unseen, one a kind."""
+    if found := list(mode.unregistered.items()):
+        shapes = ["x".join(map(str, tensor.shape)) for tensor, _ in found]
+        where = list(dict.fromkeys(repr(module) for _, module in found))
+        yield (
+            f"{len(found):,} weight{'s run that are' if len(found) > 1 else ' runs that is'} no "
+            f"parameter of the model ({listed(shapes, 2)} in {listed(where, 2)}): layers in a "
+            "plain list or dict are not seen; keep them in nn.ModuleList or nn.ModuleDict"
+        )
+    if where := [repr(module) for module in mode.strangers]:
+        yield (
+            f"{listed(where, 2)} reads a tensor that no operator made: if it was computed from a "
+            "map's output outside of PyTorch, links are missing"
+        )
+    if where := [repr(module) for module in mode.escapes]:
+        yield (
+            f"{listed(where, 2)} reads the values of a tensor as numbers: the links hold for this "
+            "input's course, and what is computed from these numbers outside of tensors links "
+            "nothing"
+        )

@@ -38,6 +38,9 @@ from svr_widget.engine.trace.rules.contraction import ADDING
 from svr_widget.engine.trace.rules.pointwise import unite
 from svr_widget.engine.trace.rules.table import rule_for
 
+_BEFORE = -1
+"""The place of what is read, before what reads it."""
+
 
 @methods_with_own_settings
 class Interpreter:
@@ -74,7 +77,8 @@ class Interpreter:
         self.outlets: list[Carrier] = []
         self.inlets: list[tuple[str, Carrier]] = []
         self._uses: dict[str, int] = {}
-        self.rank: dict[str, int] = {}
+        self._when: dict[str, tuple[int, int]] = {}
+        self._now = 0
         self.computed: dict[str, Tensor] = {}
         self.walls = walls
         self.read: frozenset[str] = frozenset()
@@ -84,7 +88,13 @@ class Interpreter:
     @property
     def order(self) -> tuple[str, ...]:
         """The maps in order of first execution."""
-        return tuple(self._uses)
+        return tuple(sorted(self._uses, key=self._when.__getitem__))
+
+    @property
+    def rank(self) -> dict[str, int]:
+        """The maps' places in that order; those that one operator applies together share one."""
+        places = {when: place for place, when in enumerate(sorted(set(self._when.values())))}
+        return {name: places[when] for name, when in self._when.items()}
 
     @property
     def repeated(self) -> frozenset[str]:
@@ -93,6 +103,7 @@ class Interpreter:
 
     def apply(self, call: Call) -> list[Flow]:
         """The flows of an operator's results; unknown ones where it is not known what it does."""
+        self._now += 1
         self.read |= frozenset[str]().union(*(flow.weights for flow in call.flows()))
         if call.scope.wall:
             return self._walled(call)
@@ -131,14 +142,27 @@ class Interpreter:
     def _walled(self, call: Call) -> list[Flow]:
         """Inside of what is left out, nothing is followed."""
         if not any(flow.traced for flow in call.flows()):
-            return prepared(call, self.apply)
+            return prepared(call, self._later())
         wall = call.reason(f"{call.scope.wall!r}, which is left out,", weighs=False)
         made = self._shapeless(call, wall._replace(module=""))
         return [replace(made, shape=shape) for shape in call.shapes]
 
-    def _source(self, name: str, rank: int | None = None) -> Source:
-        """One more use of a map."""
-        self.rank.setdefault(name, len(set(self.rank.values())) if rank is None else rank)
+    def _later(self) -> Callable[[Call], list[Flow]]:
+        """What interprets an operator of this moment when it is known what reads its results."""
+        then = self._now - 1
+
+        def apply(call: Call) -> list[Flow]:
+            now, self._now = self._now, then
+            try:
+                return self.apply(call)
+            finally:
+                self._now = now
+
+        return apply
+
+    def _source(self, name: str, place: int = 0) -> Source:
+        """One more use of a map; ``place`` tells those of one moment apart."""
+        self._when.setdefault(name, (self._now, place))
         number = self._uses.get(name, 0)
         self._uses[name] = number + 1
         return Source(name, number)
@@ -157,8 +181,7 @@ class Interpreter:
         part = home.like
         dim = int(part.kind.transposed)
         whole = part.held is not None and flow.shape[dim : dim + 1] == (part.total,)
-        rank = len(set(self.rank.values()))
-        sources = [(each, self._source(each.name, rank)) for each in home.parts]
+        sources = [(each, self._source(each.name, _BEFORE)) for each in home.parts]
         if self.meetings is not None:
             self.meetings.hold_all((each.name for each in home.parts), f"{name} is read as data")
         if not whole:
@@ -188,7 +211,7 @@ class Interpreter:
         if any(flow.traced or flow.data for flow in call.flows()):
             call = with_data(call)
         if not any(flow.traced for flow in call.flows()):
-            return prepared(call, self.apply)
+            return prepared(call, self._later())
         rule = rule_for(call)
         call = replace(call, attentions=self.attentions)
         if rule is None:
@@ -209,12 +232,12 @@ class Interpreter:
 
     def _announce(self, call: Call) -> None:
         """Take the maps of a recurrent layer in the order of its parameters, not of its kernel."""
-        for name in (name for flow in call.flows() for name in sorted(flow.weights)):
-            for home in self.owners.homes.get(name, ()):
-                rank = len(set(self.rank.values()))
-                for part in home.parts:
-                    self.rank.setdefault(part.name, rank)
-                    self._uses.setdefault(part.name, 0)
+        names = [name for flow in call.flows() for name in sorted(flow.weights)]
+        homes = [home for name in names for home in self.owners.homes.get(name, ())]
+        for place, home in enumerate(homes):
+            for part in home.parts:
+                self._when.setdefault(part.name, (self._now, place))
+                self._uses.setdefault(part.name, 0)
 
     def _composite(self, call: Call) -> list[Flow]:
         """An operator without a rule by the operators that PyTorch makes it of."""
@@ -293,10 +316,9 @@ class Interpreter:
 
     def _use(self, call: Call, use: Use) -> list[Carrier]:
         dim = use.write_dim % len(call.shape)
-        rank = len(set(self.rank.values()))
         carriers: list[Carrier] = []
         for name, channels in use.written.items():
-            source = self._source(name, rank)
+            source = self._source(name)
             inlet = use.read.inlet
             if use.read_dim is not None and inlet is not None:
                 lies = labels.varying_dims(inlet.label)

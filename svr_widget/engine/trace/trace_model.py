@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from types import MethodType
 from typing import Any
 
 import torch
@@ -116,6 +117,8 @@ def trace(
     own = own or {}
     if not parts and not own:
         raise NoMapsError(f"{type(model).__name__} holds no linear map to trace.")
+    if model.forward == MethodType(nn.Module.forward, model):
+        raise TraceError(_without_forward(model, parts))
     refusal: SVRError | None = None
     failures: dict[Example, Exception] = {}
     partial: tuple[int, Trace] | None = None
@@ -248,7 +251,8 @@ def _result(interpreter: Interpreter, example: Example, method: str, notes: Sequ
 def _without_use(interpreter: Interpreter) -> Iterator[str]:
     """Notes on the maps that were not seen to be applied."""
     tensors = {id(t): name for name, t in named_tensors(interpreter.model)}
-    unused, otherwise = [], []
+    unused: list[str] = []
+    otherwise: list[str] = []
     for name, part in interpreter.parts.items():
         if name in interpreter.order or name in interpreter.own.parts:
             continue
@@ -257,16 +261,15 @@ def _without_use(interpreter: Interpreter) -> Iterator[str]:
         was_read = any(tensors.get(each) in interpreter.read for each in ids)
         (otherwise if was_read else unused).append(repr(name))
     if unused:
-        yield f"{_maps(unused)} not used by this input: {listed(unused, 2)}"
+        yield f"{_maps(unused)} not used by this input"
     if otherwise:
-        yield (
-            f"{_maps(otherwise)} without links: the weight is read, but not as one that is known "
-            f"here: {listed(otherwise, 2)}"
-        )
+        yield f"{_maps(otherwise)} without links, for its weight is used in a way not known here"
 
 
 def _maps(names: Sequence[str]) -> str:
-    return "1 map is" if len(names) == 1 else f"{len(names):,} maps are"
+    if len(names) == 1:
+        return f"map {names[0]} is"
+    return f"{len(names):,} maps ({listed(names, 2)}) are"
 
 
 def _computed_weights(interpreter: Interpreter) -> dict[str, Tensor]:
@@ -276,10 +279,27 @@ def _computed_weights(interpreter: Interpreter) -> dict[str, Tensor]:
         part = interpreter.parts[name]
         if not torch.allclose(part.weight(value), part.weight(), rtol=1e-5):
             found[name] = value.clone()
-            interpreter.notes.add(
-                f"map {name!r} is what {part.path!r} computes from its {part.parameter} as it runs"
-            )
+    if len(found) == 1:
+        (name,) = found
+        part = interpreter.parts[name]
+        interpreter.notes.add(
+            f"map {name!r} is what {part.path!r} computes from its {part.parameter} as it runs"
+        )
+    elif found:
+        interpreter.notes.add(
+            f"{_maps([repr(name) for name in found])} what their modules compute from their "
+            "weights as they run"
+        )
     return found
+
+
+def _without_forward(model: nn.Module, parts: Mapping[str, Part]) -> str:
+    pair = list(parts)[:2]
+    by_hand = f"the links by hand: links=[({pair[0]!r}, {pair[1]!r}), ...], " if pair[1:] else ""
+    return (
+        f"{type(model).__name__} has no forward, so that nothing tells which map feeds which: give "
+        f"the module that calls its layers, {by_hand}or the weights alone: SVR(model.state_dict())"
+    )
 
 
 def _failure(model: nn.Module, failures: Mapping[Example, Exception]) -> str:
@@ -287,8 +307,9 @@ def _failure(model: nn.Module, failures: Mapping[Example, Exception]) -> str:
         f"{example.origin or 'the given input'}: {said(error)}"
         for example, error in failures.items()
     )
+    given = any(not example.origin for example in failures)
     return (
         f"{type(model).__name__} could not be traced ({tried or 'no example input is known'}). "
-        "Pass example_inputs=..., or the links by hand: "
-        'links=[("producer", "consumer"), ...].'
+        f"Pass {'an input that it runs on: ' if given else ''}example_inputs=..., or the links by "
+        'hand: links=[("producer", "consumer"), ...].'
     )

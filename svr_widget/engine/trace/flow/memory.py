@@ -76,6 +76,8 @@ def overwritten(flow: Flow, tensor: Tensor, written: Flow, target: Tensor) -> Fl
     if _lies(tensor) == _lies(target):
         return written
     at = _found_at(tensor, target)
+    if tensor.shape == target.shape and torch.equal(at.flatten(), torch.arange(at.numel())):
+        return written
     inside = at >= 0
     if not bool(inside.any()):
         return None
