@@ -404,8 +404,10 @@ class Interpreter:
         graph = assemble(readings, self.rank, self.notes)
         siblings = self.own.siblings()
         self.parts |= self.own.parts
-        self.rank = siblings.ranks(self.rank)
-        graph.links = list(directed(siblings.links(graph.links), self.rank))
+        rank = siblings.spread(self.rank)
+        graph.links = list(directed(siblings.links(graph.links), rank))
+        graph.input_layouts = siblings.spread(graph.input_layouts)
+        graph.output_layouts = siblings.spread(graph.output_layouts)
         return graph, attentions
 
 

@@ -225,7 +225,7 @@ def _result(interpreter: Interpreter, example: Example, method: str, notes: Sequ
         interpreter.notes.add(note)
     for line in (*interpreter.own.notes(), *_without_use(interpreter)):
         interpreter.notes.add(line)
-    order = interpreter.own.siblings().order(interpreter.order)
+    siblings = interpreter.own.siblings()
     computed = _computed_weights(interpreter)
     if interpreter.meetings is not None:
         interpreter.meetings.repeated = interpreter.repeated
@@ -233,15 +233,15 @@ def _result(interpreter: Interpreter, example: Example, method: str, notes: Sequ
             interpreter.meetings.hold_all(lost, f"it goes into {reason}")
     return Trace(
         tuple(graph.links),
-        order,
+        siblings.order(interpreter.order),
         graph.input_layouts,
         graph.output_layouts,
         method,
         example,
         interpreter.notes.all(),
-        interpreter.rank,
+        siblings.spread(interpreter.rank),
         attentions,
-        interpreter.ends(),
+        tuple(siblings.links(interpreter.ends())),
         computed,
         interpreter.meetings,
         interpreter.own.parts,

@@ -9,10 +9,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from svr_widget.engine.maps.links import Link
 from svr_widget.engine.maps.parts import OwnParameter
+
+Value = TypeVar("Value")
 
 
 class Family(NamedTuple):
@@ -55,12 +57,12 @@ class Siblings:
             found |= dict.fromkeys([name] if family is None else family.places)
         return tuple(found)
 
-    def ranks(self, rank: Mapping[str, int]) -> dict[str, int]:
-        """The places in the order of execution; siblings share that of the first."""
-        found = dict(rank)
+    def spread(self, known: Mapping[str, Value]) -> dict[str, Value]:
+        """What is known of each map, siblings that were not reached as the first that was."""
+        found = dict(known)
         for family in self.families:
-            for name in family.missing:
-                found[name] = rank[family.first]
+            if family.first in known:
+                found |= dict.fromkeys(family.missing, known[family.first])
         return found
 
     def links(self, links: Iterable[Link]) -> Iterator[Link]:
