@@ -337,8 +337,9 @@ class Interpreter:
             shape[dim] = len(channels)
             label = channels.view(shape).expand(call.shape)
             if use.positions is not None:
-                label = torch.full(call.shape, labels.NONE)
-                label[use.positions] = channels.view(shape).expand_as(label[use.positions])
+                narrow = torch.full((call.shape[0], *shape[1:]), labels.NONE)
+                narrow[use.positions] = channels.view(shape)
+                label = narrow.expand(call.shape)
             label = labels.canonical(label)
             carriers.append(Carrier(source, label, use.through))
         return carriers
