@@ -88,9 +88,7 @@ LANGUAGE = {
     "BERT": language.bert,
     "Llama": language.llama,
     "Qwen 3": language.qwen3,
-    "Gemma 3": language.gemma3,
     "DeepSeek V3": language.deepseek,
-    "Swin v2": language.swin2,
     "T5": language.t5,
     "ViT (transformers)": language.vit,
 }

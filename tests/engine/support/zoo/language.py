@@ -53,12 +53,6 @@ def deepseek() -> Example:
     return transformers.DeepseekV3ForCausalLM(config), {"input_ids": _tokens()}
 
 
-def gemma3() -> Example:
-    """Normalised queries and keys, windows, norms behind as well as before."""
-    config = transformers.Gemma3TextConfig(**GROUPED, head_dim=4, max_position_embeddings=16)
-    return transformers.Gemma3ForCausalLM(config), {"input_ids": _tokens()}
-
-
 def swin2() -> Example:
     """Cosine attention in shifted windows."""
     config = transformers.Swinv2Config(
