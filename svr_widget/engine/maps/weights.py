@@ -92,8 +92,8 @@ def check_readable(name: str, weight: Tensor) -> None:
     if hasattr(weight, "full_tensor"):  # a DTensor; to import its class takes a second
         raise UnsupportedLayerError(
             f"{name!r} is a DTensor of shape {shape}, of which each process holds a part; gather "
-            "the weights on all processes first, and give them, or a model that is not sharded with "
-            "them: {name: tensor.full_tensor() for name, tensor in model.state_dict().items()}"
+            "the weights on all processes first, and give them, or a model without shards that "
+            "holds them: {name: t.full_tensor() for name, t in model.state_dict().items()}"
         )
     if weight.is_meta:
         raise UnsupportedLayerError(

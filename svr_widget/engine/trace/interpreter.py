@@ -41,6 +41,9 @@ from svr_widget.engine.trace.rules.table import rule_for
 _BEFORE = -1
 """The place of what is read, before what reads it."""
 
+READ = -1
+"""The number of the use of a map whose weight is read as data."""
+
 
 @methods_with_own_settings
 class Interpreter:
@@ -79,6 +82,8 @@ class Interpreter:
         self._uses: dict[str, int] = {}
         self._when: dict[str, tuple[int, int]] = {}
         self._now = 0
+        self._supposing = False
+        self._as_data: set[str] = set()
         self.computed: dict[str, Tensor] = {}
         self.walls = walls
         self.read: frozenset[str] = frozenset()
@@ -152,17 +157,27 @@ class Interpreter:
         then = self._now - 1
 
         def apply(call: Call) -> list[Flow]:
-            now, self._now = self._now, then
+            before, self._now, self._supposing = (self._now, self._supposing), then, True
             try:
                 return self.apply(call)
             finally:
-                self._now = now
+                self._now, self._supposing = before
 
         return apply
 
-    def _source(self, name: str, place: int = 0) -> Source:
-        """One more use of a map; ``place`` tells those of one moment apart."""
-        self._when.setdefault(name, (self._now, place))
+    def _reads(self, flow: Flow) -> None:
+        """Take note of the maps whose weights are read as data, now that something reads them."""
+        for source in {*flow.sources, *(source for source, _ in flow.mixed)}:
+            if source.use == READ and source.name not in self._as_data:
+                self._as_data.add(source.name)
+                self._when.setdefault(source.name, (self._now, _BEFORE))
+                self._uses[source.name] = self._uses.get(source.name, 0) + 1
+                if self.meetings is not None:
+                    self.meetings.hold_all([source.name], "the network reads its weight as data")
+
+    def _source(self, name: str) -> Source:
+        """One more use of a map."""
+        self._when.setdefault(name, (self._now, 0))
         number = self._uses.get(name, 0)
         self._uses[name] = number + 1
         return Source(name, number)
@@ -181,9 +196,7 @@ class Interpreter:
         part = home.like
         dim = int(part.kind.transposed)
         whole = part.held is not None and flow.shape[dim : dim + 1] == (part.total,)
-        sources = [(each, self._source(each.name, _BEFORE)) for each in home.parts]
-        if self.meetings is not None:
-            self.meetings.hold_all((each.name for each in home.parts), f"{name} is read as data")
+        sources = [(each, Source(each.name, READ)) for each in home.parts]
         if not whole:
             reason = Reason(f"{name}, which is read as data,", "")
             return Flow(flow.shape, mixed=frozenset((source, reason) for _, source in sources))
@@ -210,6 +223,9 @@ class Interpreter:
             return [chosen]
         if any(flow.traced or flow.data for flow in call.flows()):
             call = with_data(call)
+            if not self._supposing:
+                for flow in call.flows():
+                    self._reads(flow)
         if not any(flow.traced for flow in call.flows()):
             return prepared(call, self._later())
         rule = rule_for(call)
@@ -298,6 +314,8 @@ class Interpreter:
     def _apply_maps(self, call: Call, uses: Sequence[Use]) -> list[Flow]:
         """The results of the maps that an operator applies, and of what it adds to them."""
         uses = [use._replace(read=as_data(use.read)) for use in uses]
+        for use in uses:
+            self._reads(use.read)
         self.own.accounted |= frozenset[str]().union(*(use.weights for use in uses))
         carriers = [carrier for use in uses for carrier in self._use(call, use)]
         mixed: frozenset[tuple[Source, Reason]] = frozenset()
@@ -370,6 +388,7 @@ class Interpreter:
         for flow in results:
             if isinstance(flow, Flow):
                 flow = as_data(flow)
+                self._reads(flow)
                 self.outlets += flow.carriers
                 for source, reason in sorted(flow.mixed):
                     if not reason.weighs:

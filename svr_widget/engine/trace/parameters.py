@@ -75,11 +75,8 @@ def _on_data(call: Call) -> Call:
     weight = right if right.as_data is not None else left
 
     def read(argument: Any) -> Any:
-        if argument is left or argument is right:
-            known = as_data(argument) if argument.as_data is not None else argument
-            return (
-                argument if argument is weight else replace(known, weights=frozenset(), data=True)
-            )
+        if argument is not weight and (argument is left or argument is right):
+            return replace(as_data(argument), weights=frozenset(), data=True)
         return argument
 
     return replace(call, args=tuple(map(read, call.args)))

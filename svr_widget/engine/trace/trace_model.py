@@ -250,20 +250,31 @@ def _result(interpreter: Interpreter, example: Example, method: str, notes: Sequ
 
 def _without_use(interpreter: Interpreter) -> Iterator[str]:
     """Notes on the maps that were not seen to be applied."""
-    tensors = {id(t): name for name, t in named_tensors(interpreter.model)}
+    order = set(interpreter.order)
+    behind = {name: _tensors(part) for name, part in interpreter.parts.items()}
+    applied = frozenset[int]().union(*(behind[name] for name in order if name in behind))
+    named = named_tensors(interpreter.model)
+    was_read = {id(tensor) for name, tensor in named if name in interpreter.read}
+    without = behind.keys() - order - interpreter.own.parts.keys()
     unused: list[str] = []
+    tied: list[str] = []
     otherwise: list[str] = []
-    for name, part in interpreter.parts.items():
-        if name in interpreter.order or name in interpreter.own.parts:
-            continue
-        own = part.tensors
-        ids = {id(tensor) for held, tensor in named_tensors(part.module) if held in own}
-        was_read = any(tensors.get(each) in interpreter.read for each in ids)
-        (otherwise if was_read else unused).append(repr(name))
+    for name in filter(without.__contains__, behind):
+        shared = behind[name] & applied
+        kind = tied if shared else otherwise if behind[name] & was_read else unused
+        kind.append(repr(name))
     if unused:
         yield f"{_maps(unused)} not used by this input"
+    if tied:
+        yield f"{_maps(tied)} without links, for other maps that run hold its weight"
     if otherwise:
         yield f"{_maps(otherwise)} without links, for its weight is used in a way not known here"
+
+
+def _tensors(part: Part) -> frozenset[int]:
+    """What is equal for the same tensor, of those that a part's weight comes from."""
+    own = part.tensors
+    return frozenset(id(t) for name, t in named_tensors(part.module) if name in own)
 
 
 def _maps(names: Sequence[str]) -> str:

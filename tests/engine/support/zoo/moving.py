@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class Branches(nn.Module):
-    """Two branches ``a`` and ``b`` of ``[n, width]``, and ``o``, which reads what is made of them."""
+    """Two branches ``a`` and ``b``, and ``o``, which reads what is made of them."""
 
     def __init__(self, width: int = 4, read: int | None = None) -> None:
         super().__init__()
