@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import torch
@@ -33,6 +33,7 @@ from svr_widget.engine.trace.parameters import parameter, prepared, with_data
 from svr_widget.engine.trace.results.arrivals import Arrival, Graph, Notes, assemble, read
 from svr_widget.engine.trace.results.heads import Attention, read_heads
 from svr_widget.engine.trace.results.meetings import Meetings
+from svr_widget.engine.trace.results.siblings import Siblings, families_of_lists
 from svr_widget.engine.trace.rules import recurrent
 from svr_widget.engine.trace.rules.contraction import ADDING
 from svr_widget.engine.trace.rules.pointwise import unite
@@ -43,6 +44,10 @@ _BEFORE = -1
 
 READ = -1
 """The number of the use of a map whose weight is read as data."""
+
+
+_CHOOSES = frozenset({"nonzero", "masked_select", "unique", "_unique2", "unique_dim"})
+"""Operators whose results have a length that depends on values."""
 
 
 @methods_with_own_settings
@@ -88,6 +93,7 @@ class Interpreter:
         self.walls = walls
         self.read: frozenset[str] = frozenset()
         self.refusal: RefusedError | None = None
+        self._deciding: set[str] = set()
         self._scopes: dict[tuple[tuple[str, str], ...], Scope] = {}
 
     @property
@@ -112,6 +118,8 @@ class Interpreter:
         self.read |= frozenset[str]().union(*(flow.weights for flow in call.flows()))
         if call.scope.wall:
             return self._walled(call)
+        if call.name in _CHOOSES and any(flow.traced for flow in call.flows()):
+            self.decides(call.scope.module)
         try:
             return self._applied(call)
         except RefusedError as error:
@@ -135,7 +143,7 @@ class Interpreter:
         producers = mixed.union(*(flow.sources for flow in flows))
         data = any(flow.data or flow.traced for flow in flows)
         names = {name for flow in flows if not flow.traced for name in flow.weights} if data else ()
-        self.own.multiplied |= names & self._own_names
+        self.own.multiplied |= self._own_names.intersection(names)
         homes = [home for name in sorted(names) for home in self.owners.homes.get(name, ())]
         parts = [part.name for home in dict.fromkeys(homes) for part in home.parts]
         for part in parts:
@@ -246,6 +254,18 @@ class Interpreter:
             self.meetings.see(call, made)
         return made
 
+    def decides(self, module: str) -> None:
+        """Take note that a module decides by values that it computed what runs."""
+        self._deciding.add(module)
+
+    @cached_property
+    def siblings(self) -> Siblings:
+        """The maps of which the data choose some, once everything was seen."""
+        families = [*self.own.families()]
+        self.parts |= self.own.parts
+        families += families_of_lists(self.model, self.parts, self._uses, self._deciding)
+        return Siblings(families)
+
     def _announce(self, call: Call) -> None:
         """Take the maps of a recurrent layer in the order of its parameters, not of its kernel."""
         names = [name for flow in call.flows() for name in sorted(flow.weights)]
@@ -313,6 +333,8 @@ class Interpreter:
 
     def _apply_maps(self, call: Call, uses: Sequence[Use]) -> list[Flow]:
         """The results of the maps that an operator applies, and of what it adds to them."""
+        if 0 in call.shape:  # no token came here, which tells nothing
+            return [Flow(shape, data=True) for shape in call.shapes]
         uses = [use._replace(read=as_data(use.read)) for use in uses]
         for use in uses:
             self._reads(use.read)
@@ -422,8 +444,7 @@ class Interpreter:
             unfit |= {stream.source.name for stream in streams if stream.layout is not None}
             readings, attentions = read_heads(readings, self.attentions, self.notes, unfit)
         graph = assemble(readings, self.rank, self.notes)
-        siblings = self.own.siblings()
-        self.parts |= self.own.parts
+        siblings = self.siblings
         rank = siblings.spread(self.rank)
         graph.links = list(directed(siblings.links(graph.links), rank))
         graph.input_layouts = siblings.spread(graph.input_layouts)

@@ -35,7 +35,7 @@ from svr_widget.engine.trace.flow.call import Call
 from svr_widget.engine.trace.flow.flow import Flow, as_data
 from svr_widget.engine.trace.flow.selected import rearranged, taken
 from svr_widget.engine.trace.mapping import Use
-from svr_widget.engine.trace.results.siblings import Family, Siblings
+from svr_widget.engine.trace.results.siblings import Family
 from svr_widget.engine.trace.rules.contraction import (
     BATCHED,
     CONVOLUTIONS,
@@ -103,7 +103,6 @@ class OwnParameters:
         self.multiplied: set[str] = set()
         self.accounted: frozenset[str] = frozenset()
         self._chosen: set[str] = set()
-        self._siblings: Siblings | None = None
 
     def holds(self, flow: Flow) -> bool:
         """Whether a tensor was computed from these parameters alone."""
@@ -381,28 +380,23 @@ class OwnParameters:
 
     # Siblings.
 
-    def siblings(self) -> Siblings:
+    def families(self) -> Iterator[Family]:
         """The maps that lie along a dimension of one parameter, those not reached among them."""
-        if self._siblings is not None:
-            return self._siblings
         families: dict[tuple[str, Matrix], dict[tuple[int | None, ...], Part]] = {}
         for (name, matrix), part in list(self._named.items()):
             first = replace(matrix, at=tuple(None if at is None else 0 for at in matrix.at))
             if any(at is not None for at in matrix.at):
                 families.setdefault((name, first), {})[matrix.at] = part
-        found = []
         for (name, matrix), reached in families.items():
-            sizes = zip(matrix.at, self._parameters[name].value.shape, strict=True)
+            own = self._parameters[name]
+            sizes = zip(matrix.at, own.value.shape, strict=True)
             every = itertools.product(*((None,) if at is None else range(n) for at, n in sizes))
-            made = {at: self._part(name, replace(matrix, at=at)) for at in every}
-            places = {part.name: at for at, part in made.items()}
+            places = {self._part(name, replace(matrix, at=at)).name: at for at in every}
             names = frozenset(part.name for part in reached.values())
-            found.append(Family(self._parameters[name], places, names))
-        self._siblings = Siblings(found)
-        return self._siblings
+            yield Family(name, own.path, places, names, name in self._chosen)
 
     def notes(self) -> Iterator[str]:
-        """What is no map, and which maps were not reached."""
+        """What is no map, and which maps the data choose."""
         used = {name for name, _ in self._named}
         unread = sorted(self.multiplied - used)
         if unread:
@@ -420,17 +414,6 @@ class OwnParameters:
             yield (
                 "which of several maps a token goes through is up to the data; all of them have "
                 f"the same links: {listed([repr(name) for name in chosen], 2)}"
-            )
-        unreached = [family for family in self.siblings().families if family.missing]
-        unreached = [f for f in unreached if f.parameter.qualified not in self._chosen]
-        if unreached:
-            said = [
-                f"{len(f.missing)} of {len(f.places)} of {f.parameter.qualified!r}"
-                for f in unreached
-            ]
-            yield (
-                "maps that this input did not reach have the links of the others: "
-                f"{listed(said, 2)}"
             )
 
 

@@ -223,9 +223,9 @@ def _result(interpreter: Interpreter, example: Example, method: str, notes: Sequ
         interpreter.notes.add(example.origin)
     for note in notes:
         interpreter.notes.add(note)
-    for line in (*interpreter.own.notes(), *_without_use(interpreter)):
+    siblings = interpreter.siblings
+    for line in (*interpreter.own.notes(), *siblings.notes(), *_without_use(interpreter)):
         interpreter.notes.add(line)
-    siblings = interpreter.own.siblings()
     computed = _computed_weights(interpreter)
     if interpreter.meetings is not None:
         interpreter.meetings.repeated = interpreter.repeated
@@ -255,7 +255,8 @@ def _without_use(interpreter: Interpreter) -> Iterator[str]:
     applied = frozenset[int]().union(*(behind[name] for name in order if name in behind))
     named = named_tensors(interpreter.model)
     was_read = {id(tensor) for name, tensor in named if name in interpreter.read}
-    without = behind.keys() - order - interpreter.own.parts.keys()
+    known = interpreter.siblings.order(interpreter.order)
+    without = behind.keys() - set(known) - interpreter.own.parts.keys()
     unused: list[str] = []
     tied: list[str] = []
     otherwise: list[str] = []
