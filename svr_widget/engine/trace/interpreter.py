@@ -323,13 +323,11 @@ class Interpreter:
 
     def _hides_a_product(self, call: Call) -> bool:
         """Whether an operator of several steps is no rule's and multiplies own parameters."""
+        if not any(self.own.holds(flow) for flow in call.flows()):
+            return False
         composite = torch._C.DispatchKey.CompositeImplicitAutograd
-        hidden = rule_for(call) is None or call.name == "matmul"
-        return (
-            hidden
-            and any(self.own.holds(flow) for flow in call.flows())
-            and call.func.has_kernel_for_dispatch_key(composite)
-        )
+        without_rule = call.name == "matmul" or rule_for(call) is None
+        return without_rule and call.func.has_kernel_for_dispatch_key(composite)
 
     def _apply_maps(self, call: Call, uses: Sequence[Use]) -> list[Flow]:
         """The results of the maps that an operator applies, and of what it adds to them."""

@@ -231,6 +231,11 @@ def _result(interpreter: Interpreter, example: Example, method: str, notes: Sequ
         interpreter.meetings.repeated = interpreter.repeated
         for reason, lost in interpreter.notes.reasons():
             interpreter.meetings.hold_all(lost, f"it goes into {reason}")
+        unseen = {name for family in siblings.families for name in family.missing}
+        around = {x.producer for x in graph.links if unseen & {x.producer, x.consumer}}
+        interpreter.meetings.hold_all(
+            sorted(around | unseen), "what stands behind it was not reached by this input"
+        )
     return Trace(
         tuple(graph.links),
         siblings.order(interpreter.order),

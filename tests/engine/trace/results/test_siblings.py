@@ -91,6 +91,17 @@ def test_experts_have_the_same_links_whether_they_were_reached_or_not(
     assert not [note for note in svr.notes if "without links" in note]
 
 
+def test_nothing_is_taken_out_around_experts_that_were_not_reached() -> None:
+    torch.manual_seed(0)
+    model = ByRows().eval()
+    with torch.no_grad():
+        for layer in (model.a, *(expert[0] for expert in model.experts)):
+            layer.weight[2], layer.bias[2] = 0, 0
+    smaller, report = SVR(model, torch.randn(1, 4)).remove_dead_channels()
+    assert smaller.a.out_features == 6
+    assert "was not reached by this input" in str(report)
+
+
 def test_modules_of_other_forms_are_no_siblings() -> None:
     torch.manual_seed(0)
     svr = SVR(Unlike().eval(), torch.randn(1, 4))
