@@ -77,8 +77,10 @@ class Matrix:
 
     @property
     def place(self) -> str:
-        """Where it lies, as a map's name has it: ``"[3]"``; empty for all of a parameter."""
-        along = [str(at) for at in self.at if at is not None]
+        """Where it lies, as Python indexes it: ``"[3]"``; empty for all of a parameter."""
+        along = [":" if at is None else str(at) for at in self.at]
+        while along and along[-1] == ":":
+            along.pop()
         return f"[{','.join(along)}]" if along else ""
 
     def of(self, parameter: Tensor) -> Tensor:

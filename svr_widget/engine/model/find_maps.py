@@ -115,6 +115,7 @@ def find_parts(model: nn.Module, include: Globs = None, exclude: Globs = None) -
         elif not isinstance(module, _NORMS):
             for parameter in _own_parameters(path, module, selection):
                 own[parameter.qualified] = parameter
+    own = _each_once(own, found.values())
     selection.check([*names, *(name for each in own.values() for name in _called(each))])
     if not found and not own:
         types = sorted({type(module).__name__ for module in model.modules()})
@@ -236,6 +237,17 @@ def _own_parameters(path: str, module: nn.Module, selection: Selection) -> Itera
             f"{layer} packs its weight into {name!r} in a form that is not known here; load the "
             f"model without quantisation, or leave the layer out with exclude={path!r}"
         )
+
+
+def _each_once(own: dict[str, OwnParameter], parts: Iterable[Part]) -> dict[str, OwnParameter]:
+    """Tensors under their first names, without those that belong to a known layer as well."""
+    seen = {id(part.held) for part in parts}
+    kept = {}
+    for name, parameter in own.items():
+        if id(parameter.value) not in seen:
+            kept[name] = parameter
+            seen.add(id(parameter.value))
+    return kept
 
 
 def _called(own: OwnParameter) -> list[str]:

@@ -177,8 +177,8 @@ def _of_model(
             example_inputs,
             heads=heads,
             meetings=meetings,
-            walls=excluded_modules(model, exclude),
             own=found_parts.own,
+            walls=excluded_modules(model, exclude),
             live=run_live,
         )
         chosen = {

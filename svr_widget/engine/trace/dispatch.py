@@ -49,6 +49,9 @@ class Applies(Protocol):
     def scope(self, stack: list[tuple[str, str]]) -> Scope:
         """The scope of an operator from its module stack."""
 
+    def decides(self, module: str) -> None:
+        """Take note that a module decides by values that it computed what runs."""
+
     def leave(self, results: list[Flow]) -> None:
         """Take note of what the network returns."""
 
@@ -267,6 +270,7 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
     def _check_escape(self, call: Call) -> None:
         if call.name in ("_local_scalar_dense", "item", "equal", "is_nonzero"):
             self.escapes[self.scope.module or self.scope.kind] = None
+            self.interpreter.decides(self.scope.module)
 
 
 def _is_weight(tensor: Tensor) -> bool:

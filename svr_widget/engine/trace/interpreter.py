@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import torch
@@ -33,6 +33,7 @@ from svr_widget.engine.trace.parameters import READ, parameter, prepared, read_a
 from svr_widget.engine.trace.results.arrivals import Arrival, Graph, Notes, assemble, read
 from svr_widget.engine.trace.results.heads import Attention, read_heads
 from svr_widget.engine.trace.results.meetings import Meetings
+from svr_widget.engine.trace.results.siblings import Siblings, families_of_lists
 from svr_widget.engine.trace.rules import recurrent
 from svr_widget.engine.trace.rules.contraction import ADDING
 from svr_widget.engine.trace.rules.pointwise import unite
@@ -40,6 +41,10 @@ from svr_widget.engine.trace.rules.table import rule_for
 
 _BEFORE = -1
 """The place of what is read, before what reads it."""
+
+
+_CHOOSES = frozenset({"nonzero", "masked_select", "unique", "_unique2", "unique_dim"})
+"""Operators whose results have a length that depends on values."""
 
 
 @methods_with_own_settings
@@ -85,6 +90,7 @@ class Interpreter:
         self.walls = walls
         self.read: frozenset[str] = frozenset()
         self.refusal: RefusedError | None = None
+        self._deciding: set[str] = set()
         self._scopes: dict[tuple[tuple[str, str], ...], Scope] = {}
 
     @property
@@ -109,6 +115,8 @@ class Interpreter:
         self.read |= frozenset[str]().union(*(flow.weights for flow in call.flows()))
         if call.scope.wall:
             return self._walled(call)
+        if call.name in _CHOOSES and any(flow.traced for flow in call.flows()):
+            self.decides(call.scope.module)
         try:
             return self._applied(call)
         except RefusedError as error:
@@ -132,6 +140,7 @@ class Interpreter:
         producers = mixed.union(*(flow.sources for flow in flows))
         data = any(flow.data or flow.traced for flow in flows)
         names = {name for flow in flows if not flow.traced for name in flow.weights} if data else ()
+        self.own.multiplied |= self._own_names.intersection(names)
         homes = [home for name in sorted(names) for home in self.owners.homes.get(name, ())]
         parts = [part.name for home in dict.fromkeys(homes) for part in home.parts]
         for part in parts:
@@ -225,6 +234,18 @@ class Interpreter:
             self.meetings.see(call, made)
         return made
 
+    def decides(self, module: str) -> None:
+        """Take note that a module decides by values that it computed what runs."""
+        self._deciding.add(module)
+
+    @cached_property
+    def siblings(self) -> Siblings:
+        """The maps of which the data choose some, once everything was seen."""
+        families = [*self.own.families()]
+        self.parts |= self.own.parts
+        families += families_of_lists(self.model, self.parts, self._uses, self._deciding)
+        return Siblings(families)
+
     def _announce(self, call: Call) -> None:
         """Take the maps of a recurrent layer in the order of its parameters, not of its kernel."""
         names = [name for flow in call.flows() for name in sorted(flow.weights)]
@@ -282,16 +303,16 @@ class Interpreter:
 
     def _hides_a_product(self, call: Call) -> bool:
         """Whether an operator of several steps is no rule's and multiplies own parameters."""
+        if not any(self.own.holds(flow) for flow in call.flows()):
+            return False
         composite = torch._C.DispatchKey.CompositeImplicitAutograd
-        hidden = rule_for(call) is None or call.name == "matmul"
-        return (
-            hidden
-            and any(self.own.holds(flow) for flow in call.flows())
-            and call.func.has_kernel_for_dispatch_key(composite)
-        )
+        without_rule = call.name == "matmul" or rule_for(call) is None
+        return without_rule and call.func.has_kernel_for_dispatch_key(composite)
 
     def _apply_maps(self, call: Call, uses: Sequence[Use]) -> list[Flow]:
         """The results of the maps that an operator applies, and of what it adds to them."""
+        if 0 in call.shape:  # no token came here, which tells nothing
+            return [Flow(shape, data=True) for shape in call.shapes]
         uses = [use._replace(read=as_data(use.read)) for use in uses]
         for use in uses:
             self._reads(use.read)
@@ -334,8 +355,9 @@ class Interpreter:
             shape[dim] = len(channels)
             label = channels.view(shape).expand(call.shape)
             if use.positions is not None:
-                label = torch.full(call.shape, labels.NONE)
-                label[use.positions] = channels.view(shape).expand_as(label[use.positions])
+                narrow = torch.full((call.shape[0], *shape[1:]), labels.NONE)
+                narrow[use.positions] = channels.view(shape)
+                label = narrow.expand(call.shape)
             label = labels.canonical(label)
             carriers.append(Carrier(source, label, use.through))
         return carriers
@@ -400,10 +422,11 @@ class Interpreter:
             unfit |= {stream.source.name for stream in streams if stream.layout is not None}
             readings, attentions = read_heads(readings, self.attentions, self.notes, unfit)
         graph = assemble(readings, self.rank, self.notes)
-        siblings = self.own.siblings()
-        self.parts |= self.own.parts
-        self._when = siblings.ranks(self._when)
-        graph.links = list(directed(siblings.links(graph.links), self.rank))
+        siblings = self.siblings
+        rank = siblings.spread(self.rank)
+        graph.links = list(directed(siblings.links(graph.links), rank))
+        graph.input_layouts = siblings.spread(graph.input_layouts)
+        graph.output_layouts = siblings.spread(graph.output_layouts)
         return graph, attentions
 
 

@@ -35,7 +35,7 @@ from svr_widget.engine.trace.flow.call import Call
 from svr_widget.engine.trace.flow.flow import Flow, as_data
 from svr_widget.engine.trace.flow.selected import rearranged, taken
 from svr_widget.engine.trace.mapping import Use
-from svr_widget.engine.trace.results.siblings import Family, Siblings
+from svr_widget.engine.trace.results.siblings import Family
 from svr_widget.engine.trace.rules.contraction import (
     BATCHED,
     CONVOLUTIONS,
@@ -69,6 +69,22 @@ class _Operand(NamedTuple):
     write_dim: int
 
 
+class _Matrices(NamedTuple):
+    """What of a parameter stands in a weight.
+
+    Attributes:
+        name: of the parameter.
+        places: the matrices, and at which positions of a batch each is; None for everywhere.
+        written: int64, which output channel each feature of the result is, or NONE.
+        read: int64, which input channel each feature that is summed over is, or NONE.
+    """
+
+    name: str
+    places: Sequence[tuple[Matrix, Tensor | None]]
+    written: Tensor
+    read: Tensor
+
+
 class OwnParameters:
     """Finds their maps, operator by operator.
 
@@ -87,7 +103,6 @@ class OwnParameters:
         self.multiplied: set[str] = set()
         self.accounted: frozenset[str] = frozenset()
         self._chosen: set[str] = set()
-        self._siblings: Siblings | None = None
 
     def holds(self, flow: Flow) -> bool:
         """Whether a tensor was computed from these parameters alone."""
@@ -103,16 +118,15 @@ class OwnParameters:
         if operand is None:
             return []
         self.multiplied |= operand.weight.weights
-        computed = operand.weight.computed
-        if computed and len(operand.weight.weights) > 1:
+        if operand.weight.computed and len(operand.weight.weights) > 1:
             return []
-        uses: list[Use] = []
+        found: list[_Matrices] = []
         for name in sorted(operand.weight.weights):
             made = self._of(name, call, operand)
-            if made is None or (computed and any(use.positions is not None for use in made)):
+            if made is None:
                 return []
-            uses += made
-        return uses
+            found.append(made)
+        return [use for each in found for use in self._uses(each, operand)]
 
     def gathered(self, call: Call) -> Flow | None:
         """What remains known of a parameter whose rows or matrices are chosen by the data."""
@@ -164,8 +178,8 @@ class OwnParameters:
 
     # Which matrices of which parameter it holds.
 
-    def _of(self, name: str, call: Call, operand: _Operand) -> list[Use] | None:
-        """The maps of one parameter; None where its matrices cannot be told."""
+    def _of(self, name: str, call: Call, operand: _Operand) -> _Matrices | None:
+        """The matrices of one parameter; None where they cannot be told."""
         flow, shape = operand.weight, self._parameters[name].value.shape
         ndim = len(flow.shape)
         outputs, inputs = operand.outputs % ndim, operand.inputs % ndim
@@ -202,15 +216,36 @@ class OwnParameters:
             return None
         whole: list[int | None] = [None if d in (*along[outputs], *along[inputs]) else 0
                                    for d in range(len(shape))]  # fmt: skip
-        uses = []
+        places = []
         for place, positions in self._places(name, found, beside, call, ndim):
             at = tuple(place.get(dim, each) for dim, each in enumerate(whole))
             matrix = Matrix(at, tuple(along[outputs]), tuple(along[inputs]))
-            part = self._part(name, matrix)
-            if part is None:
-                return None
-            uses.append(self._use(part, operand, written, read, positions))
-        return uses or None
+            others = {m for n, m in self._named if n == name and m.at == at}
+            if others - {matrix, matrix.swapped}:
+                return None  # it was flattened otherwise before
+            places.append((matrix, positions))
+        if flow.computed and not self._is_all(name, flow, places, written, read):
+            return None
+        return _Matrices(name, places, written, read) if places else None
+
+    def _is_all(
+        self,
+        name: str,
+        weight: Flow,
+        places: Sequence[tuple[Matrix, Tensor | None]],
+        written: Tensor,
+        read: Tensor,
+    ) -> bool:
+        """Whether a weight holds every entry of one matrix, and its value is known."""
+        if len(places) > 1 or weight.value is None:
+            return False
+        shape = self._parameters[name].value.shape
+        ((matrix, positions),) = places
+        sizes = [
+            torch.Size(shape[d] for d in dims).numel() for dims in (matrix.outputs, matrix.inputs)
+        ]
+        complete = sizes == [int((t != labels.NONE).sum()) for t in (written, read)]
+        return positions is None and complete and len(written) == sizes[0] and len(read) == sizes[1]
 
     def _places(
         self, name: str, found: Mapping[int, Tensor], beside: Sequence[int], call: Call, ndim: int
@@ -243,20 +278,17 @@ class OwnParameters:
             positions = (table == place).all(dim=1).nonzero().flatten()
             yield {**fixed, **dict(zip(spread, place.tolist(), strict=True))}, positions
 
-    def _part(self, name: str, matrix: Matrix) -> Part | None:
+    def _part(self, name: str, matrix: Matrix) -> Part:
         """The map of a matrix, which goes by its name from its first use on."""
         known = self._named.get((name, matrix))
         if known is not None:
             return known
-        others = [m for n, m in self._named if n == name and m.at == matrix.at]
-        if others and others != [matrix.swapped]:
-            return None
         own = self._parameters[name]
         shape = own.value.shape
         count = [
             torch.Size(shape[d] for d in dims).numel() for dims in (matrix.outputs, matrix.inputs)
         ]
-        called = own.called(matrix.place) + ("[T]" if others else "")
+        called = own.called(matrix.place) + ("[T]" if (name, matrix.swapped) in self._named else "")
         suffix = called.removeprefix(own.path).removeprefix(".")
         part = Part(
             own.module,
@@ -276,27 +308,29 @@ class OwnParameters:
         self.parts[part.name] = part
         return part
 
-    def _use(
-        self, part: Part, operand: _Operand, written: Tensor, read: Tensor, positions: Tensor | None
-    ) -> Use:
-        flow, in_order = operand.read, torch.equal(read, torch.arange(part.inputs))
-        if positions is not None or not in_order:
-            flow = as_data(flow)
-        if positions is not None:
-            flow = taken(flow, positions)
-        if not in_order:
-            places = torch.full((part.inputs,), labels.NONE)
-            places[read[read != labels.NONE]] = (read != labels.NONE).nonzero().flatten()
-            flow = rearranged(flow, operand.read_dim, places)
-        return Use(
-            flow,
-            operand.read_dim,
-            operand.write_dim,
-            {part.name: written},
-            operand.weight.weights,
-            computed=_computed(operand, part, written, read),
-            positions=positions,
-        )
+    def _uses(self, found: _Matrices, operand: _Operand) -> Iterator[Use]:
+        """The maps of one parameter, and what each reads."""
+        for matrix, positions in found.places:
+            part = self._part(found.name, matrix)
+            flow, in_order = operand.read, torch.equal(found.read, torch.arange(part.inputs))
+            if positions is not None or not in_order:
+                flow = as_data(flow)
+            if positions is not None:
+                flow = taken(flow, positions)
+            if not in_order:
+                known = found.read != labels.NONE
+                features = torch.full((part.inputs,), labels.NONE)
+                features[found.read[known]] = known.nonzero().flatten()
+                flow = rearranged(flow, operand.read_dim, features)
+            yield Use(
+                flow,
+                operand.read_dim,
+                operand.write_dim,
+                {part.name: found.written},
+                operand.weight.weights,
+                computed=_computed(operand, part, found),
+                positions=positions,
+            )
 
     def _whole(self, call: Call) -> list[Use]:
         """A convolution or a look-up with all of a parameter."""
@@ -346,28 +380,23 @@ class OwnParameters:
 
     # Siblings.
 
-    def siblings(self) -> Siblings:
+    def families(self) -> Iterator[Family]:
         """The maps that lie along a dimension of one parameter, those not reached among them."""
-        if self._siblings is not None:
-            return self._siblings
         families: dict[tuple[str, Matrix], dict[tuple[int | None, ...], Part]] = {}
         for (name, matrix), part in list(self._named.items()):
             first = replace(matrix, at=tuple(None if at is None else 0 for at in matrix.at))
             if any(at is not None for at in matrix.at):
                 families.setdefault((name, first), {})[matrix.at] = part
-        found = []
         for (name, matrix), reached in families.items():
-            sizes = zip(matrix.at, self._parameters[name].value.shape, strict=True)
+            own = self._parameters[name]
+            sizes = zip(matrix.at, own.value.shape, strict=True)
             every = itertools.product(*((None,) if at is None else range(n) for at, n in sizes))
-            made = {at: self._part(name, replace(matrix, at=at)) for at in every}
-            places = {part.name: at for at, part in made.items() if part is not None}
+            places = {self._part(name, replace(matrix, at=at)).name: at for at in every}
             names = frozenset(part.name for part in reached.values())
-            found.append(Family(self._parameters[name], places, names))
-        self._siblings = Siblings(found)
-        return self._siblings
+            yield Family(name, own.path, places, names, name in self._chosen)
 
     def notes(self) -> Iterator[str]:
-        """What is no map, and which maps were not reached."""
+        """What is no map, and which maps the data choose."""
         used = {name for name, _ in self._named}
         unread = sorted(self.multiplied - used)
         if unread:
@@ -385,17 +414,6 @@ class OwnParameters:
             yield (
                 "which of several maps a token goes through is up to the data; all of them have "
                 f"the same links: {listed([repr(name) for name in chosen], 2)}"
-            )
-        unreached = [family for family in self.siblings().families if family.missing]
-        unreached = [f for f in unreached if f.parameter.qualified not in self._chosen]
-        if unreached:
-            said = [
-                f"{len(f.missing)} of {len(f.places)} of {f.parameter.qualified!r}"
-                for f in unreached
-            ]
-            yield (
-                "maps that this input did not reach have the links of the others: "
-                f"{listed(said, 2)}"
             )
 
 
@@ -431,22 +449,20 @@ def _is_rectangle(label: Tensor, written: Tensor, read: Tensor, outputs: int, in
     rows = (written != labels.NONE).view([-1 if d == outputs else 1 for d in range(ndim)])
     columns = (read != labels.NONE).view([-1 if d == inputs else 1 for d in range(ndim)])
     held = labels.core(label) != labels.NONE
+    if bool(rows.all()) and bool(columns.all()):
+        return bool(held.all())
     return bool((held == (rows & columns)).all())
 
 
-def _computed(operand: _Operand, part: Part, written: Tensor, read: Tensor) -> Tensor | None:
-    """The value of a weight that the model computes from all of a parameter, as that is kept."""
-    weight, matrix = operand.weight, part.matrix
-    if not weight.computed or weight.value is None or matrix is None:
+def _computed(operand: _Operand, part: Part, found: _Matrices) -> Tensor | None:
+    """The value of a weight that the model computes from a parameter, as that is kept."""
+    weight = operand.weight
+    if not weight.computed or weight.value is None or part.matrix is None:
         return None
-    value = weight.value()
-    if value.dim() != 2:
-        value = value.squeeze()
-    outputs_first = operand.outputs % len(weight.shape) < operand.inputs % len(weight.shape)
-    value = value if outputs_first else value.T
-    if value.shape != (part.total, part.inputs):
-        return None
-    shape = part.module.get_parameter(part.parameter).shape
-    made = torch.empty(shape, dtype=value.dtype, device=value.device)
-    matrix.write(made, torch.empty_like(value).copy_(value[written.argsort()][:, read.argsort()]))
-    return made
+    value = weight.value().reshape(weight.shape[-2:])
+    if operand.outputs == -1:
+        value = value.T
+    kept = torch.empty_like(part.module.get_parameter(part.parameter))
+    in_order = value[found.written.argsort()][:, found.read.argsort()]
+    part.matrix.write(kept, in_order)
+    return kept

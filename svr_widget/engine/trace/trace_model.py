@@ -223,25 +223,30 @@ def _result(interpreter: Interpreter, example: Example, method: str, notes: Sequ
         interpreter.notes.add(example.origin)
     for note in notes:
         interpreter.notes.add(note)
-    for line in (*interpreter.own.notes(), *_without_use(interpreter)):
+    siblings = interpreter.siblings
+    for line in (*interpreter.own.notes(), *siblings.notes(), *_without_use(interpreter)):
         interpreter.notes.add(line)
-    order = interpreter.own.siblings().order(interpreter.order)
     computed = _computed_weights(interpreter)
     if interpreter.meetings is not None:
         interpreter.meetings.repeated = interpreter.repeated
         for reason, lost in interpreter.notes.reasons():
             interpreter.meetings.hold_all(lost, f"it goes into {reason}")
+        unseen = {name for family in siblings.families for name in family.missing}
+        around = {x.producer for x in graph.links if unseen & {x.producer, x.consumer}}
+        interpreter.meetings.hold_all(
+            sorted(around | unseen), "what stands behind it was not reached by this input"
+        )
     return Trace(
         tuple(graph.links),
-        order,
+        siblings.order(interpreter.order),
         graph.input_layouts,
         graph.output_layouts,
         method,
         example,
         interpreter.notes.all(),
-        interpreter.rank,
+        siblings.spread(interpreter.rank),
         attentions,
-        interpreter.ends(),
+        tuple(siblings.links(interpreter.ends())),
         computed,
         interpreter.meetings,
         interpreter.own.parts,
@@ -255,7 +260,8 @@ def _without_use(interpreter: Interpreter) -> Iterator[str]:
     applied = frozenset[int]().union(*(behind[name] for name in order if name in behind))
     named = named_tensors(interpreter.model)
     was_read = {id(tensor) for name, tensor in named if name in interpreter.read}
-    without = behind.keys() - order - interpreter.own.parts.keys()
+    known = interpreter.siblings.order(interpreter.order)
+    without = behind.keys() - set(known) - interpreter.own.parts.keys()
     unused: list[str] = []
     tied: list[str] = []
     otherwise: list[str] = []

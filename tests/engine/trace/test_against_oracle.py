@@ -89,6 +89,7 @@ LANGUAGE = {
     "BERT": language.bert,
     "Llama": language.llama,
     "Qwen 3": language.qwen3,
+    "DeepSeek V3": language.deepseek,
     "T5": language.t5,
     "ViT (transformers)": language.vit,
 }

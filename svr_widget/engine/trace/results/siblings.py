@@ -1,34 +1,42 @@
-"""Maps that lie along a dimension of one parameter, as a mixture of experts keeps them.
+"""Maps of which the data choose some: the experts of a mixture.
 
-Which of them run is up to the tokens of the example. What leads in and out of one is by
-construction what leads in and out of all.
+They lie along a dimension of one parameter, or in the modules of one list among which a forward
+chooses by values that it computed. Which of them run is up to the tokens of the example; what leads
+in and out of one is by construction what leads in and out of all.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
-from svr_widget.engine.maps.links import Link
-from svr_widget.engine.maps.parts import OwnParameter
+from torch import nn
 
-T = TypeVar("T")
+from svr_widget.engine.errors import listed
+from svr_widget.engine.maps.links import Link
+from svr_widget.engine.maps.parts import Part
+
+Value = TypeVar("Value")
 
 
 class Family(NamedTuple):
-    """Maps that lie along a dimension of one parameter.
+    """Maps of which the data choose some.
 
     Attributes:
-        parameter: the parameter.
+        title: what to call them: the parameter or the list of modules.
+        group: what holds them; in it, those of several families at one place belong together.
         places: where each lies, by its name.
         reached: those that the example reached.
+        unknown: it is not known which these are, and one stands for all.
     """
 
-    parameter: OwnParameter
+    title: str
+    group: str
     places: Mapping[str, tuple[int | None, ...]]
     reached: frozenset[str]
+    unknown: bool = False
 
     @property
     def missing(self) -> list[str]:
@@ -57,18 +65,18 @@ class Siblings:
             found |= dict.fromkeys([name] if family is None else family.places)
         return tuple(found)
 
-    def ranks(self, rank: Mapping[str, T]) -> dict[str, T]:
-        """The places in the order of execution; siblings share that of the first."""
-        found = dict(rank)
+    def spread(self, known: Mapping[str, Value]) -> dict[str, Value]:
+        """What is known of each map, siblings that were not reached as the first that was."""
+        found = dict(known)
         for family in self.families:
-            for name in family.missing:
-                found[name] = rank[family.first]
+            if family.first in known:
+                found |= dict.fromkeys(family.missing, known[family.first])
         return found
 
     def links(self, links: Iterable[Link]) -> Iterator[Link]:
         """The links, and those of the siblings that were not reached.
 
-        Between two parameters of one module the matrices at one place belong together.
+        Between two families of one group the maps at one place belong together.
         """
         for link in links:
             for producer, consumer in self._ends(link):
@@ -78,7 +86,7 @@ class Siblings:
         sent, read = self._of.get(link.producer), self._of.get(link.consumer)
         writers, readers = self._stand_ins(link.producer), self._stand_ins(link.consumer)
         pairs = itertools.product(writers, readers)
-        if sent is None or read is None or sent.parameter.path != read.parameter.path:
+        if sent is None or read is None or sent.group != read.group:
             return pairs
         if sent.places[link.producer] != read.places[link.consumer]:
             return pairs
@@ -87,3 +95,52 @@ class Siblings:
     def _stand_ins(self, name: str) -> list[str]:
         family = self._of.get(name)
         return [name] if family is None or name != family.first else [name, *family.missing]
+
+    def notes(self) -> Iterator[str]:
+        """Which maps were not reached."""
+        found = {
+            family.title: f"{len(family.missing)} of {len(family.places)} of {family.title!r}"
+            for family in self.families
+            if family.missing and not family.unknown
+        }
+        if found:
+            yield (
+                "maps that this input did not reach have the links of the others: "
+                f"{listed(list(found.values()), 2)}"
+            )
+
+
+def families_of_lists(
+    model: nn.Module, parts: Mapping[str, Part], reached: Container[str], deciding: Container[str]
+) -> Iterator[Family]:
+    """The maps in lists of modules of one form, where some were reached and others were not.
+
+    Args:
+        model: the network.
+        parts: its maps.
+        reached: those that ran.
+        deciding: the modules that decided something by values that they computed.
+    """
+    for path, module in model.named_modules():
+        if not isinstance(module, nn.ModuleList) or path.rpartition(".")[0] not in deciding:
+            continue
+        held: list[dict[str, Part]] = []
+        for at in range(len(module)):
+            start = f"{path}.{at}"
+            inside = {n.removeprefix(start): p for n, p in parts.items() if _lies_in(n, start)}
+            held.append(inside)
+        forms = {
+            tuple((name, part.kind, part.outputs, part.inputs) for name, part in inside.items())
+            for inside in held
+        }
+        if len(forms) != 1:
+            continue
+        for name in held[0]:
+            places = {f"{path}.{at}{name}": (at,) for at in range(len(held))}
+            ran = frozenset(each for each in places if each in reached)
+            if ran and len(ran) < len(places):
+                yield Family(path, path, places, ran)
+
+
+def _lies_in(name: str, module: str) -> bool:
+    return name == module or name.startswith((f"{module}.", f"{module}["))

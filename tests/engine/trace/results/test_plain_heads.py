@@ -192,6 +192,16 @@ def test_only_the_attention_that_needs_it_is_shown_plain() -> None:
     assert "second.query" not in svr.maps
 
 
+@pytest.mark.parametrize("build", [language.deepseek, language.swin2])
+def test_library_models_have_the_links_of_plain_ones(
+    build: Callable[[], language.Example],
+) -> None:
+    model, inputs = build()
+    svr, plain = SVR(model, inputs), SVR(model, inputs, attention="plain")
+    assert links_of(svr) == links_of(plain)
+    assert sum("shown plain" in note for note in svr.notes) == 1
+
+
 def test_the_note_counts_and_names_two() -> None:
     config = {**language.GROUPED, "num_hidden_layers": 4}
     model = transformers.Qwen3ForCausalLM(transformers.Qwen3Config(**config, head_dim=4))
