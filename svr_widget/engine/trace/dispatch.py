@@ -22,7 +22,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.weak import WeakIdKeyDictionary
 
 from svr_widget.engine.environment.settings import callers_device
-from svr_widget.engine.errors import listed
+from svr_widget.engine.errors import TraceError, listed
 from svr_widget.engine.trace.flow.call import Call, base_name
 from svr_widget.engine.trace.flow.flow import Flow, Reason, Scope, lost
 from svr_widget.engine.trace.flow.memory import Memory, overwritten
@@ -267,6 +267,12 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
             elif self.valueless is None and tensor.is_floating_point() and tensor.numel() > 1:
                 self.strangers[self.scope.module or self.scope.kind] = None
 
+    def check_values(self, tensor: Tensor) -> None:
+        """Raise ``TraceError`` where numbers are read off a tensor that has none."""
+        if self.valueless is not None and self._followed(tensor) is not tensor:
+            where = self.scope.module or self.scope.kind
+            raise TraceError(f"{where!r} reads a tensor as numbers, and on this way it has none")
+
     def _check_escape(self, call: Call) -> None:
         if call.name in ("_local_scalar_dense", "item", "equal", "is_nonzero"):
             self.escapes[self.scope.module or self.scope.kind] = None
@@ -290,6 +296,10 @@ def _chosen(mask: Flow, index: Tensor) -> Flow:
     return Flow(shape, mixed=mixed, weights=mask.weights, data=mask.data, value=value)
 
 
+_NUMBERS = frozenset({Tensor.tolist, Tensor.numpy, Tensor.__array__})
+"""What reads a tensor's numbers, and is no operator."""
+
+
 class Whole(TorchFunctionMode):
     """Hands recurrent layers over whole: PyTorch would unroll every step, or call a library."""
 
@@ -306,6 +316,8 @@ class Whole(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         """Intercept the functions that ``torch.nn``'s recurrent layers call."""
+        if func in _NUMBERS:
+            self.mode.check_values(args[0])
         name = FUNCTIONS.get(func)
         if name is None or kwargs:
             return func(*args, **(kwargs or {}))

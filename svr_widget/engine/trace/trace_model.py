@@ -21,6 +21,7 @@ from svr_widget.engine.model.example_inputs import Example, examples
 from svr_widget.engine.model.user_model import Running, running
 from svr_widget.engine.trace.dispatch import run
 from svr_widget.engine.trace.exported import Walk, export
+from svr_widget.engine.trace.flow.call import RefusedError
 from svr_widget.engine.trace.interpreter import Interpreter
 from svr_widget.engine.trace.results.heads import Attention
 from svr_widget.engine.trace.results.meetings import Meetings
@@ -153,6 +154,8 @@ def trace(
             break
     if partial is not None:
         return partial[1]
+    if isinstance(refusal, RefusedError):
+        raise TraceError(str(refusal)) from refusal.__cause__
     if refusal is not None:
         raise refusal
     raise TraceError(_failure(model, failures)) from next(iter(failures.values()), None)

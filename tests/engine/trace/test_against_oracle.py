@@ -60,6 +60,7 @@ MOVING: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
     "out=": (moving.OutOfPlace, (vectors(5, 3),)),
     "buffer": (moving.Buffered, (vectors(1, 5, 3),)),
     "ReLU on a view": (moving.ReluOnAView, (vectors(5, 3),)),
+    "channels in place": (moving.ChannelsInPlace, (vectors(1, 1, 5, 5),)),
     "by way of data": (moving.ClippedAsItRuns, (vectors(5, 3),)),
     "states in a tensor": (moving.OneAfterTheOther, (vectors(2, 3, 3),)),
     "permuted channels": (moving.PermutedChannels, (vectors(5, 3),)),
@@ -131,6 +132,27 @@ def test_what_is_written_or_moved(name: str) -> None:
     lost = wanted - got
     assert {pair[0] for pair in lost} <= {"router"}  # which chooses positions
     assert explained(lost, found)
+
+
+def test_channels_that_are_written_apart_stay_one_link() -> None:
+    model = moving.ChannelsInPlace()
+    (link,) = trace(model, maps_of(model), (vectors(1, 1, 5, 5),)).links
+    assert link.shared == 4
+
+
+@pytest.mark.parametrize("read", [Tensor.tolist, Tensor.numpy])
+def test_numbers_that_are_read_are_those_of_the_input(read: Callable[[Tensor], Any]) -> None:
+    class Read(moving.Branches):
+        def forward(self, x: Tensor) -> Tensor:
+            out = torch.zeros(len(x), 4)
+            out.copy_(self.a(x))
+            assert any(read(out)[0])
+            return self.o(out)
+
+    model = Read()
+    found = trace(model, maps_of(model), (vectors(5, 3),))
+    assert found.method == "forward pass"
+    assert [(link.producer, link.consumer) for link in found.links] == [("a", "o")]
 
 
 @pytest.mark.parametrize("seed", range(40))

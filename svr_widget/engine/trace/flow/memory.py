@@ -93,13 +93,14 @@ def overwritten(flow: Flow, tensor: Tensor, written: Flow, target: Tensor) -> Fl
     carriers: list[Carrier] = []
     remaining = list(written.carriers)
     for carrier in flow.carriers:
-        match = next((c for c in remaining if joins(carrier, c)), None)
-        label, way = torch.full(flow.shape, labels.NONE), carrier
+        label = labels.canonical(torch.where(inside, labels.NONE, carrier.label))
+        kept = replace(carrier, label=label)
+        match = next((c for c in remaining if joins(kept, c)), None)
         if match is not None:
             remaining.remove(match)
-            label, way = new(match.label), carrier.joined(match)
-        kept = torch.where(inside, label, carrier.label)
-        carriers.append(replace(way, label=labels.canonical(kept)))
+            label = labels.canonical(torch.where(inside, new(match.label), label))
+            kept = replace(carrier.joined(match), label=label)
+        carriers.append(kept)
     for carrier in remaining:
         label = torch.where(inside, new(carrier.label), labels.NONE)
         carriers.append(replace(carrier, label=labels.canonical(label)))

@@ -90,12 +90,12 @@ def scattered(call: Call) -> Flow:
     carriers: list[Carrier] = []
     remaining = list(written.carriers)
     for carrier in target.carriers:
-        match = next((c for c in remaining if continues(carrier, c, [carrier.label])), None)
+        label = write(carrier.label, _blank(written.shape))
+        match = next((c for c in remaining if continues(carrier, c, [label])), None)
         if match is not None:
             remaining.remove(match)
-        new = match.label if match is not None else _blank(written.shape)
-        way = carrier if match is None else carrier.joined(match)
-        carriers.append(replace(way, label=write(carrier.label, new)))
+            label, carrier = write(carrier.label, match.label), carrier.joined(match)
+        carriers.append(replace(carrier, label=label))
     carriers += [replace(c, label=write(_blank(target.shape), c.label)) for c in remaining]
     return _held(call, carriers, target.mixed | written.mixed)
 

@@ -100,6 +100,21 @@ class ClippedAsItRuns(Branches):
         return self.o(y + self.b(x))
 
 
+class ChannelsInPlace(nn.Module):
+    """Some channels of an image in place, one column of it, and a crop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.a(x)
+        y[:, :2] *= 2
+        y[:, 2:].relu_()
+        y[..., 0] = 0
+        return self.b(y)
+
+
 class OneAfterTheOther(nn.Module):
     """A loop that keeps its states in a tensor made before."""
 
