@@ -295,3 +295,20 @@ def test_a_weight_that_is_read_is_not_said_to_be_unused() -> None:
         "map 'b' is without links, for its weight is used in a way not known here",
         "no link a -> o: mm with b.weight (no map) keeps no channel identity",
     )
+
+
+def test_hooks_that_are_not_run_are_one_note() -> None:
+    class Seen:
+        def __init__(self) -> None:
+            self.shapes: list[torch.Size] = []
+
+        def note(self, _module: nn.Module, _inputs: Any, output: Tensor) -> None:
+            self.shapes.append(output.shape)
+
+    model, seen = nn.Sequential(*(nn.Linear(4, 4) for _ in range(4))), Seen()
+    for layer in model:
+        layer.register_forward_hook(seen.note)
+    (note,) = SVR(model, torch.randn(2, 4)).notes
+    assert note.startswith("4 hooks ")
+    assert note.endswith("of '0' (Linear), '1' (Linear) and 2 more")
+    assert seen.shapes == []
