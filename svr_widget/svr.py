@@ -77,8 +77,9 @@ class SVR(SpectralGraph):
             touch; see ``svr_widget.engine.network.norms.folding``.
         null: law of an edge's weight under chance: ``"exact"`` or the paper's ``"chi2"``.
         attention: ``"products"`` shows each head of a traced model's attention as ``W_O W_V`` (OV)
-            and ``W_Q^T W_K`` (QK), which no rotation of the head's basis moves; ``"plain"`` the
-            matrices themselves. In QK the ``U`` of a neuron reads the query's position and its
+            and ``W_Q^T W_K`` (QK), which no rotation of the head's basis moves, and the matrices
+            themselves where its heads compute no such products; ``"plain"`` the matrices
+            everywhere. In QK the ``U`` of a neuron reads the query's position and its
             ``V`` the key's: links end in ``"...[QK.0].q"`` or ``".k"``, and none start there. Its
             singular values are without the scale of the scores.
         links: ``(producer, consumer)`` pairs or ``Link`` objects instead of the traced ones, or
@@ -86,8 +87,12 @@ class SVR(SpectralGraph):
             after a convolution with ``c`` output channels reads it flattened, channels first.
             ``"chain"`` says that each map of a mapping or a file feeds the next: in their order,
             or where a file keeps none in that of their names, numbers in them by size.
-        include: globs over map names; only those are maps.
-        exclude: globs over names that are left out.
+        include: globs over map names; only those are maps. A map that a module's own code makes of
+            a parameter is called as that is, ``"block.proj"``; by its module where it is all of a
+            ``weight``; with its place where it is one of several matrices,
+            ``"experts.gate_up_proj[3]"``; and with ``"[T]"`` behind where it is used the other way
+            round as well.
+        exclude: globs over names that are left out; inside of such a module nothing is followed.
         rank: keep the first ``rank`` neurons of every map.
         weights: fill the model with these, which is then a skeleton whose own values do not matter
             and which may be made under ``torch.device("meta")``: the path of a file or folder, of

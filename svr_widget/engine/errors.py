@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import sysconfig
+import traceback
 from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -79,6 +80,17 @@ def nearest_name(name: object, known: Iterable[object]) -> str:
     words = {str(each): each for each in known}
     matches = difflib.get_close_matches(str(name), words, n=1, cutoff=0.6)
     return f"; did you mean {words[matches[0]]!r}?" if matches else ""
+
+
+def said(error: BaseException) -> str:
+    """What an error says, in a line; the line that raised it where it says nothing."""
+    kind = type(error).__name__
+    first = next(iter(str(error).strip().splitlines()), "")
+    if first:
+        return f"{kind}: {first}"
+    raised = traceback.extract_tb(error.__traceback__)[-1:]
+    lines = [f" in {each.name}(), line {each.lineno}: {each.line}" for each in raised if each.line]
+    return kind + "".join(lines)
 
 
 def listed(words: Collection[str], shown: int = 4) -> str:

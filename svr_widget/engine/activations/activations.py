@@ -17,6 +17,7 @@ from svr_widget.engine.activations.module_inputs import Read, UnreadableError, r
 from svr_widget.engine.activations.spectral_filter import SpectralFilter, position_dims
 from svr_widget.engine.decompose import Flattening, check_method
 from svr_widget.engine.errors import SVRError, nearest_name
+from svr_widget.engine.errors import listed as first_of
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
 from svr_widget.engine.maps.linear_map import LinearMap
 from svr_widget.engine.model.example_inputs import Example
@@ -57,8 +58,11 @@ def _activations(filters: Filters, example: Example) -> Activations:
 
 
 def listed(reasons: Mapping[str, str]) -> str:
-    """Maps with what is said of them, in one line."""
-    return "; ".join(f"{name!r}: {reason}" for name, reason in reasons.items())
+    """Maps with what is said of them, in one line: of those with one reason the first two."""
+    alike: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        alike.setdefault(reason, []).append(repr(name))
+    return "; ".join(f"{first_of(names, 2)}: {reason}" for reason, names in alike.items())
 
 
 def called(name: str, call: int) -> str:

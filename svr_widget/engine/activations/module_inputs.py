@@ -6,6 +6,7 @@ some of which read what they compute inside: that is computed again, exactly.
 
 from __future__ import annotations
 
+import copy
 import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from svr_widget.engine.maps.layer_kinds import layer_of
 from svr_widget.engine.maps.parts import Part
 
 Read = Callable[["ModuleCall"], tuple[Any, ...]]
@@ -143,11 +145,30 @@ def reading_of(part: Part, model: nn.Module) -> tuple[nn.Module, Read]:
         return module, _step(part)
     if isinstance(module, nn.RNNCellBase):
         return module, _state if part.parameter == "weight_hh" else lambda call: (call["input"],)
+    if layer_of(part.module) is None and not _is_affine(part):
+        raise UnreadableError("its module's own code multiplies with it, and tells nobody by what")
     if part.suffix:
         raise UnreadableError("it is one of several maps of its module")
     if isinstance(part.holder, nn.EmbeddingBag) and part.holder.mode == "max":
         raise UnreadableError("the largest of several rows is no linear map of the tokens")
     return module, lambda call: call.in_place
+
+
+def _is_affine(part: Part) -> bool:
+    """Whether a module of an unknown kind is the map of its only matrix, and adds a constant."""
+    held = part.held
+    if part.suffix or held is None or held.ndim != 2 or any(part.module.children()):
+        return False
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(4, part.inputs, generator=generator).to(held)
+    try:
+        with torch.no_grad():
+            made = copy.deepcopy(part.module).eval()(x)
+            beside = made - x @ part.weight().to(x).T
+    except Exception:  # whatever it raises for an input of another form than its own
+        return False
+    rounding = 100 * torch.finfo(x.dtype).eps
+    return bool((beside - beside[:1]).abs().max() <= rounding * made.abs().max())
 
 
 def _heads(call: ModuleCall) -> tuple[Tensor]:

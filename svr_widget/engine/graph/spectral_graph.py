@@ -36,7 +36,7 @@ from svr_widget.engine.model.find_maps import Globs
 from svr_widget.engine.network.bare_weights.orientation import NonFinite
 from svr_widget.engine.network.head_products import AttentionView
 from svr_widget.engine.network.norms.folding import Normalisation
-from svr_widget.engine.network.pairs import Links
+from svr_widget.engine.network.pairs import Links, defined
 from svr_widget.engine.network.sources import Weights, read_network
 from svr_widget.engine.significance.multiple_testing import Significance
 from svr_widget.engine.significance.nulls import Kind
@@ -110,7 +110,7 @@ class SpectralGraph:
             run_live=run_live,
             non_finite=non_finite,
         )
-        self.title, self.notes = network.title, network.notes
+        self.title = network.title
         self.model, self.parts = network.model, MappingProxyType(dict(network.parts))
         self.outlets = read_only(network.outlets)
         self.arrangement = network.arrangement
@@ -125,11 +125,8 @@ class SpectralGraph:
         self._traced = network.traced
         self._by_norm: dict[Normalisation, Self] = {}
         self._maps = MappingProxyType({k: read_only(each) for k, each in network.maps.items()})
-        self._links = MappingProxyType(keyed(map(read_only, network.links)))
-        self._leaving: dict[str, list[LinkKey]] = {}
-        for key, link in self._links.items():
-            if not link.by_construction:
-                self._leaving.setdefault(link.producer, []).append(key)
+        self._network_notes, self._every_link = network.notes, network.links
+        self._join()
         self._progress = progress
         self._lock = threading.RLock()
         self._decompositions: dict[tuple[str, Flattening], Decomposition] = {}
@@ -137,6 +134,16 @@ class SpectralGraph:
         self._adjacencies: dict[tuple[LinkKey, Method], Adjacency] = {}
         self._tested: set[LinkKey] = set()
         self._significance: dict[tuple[Kind, bool], Significance[TestKey]] = {}
+
+    def _join(self) -> None:
+        """Take the links that the method defines an adjacency for, and say which it does not."""
+        kept, left_out = defined(self._every_link, self._maps, self.method)
+        self.notes = (*self._network_notes, *left_out)
+        self._links = MappingProxyType(keyed(map(read_only, kept)))
+        self._leaving: dict[str, list[LinkKey]] = {}
+        for key, link in self._links.items():
+            if not link.by_construction:
+                self._leaving.setdefault(link.producer, []).append(key)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -214,6 +221,7 @@ class SpectralGraph:
             return self
         other = copy.copy(self)
         other.method = method
+        other._join()
         other._tested, other._significance = set(), {}
         for cached in ("_columns", "_column_names"):
             other.__dict__.pop(cached, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -56,6 +56,83 @@ TRANSPOSED_CONVOLUTION = MapKind("transposed convolution", "transposed convoluti
 EMBEDDING = MapKind("embedding", "lookup", transposed=True)
 
 
+@dataclass(frozen=True)
+class Matrix:
+    """Which matrix of a parameter of any shape a map is.
+
+    Attributes:
+        at: for each dimension of the parameter the place along it, None where the matrix lies.
+        outputs: the dimensions that are its output channels, flattened in this order.
+        inputs: those that are its input channels.
+    """
+
+    at: tuple[int | None, ...]
+    outputs: tuple[int, ...]
+    inputs: tuple[int, ...]
+
+    @property
+    def swapped(self) -> Matrix:
+        """The same entries, used the other way round."""
+        return replace(self, outputs=self.inputs, inputs=self.outputs)
+
+    @property
+    def place(self) -> str:
+        """Where it lies, as Python indexes it: ``"[3]"``; empty for all of a parameter."""
+        along = [":" if at is None else str(at) for at in self.at]
+        while along and along[-1] == ":":
+            along.pop()
+        return f"[{','.join(along)}]" if along else ""
+
+    def of(self, parameter: Tensor) -> Tensor:
+        """``[out, in]``, the matrix in a parameter."""
+        view = self._view(parameter)
+        shape = view.shape[: len(self.outputs)]
+        return view.reshape(shape.numel(), -1)
+
+    def write(self, parameter: Tensor, weight: Tensor) -> None:
+        """Put ``[out, in]`` into a parameter."""
+        view = self._view(parameter)
+        view.copy_(weight.reshape(view.shape))
+
+    def _view(self, parameter: Tensor) -> Tensor:
+        view = parameter[tuple(slice(None) if at is None else at for at in self.at)]
+        left = [dim for dim, at in enumerate(self.at) if at is None]
+        return view.permute([left.index(dim) for dim in (*self.outputs, *self.inputs)])
+
+
+@dataclass(frozen=True, eq=False)
+class OwnParameter:
+    """A parameter of no known layer, with which a module's own code does what it likes.
+
+    Attributes:
+        module: the module that holds it.
+        path: the module's qualified name.
+        name: the parameter's name in it.
+    """
+
+    module: nn.Module
+    path: str
+    name: str
+
+    @property
+    def qualified(self) -> str:
+        """Its qualified name."""
+        return ".".join(filter(None, (self.path, self.name)))
+
+    @property
+    def value(self) -> Tensor:
+        """The parameter itself."""
+        return self.module.get_parameter(self.name)
+
+    def called(self, place: str = "") -> str:
+        """The name of a map of it: of all of it, or of the matrix at a place.
+
+        All of a ``weight`` goes by its module's name, as that of a layer does.
+        """
+        whole = self.name == "weight" and not place and self.path
+        return self.path if whole else f"{self.qualified}{place}"
+
+
 @dataclass(frozen=True, eq=False)
 class Part:
     """Output channels that one parameter of a module writes: one linear map.
@@ -76,6 +153,7 @@ class Part:
         reader: from the map's name, the module and the parameter's name to the effective weight.
         absorbed: names of the module's further tensors that the effective weight accounts for.
         refusal: why the effective weight is not known, where it is not.
+        matrix: which matrix of the parameter it is, where a module's own code multiplies with it.
     """
 
     module: nn.Module
@@ -90,6 +168,7 @@ class Part:
     reader: WeightReader = field(default=effective_weight, repr=False)
     absorbed: frozenset[str] = frozenset()
     refusal: str = ""
+    matrix: Matrix | None = None
 
     @property
     def name(self) -> str:
@@ -100,6 +179,14 @@ class Part:
     def outputs(self) -> int:
         """How many channels it writes."""
         return len(self.rows)
+
+    @property
+    def kernel(self) -> tuple[int, ...]:
+        """The extents of a convolution's kernel that are more than 1; ``()`` for a matrix."""
+        own = () if self.held is None else self.held.shape[2:]
+        sizes = getattr(self.holder, "kernel_size", own)
+        convolves = self.kind.application not in ("matrix", "lookup")
+        return tuple(n for n in sizes if n > 1) if convolves else ()
 
     @property
     def tensors(self) -> frozenset[str]:
@@ -117,10 +204,11 @@ class Part:
         return dict(self.module.named_parameters(remove_duplicate=False)).get(self.parameter)
 
     @property
-    def memory(self) -> tuple[int, range | None] | None:
+    def memory(self) -> tuple[object, ...] | None:
         """What is equal for two parts of the same rows of one parameter; ``None`` as ``held``."""
         held, rows = self.held, None if self.outputs == self.total else self.rows
-        return None if held is None else (id(held), rows)
+        at = self.matrix and self.matrix.at
+        return None if held is None else (id(held), rows, at)
 
     @property
     def versions(self) -> tuple[tuple[int, int], ...]:
@@ -157,6 +245,8 @@ class Part:
             weight = computed
             if weight is None:
                 weight = self.reader(self.name, self.module, self.parameter)
+            if self.matrix is not None:
+                weight = self.matrix.of(weight)
             if self.outputs < self.total:
                 weight = weight.narrow(int(self.kind.transposed), self.rows.start, self.outputs)
             weight = self.kind.canonical(floating(self.name, weight), self.groups)
@@ -170,3 +260,19 @@ class Part:
 
     def __str__(self) -> str:
         return f"{type(self.module).__name__} {self.outputs}x{self.inputs}"
+
+
+def in_model(part: Part, model: nn.Module) -> Part:
+    """The same part of a model of the same structure."""
+    return replace(part, module=model.get_submodule(part.path))
+
+
+def likely_parts(own: OwnParameter) -> tuple[Part, ...]:
+    """What a parameter may be a map of, the likeliest first; empty where nothing tells."""
+    shape, kinds = own.value.shape, {2: (LINEAR, LINEAR_TRANSPOSED)}
+    guesses = kinds.get(len(shape), (CONVOLUTION,) if own.name == "weight" else ())
+    return tuple(
+        Part(own.module, own.path, own.name, kind, shape[not kind.transposed],
+             range(shape[int(kind.transposed)]), shape[int(kind.transposed)])
+        for kind in guesses
+    )  # fmt: skip

@@ -91,10 +91,17 @@ def check_readable(name: str, weight: Tensor) -> None:
             f"{name!r} is lazy and has no weight yet; run the model once on an example input first"
         )
     shape = tuple(weight.shape)
+    if hasattr(weight, "full_tensor"):  # a DTensor; to import its class takes a second
+        raise UnsupportedLayerError(
+            f"{name!r} is a DTensor of shape {shape}, of which each process holds a part; gather "
+            "the weights on all processes first, and give them, or a model without shards that "
+            "holds them: {name: t.full_tensor() for name, t in model.state_dict().items()}"
+        )
     if weight.is_meta:
         raise UnsupportedLayerError(
-            f"{name!r} has a weight of shape {shape} on the meta device, without values; give "
-            "the file that holds them, SVR(model, weights=path), or load it into the model first"
+            f"{name!r} has a weight of shape {shape} on the meta device, without values; give the "
+            "file that holds them, SVR(model, weights=path), or load it first (a model that is "
+            "offloaded to CPU or disk: without device_map)"
         )
     if weight.is_complex():
         raise UnsupportedLayerError(

@@ -123,16 +123,32 @@ def placed(model: nn.Module, value: Any) -> Any:
 def given_example(model: nn.Module, given: Any) -> Example:
     """The caller's own input: a tensor, a tuple of positional or a mapping of keyword arguments.
 
-    An ``Example`` is one already.
+    A mapping whose keys are no keywords of ``forward`` is its one positional argument. An
+    ``Example`` is one already.
     """
     if isinstance(given, Example):
         return given
     extra = _no_cache(model)
     if isinstance(given, Mapping):
-        return Example((), {**extra, **given})
+        return _of_mapping(model, given, extra)
     if isinstance(given, (tuple, list)):
         return Example(tuple(given), extra)
     return Example((given,), extra)
+
+
+def _of_mapping(model: nn.Module, given: Mapping[str, Any], extra: Mapping[str, Any]) -> Example:
+    """Keyword arguments; or one positional argument, where ``forward`` has no such keywords."""
+    signature = inspect.signature(model.forward)
+    try:
+        signature.bind(**{**extra, **given})
+    except TypeError:
+        try:
+            signature.bind(given, **extra)
+        except TypeError:
+            pass
+        else:
+            return Example((given,), extra)
+    return Example((), {**extra, **given})
 
 
 def _no_cache(model: nn.Module) -> dict[str, Any]:

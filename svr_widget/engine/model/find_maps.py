@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
@@ -18,11 +18,23 @@ from svr_widget.engine.errors import (
     nearest_name,
 )
 from svr_widget.engine.maps.layer_kinds import Layer, layer_of, parts_of
-from svr_widget.engine.maps.parts import Part
+from svr_widget.engine.maps.parts import OwnParameter, Part
 
 _NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNorm)
 
 Globs = str | Iterable[str] | None
+
+
+def excluded_modules(model: nn.Module, exclude: Globs) -> tuple[str, ...]:
+    """The qualified names of the outermost modules with weights that globs leave out."""
+    left_out: list[str] = []
+    for path, module in model.named_modules():
+        within = any(path.startswith(f"{above}.") for above in left_out)
+        if within or not path or not matches(path, globs(exclude)):
+            continue
+        if any(_extent(parameter) >= 2 for parameter in module.parameters()):
+            left_out.append(path)
+    return tuple(left_out)
 
 
 def unwrap(model: nn.Module) -> nn.Module:
@@ -45,23 +57,25 @@ class Found(NamedTuple):
     """What a model's parameters are.
 
     Attributes:
-        parts: the linear maps by name, in order of definition.
-        undecided: parameters of two or more dimensions that belong to no known layer, by qualified
-            name: constants that are added (learned positions), or else what has to be raised.
+        parts: the linear maps of known layers by name, in order of definition.
+        own: parameters of two or more dimensions that belong to no known layer, by qualified name:
+            maps where the modules' own code multiplies channels with them.
+        chosen: whether a map is wanted, given its name and that of its parameter.
     """
 
     parts: dict[str, Part]
-    undecided: dict[str, UnsupportedLayerError]
+    own: dict[str, OwnParameter]
+    chosen: Callable[..., bool]
 
-    def check(self, constants: Container[str] = ()) -> None:
-        """Raise ``UnsupportedLayerError`` for what is undecided and is none of these constants."""
-        for name, error in self.undecided.items():
-            if name not in constants:
-                raise error
+    def check(self) -> None:
+        """Raise ``UnsupportedLayerError`` where only running the model tells what a layer does."""
+        for own in self.own.values():
+            if layer_of(own.module) is not None:
+                raise _further(own.path, own.module, own.name, own.value)
 
 
 def find_parts(model: nn.Module, include: Globs = None, exclude: Globs = None) -> Found:
-    """The linear maps of a model, and what may be further ones.
+    """The linear maps of a model's layers, and the parameters that may be further ones.
 
     Args:
         model: the model; see ``unwrap`` for wrapped ones.
@@ -77,7 +91,7 @@ def find_parts(model: nn.Module, include: Globs = None, exclude: Globs = None) -
     selection = Selection(include, exclude)
     found: dict[str, Part] = {}
     names = [name for name, _ in (*model.named_modules(), *model.named_parameters())]
-    undecided: dict[str, UnsupportedLayerError] = {}
+    own: dict[str, OwnParameter] = {}
     inside: list[tuple[str, Layer]] = []
     for path, module in model.named_modules():
         if any(
@@ -95,21 +109,22 @@ def find_parts(model: nn.Module, include: Globs = None, exclude: Globs = None) -
             for part in chosen:
                 part.check()
             if chosen:
-                _check_own_weights(path, module, layer, parts)
+                for further in _further_weights(path, module, layer, parts):
+                    own[further.qualified] = further
             found |= {part.name: part for part in chosen}
-        elif selection(path) and not isinstance(module, _NORMS):
-            undecided |= _undecided(path, module, selection)
-    selection.check(names)
-    everything = Found(found, undecided)
-    if not found:
-        everything.check()
+        elif not isinstance(module, _NORMS):
+            for parameter in _own_parameters(path, module, selection):
+                own[parameter.qualified] = parameter
+    own = _each_once(own, found.values())
+    selection.check([*names, *(name for each in own.values() for name in _called(each))])
+    if not found and not own:
         types = sorted({type(module).__name__ for module in model.modules()})
         raise NoMapsError(
             f"{type(model).__name__} has no linear map to decompose (found only "
             f"{', '.join(types)}{selection.described()}); it needs a Linear, convolution, "
             "embedding, attention or recurrent layer"
         )
-    return everything
+    return Found(found, own, selection)
 
 
 def _owns(layer: Layer, beneath: str) -> bool:
@@ -164,56 +179,83 @@ def matches(name: str, globs: Sequence[str]) -> bool:
     return any(fnmatchcase(ancestor, glob) for ancestor in ancestry for glob in patterns)
 
 
-def _check_own_weights(path: str, module: nn.Module, layer: Layer, parts: Sequence[Part]) -> None:
-    """Refuse a map whose subclass computes with further weights (an adapter, for instance)."""
+def _further_weights(
+    path: str, module: nn.Module, layer: Layer, parts: Sequence[Part]
+) -> Iterator[OwnParameter]:
+    """The parameters that a subclass of a known layer computes with beside the layer's own.
+
+    Raises:
+        UnsupportedLayerError: a module beneath it has them.
+    """
     known = frozenset[str]().union(*(part.tensors | part.absorbed for part in parts))
     for own, parameter in module.named_parameters():
         if own in known or own.split(".")[0] in {"parametrizations", *layer.children}:
             continue
-        if _extent(parameter) >= 2:
-            raise UnsupportedLayerError(
-                f"{path!r} ({type(module).__name__}) holds the further weight {own!r} of shape "
-                f"{tuple(parameter.shape)}, so its effective weight is not known; merge it into "
-                f"the weight, or leave the layer out with exclude={path!r}"
-            )
+        if _extent(parameter) < 2:
+            continue
+        if "." not in own:
+            yield OwnParameter(module, path, own)
+            continue
+        raise _further(path, module, own, parameter)
 
 
-def _undecided(
-    name: str, module: nn.Module, selection: Selection
-) -> dict[str, UnsupportedLayerError]:
-    """The parameters of an unknown layer that may be linear maps, each with what to say then."""
-    layer = f"{name or 'the model'!s} ({type(module).__name__})"
+def _further(path: str, module: nn.Module, own: str, parameter: Tensor) -> UnsupportedLayerError:
+    return UnsupportedLayerError(
+        f"{path!r} ({type(module).__name__}) holds the further weight {own!r} of shape "
+        f"{tuple(parameter.shape)}, so its effective weight is not known; merge it into the "
+        f"weight, or leave the layer out with exclude={path!r}"
+    )
+
+
+def _own_parameters(path: str, module: nn.Module, selection: Selection) -> Iterator[OwnParameter]:
+    """The parameters of an unknown layer that may be linear maps."""
+    layer = f"{path or 'the model'!s} ({type(module).__name__})"
     scripted = isinstance(module, torch.jit.ScriptModule)
     if scripted and not any(_extent(parameter) >= 2 for parameter in module.parameters()):
-        return {}
+        return
+    if scripted and not selection(path):
+        return
     if scripted:
         raise UnsupportedLayerError(
             f"{layer} is compiled to TorchScript, which does not tell its layers; give the model "
             "as it was before it was scripted or traced"
         )
-    found = {}
-    for own, parameter in module.named_parameters(recurse=False):
-        qualified = _join(name, own)
-        if not selection(qualified):
+    for name, parameter in module.named_parameters(recurse=False):
+        own = OwnParameter(module, path, name)
+        names = _called(own)
+        if not any(selection(each, own.qualified) for each in names):
             continue
         if is_lazy(parameter):
             raise UnsupportedLayerError(
-                f"{layer} holds the weight {own!r}, which is lazy and has no shape yet; run the "
-                f"model once, or leave the layer out with exclude={name or qualified!r}"
+                f"{layer} holds the weight {name!r}, which is lazy and has no shape yet; run the "
+                f"model once, or leave the layer out with exclude={path or own.qualified!r}"
             )
         if _extent(parameter) >= 2:
-            shape = tuple(parameter.shape)
-            found[qualified] = UnsupportedLayerError(
-                f"{layer} holds the weight {own!r} (shape {shape}), and no linear-map form of this "
-                f"layer is known; leave it out with exclude={name or qualified!r}, or exclude="
-                f"{qualified!r} if this parameter is no linear map"
-            )
-    for own in _packed(module):
+            yield own
+    for name in _packed(module) if selection(path) else ():
         raise UnsupportedLayerError(
-            f"{layer} packs its weight into {own!r} in a form that is not known here; load the "
-            f"model without quantisation, or leave the layer out with exclude={name!r}"
+            f"{layer} packs its weight into {name!r} in a form that is not known here; load the "
+            f"model without quantisation, or leave the layer out with exclude={path!r}"
         )
-    return found
+
+
+def _each_once(own: dict[str, OwnParameter], parts: Iterable[Part]) -> dict[str, OwnParameter]:
+    """Tensors under their first names, without those that belong to a known layer as well."""
+    seen = {id(part.held) for part in parts}
+    kept = {}
+    for name, parameter in own.items():
+        if id(parameter.value) not in seen:
+            kept[name] = parameter
+            seen.add(id(parameter.value))
+    return kept
+
+
+def _called(own: OwnParameter) -> list[str]:
+    """What maps of a parameter may be called; that of all of it first."""
+    names = [own.called()]
+    if not is_lazy(own.value) and own.value.ndim > 2:
+        names += (own.called(f"[{at}]") for at in range(own.value.shape[0]))
+    return names
 
 
 def _packed(module: nn.Module) -> Iterator[str]:

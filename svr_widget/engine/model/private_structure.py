@@ -25,7 +25,7 @@ from torch.nn.utils import prune
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
-from svr_widget.engine.errors import SVRError
+from svr_widget.engine.errors import SVRError, listed
 from svr_widget.engine.maps.stored import StoredTensor
 from svr_widget.engine.model.callables import ATOMS, content, described, held_by, is_free
 from svr_widget.engine.model.guard import SharedMemory
@@ -54,7 +54,6 @@ class PrivateStructure:
     Attributes:
         model: ours, built of modules of the same classes.
         memory: what is shared with the user's model.
-        notes: which hooks are left out, for they are bound to something of the user's.
 
     Raises:
         SVRError: a module cannot be run but as it is; the message names it.
@@ -62,7 +61,7 @@ class PrivateStructure:
 
     def __init__(self, model: nn.Module) -> None:
         self.memory = SharedMemory()
-        self.notes: list[str] = []
+        self._not_run: dict[str, list[str]] = {}
         self._made: dict[int, Any] = {}
         self._kept: list[Any] = []  # what was built from, so that no ``id`` is used again
         self._names = {id(module): name for name, module in model.named_modules()}
@@ -75,6 +74,17 @@ class PrivateStructure:
                 f"{type(model).__name__} holds objects that are nested too deep to be built anew; "
                 f"{_RUN_LIVE}"
             ) from None
+
+    @property
+    def notes(self) -> list[str]:
+        """Which hooks are left out, for they are bound to something of the user's."""
+        return [
+            f"{where[0]}: its hook {hook} was not run, for it is bound to something of yours"
+            if len(where) == 1
+            else f"{len(where):,} hooks {hook} were not run, for they are bound to something of "
+            f"yours: of {listed(where, 2)}"
+            for hook, where in self._not_run.items()
+        ]
 
     def __getitem__(self, module: nn.Module) -> nn.Module:
         """Our counterpart of a module of the user's."""
@@ -280,10 +290,7 @@ class PrivateStructure:
             elif is_free(hook):
                 yield key, hook
             else:
-                self.notes.append(
-                    f"{self._where}: its hook {described(hook)} was not run, for it is bound to "
-                    "something of yours"
-                )
+                self._not_run.setdefault(described(hook), []).append(self._where)
 
     def _reaches(self, value: Any) -> bool:
         """Whether something that is called holds a module or a weight of the user's model."""

@@ -17,10 +17,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from svr_widget.engine.errors import UnsupportedLayerError, listed
+from svr_widget.engine.errors import listed
 from svr_widget.engine.maps.linear_map import LinearMap
 from svr_widget.engine.maps.links import Link, directed
-from svr_widget.engine.trace.results.heads import Attention, Pairing
+from svr_widget.engine.trace.results.heads import Attention
+from svr_widget.engine.trace.rules.head_pairs import Pairing
 
 AttentionView = Literal["products", "plain"]
 """Attention as products of each head's matrices, or as the matrices themselves."""
@@ -56,13 +57,9 @@ class Product:
         return ((right, None),) if self.kind == "OV" else ((left, "q"), (right, "k"))
 
     def of(self, maps: Mapping[str, LinearMap], depth: int) -> LinearMap:
-        """The product of the two maps.
-
-        Raises:
-            UnsupportedLayerError: one of them has a kernel or groups.
-        """
+        """The product of the two maps."""
         outer, inner = (maps[name] for name in self.maps)
-        left, right = _matrix(outer, self.name), _matrix(inner, self.name)
+        left, right = outer.weight.flatten(1), inner.weight.flatten(1)
         out_normal = outer.normals[0 if self.kind == "OV" else 1]
         left = left[:, self.channels[0]] if self.kind == "OV" else left[self.channels[0]].T
         factors = left.contiguous(), right[self.channels[1]]
@@ -77,15 +74,6 @@ class Product:
             norms=tuple(dict.fromkeys((*inner.norms, *outer.norms))),
             normals=(out_normal, inner.normals[1]),
         )
-
-
-def _matrix(linear: LinearMap, product: str) -> Tensor:
-    if linear.groups > 1 or linear.positions > 1:
-        raise UnsupportedLayerError(
-            f"{product!r} would be a product with {linear!r}, which has a kernel or groups; "
-            "attention='plain' shows the matrices themselves"
-        )
-    return linear.factors[0].flatten(1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,12 +172,6 @@ def _accounted_for(
             product.maps, product.channels, (product.kind == "OV", False), strict=True
         ):
             (read if at_input else written).setdefault(name, []).append(channels)
-    for name in read.keys() & written.keys():
-        raise UnsupportedLayerError(
-            f"{name!r} reads the heads of one attention and makes those of another, so that no "
-            "product of two matrices is what a head computes; attention='plain' shows the matrices "
-            "themselves"
-        )
 
     def complete(held: Mapping[str, list[Tensor]], width: str) -> set[str]:
         return {

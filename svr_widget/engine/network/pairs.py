@@ -8,7 +8,8 @@ from typing import Literal
 
 import torch
 
-from svr_widget.engine.errors import SVRError, TraceError, WidthMismatchError, nearest_name
+from svr_widget.engine.errors import SVRError, TraceError, WidthMismatchError, listed, nearest_name
+from svr_widget.engine.maps.linear_map import LinearMap
 from svr_widget.engine.maps.links import Layout, Link, directed
 from svr_widget.engine.maps.parts import Part
 
@@ -106,6 +107,74 @@ def links_from_pairs(
         channels = torch.arange(out)
         links.append(Link(producer, consumer, channels, channels.clone()))
     return directed(links, rank), layouts
+
+
+def check_channels(link: Link, producer: int, consumer: int) -> None:
+    """Raise ``WidthMismatchError`` where a link names channels that a map does not have.
+
+    Args:
+        link: the link.
+        producer: how many channels its producer writes.
+        consumer: how many its consumer reads, or flat features where the link names such.
+    """
+    ends = (
+        (link.producer, link.producer_channels, producer),
+        (link.consumer, link.consumer_channels, consumer),
+    )
+    for name, channels, width in ends:
+        if channels.numel() and not 0 <= int(channels.min()) <= int(channels.max()) < width:
+            raise WidthMismatchError(
+                f"link {link.producer!r} -> {link.consumer!r} names channels {int(channels.min())} "
+                f"to {int(channels.max())} of {name!r}, which has {width}"
+            )
+
+
+def undefined(link: Link, producer: LinearMap, consumer: LinearMap, method: str) -> str:
+    """Why a link has no adjacency by a method, as a clause; empty where it has."""
+    times = torch.bincount(link.producer_channels, minlength=producer.out_channels)
+    if int(times.max()) > 1 and (producer.groups > 1 or times.min() < times.max()):
+        return "some channels travel more often than others"
+    if link.consumer_channels.ndim == 2:
+        positions = 1 if method == "cross" else consumer.positions
+        several = link.consumer_channels.shape[1] > 1 and method != "svr"
+        if positions > 1 or consumer.groups > 1 or several:
+            return (
+                "it flattens channels of different extents together, so that its consumer has no "
+                f"one kernel for method {method!r}"
+            )
+    return ""
+
+
+def defined(
+    links: Iterable[Link], maps: Mapping[str, LinearMap], method: str
+) -> tuple[tuple[Link, ...], tuple[str, ...]]:
+    """The links that have an adjacency by a method, and notes on the others, one a reason.
+
+    Raises:
+        WidthMismatchError: a link names channels that a map does not have.
+    """
+    kept: list[Link] = []
+    left_out: dict[str, list[str]] = {}
+    for link in links:
+        producer, consumer = maps[link.producer], maps[link.consumer]
+        check_channels(link, producer.out_channels, _read(link, consumer))
+        why = undefined(link, producer, consumer, method)
+        if why:
+            left_out.setdefault(why, []).append(f"{link.producer} -> {link.consumer}")
+        else:
+            kept.append(link)
+    notes = (
+        f"no link {listed(list(dict.fromkeys(pairs)), 2)}: {why}, for which no adjacency is defined"
+        for why, pairs in left_out.items()
+    )
+    return tuple(kept), tuple(notes)
+
+
+def _read(link: Link, consumer: LinearMap) -> int:
+    """How many channels, or flat features, a link may name of its consumer."""
+    if link.side is not None and consumer.product_of is not None:
+        return consumer.out_channels if link.side == "q" else consumer.in_channels
+    return consumer.in_channels
 
 
 def _square(count: int) -> tuple[int, ...]:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from svr_widget.engine.environment.mapped_files import MappedFiles
-from svr_widget.engine.errors import NonFiniteWeightsError, SVRError, listed
+from svr_widget.engine.errors import NonFiniteWeightsError, SVRError
 from svr_widget.engine.maps.links import Layout, Link
 from svr_widget.engine.model.example_inputs import taken_example
-from svr_widget.engine.model.find_maps import Globs, Selection, find_parts, globs, unwrap
+from svr_widget.engine.model.find_maps import (
+    Globs,
+    Selection,
+    excluded_modules,
+    find_parts,
+    globs,
+    unwrap,
+)
 from svr_widget.engine.network.bare_weights.given import BareWeights, of_file, of_list, of_mapping
 from svr_widget.engine.network.bare_weights.network_of_weights import network_of_weights
 from svr_widget.engine.network.bare_weights.orientation import NonFinite
@@ -162,7 +170,12 @@ def _damaged(model: nn.Module, include: Globs, exclude: Globs) -> dict[str, str]
             part.weight()
         except NonFiniteWeightsError as error:
             found[name] = str(error)
-    if len(found) == len(parts):
+    own = find_parts(unwrap(model), include, exclude).own
+    for name, parameter in own.items():
+        broken = int((~torch.isfinite(parameter.value)).sum())
+        if broken:
+            found[name] = f"{name!r} has {broken} NaN or infinite entries, and is left out"
+    if parts and len(found) == len(parts) + len(own):
         raise NonFiniteWeightsError(next(iter(found.values())))
     return found
 
@@ -202,17 +215,25 @@ def _of_model(
             example,
             heads=heads,
             meetings=meetings,
-            constants=found_parts.undecided,
+            own=found_parts.own,
+            walls=excluded_modules(model, exclude),
             live=run_live,
         )
-        found_parts.check(traced.added)
-        found, notes = traced.links, (*traced.notes, *_left_out(traced.added))
+        chosen = {
+            name: part
+            for name, part in traced.own.items()
+            if found_parts.chosen(name, f"{part.path}.{part.parameter}".lstrip("."))
+        }
+        traced = traced.without(traced.own.keys() - chosen.keys())
+        parts = {**parts, **chosen}
+        found, notes = traced.links, traced.notes
         inputs, outputs, ends = traced.input_layouts, traced.output_layouts, traced.ends
         order = tuple(dict.fromkeys((*traced.order, *order)))
         attentions, rank, computed = traced.attentions, traced.rank, traced.computed
         example, met = traced.example, traced.meetings
     else:
         found_parts.check()
+        notes = tuple(_left_out(found_parts.own))
         pairs = [link for link in links if not isinstance(link, Link)]
         made, inputs = links_from_pairs(pairs, parts)
         found = (*made, *(link for link in links if isinstance(link, Link)))
@@ -226,6 +247,9 @@ def _of_model(
     return network if links is None else replace(network, traced=None)
 
 
-def _left_out(constants: Iterable[str]) -> Iterator[str]:
-    if names := [repr(name) for name in sorted(constants)]:
-        yield f"no maps, for they are only added to channels or put beside them: {listed(names)}"
+def _left_out(own: Iterable[str]) -> Iterator[str]:
+    if names := [repr(name) for name in sorted(own)]:
+        yield (
+            "links by hand, for which nothing is run, so that parameters of no known layer are no "
+            f"maps: {listed(names, 2)}"
+        )

@@ -21,7 +21,6 @@ from svr_widget.engine.errors import TraceError
 from svr_widget.engine.trace.flow.call import Call
 from svr_widget.engine.trace.flow.flow import Flow
 from svr_widget.engine.trace.interpreter import Interpreter, as_shape
-from svr_widget.engine.trace.parameters import parameter
 
 _alone = threading.Lock()
 """PyTorch's export is not made for two threads at once."""
@@ -83,7 +82,7 @@ class Walk:
 
         self._makers[node] = make
         shape = as_shape(node.meta.get("val")) or ()
-        return parameter(target, shape, make)
+        return self.interpreter.parameter(target, shape, make)
 
     def _walk(self, module: fx.GraphModule, flows: dict[fx.Node, Any]) -> Any:
         for node in module.graph.nodes:

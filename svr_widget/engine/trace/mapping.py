@@ -16,10 +16,14 @@ from svr_widget.engine.maps.weights import named_tensors
 from svr_widget.engine.trace.flow import labels
 from svr_widget.engine.trace.flow.call import Call
 from svr_widget.engine.trace.flow.flow import Flow
-from svr_widget.engine.trace.rules.contraction import CONVOLUTIONS, factors, packed_operator
+from svr_widget.engine.trace.rules.contraction import (
+    CONVOLUTIONS,
+    LOOKUPS,
+    factors,
+    packed_operator,
+)
 
 MATRIX_PRODUCTS = frozenset({"linear", "matmul", "mm", "addmm", "mv"})
-LOOKUPS = frozenset({"embedding", "embedding_bag", "_embedding_bag"})
 
 
 class Use(NamedTuple):
@@ -35,6 +39,8 @@ class Use(NamedTuple):
         weights: the parameters and buffers that their weight comes from.
         through: what the operator does to the result.
         computed: the weight as the parameter is kept, where the model computes it from that.
+        positions: where along the first dimension of the result the maps are applied, to what
+            ``read`` holds of it; None for everywhere.
     """
 
     read: Flow
@@ -44,14 +50,15 @@ class Use(NamedTuple):
     weights: frozenset[str] = frozenset()
     through: tuple[str, ...] = ()
     computed: Tensor | None = None
+    positions: Tensor | None = None
 
-    @property
-    def complete(self) -> bool:
-        """Whether every feature of the result is some map's, or accounted for by one."""
-        if not self.written:
-            return True
-        table = torch.stack(list(self.written.values()))
-        return bool((table != labels.NONE).any(dim=0).all())
+
+def complete(uses: Iterable[Use]) -> bool:
+    """Whether every feature that an operator makes is some map's, or accounted for by one."""
+    tables = [table for use in uses for table in use.written.values()]
+    if not tables or any(use.positions is not None for use in uses):
+        return True
+    return bool((torch.stack(tables) != labels.NONE).any(dim=0).all())
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,17 +1,21 @@
-"""What becomes of a parameter before it is used; and which parameters are only added."""
+"""What becomes of a parameter before it is used."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from svr_widget.engine.errors import SVRError
+from svr_widget.engine.maps.parts import Part
 from svr_widget.engine.trace.flow import labels
 from svr_widget.engine.trace.flow.call import Call
-from svr_widget.engine.trace.flow.flow import Carrier, Flow, Source
+from svr_widget.engine.trace.flow.flow import Carrier, Flow, Reason, Source, as_data, mint
+from svr_widget.engine.trace.rules.contraction import CONVOLUTIONS, FACTORS, LOOKUPS, factors
 from svr_widget.engine.trace.rules.factors import normalised_input
 from svr_widget.engine.trace.rules.table import keeps_elements, keeps_values, rule_for
 
@@ -22,8 +26,98 @@ def parameter(name: str, shape: tuple[int, ...], value: Callable[[], Tensor] | N
     return Flow(shape, weights=frozenset({name}), value=value, index=index)
 
 
-def prepared(call: Call) -> list[Flow]:
-    """The results of an operator that reads no map's output."""
+READ = -1
+"""The number of the use of a map whose weight is read as data."""
+
+
+def read_as_data(name: str, flow: Flow, parts: Sequence[Part]) -> Flow:
+    """The output channels of the maps that a parameter holds, as a source of the network.
+
+    Args:
+        name: the parameter's qualified name.
+        flow: the parameter.
+        parts: its maps.
+    """
+    part = parts[0]
+    dim = int(part.kind.transposed)
+    if part.held is None or flow.shape[dim : dim + 1] != (part.total,):
+        reason = Reason(f"{name}, which is read as data,", "")
+        mixed = frozenset((Source(each.name, READ), reason) for each in parts)
+        return Flow(flow.shape, mixed=mixed)
+    along = labels.along(dim, flow.shape)
+    carriers = []
+    for each in parts:
+        mine = (along >= each.rows.start) & (along < each.rows.stop)
+        label = torch.where(mine, along - each.rows.start, labels.NONE)
+        carriers.append(Carrier(Source(each.name, READ), labels.canonical(label)))
+    return Flow(flow.shape, tuple(carriers), place=mint(flow.shape, [dim]))
+
+
+def with_data(call: Call) -> Call:
+    """A call that reads data or channels: the weights in it are data, too, unless they multiply."""
+    weights = _multiplied(call)
+
+    def read(argument: Any) -> Any:
+        if isinstance(argument, Flow):
+            return argument if any(argument is weight for weight in weights) else as_data(argument)
+        if isinstance(argument, (list, tuple)):
+            return [read(item) for item in argument]
+        return argument
+
+    kwargs = {name: read(value) for name, value in call.kwargs.items()}
+    return replace(call, args=tuple(map(read, call.args)), kwargs=kwargs)
+
+
+def _multiplied(call: Call) -> list[Flow]:
+    """The arguments of a product that stand for a linear map rather than for channels."""
+    if call.name in CONVOLUTIONS or call.name in LOOKUPS:
+        return [call.flow("weight")]
+    if call.name not in FACTORS:
+        return []
+    left, right = factors(call)
+    contracted = -1 if call.name == "linear" or len(right.shape) < 2 else -2
+    return [
+        flow
+        for flow, dim in ((left, len(left.shape) - 1), (right, len(right.shape) + contracted))
+        if flow.as_data is not None and dim in as_data(flow).channel_dims()
+    ]
+
+
+class _Later:
+    """The results of an operator on weights, as they would be on data."""
+
+    def __init__(self, call: Call, apply: Callable[[Call], list[Flow]]) -> None:
+        self._call, self._apply = call, apply
+        self._made: list[Flow] | None = None
+
+    def __call__(self, place: int) -> Flow:
+        if self._made is None:
+            self._made = self._apply(_on_data(self._call))
+        return self._made[place]
+
+
+def _on_data(call: Call) -> Call:
+    """The call with all that it reads as data, but for one factor of a product."""
+    if call.name not in FACTORS:
+        return with_data(call)
+    left, right = factors(call)
+    weight = right if right.as_data is not None else left
+
+    def read(argument: Any) -> Any:
+        if argument is not weight and (argument is left or argument is right):
+            return replace(as_data(argument), weights=frozenset(), data=True)
+        return argument
+
+    return replace(call, args=tuple(map(read, call.args)))
+
+
+def prepared(call: Call, apply: Callable[[Call], list[Flow]]) -> list[Flow]:
+    """The results of an operator that reads no map's output.
+
+    Args:
+        call: the operator.
+        apply: interprets it, if what it makes of weights turns out to be read as data.
+    """
     flows = list(call.flows())
     if any(flow.data for flow in flows):
         inlet = normalised_input(call)
@@ -31,9 +125,16 @@ def prepared(call: Call) -> list[Flow]:
     weights = frozenset[str]().union(*(flow.weights for flow in flows))
     indices = _indices(call) if any(flow.index for flow in flows) else [()] * len(call.shapes)
     computed = not keeps_values(call) or any(flow.computed for flow in flows)
+    later = _Later(call, apply) if any(flow.as_data is not None for flow in flows) else None
     return [
-        Flow(shape, weights=weights, index=index, computed=computed)
-        for shape, index in zip(call.shapes, indices, strict=True)
+        Flow(
+            shape,
+            weights=weights,
+            index=index,
+            computed=computed,
+            as_data=None if later is None else partial(later, place),
+        )
+        for place, (shape, index) in enumerate(zip(call.shapes, indices, strict=True))
     ]
 
 
@@ -64,45 +165,3 @@ def _indices(call: Call) -> list[tuple[Carrier, ...]]:
     if [flow.shape for flow in made] != list(call.shapes):
         return nothing
     return [flow.carriers for flow in made]
-
-
-_BESIDE = frozenset({"add", "sub", "rsub", "cat", "stack", "where", "copy"})
-"""Operators in which a tensor of learned numbers is added to others or put beside them."""
-
-_MASK = "attn_mask"
-"""What attention adds to its scores."""
-
-
-class Constants:
-    """Watches some parameters through the operators of a forward pass.
-
-    Args:
-        names: qualified names of the parameters.
-    """
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self._names = frozenset(names)
-        self._met: set[str] = set()
-        self._combined: set[str] = set()
-
-    @property
-    def added(self) -> frozenset[str]:
-        """Those that were met, and were nowhere combined with channels or data but by addition."""
-        return frozenset(self._met - self._combined)
-
-    def see(self, call: Call) -> None:
-        """Take note of an operator, which applies no map."""
-        if not self._names:
-            return
-        flows = list(call.flows())
-        combines = call.name not in _BESIDE and any(flow.traced or flow.data for flow in flows)
-        for flow in flows:
-            names = flow.weights & self._names
-            self._met |= names
-            if combines and flow is not call.get(_MASK):
-                self._combined |= names
-
-    def applied(self, weights: frozenset[str], read: frozenset[str]) -> None:
-        """Take note of a map's use: of what its weight is computed from, and of what it reads."""
-        self._combined |= weights & self._names
-        self._met |= read & self._names

@@ -245,36 +245,23 @@ class TestFinding:
         with pytest.raises(NoMapsError, match=r"exclude=\['0'\]"):
             find_parts(nn.Sequential(nn.Linear(2, 2)), exclude="0")
 
-    @pytest.mark.parametrize(
-        ("layer", "parameter"),
-        [
-            (nn.Bilinear(2, 3, 4), "weight"),
-        ],
-    )
-    def test_unknown_layers_with_weights_are_refused_by_name(self, layer, parameter):
-        model = nn.ModuleDict({"fc": nn.Linear(4, 4), "odd": layer})
-        message = rf"odd \({type(layer).__name__}\) holds the weight '{parameter}'.*exclude='odd'"
-        found = find_parts(model)
-        assert list(found.parts) == ["fc"]
-        with pytest.raises(UnsupportedLayerError, match=message):
-            found.check()
-        find_parts(model, exclude="odd").check()
-        with pytest.raises(UnsupportedLayerError, match=message):
-            find_parts(nn.ModuleDict({"odd": layer}))
+    def test_parameters_of_no_known_layer_may_be_maps(self):
+        found = find_parts(Positions())
+        assert (list(found.parts), list(found.own)) == (["fc"], ["position"])
+        assert not find_parts(Positions(), exclude="position").own
+        assert list(find_parts(Positions(), include="position").own) == ["position"]
+        found = find_parts(nn.ModuleDict({"fc": nn.Linear(4, 4), "odd": nn.Bilinear(2, 3, 4)}))
+        assert (list(found.parts), list(found.own)) == (["fc"], ["odd.weight"])
 
-    def test_adapters_and_packed_layers_are_refused(self):
+    def test_a_subclass_with_further_weights_tells_its_maps_as_it_runs_only(self):
+        found = find_parts(nn.Sequential(Adapter()))
+        assert (list(found.parts), list(found.own)) == (["0"], ["0.lora_a"])
         with pytest.raises(UnsupportedLayerError, match=r"'0' \(Adapter\) .* further weight 'lora"):
-            find_parts(nn.Sequential(Adapter()))
+            found.check()
+
+    def test_packed_layers_are_refused(self):
         with pytest.raises(UnsupportedLayerError, match=r"1 \(Packed\) packs its weight"):
             find_parts(nn.Sequential(nn.Linear(2, 2), Packed()))
-
-    def test_what_may_be_a_constant_is_undecided(self):
-        found = find_parts(Positions())
-        assert (list(found.parts), list(found.undecided)) == (["fc"], ["position"])
-        found.check(constants={"position"})
-        with pytest.raises(UnsupportedLayerError, match=r"the model \(Positions\).*'position'"):
-            found.check()
-        find_parts(Positions(), exclude="position").check()
 
     @pytest.mark.parametrize(
         ("layer", "message"),

@@ -183,8 +183,27 @@ class TestRefusals:
             model.layers[1].weight[0, 0] = torch.inf
         with pytest.raises(NonFiniteWeightsError, match=r"'layers\.1' has 1 NaN or infinite of 6"):
             SVR(model)
-        with pytest.raises(UnsupportedLayerError, match="Bilinear"):
-            SVR(nn.Sequential(nn.Bilinear(3, 3, 2)))
+
+    def test_a_layer_of_an_unknown_kind_is_no_map(self):
+        class Odd(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.fc, self.odd, self.head = (
+                    nn.Linear(4, 3),
+                    nn.Bilinear(3, 3, 2),
+                    nn.Linear(2, 2),
+                )
+                self.other = nn.Linear(3, 2)
+
+            def forward(self, x):
+                x = self.fc(x)
+                return self.head(self.odd(x, x)) + self.other(x)
+
+        svr = SVR(Odd(), torch.randn(1, 4))
+        assert set(svr.maps) == {"fc", "head", "other"}
+        assert list(svr.links) == [("fc", "other")]
+        assert any("not known here: 'odd.weight'" in note for note in svr.notes)
+        assert any("no link fc -> head" in note for note in svr.notes)
 
     def test_what_is_not_finite_may_be_left_out_with_its_links(self, tmp_path):
         model = Mlp(4, 3, 2)

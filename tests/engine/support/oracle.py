@@ -115,6 +115,10 @@ class Frozen(TorchFunctionMode):
         return self.keep(weights) @ v
 
 
+READ = -1
+"""The use of a map whose weight the model reads as data: its output is the weight itself."""
+
+
 class Perturbation:
     """Runs a model with all maps frozen but one output channel of one use."""
 
@@ -126,6 +130,10 @@ class Perturbation:
         self.inputs: dict[tuple[str, int], Tensor] = {}
         self.moved: tuple[tuple[str, int], Tensor] | None = None
         self.baseline = self._run()
+        called = {name for name, _ in self.outputs}
+        for name, part in self.parts.items():
+            if name not in called and part.kind.application == "lookup":
+                self.outputs[name, READ] = part.module.weight.detach().clone()
 
     def _run(self) -> dict[tuple[str, int], Tensor]:
         calls: dict[str, int] = {}
@@ -139,7 +147,7 @@ class Perturbation:
                 kept = self.outputs.setdefault(use, output.detach().clone())
                 if self.moved is not None and self.moved[0] == use:
                     return kept + self.moved[1]
-                return kept
+                return kept.clone()  # what the model may write to
 
             return run
 
@@ -160,7 +168,10 @@ class Perturbation:
     def moves(self, use: tuple[str, int], delta: Tensor) -> dict[tuple[str, int], Tensor]:
         """Which elements of which map's input move when ``delta`` is added to a use's output."""
         self.moved, self.tape.at = (use, delta), 0
+        weight = self.parts[use[0]].module.weight.data if use[1] == READ else torch.zeros(())
+        weight += delta if use[1] == READ else 0
         inputs = self._run()
+        weight -= delta if use[1] == READ else 0
         return {
             key: (value - self.baseline[key]).abs() > 1e-9
             for key, value in inputs.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,12 +12,16 @@ from torch import Tensor, nn
 
 from svr_widget.engine.trace import Trace, trace, trace_model
 from tests.engine.support.oracle import Pair, oracle, traced_pairs
-from tests.engine.support.zoo import attention, chains, convolutional, language, maps_of
+from tests.engine.support.zoo import attention, chains, convolutional, language, maps_of, moving
 from tests.engine.support.zoo.random_networks import RandomNetwork
 
 
 def images(*shape: int) -> Tensor:
     return torch.randn(1, *shape, generator=torch.Generator().manual_seed(1))
+
+
+def vectors(*shape: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(1))
 
 
 MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
@@ -48,11 +53,44 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
     "spatial gate": (attention.SpatialGate, (images(1, 4, 4),)),
     "mixer": (attention.Mixer, (images(1, 4, 4),)),
 }
+MOVING: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
+    "filled by parts": (moving.FilledByParts, (vectors(5, 3),)),
+    "filled whole": (moving.FilledWhole, (vectors(5, 3),)),
+    "views of views": (moving.ViewsOfViews, (vectors(5, 3),)),
+    "out=": (moving.OutOfPlace, (vectors(5, 3),)),
+    "buffer": (moving.Buffered, (vectors(1, 5, 3),)),
+    "ReLU on a view": (moving.ReluOnAView, (vectors(5, 3),)),
+    "channels in place": (moving.ChannelsInPlace, (vectors(1, 1, 5, 5),)),
+    "by way of data": (moving.ClippedAsItRuns, (vectors(5, 3),)),
+    "states in a tensor": (moving.OneAfterTheOther, (vectors(2, 3, 3),)),
+    "permuted channels": (moving.PermutedChannels, (vectors(5, 3),)),
+    **{
+        f"halves of tokens by {way}": (partial(moving.HalvesOfTokens, way), (vectors(6, 3),))
+        for way in ("mask", "index_add", "scatter", "accumulate")
+    },
+    **{
+        f"chosen tokens by {way}": (partial(moving.ChosenTokens, way), (vectors(6, 3),))
+        for way in ("index_put", "index_add", "scatter", "gather", "fill")
+    },
+    **{
+        f"pasted by {way}": (
+            partial(moving.Pasted, way),
+            (torch.tensor([[1, 7, 3, 7]]), vectors(2, 3)),
+        )
+        for way in ("mask", "masked_scatter")
+    },
+    **{
+        f"queries, {way}, batch of {n}": (partial(moving.Queries, way), (vectors(n, 5, 3),))
+        for way in ("whole", "plain", "expanded", "normed", "added", "written")
+        for n in (1, 2)
+    },
+}
 LANGUAGE = {
     "GPT-2": language.gpt2,
     "BERT": language.bert,
     "Llama": language.llama,
     "Qwen 3": language.qwen3,
+    "DeepSeek V3": language.deepseek,
     "T5": language.t5,
     "ViT (transformers)": language.vit,
 }
@@ -79,6 +117,42 @@ def test_networks(name: str) -> None:
         assert explained(wanted - got, found)
     else:
         assert got == wanted
+
+
+@pytest.mark.parametrize("name", MOVING)
+def test_what_is_written_or_moved(name: str) -> None:
+    torch.manual_seed(0)
+    build, inputs = MOVING[name]
+    model = build()
+    found = trace(model, maps_of(model), inputs)
+    assert found.method == "torch dispatch"
+    wanted, got = oracle(model, maps_of(model), inputs), traced_pairs(found)
+    assert wanted
+    assert got <= wanted
+    lost = wanted - got
+    assert {pair[0] for pair in lost} <= {"router"}  # which chooses positions
+    assert explained(lost, found)
+
+
+def test_channels_that_are_written_apart_stay_one_link() -> None:
+    model = moving.ChannelsInPlace()
+    (link,) = trace(model, maps_of(model), (vectors(1, 1, 5, 5),)).links
+    assert link.shared == 4
+
+
+@pytest.mark.parametrize("read", [Tensor.tolist, Tensor.numpy])
+def test_numbers_that_are_read_are_those_of_the_input(read: Callable[[Tensor], Any]) -> None:
+    class Read(moving.Branches):
+        def forward(self, x: Tensor) -> Tensor:
+            out = torch.zeros(len(x), 4)
+            out.copy_(self.a(x))
+            assert any(read(out)[0])
+            return self.o(out)
+
+    model = Read()
+    found = trace(model, maps_of(model), (vectors(5, 3),))
+    assert found.method == "forward pass"
+    assert [(link.producer, link.consumer) for link in found.links] == [("a", "o")]
 
 
 @pytest.mark.parametrize("seed", range(40))

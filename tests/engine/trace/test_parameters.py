@@ -6,7 +6,6 @@ from torch import nn
 from torch.nn.functional import interpolate, linear, scaled_dot_product_attention
 
 from svr_widget import SVR
-from svr_widget.engine.errors import UnsupportedLayerError
 
 
 class Network(nn.Module):
@@ -50,45 +49,79 @@ def _first_row(y, p):
     return y
 
 
-MAPS = {
-    "a matrix": lambda net, x, p: net.second((net.first(x) @ p.T) @ p),
-    "a matrix before the first map": lambda net, x, p: net.second(net.first(linear(x, p) @ p)),
+OTHERS = {
     "a gain": lambda net, x, p: net.second(net.first(x) * p),
-    "a low-rank update": lambda net, x, p: net.second(
-        linear(net.first(x), net.second.weight + p.T @ p)
-    ),
-    "a part of a map's weight": lambda net, x, p: linear(net.first(x), net.second.weight + p.T @ p),
-    "positions and a matrix": lambda net, x, p: net.second((net.first(x) + p) @ (p.T @ p)),
     "a table that tokens look up": lambda net, x, p: net.second(
         net.first(x) + p[(x[..., 0] > 0).long()]
     ),
     "not met": lambda net, x, p: net.second(net.first(x)),
-    "met behind the tracer's back": lambda net, x, p: net.second(net.first(x) @ p.data.T @ p.data),
+}
+
+MAPS = {
+    "a matrix": lambda net, x, p: net.second((net.first(x) @ p.T) @ p),
+    "a matrix before the first map": lambda net, x, p: net.second(net.first(linear(x, p) @ p)),
+}
+
+PARTS = {
+    "a low-rank update": lambda net, x, p: (
+        net.second(net.first(x)) + linear(net.first(x), net.second.weight + p.T @ p)
+    ),
+    "all that is used of a weight": lambda net, x, p: linear(
+        net.first(x), net.second.weight + p.T @ p
+    ),
+}
+
+UNKNOWN = {
+    "positions and a matrix": lambda net, x, p: net.second((net.first(x) + p) @ (p.T @ p)),
 }
 
 
-@pytest.mark.parametrize("name", CONSTANTS)
-def test_what_is_added_or_put_beside_is_left_out(name):
-    svr = SVR(Network(CONSTANTS[name]), X)
+@pytest.mark.parametrize("name", {**CONSTANTS, **OTHERS})
+def test_what_is_never_multiplied_is_no_map(name):
+    svr = SVR(Network({**CONSTANTS, **OTHERS}[name]), X)
     assert list(svr.maps) == ["first", "second"]
     assert ("first", "second") in svr.links
     assert [note for note in svr.notes if "'inner.learned'" in note] == [
-        "no maps, for they are only added to channels or put beside them: 'inner.learned'"
+        "no maps, for no channels are multiplied with them: 'inner.learned'"
     ]
 
 
 @pytest.mark.parametrize("name", MAPS)
-def test_what_may_be_a_map_is_refused(name):
-    message = r"inner \(Module\) holds the weight 'learned'.*exclude='inner.learned'"
-    with pytest.raises(UnsupportedLayerError, match=message):
-        SVR(Network(MAPS[name]), X)
+def test_what_multiplies_both_ways_is_two_maps_of_one_weight(name):
+    svr = SVR(Network(MAPS[name]), X)
+    assert set(svr.maps) == {"first", "second", "inner.learned", "inner.learned[T]"}
+    assert svr.maps["inner.learned[T]"].tied_to == "inner.learned"
+    assert torch.equal(svr.maps["inner.learned[T]"].weight, svr.maps["inner.learned"].weight.T)
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_what_the_weight_of_a_layer_is_computed_from_is_in_that(name):
+    network = Network(PARTS[name])
+    svr = SVR(network, X)
+    assert list(svr.maps) == ["first", "second"]
+    assert not [note for note in svr.notes if "'inner.learned'" in note]
+    with torch.no_grad():
+        weight = network.second.weight + network.inner.learned.T @ network.inner.learned
+    if name != "a low-rank update":  # there, both are used
+        torch.testing.assert_close(svr.maps["second"].weight, weight)
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_what_multiplies_in_an_unknown_way_is_said(name):
+    svr = SVR(Network(UNKNOWN[name]), X)
+    assert list(svr.maps) == ["first", "second"]
+    assert not svr.links
+    notes = " ".join(svr.notes)
+    assert "multiplied in a way that is not known here: 'inner.learned'" in notes
+    assert "no link first -> second" in notes
 
 
 def test_links_by_hand_tell_nothing_of_constants():
-    network = Network(CONSTANTS["positions"])
-    with pytest.raises(UnsupportedLayerError, match="'learned'"):
-        SVR(network, links=[("first", "second")])
-    assert SVR(network, links=[("first", "second")], exclude="inner.learned").links
+    svr = SVR(Network(CONSTANTS["positions"]), links=[("first", "second")])
+    assert list(svr.maps) == ["first", "second"]
+    (note,) = svr.notes
+    assert note.startswith("links by hand")
+    assert note.endswith("'inner.learned'")
 
 
 def test_many_are_counted():
@@ -103,6 +136,6 @@ def test_many_are_counted():
             return x
 
     assert any(
-        note.endswith("'layers.2.inner.learned', 'layers.3.inner.learned' and 2 more")
+        note.endswith("'layers.0.inner.learned', 'layers.1.inner.learned' and 4 more")
         for note in SVR(Deep(), X).notes
     )

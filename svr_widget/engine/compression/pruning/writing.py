@@ -74,6 +74,9 @@ def _write_held(part: Part, weight: Tensor, before: Tensor) -> None:
     plain = type(held) in (Tensor, nn.Parameter) and held.layout == torch.strided
     if not plain or not held.is_floating_point():
         raise _refusal(part, f"keeps its weight as {type(held).__name__} of type {held.dtype}")
+    if part.matrix is not None:
+        part.matrix.write(held, weight)
+        return
     own = _rows(part, held)
     if "base_layer" in part.parameter.split("."):  # beside it an adapter adds its own update
         change = part.kind.kept(weight.cpu() - before.double().cpu(), part.groups)

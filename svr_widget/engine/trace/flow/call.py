@@ -31,6 +31,19 @@ NORM_MODULES = {
 }
 
 
+class RefusedError(TraceError):
+    """An operator that is not known, or used in a way that is not.
+
+    Args:
+        message: for whoever has nothing left without it.
+        why: the clause in it that says what is not known.
+    """
+
+    def __init__(self, message: str, why: str) -> None:
+        super().__init__(message)
+        self.why = why
+
+
 @dataclass(frozen=True, eq=False)
 class Call:
     """An operator with its arguments, tensors replaced by their flows.
@@ -91,6 +104,10 @@ class Call:
         """Why channels end here."""
         return Reason(operation or self.name, self.scope.module, weighs)
 
+    def unknown(self, why: str) -> Reason:
+        """Why channels are not followed past an operator that is not known here."""
+        return Reason(str(self.func), self.scope.module, weighs=False, unknown=why)
+
     def entry(self, operation: str | None = None) -> str:
         """How this step reads in ``Link.through``."""
         if self.scope.custom_leaf:
@@ -104,16 +121,17 @@ class Call:
         plain = self.name.strip("_").removeprefix("quantized_").removesuffix("_with_indices")
         return operation or plain
 
-    def refusal(self, why: str) -> TraceError:
+    def refusal(self, why: str) -> RefusedError:
         """The error that names this operator and its module."""
         where = (
             f"module {self.scope.module!r} ({self.scope.kind})"
             if self.scope.module
             else (f"the model's own forward ({self.scope.kind})")
         )
-        return TraceError(
+        return RefusedError(
             f"{self.func} in {where}: {why}. Which map feeds which cannot be followed past it; "
-            'pass the links by hand: links=[("producer", "consumer"), ...].'
+            'pass the links by hand: links=[("producer", "consumer"), ...].',
+            why,
         )
 
 

@@ -31,11 +31,13 @@ class Reason(NamedTuple):
         module: where it ran.
         weighs: it makes a number that only scales or shifts what it meets (a statistic, attention
             weights); otherwise it stands for a linear map or a cell that is not shown.
+        unknown: why it is not known what the operation does to channels; empty where it is.
     """
 
     operation: str
     module: str
     weighs: bool = True
+    unknown: str = ""
 
     def __str__(self) -> str:
         """The reason as part of a sentence."""
@@ -53,6 +55,7 @@ class Scope:
             count as one step, named by the class.
         library_leaf: a module of ``torch.nn``.
         path: the qualified names of all modules around it, innermost last.
+        wall: the module around it, if any, whose inside is not followed.
     """
 
     module: str = ""
@@ -60,6 +63,7 @@ class Scope:
     path: tuple[str, ...] = ()
     custom_leaf: bool = False
     library_leaf: bool = False
+    wall: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,11 +196,13 @@ class Attentions:
 
     Attributes:
         scored: every product of two tensors over channels, attention or not.
-        attended: every sum of values with such products as weights.
+        attended: every sum of values with such products as weights, head by head.
+        refused: where the weights of such a sum are no products of two matrices, and why.
     """
 
     scored: list[Scored] = field(default_factory=list)
     attended: list[Attended] = field(default_factory=list)
+    refused: list[tuple[Scope, str]] = field(default_factory=list)
 
 
 def same_layout(left: Layout | None, right: Layout | None) -> bool:
@@ -251,6 +257,8 @@ class Flow:
             that depends on nothing else.
         data: it depends on the model's input.
         value: computes the tensor itself, where it depends on no map's output.
+        as_data: of what is made of maps' weights and of no data: whose channels it holds where it
+            is no weight but read as data, as learned queries are.
         index: of a weight, where along which parameter each element is: carriers
             whose source is ``(parameter, dimension)``.
         scores: the queries and keys that it is a product of, while attention is followed.
@@ -269,6 +277,7 @@ class Flow:
     scores: AttentionScores | None = None
     inlet: Carrier | None = None
     computed: bool = False
+    as_data: Callable[[], Flow] | None = None
 
     @property
     def traced(self) -> bool:
@@ -286,6 +295,11 @@ class Flow:
         for carrier in self.carriers:
             found |= labels.varying_dims(carrier.label)
         return found
+
+
+def as_data(flow: Flow) -> Flow:
+    """What is made of weights, as the channels that it holds where it is read as data."""
+    return flow if flow.as_data is None or flow.traced else flow.as_data()
 
 
 def mint(shape: Sequence[int], channel_dims: Iterable[int]) -> Place:

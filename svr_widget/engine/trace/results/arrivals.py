@@ -76,11 +76,29 @@ class ResolvedUse:
 
 
 @dataclass
+class Lost:
+    """Producers that reach maps without channel identity, for one reason.
+
+    Attributes:
+        modules: where that happens.
+        consumers: for each producer, the maps that it reaches.
+    """
+
+    modules: dict[str, None] = field(default_factory=dict)
+    consumers: dict[str, dict[str, None]] = field(default_factory=dict)
+
+    @property
+    def pairs(self) -> list[str]:
+        """``producer -> consumer`` of each."""
+        return [f"{p} -> {c}" for p, consumers in self.consumers.items() for c in consumers]
+
+
+@dataclass
 class Notes:
     """What is no link, and why; grouped so that a large model stays readable."""
 
     lines: list[str] = field(default_factory=list)
-    lost: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    lost: dict[Reason, Lost] = field(default_factory=dict)
     weighed: dict[str, dict[str, list[str]]] = field(default_factory=dict)
 
     def add(self, line: str) -> None:
@@ -90,26 +108,47 @@ class Notes:
 
     def add_lost(self, producer: str, consumer: str, reason: Reason | str) -> None:
         """``producer`` reaches ``consumer`` without channel identity."""
-        weights = isinstance(reason, Reason) and reason.operation == ATTENTION
-        group = self.weighed if weights else self.lost
-        targets = group.setdefault(ATTENTION if weights else str(reason), {})
-        consumers = targets.setdefault(producer, [])
-        if consumer not in consumers:
-            consumers.append(consumer)
+        if isinstance(reason, str):
+            reason = Reason(reason, "")
+        if reason.operation == ATTENTION:
+            consumers = self.weighed.setdefault(ATTENTION, {}).setdefault(producer, [])
+            if consumer not in consumers:
+                consumers.append(consumer)
+            return
+        group = self.lost.setdefault(reason._replace(module=""), Lost())
+        group.modules[reason.module] = None
+        group.consumers.setdefault(producer, {})[consumer] = None
 
     def reasons(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         """Each reason for which channels are on no link, and the producers that it concerns."""
-        for reason, producers in (*self.weighed.items(), *self.lost.items()):
+        for reason, producers in self.weighed.items():
             yield reason, tuple(producers)
+        for why, group in self.lost.items():
+            yield _where(why, group), tuple(group.consumers)
+
+    @property
+    def unknown(self) -> int:
+        """How many pairs of maps are no link because an operator between them is not known."""
+        return sum(len(group.pairs) for reason, group in self.lost.items() if reason.unknown)
 
     def all(self) -> tuple[str, ...]:
         """The notes; the first pairs of each reason are spelled out, the others counted."""
         grouped = []
-        for reason, producers in (*self.weighed.items(), *self.lost.items()):
+        for reason, producers in self.weighed.items():
             pairs = [f"{p} -> {c}" for p, consumers in producers.items() for c in consumers]
-            keeps = "keep" if reason == ATTENTION else "keeps"
-            grouped.append(f"no link {listed(pairs)}: {reason} {keeps} no channel identity")
+            grouped.append(f"no link {listed(pairs)}: {reason} keep no channel identity")
+        for why, group in self.lost.items():
+            where = _where(why, group)
+            clause = (
+                f"{where}: {why.unknown}" if why.unknown else f"{where} keeps no channel identity"
+            )
+            grouped.append(f"no link {listed(group.pairs)}: {clause}")
         return (*self.lines, *grouped)
+
+
+def _where(reason: Reason, group: Lost) -> str:
+    modules = [repr(module) for module in group.modules if module]
+    return f"{reason.operation} in {listed(modules, 2)}" if modules else reason.operation
 
 
 def read(arrival: Arrival, linear_like: Mapping[str, bool], notes: Notes) -> ResolvedUse:

@@ -20,6 +20,7 @@ from svr_widget.engine.trace.flow.flow import (
     Flow,
     Scored,
 )
+from svr_widget.engine.trace.rules.head_pairs import NoProductError, scores_of
 
 
 def score(
@@ -65,7 +66,7 @@ def attend(
     contracted: int,
     entry: str,
 ) -> list[Carrier]:
-    """What comes out, its heads told apart, where ``scores`` weigh ``values``.
+    """What comes out, its heads told apart where they are products of two matrices.
 
     Args:
         call: the operator that sums them up.
@@ -86,9 +87,13 @@ def attend(
         entry=entry,
         scope=call.scope,
     )
-    seen.attended.append(attended)
-    if head is None:
+    try:
+        scores_of(attended)
+    except NoProductError as error:
+        seen.refused.append((call.scope, str(error)))
         return list(values)
+    assert head is not None
+    seen.attended.append(attended)
     offset = (head * attended.width).expand(call.shape)
 
     def told_apart(carrier: Carrier) -> Carrier:

@@ -66,13 +66,18 @@ def _matrix_dims(call: Call) -> int:
 
 def factors(call: Call) -> tuple[Flow, Flow]:
     """The two factors of a matrix product."""
-    names = {
-        "matmul": ("self", "other"), "mm": ("self", "mat2"), "bmm": ("self", "mat2"),
-        "mv": ("self", "vec"), "dot": ("self", "tensor"), "addmm": ("mat1", "mat2"),
-        "baddbmm": ("batch1", "batch2"), "addbmm": ("batch1", "batch2"),
-        "linear": ("input", "weight"),
-    }[call.name]  # fmt: skip
-    return call.flow(names[0]), call.flow(names[1])
+    left, right = FACTORS[call.name]
+    return call.flow(left), call.flow(right)
+
+
+FACTORS = {
+    "matmul": ("self", "other"), "mm": ("self", "mat2"), "bmm": ("self", "mat2"),
+    "mv": ("self", "vec"), "dot": ("self", "tensor"), "addmm": ("mat1", "mat2"),
+    "baddbmm": ("batch1", "batch2"), "addbmm": ("batch1", "batch2"),
+    "linear": ("input", "weight"), "_grouped_mm": ("self", "mat2"),
+    "grouped_mm_fallback": ("input", "weight"),
+}  # fmt: skip
+"""The arguments of each matrix product that are multiplied."""
 
 
 def matrix_product(call: Call) -> Flow:
@@ -94,7 +99,7 @@ def matrix_product(call: Call) -> Flow:
     if call.attentions is not None and row and column:
         columns = _transposed(right)
         result = replace(result, scores=score(call, call.attentions, left, columns, call.shape))
-    added = call.get("self") if call.name in ("addmm", "baddbmm", "addbmm") else call.get("bias")
+    added = call.get("self") if call.name in ADDING else call.get("bias")
     return unite(call, [result, added]) if isinstance(added, Flow) else result
 
 
@@ -142,7 +147,7 @@ def packed_operator(call: Call) -> re.Match[str] | None:
 
 def without_map(call: Call) -> Flow:
     """A layer whose weight belongs to no map: a linear map that is not shown."""
-    weight = call.get("weight")
+    weight = factors(call)[1] if call.name in GROUPED else call.get("weight")
     names = ", ".join(sorted(weight.weights)) if isinstance(weight, Flow) else ""
     operation = f"{call.name} with {names or 'a packed weight'} (no map)"
     reason = call.reason(operation, weighs=False)
@@ -217,12 +222,16 @@ CONVOLUTIONS = frozenset(
     }
 )
 
+ADDING = frozenset({"addmm", "baddbmm", "addbmm"})
+BATCHED = frozenset({"bmm", "baddbmm"})
+GROUPED = frozenset({"_grouped_mm", "grouped_mm_fallback"})
+"""Products of each row with one of several matrices, whichever the data choose for it."""
+
+LOOKUPS = frozenset({"embedding", "embedding_bag", "_embedding_bag"})
+
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(
-        ("matmul", "mm", "bmm", "mv", "dot", "addmm", "baddbmm", "addbmm", "linear"),
-        matrix_product,
-    ),
-    **dict.fromkeys(CONVOLUTIONS, without_map),
+    **dict.fromkeys(FACTORS, matrix_product),
+    **dict.fromkeys(CONVOLUTIONS | GROUPED, without_map),
     **dict.fromkeys(
         (
             *("scaled_dot_product_attention", "_scaled_dot_product_flash_attention"),

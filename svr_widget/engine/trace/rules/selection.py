@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from svr_widget.engine.trace.flow import labels
 from svr_widget.engine.trace.flow.call import Call, Rule
-from svr_widget.engine.trace.flow.flow import Carrier, Flow, drop_known, lost, merged, mint
+from svr_widget.engine.trace.flow.flow import (
+    Carrier,
+    Flow,
+    Reason,
+    Source,
+    drop_known,
+    lost,
+    merged,
+    mint,
+)
 from svr_widget.engine.trace.flow.steps import steps_of
 from svr_widget.engine.trace.rules.movement import continues, known, moved, settled
 
@@ -60,67 +70,164 @@ def _select(call: Call, label: Tensor, indices: Sequence[Any]) -> Tensor:
 
 
 def scattered(call: Call) -> Flow:
-    """``slice_scatter``, ``select_scatter``, ``index_put``...: written elements change owner."""
-    names = ("src", "values", "source")
-    written = next(call.get(name) for name in names if isinstance(call.get(name), Flow))
-    target = call.flow("self")
-    if call.get("accumulate", False):
-        raise call.refusal("it adds to elements chosen by index")
-    at = next(i for i, argument in enumerate(call.args) if argument is written)
-    others = [_scatter_argument(call, argument, written) for argument in call.args]
+    """``slice_scatter``, ``index_put``, ``masked_scatter``...: written elements change owner."""
+    target, written = call.flow("self"), _written(call)
+    if call.get("accumulate", False) or call.get("reduce") is not None:
+        return gathered_sum(call)
+    places = [each for each in call.flows() if each is not written and each is not target]
+    if any(_unknown(place) for place in places):
+        return _somewhere(call, target, written, places)
+    names = [argument.name for argument in call.func._schema.arguments]
+    at = next(i for i, name in enumerate(names) if name in _SOURCES)
+    given = [known(call, None if i in (0, at) else each) for i, each in enumerate(call.args)]
     kwargs = {name: known(call, value) for name, value in call.kwargs.items()}
 
     def write(base: Tensor, new: Tensor) -> Tensor:
-        arguments = [base.contiguous(), *others[1:at], new.contiguous(), *others[at + 1 :]]
+        base = base.clone(memory_format=torch.contiguous_format)
+        arguments = [base, *given[1:at], new.contiguous(), *given[at + 1 :]]
         return labels.canonical(call.func(*arguments, **kwargs))
-
-    def blank(flow: Flow) -> Tensor:
-        return torch.full(flow.shape, labels.NONE)
 
     carriers: list[Carrier] = []
     remaining = list(written.carriers)
     for carrier in target.carriers:
-        match = next((c for c in remaining if continues(carrier, c, [carrier.label])), None)
+        label = write(carrier.label, _blank(written.shape))
+        match = next((c for c in remaining if continues(carrier, c, [label])), None)
         if match is not None:
             remaining.remove(match)
-        new = match.label if match is not None else blank(written)
-        way = carrier if match is None else carrier.joined(match)
-        carriers.append(replace(way, label=write(carrier.label, new)))
-    carriers += [replace(c, label=write(blank(target), c.label)) for c in remaining]
-    carriers = [c for c in carriers if bool((labels.core(c.label) != labels.NONE).any())]
-    held = merged(carriers)
-    place = mint(call.shape, Flow(call.shape, held).channel_dims()) if held else None
-    return Flow(call.shape, held, target.mixed | written.mixed, place)
+            label, carrier = write(carrier.label, match.label), carrier.joined(match)
+        carriers.append(replace(carrier, label=label))
+    carriers += [replace(c, label=write(_blank(target.shape), c.label)) for c in remaining]
+    return _held(call, carriers, target.mixed | written.mixed)
+
+
+def filled(call: Call) -> Flow:
+    """``index_fill``, ``scatter`` of a number: elements that were written to carry nothing."""
+    target, place = call.flow("self"), call.flow("index")
+    if _unknown(place):
+        return _somewhere(call, target, Flow(call.shape), [place])
+    dim, index = call.get("dim"), known(call, place)
+    fill = torch.index_fill if call.name == "index_fill" else torch.scatter
+    carriers = [replace(c, label=fill(c.label, dim, index, labels.NONE)) for c in target.carriers]
+    made = [replace(c, label=labels.canonical(c.label)) for c in carriers]
+    return _held(call, made, target.mixed)
 
 
 def gathered_sum(call: Call) -> Flow:
     """``index_add``, ``scatter_add``, ``scatter_reduce``: sums over positions chosen by index."""
-    target = call.flow("self")
-    written = next(call.get(n) for n in ("source", "src") if isinstance(call.get(n), Flow))
-    dims = [call.get("dim", 0) % len(call.shape)]
-    carriers: list[Carrier] = []
-    mixed = set(target.mixed | written.mixed)
-    for flow in (target, written):
-        kept, gone = settled(flow.carriers, dims, call.reason())
-        mixed |= gone
-        for carrier in kept:
-            one = labels.collapse(carrier.label, dims)
-            if one is not None:
-                carriers.append(replace(carrier, label=one.expand(call.shape)))
-    steps = steps_of(call.name)
-    held = merged(carrier.passing(call.entry(), steps=steps) for carrier in carriers)
+    target, written = call.flow("self"), _written(call)
+    places = [each for each in call.flows() if each is not written and each is not target]
+    return _somewhere(call, target, written, places, entry=call.entry())
+
+
+def _somewhere(
+    call: Call, target: Flow, written: Flow, places: Sequence[Flow], entry: str = ""
+) -> Flow:
+    """Channels written to places that do not matter, or depend on values, beside what was there."""
+    steps = steps_of(call.name) if entry else ()
+    carriers, mixed = list(target.carriers), set(target.mixed | written.mixed)
+    for carrier in written.carriers:
+        label = _everywhere(call, carrier.label)
+        if label is None:
+            mixed.add(lost(carrier, call.reason()))
+        else:
+            carriers.append(replace(carrier, label=label))
+    if entry:
+        carriers = [carrier.passing(entry, steps=steps) for carrier in carriers]
+    unknown = [place for place in places if place.traced]
+    drivers = {item for place in unknown for item in place.mixed}
+    drivers |= {lost(c, call.reason()) for place in unknown for c in place.carriers}
+    return _held(call, carriers, mixed | drop_known(drivers, carriers))
+
+
+def _everywhere(call: Call, label: Tensor) -> Tensor | None:
+    """Labels of what is written by index: where it leads to, or wherever it may.
+
+    ``None`` where what is chosen by index are channels.
+    """
+    if call.name == "masked_scatter":
+        return None
+    if call.name in ("index_put", "_unsafe_index_put"):
+        return _over_indexed(call, label)
+    dim, index = call.get("dim") % len(call.shape), call.flow("index")
+    by_element = "scatter" in call.name
+    if by_element:  # the index, not what is written, says how much of it that is
+        for each, size in enumerate(index.shape):
+            label = label.narrow(each, 0, size)
+    one = labels.collapse(labels.canonical(label), [dim])
+    wide = None
+    if one is not None:
+        wide = _blank([1 if each == dim else size for each, size in enumerate(call.shape)])
+        wide[tuple(slice(0, size) for size in one.shape)] = one
+        wide = wide.expand(call.shape)
+    if _unknown(index):
+        return None if wide is None else labels.canonical(wide)
+    at = known(call, index)
+    if wide is None:
+        numbered = torch.arange(label.numel()).view(label.shape)
+        place = torch.scatter if by_element else torch.index_copy
+        where = place(_blank(call.shape), dim, at, numbered)
+        if int((where != labels.NONE).sum()) < label.numel():
+            return None  # several channels meet in one element
+        return labels.canonical(place(_blank(call.shape), dim, at, label.contiguous()))
+    count = torch.scatter_add if by_element else torch.index_add
+    return _there(count(_none(call.shape), dim, at, (label != labels.NONE).long()), wide)
+
+
+def _over_indexed(call: Call, label: Tensor) -> Tensor | None:
+    """Labels of the values that ``index_put`` writes, the same at every index."""
+    indices: list[Flow | None] = list(call.get("indices"))
+    dims = [dim for dim, index in enumerate(indices) if index is not None]
+    block = np.broadcast_shapes(*(index.shape for index in indices if index is not None))
+    together = dims == list(range(dims[0], dims[-1] + 1))
+    others = [size for dim, size in enumerate(call.shape) if dim not in dims]
+    first = dims[0] if together else 0
+    label = labels.canonical(label.expand((*others[:first], *block, *others[first:])))
+    chosen = list(range(first, first + len(block)))
+    one = labels.collapse(label, chosen)
+    if one is None:
+        return None
+    for dim in reversed(chosen):
+        one = one.select(dim, 0)
+    for dim in dims:
+        one = one.unsqueeze(dim)
+    wide = one.expand(call.shape)
+    if any(_unknown(index) for index in indices if index is not None):
+        return labels.canonical(wide)
+    at = [None if index is None else known(call, index) for index in indices]
+    held = (label != labels.NONE).long()
+    return _there(torch.ops.aten.index_put(_none(call.shape), at, held, accumulate=True), wide)
+
+
+def _there(count: Tensor, label: Tensor) -> Tensor:
+    return labels.canonical(torch.where(count > 0, label, labels.NONE))
+
+
+def _none(shape: Sequence[int]) -> Tensor:
+    return torch.zeros(tuple(shape), dtype=torch.int64)
+
+
+def _held(call: Call, carriers: Sequence[Carrier], mixed: Iterable[tuple[Source, Reason]]) -> Flow:
+    kept = [c for c in carriers if bool((labels.core(c.label) != labels.NONE).any())]
+    held = merged(kept)
     place = mint(call.shape, Flow(call.shape, held).channel_dims()) if held else None
     return Flow(call.shape, held, frozenset(mixed), place)
 
 
-def _scatter_argument(call: Call, argument: Any, written: Flow) -> Any:
-    if isinstance(argument, (list, tuple)):
-        return [_scatter_argument(call, item, written) for item in argument]
-    if isinstance(argument, Flow) and argument is not written and argument is not call.get("self"):
-        if _unknown(argument):
-            raise call.refusal("elements are written at places that depend on values")
-        return argument.value().cpu() if argument.value else None
-    return None if isinstance(argument, Flow) else argument
+def _blank(shape: Sequence[int]) -> Tensor:
+    return torch.full(tuple(shape), labels.NONE)
+
+
+_SOURCES = ("src", "values", "source")
+
+
+def _written(call: Call) -> Flow:
+    return next(each for each in map(call.get, _SOURCES) if isinstance(each, Flow))
+
+
+def _by_source(call: Call) -> Flow:
+    """Writes of a tensor, or of a number."""
+    of_tensor = any(isinstance(call.get(name), Flow) for name in _SOURCES)
+    return scattered(call) if of_tensor else filled(call)
 
 
 RULES: dict[str, Rule] = {
@@ -130,9 +237,9 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(
         (
             *("slice_scatter", "select_scatter", "index_put", "index_copy", "scatter"),
-            *("diagonal_scatter", "_unsafe_index_put"),
+            *("diagonal_scatter", "_unsafe_index_put", "masked_scatter", "index_fill"),
         ),
-        scattered,
+        _by_source,
     ),
     **dict.fromkeys(("index_add", "scatter_add", "scatter_reduce", "index_reduce"), gathered_sum),
 }

@@ -42,6 +42,26 @@ def qwen3() -> Example:
     return transformers.Qwen3ForCausalLM(config), {"input_ids": _tokens()}
 
 
+def deepseek() -> Example:
+    """Latent attention: keys and values from a few common numbers, rotary positions beside."""
+    config = transformers.DeepseekV3Config(
+        vocab_size=12, hidden_size=8, intermediate_size=12, num_hidden_layers=1,
+        first_k_dense_replace=1, num_attention_heads=2, num_key_value_heads=2, q_lora_rank=4,
+        kv_lora_rank=4, qk_nope_head_dim=2, qk_rope_head_dim=2, v_head_dim=3,
+        max_position_embeddings=16,
+    )  # fmt: skip
+    return transformers.DeepseekV3ForCausalLM(config), {"input_ids": _tokens()}
+
+
+def swin2() -> Example:
+    """Cosine attention in shifted windows."""
+    config = transformers.Swinv2Config(
+        image_size=8, patch_size=2, num_channels=1, embed_dim=4, depths=[2], num_heads=[2],
+        window_size=2, mlp_ratio=1.0,
+    )  # fmt: skip
+    return transformers.Swinv2Model(config), {"pixel_values": torch.ones(1, 1, 8, 8)}
+
+
 def t5() -> Example:
     """Encoder and decoder with cross attention."""
     config = transformers.T5Config(

@@ -1,4 +1,4 @@
-"""Attention whose heads are no products of two matrices is refused by name."""
+"""Attention whose heads are no products of two matrices is shown plain where it stands."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
+import transformers
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own name for it
 
-from svr_widget.engine.errors import UnsupportedLayerError
 from svr_widget.svr import SVR
 from tests.engine.support.zoo import language
 from tests.engine.support.zoo.heads import HEADS, joined, linear, split, weights
@@ -135,12 +135,12 @@ class StraightOn(Varied):
         return self.last(joined(weights(q, k) @ v))
 
 
-REFUSED = [
+PLAIN = [
     (NormalisedQueries, "stands between the map 'query' and the queries it makes"),
     (ScaledQueries, "product with scale stands between the map 'query' and the queries"),
     (CurvedKeys, "elu stands between the map 'key' and the keys it makes"),
-    (TwoQueryMaps, r"its queries come from more than one use of a map \('extra', 'query'\)"),
-    (KeysPutTogether, r"its keys come from more than one use of a map \('extra', 'key'\)"),
+    (TwoQueryMaps, "its queries come from more than one use of a map ('extra', 'query')"),
+    (KeysPutTogether, "its keys come from more than one use of a map ('extra', 'key')"),
     (TwoProducts, "its weights add up 2 products of maps"),
     (TurnedQueries, "not the outputs of 'query' and 'key', both turned pair by pair"),
     (TurnedUnlike, "not the outputs of 'query' and 'key', both turned pair by pair"),
@@ -149,26 +149,78 @@ REFUSED = [
     (HeadsAsRows, "its heads could not be told apart in what it puts out"),
     (MixedHeads, "how its weights come from the products of 'key', 'query' cannot be followed"),
     (Strongest, "how its weights come from the products of 'key', 'query' cannot be followed"),
-    (OverPositions, "'out' reads what it puts out at several positions together"),
-    (ConvolvedValues, r"'attention\[OV.0\]' would be a product with LinearMap\('value', convol"),
-    (StraightOn, "'out' reads the heads of one attention and makes those of another"),
+    (ConvolvedValues, "'value' has a kernel or groups"),
+    (StraightOn, "'out' reads heads and makes others"),
 ]
 
 
-@pytest.mark.parametrize(("kind", "words"), REFUSED)
-def test_what_is_no_product_of_two_matrices_is_refused(
+@pytest.mark.parametrize(("kind", "words"), PLAIN)
+def test_what_is_no_product_of_two_matrices_is_shown_plain(
     kind: Callable[[], nn.Module], words: str
 ) -> None:
     model = kind()
-    with pytest.raises(UnsupportedLayerError, match=words) as error:
-        made(model)
-    assert "attention='plain'" in str(error.value)
-    plain = SVR(model, torch.randn(1, 5, 6), attention="plain")
-    assert {"query", "key", "value", "out"} <= set(plain.maps)
+    fallen, plain = made(model), SVR(model, torch.randn(1, 5, 6), attention="plain")
+    assert {"query", "key", "value", "out"} <= set(fallen.maps) == set(plain.maps)
+    assert links_of(fallen) == links_of(plain)
+    (note,) = set(fallen.notes) - set(plain.notes)
+    assert "shown plain" in note
+    assert words in note
+    assert note.count(words) == 1
 
 
-def test_a_refusal_names_the_module() -> None:
-    model, inputs = language.qwen3()
-    words = r"'model\.layers\.0\.self_attn' \(Qwen3Attention\): Qwen3RMSNorm .*q_norm\) stands"
-    with pytest.raises(UnsupportedLayerError, match=words):
-        SVR(model, inputs)
+def test_values_that_meet_over_positions_are_shown_plain_beside_the_scores() -> None:
+    model = OverPositions()
+    svr, plain = made(model), SVR(model, torch.randn(1, 5, 6), attention="plain")
+    assert sum("QK" in name for name in svr.maps) == HEADS
+    assert svr.links["value", "out"].through == plain.links["value", "out"].through
+    (note,) = [note for note in svr.notes if "beside the attention" in note]
+    assert "'out' and 'value' (a move of positions)" in note
+
+
+def test_only_the_attention_that_needs_it_is_shown_plain() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.middle, self.second = NormalisedQueries(), linear(8, 6), Varied()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.second(self.middle(self.first(x)))
+
+    svr = SVR(Two(), torch.randn(1, 5, 6))
+    assert {"first.query", "first.value", "first.out"} <= set(svr.maps)
+    assert sum(name.startswith("second[") for name in svr.maps) == 2 * HEADS
+    assert "second.query" not in svr.maps
+
+
+@pytest.mark.parametrize("build", [language.deepseek, language.swin2])
+def test_library_models_have_the_links_of_plain_ones(
+    build: Callable[[], language.Example],
+) -> None:
+    model, inputs = build()
+    svr, plain = SVR(model, inputs), SVR(model, inputs, attention="plain")
+    assert links_of(svr) == links_of(plain)
+    assert sum("shown plain" in note for note in svr.notes) == 1
+
+
+def test_the_note_counts_and_names_two() -> None:
+    config = {**language.GROUPED, "num_hidden_layers": 4}
+    model = transformers.Qwen3ForCausalLM(transformers.Qwen3Config(**config, head_dim=4))
+    (note,) = [note for note in SVR(model).notes if "plain" in note]
+    assert note.startswith("4 attentions are shown plain")
+    assert "'model.layers.0.self_attn' (Qwen3Attention): Qwen3RMSNorm" in note
+    assert "'model.layers.1.self_attn'" in note
+    assert note.endswith("and 2 more")
+
+
+def links_of(svr: SVR) -> list[tuple[object, ...]]:
+    """Every link with its channels and what stands on it."""
+    return sorted(
+        (
+            link.producer,
+            link.consumer,
+            link.producer_channels.tolist(),
+            link.consumer_channels.tolist(),
+            link.through,
+        )
+        for link in svr.links.values()
+    )

@@ -1,0 +1,44 @@
+"""What operators write to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from torch._ops import OpOverload
+
+
+@lru_cache(maxsize=4096)
+def _writes(func: OpOverload[..., Any]) -> tuple[tuple[int, str, int | None], ...]:
+    """The arguments that an operator writes to: place, name, and which result each is."""
+    returns = [
+        frozenset(r.alias_info.before_set) if r.alias_info else None for r in func._schema.returns
+    ]
+    found = []
+    for place, argument in enumerate(func._schema.arguments):
+        info = argument.alias_info
+        if info is not None and info.is_write:
+            names = frozenset(info.before_set)
+            found.append((place, argument.name, returns.index(names) if names in returns else None))
+    return tuple(found)
+
+
+@lru_cache(maxsize=4096)
+def only_written(func: OpOverload[..., Any]) -> frozenset[str]:
+    """The arguments that an operator only writes to."""
+    written = {name for _, name, _ in _writes(func)}
+    return frozenset(a.name for a in func._schema.arguments if a.kwarg_only and a.name in written)
+
+
+def written_by(
+    func: OpOverload[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> list[tuple[Any, int | None]]:
+    """What an operator writes to, and which of its results that is."""
+    if not func._schema.is_mutable:
+        return []
+    given = [
+        (args[place] if place < len(args) else kwargs.get(name), result)
+        for place, name, result in _writes(func)
+    ]
+    return [(what, result) for what, result in given if what is not None]
