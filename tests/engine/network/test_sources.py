@@ -183,6 +183,7 @@ class TestRefusals:
                     nn.Bilinear(3, 3, 2),
                     nn.Linear(2, 2),
                 )
+                self.other = nn.Linear(3, 2)
 
             def forward(self, x):
                 x = self.fc(x)
