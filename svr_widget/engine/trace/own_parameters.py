@@ -15,7 +15,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -44,45 +43,16 @@ from svr_widget.engine.trace.rules.contraction import (
     factors,
     packed_operator,
 )
+from svr_widget.engine.trace.rules.matrices import (
+    Matrices,
+    Operand,
+    is_rectangle,
+    table_along,
+    varying_along,
+)
 
 _MATRICES = frozenset({"linear", "matmul", "mm", "addmm", "mv"}) | BATCHED | GROUPED
 _GATHERS = frozenset({"index", "index_select"})
-
-
-class _Operand(NamedTuple):
-    """The factor of a product that is made of parameters alone, and the other one.
-
-    Attributes:
-        weight: the factor.
-        outputs: which of its dimensions holds the result's channels, counted from the end.
-        inputs: which is summed over.
-        read: the other factor.
-        read_dim: its dimension that is summed over, counted from the end.
-        write_dim: the dimension of the result that holds the channels, counted from the end.
-    """
-
-    weight: Flow
-    outputs: int
-    inputs: int
-    read: Flow
-    read_dim: int
-    write_dim: int
-
-
-class _Matrices(NamedTuple):
-    """What of a parameter stands in a weight.
-
-    Attributes:
-        name: of the parameter.
-        places: the matrices, and at which positions of a batch each is; None for everywhere.
-        written: int64, which output channel each feature of the result is, or NONE.
-        read: int64, which input channel each feature that is summed over is, or NONE.
-    """
-
-    name: str
-    places: Sequence[tuple[Matrix, Tensor | None]]
-    written: Tensor
-    read: Tensor
 
 
 class OwnParameters:
@@ -120,7 +90,7 @@ class OwnParameters:
         self.multiplied |= operand.weight.weights
         if operand.weight.computed and len(operand.weight.weights) > 1:
             return []
-        found: list[_Matrices] = []
+        found: list[Matrices] = []
         for name in sorted(operand.weight.weights):
             made = self._of(name, call, operand)
             if made is None:
@@ -160,25 +130,25 @@ class OwnParameters:
 
     # Which factor is a weight.
 
-    def _operand(self, call: Call) -> _Operand | None:
+    def _operand(self, call: Call) -> Operand | None:
         if call.name not in _MATRICES:
             return None
         left, right = factors(call)
         if call.name == "linear":
-            return _Operand(right, -2, -1, left, -1, -1) if self.holds(right) else None
+            return Operand(right, -2, -1, left, -1, -1) if self.holds(right) else None
         if len(left.shape) < 1 or len(right.shape) < 1:
             return None
         fits = len(right.shape) > 1 and (left.traced or left.data or call.name == "addmm")
         if self.holds(right) and fits and not self.holds(left):
-            return _Operand(right, -1, -2, left, -1, -1)
+            return Operand(right, -1, -2, left, -1, -1)
         if self.holds(left) and len(left.shape) > 1 and (right.traced or right.data):
             dim = -2 if len(right.shape) > 1 else -1
-            return _Operand(left, -2, -1, right, dim, dim)
+            return Operand(left, -2, -1, right, dim, dim)
         return None
 
     # Which matrices of which parameter it holds.
 
-    def _of(self, name: str, call: Call, operand: _Operand) -> _Matrices | None:
+    def _of(self, name: str, call: Call, operand: Operand) -> Matrices | None:
         """The matrices of one parameter; None where they cannot be told."""
         flow, shape = operand.weight, self._parameters[name].value.shape
         ndim = len(flow.shape)
@@ -187,7 +157,7 @@ class OwnParameters:
         along: dict[int, list[int]] = {outputs: [], inputs: []}
         beside: list[int] = []
         for dim in (dim for dim, size in enumerate(shape) if size > 1):
-            varying = _varying(found[dim]) if dim in found else frozenset[int]()
+            varying = varying_along(found[dim]) if dim in found else frozenset[int]()
             if dim in found and len(varying) == 1 and varying <= along.keys():
                 along[min(varying)].append(dim)
             elif varying & along.keys():
@@ -195,7 +165,7 @@ class OwnParameters:
             else:
                 beside.append(dim)
         left = [dim for dim, size in enumerate(shape) if size == 1] + [
-            dim for dim in beside if dim in found and not _varying(found[dim])
+            dim for dim in beside if dim in found and not varying_along(found[dim])
         ]
         for side in (outputs, inputs):  # one channel does not vary
             if not along[side] and flow.shape[side] == 1 and len(left) == 1:
@@ -205,14 +175,14 @@ class OwnParameters:
             return None
         tables = []
         for side in (outputs, inputs):
-            table = _table(
+            table = table_along(
                 [found[dim] for dim in along[side]], [shape[d] for d in along[side]], side
             )
             if table is None:
                 return None
             tables.append(table)
         written, read = tables
-        if not _is_rectangle(found[along[outputs][0]], written, read, outputs, inputs):
+        if not is_rectangle(found[along[outputs][0]], written, read, outputs, inputs):
             return None
         whole: list[int | None] = [None if d in (*along[outputs], *along[inputs]) else 0
                                    for d in range(len(shape))]  # fmt: skip
@@ -226,7 +196,7 @@ class OwnParameters:
             places.append((matrix, positions))
         if flow.computed and not self._is_all(name, flow, places, written, read):
             return None
-        return _Matrices(name, places, written, read) if places else None
+        return Matrices(name, places, written, read) if places else None
 
     def _is_all(
         self,
@@ -259,7 +229,7 @@ class OwnParameters:
         spread: dict[int, Tensor] = {}
         for dim in beside:
             label = found.get(dim)
-            varying = frozenset[int]() if label is None else _varying(label)
+            varying = frozenset[int]() if label is None else varying_along(label)
             if label is None or (varying and call.name in GROUPED):
                 fixed[dim] = 0
                 self._chosen.add(name)
@@ -308,7 +278,7 @@ class OwnParameters:
         self.parts[part.name] = part
         return part
 
-    def _uses(self, found: _Matrices, operand: _Operand) -> Iterator[Use]:
+    def _uses(self, found: Matrices, operand: Operand) -> Iterator[Use]:
         """The maps of one parameter, and what each reads."""
         for matrix, positions in found.places:
             part = self._part(found.name, matrix)
@@ -417,44 +387,7 @@ class OwnParameters:
             )
 
 
-def _table(along: Sequence[Tensor], sizes: Sequence[int], side: int) -> Tensor | None:
-    """int64: which channel of a matrix each feature along a side of a weight is, or NONE.
-
-    Args:
-        along: the labels of the parameter's dimensions that lie along it.
-        sizes: the extents of these dimensions.
-        side: the dimension of the weight.
-    """
-    total: Tensor | None = None
-    for label, size in zip(along, sizes, strict=True):
-        one = labels.collapse(label, [d for d in range(label.dim()) if d != side])
-        if one is None:
-            return None
-        one = one.flatten()
-        total = one if total is None else torch.where(total < 0, total, total * size + one)
-    assert total is not None
-    known = total[total != labels.NONE]
-    return total if len(torch.unique(known)) == len(known) else None
-
-
-def _varying(label: Tensor) -> frozenset[int]:
-    """The dimensions along which different labels lie; absent ones do not count."""
-    varying = labels.varying_dims(label)
-    return frozenset(dim for dim in varying if labels.collapse(label, [dim]) is None)
-
-
-def _is_rectangle(label: Tensor, written: Tensor, read: Tensor, outputs: int, inputs: int) -> bool:
-    """Whether a weight holds the parameter wherever its rows and its columns both do."""
-    ndim = label.dim()
-    rows = (written != labels.NONE).view([-1 if d == outputs else 1 for d in range(ndim)])
-    columns = (read != labels.NONE).view([-1 if d == inputs else 1 for d in range(ndim)])
-    held = labels.core(label) != labels.NONE
-    if bool(rows.all()) and bool(columns.all()):
-        return bool(held.all())
-    return bool((held == (rows & columns)).all())
-
-
-def _computed(operand: _Operand, part: Part, found: _Matrices) -> Tensor | None:
+def _computed(operand: Operand, part: Part, found: Matrices) -> Tensor | None:
     """The value of a weight that the model computes from a parameter, as that is kept."""
     weight = operand.weight
     if not weight.computed or weight.value is None or part.matrix is None:
