@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from svr_widget.engine.environment.mapped_files import MappedFiles
-from svr_widget.engine.errors import NonFiniteWeightsError, SVRError
+from svr_widget.engine.errors import NonFiniteWeightsError, SVRError, listed
 from svr_widget.engine.maps.links import Layout, Link
 from svr_widget.engine.model.example_inputs import taken_example
 from svr_widget.engine.model.find_maps import (

@@ -41,7 +41,9 @@ class Applies(Protocol):
     def is_use(self, call: Call) -> bool:
         """Whether the operator applies a map."""
 
-    def parameter(self, name: str, shape: tuple[int, ...], value: Callable[[], Tensor]) -> Flow:
+    def parameter(
+        self, name: str, shape: tuple[int, ...], value: Callable[[], Tensor] | None
+    ) -> Flow:
         """A parameter or buffer as the model holds it."""
 
     def unknown(self, call: Call, shape: tuple[int, ...]) -> Flow:
