@@ -12,6 +12,7 @@ from svr_widget.engine.errors import UnsupportedLayerError
 from svr_widget.engine.maps.weights import (
     WeightReader,
     check_readable,
+    check_together,
     effective_weight,
     floating,
     named_tensors,
@@ -229,6 +230,7 @@ class Part:
         tensors = self.tensors
         for name, tensor in self.module.named_parameters(remove_duplicate=False):
             if name in tensors:
+                check_together(self.name, tensor)
                 check_readable(self.name, tensor)
 
     def weight(self, computed: Tensor | None = None) -> Tensor:

@@ -91,12 +91,6 @@ def check_readable(name: str, weight: Tensor) -> None:
             f"{name!r} is lazy and has no weight yet; run the model once on an example input first"
         )
     shape = tuple(weight.shape)
-    if hasattr(weight, "full_tensor"):  # a DTensor; to import its class takes a second
-        raise UnsupportedLayerError(
-            f"{name!r} is a DTensor of shape {shape}, of which each process holds a part; gather "
-            "the weights on all processes first, and give them, or a model without shards that "
-            "holds them: {name: t.full_tensor() for name, t in model.state_dict().items()}"
-        )
     if weight.is_meta:
         raise UnsupportedLayerError(
             f"{name!r} has a weight of shape {shape} on the meta device, without values; give the "
@@ -113,6 +107,17 @@ def check_readable(name: str, weight: Tensor) -> None:
             f"{name!r} has a weight of type {weight.dtype} and shape {shape}, which are codes and "
             "not numbers; dequantise it to floating point or load the model without quantisation, "
             f"or leave the layer out with exclude={name!r}"
+        )
+
+
+def check_together(name: str, weight: Tensor) -> None:
+    """Raise ``UnsupportedLayerError`` for a weight of a model whose processes share it out."""
+    if hasattr(weight, "full_tensor"):  # a DTensor; to import its class takes a second
+        raise UnsupportedLayerError(
+            f"{name!r} is a DTensor of shape {tuple(weight.shape)}, of which each process holds a "
+            "part; gather the weights on all processes first, and give them, or a model without "
+            "shards that holds them: "
+            "{name: t.full_tensor() for name, t in model.state_dict().items()}"
         )
 
 

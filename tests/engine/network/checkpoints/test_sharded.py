@@ -6,7 +6,13 @@ import sys
 import pytest
 import torch
 import torch.distributed as dist
-from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
+from torch.distributed.tensor import (
+    DTensor,
+    Replicate,
+    Shard,
+    distribute_module,
+    distribute_tensor,
+)
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from svr_widget import SVR
@@ -60,3 +66,15 @@ def test_a_part_is_refused_by_name_and_a_copy_is_whole(mesh):
     message = r"'a' is a DTensor of shape \(8, 3\), of which.*weight\.full_tensor\(\)"
     with pytest.raises(SVRError, match=message):
         SVR({"a": part})
+
+
+@pytest.mark.parametrize("mesh", [1], indirect=True)
+def test_a_model_of_them_says_what_to_give_and_that_works(mesh):
+    model = torch.nn.Sequential(torch.nn.Linear(6, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+    whole = {name: weight.clone() for name, weight in model.state_dict().items()}
+    distribute_module(model, mesh)
+    with pytest.raises(SVRError, match=r"'0' is a DTensor of shape \(4, 6\)") as raised:
+        SVR(model)
+    advice = str(raised.value).partition("holds them: ")[2]
+    gathered = eval(advice, {"model": model})
+    assert torch.equal(SVR(gathered).maps["0"].weight, whole["0.weight"])
