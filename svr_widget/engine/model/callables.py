@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import types
 from collections import deque
+from contextvars import ContextVar
 from enum import Enum
 from typing import Any
 
@@ -61,7 +62,11 @@ def _globals_of(function: types.FunctionType) -> list[Any]:
 
 
 def is_free(hook: Any) -> bool:
-    """Whether a hook is a function that holds nothing but constants, functions and classes."""
+    """Whether a hook is a function that holds nothing of the user's.
+
+    Constants, functions and classes are nobody's; nor is what a context variable holds, which each
+    thread sees for itself: by one a model's forward tells its hooks where to put what they see.
+    """
     seen: set[int] = set()
     waiting = [hook]
     while waiting:
@@ -69,11 +74,22 @@ def is_free(hook: Any) -> bool:
         if id(each) in seen or type(each) in ATOMS or isinstance(each, type):
             continue
         seen.add(id(each))
+        if _tells_by_context(each):
+            continue
         function = types.FunctionType | types.BuiltinFunctionType
         if not isinstance(each, function | tuple | frozenset | Enum):
             return False
         waiting += held_by(each) if not isinstance(each, Enum) else []
     return True
+
+
+def _tells_by_context(value: Any) -> bool:
+    """Whether this is a context variable, or an object that has one and constants besides."""
+    if isinstance(value, ContextVar):
+        return True
+    held = list(getattr(value, "__dict__", {}).values())
+    constants = [type(each) in ATOMS for each in held if not isinstance(each, ContextVar)]
+    return len(constants) < len(held) and all(constants)
 
 
 def described(hook: Any) -> str:

@@ -10,7 +10,9 @@ import threading
 import time
 import types
 import warnings
-from typing import NamedTuple
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -332,6 +334,61 @@ def test_hooks_that_are_bound_to_something_of_the_users_are_left_out_with_a_note
     assert not seen
     [note] = [note for note in svr.notes if "hook" in note]
     assert "'2' (Linear)" in note
+
+
+class Collector:
+    """A context variable with constants besides, as transformers has one for all its models."""
+
+    def __init__(self) -> None:
+        self.variable: ContextVar[list[Any] | None] = ContextVar("collected", default=None)
+        self.compiling = False
+
+
+COLLECTOR = Collector()
+
+
+def tell(key: str) -> Callable[[nn.Module, Any, Any], None]:
+    def hook(module: nn.Module, args: Any, output: Any) -> None:
+        collected = COLLECTOR.variable.get()
+        if collected is not None and key == "hidden":
+            collected.append(output)
+
+    return hook
+
+
+class Collecting(nn.Module):
+    """Puts its hooks there when it is first called, and takes from them what its layers gave."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(5, 5) for _ in range(2))
+        self.head, self.hooked = nn.Linear(5, 3), False
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.hooked:
+            for layer in self.layers:
+                layer.register_forward_hook(tell("hidden"))
+            self.hooked = True
+        token = COLLECTOR.variable.set([])
+        for layer in self.layers:
+            x = layer(x)
+        first, _ = COLLECTOR.variable.get()
+        COLLECTOR.variable.reset(token)
+        return self.head(first)
+
+
+@pytest.mark.parametrize("called_before", [False, True])
+def test_hooks_that_tell_by_a_context_variable_are_run(called_before: bool) -> None:
+    model = Collecting()
+    if called_before:
+        model(torch.randn(2, 5))
+    before = COLLECTOR.variable.set(mine := [])
+    svr = SVR(model, torch.randn(2, 5))
+    COLLECTOR.variable.reset(before)
+    assert set(svr.links) == {("layers.0", "layers.1"), ("layers.0", "head")}
+    assert mine == []
+    assert not any("hook" in note for note in svr.notes)
+    assert bool(model.layers[0]._forward_hooks) == called_before == model.hooked
 
 
 def live_forward(model: nn.Module) -> None:
