@@ -208,7 +208,7 @@ class SVR(SpectralGraph):
             >>> len(svr.edges(p=0.15))  # each test by itself: many of these are chance
             36
             >>> weight = model[0].weight.detach()
-            >>> tied = SVR({"encoder": weight, "decoder": weight.T})
+            >>> tied = SVR([weight, weight.T])
             >>> len(tied.edges()), len(tied.edges(by_construction=True))
             (0, 15)
         """

@@ -133,7 +133,8 @@ class TestByConstruction:
     def svr(self):
         torch.manual_seed(0)
         weight = torch.randn(9, 6)
-        return SVR({"in": weight.T.clone(), "out": weight, "next": torch.randn(5, 9)})
+        weights = {"in": weight.T.clone(), "out": weight, "next": torch.randn(5, 9)}
+        return SVR(weights, links="chain")
 
     @pytest.mark.parametrize("y_scale", ["linear", "log", "relative", "rank"])
     def test_the_graph_has_one_band(self, svr, y_scale):
@@ -169,6 +170,6 @@ class TestByConstruction:
         assert [label.get_text() for label in found.get_xticklabels()] == ["out → next"]
         matrix = svr.plot("adjacency", ("in", "out")).axes[0]
         assert "one tensor at both ends" in matrix.texts[0].get_text()
-        alone = SVR({name: svr.maps[name].weight for name in ("in", "out")})
+        alone = SVR([svr.maps[name].weight for name in ("in", "out")])
         with pytest.raises(SVRError, match="no links but those by construction"):
             alone.plot("dimensions")

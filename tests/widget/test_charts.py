@@ -219,7 +219,7 @@ def test_a_dashboard_holds_both(widget: SVRWidget) -> None:
 def test_links_by_construction_have_no_charts() -> None:
     weight = torch.randn(6, 9, generator=torch.Generator().manual_seed(0))
     weights = {"in": weight, "out": weight.T.clone(), "next": torch.randn(5, 9)}
-    widget = SVRWidget(weights)
+    widget = SVRWidget(weights, links="chain")
     made = widget.charts()
     assert list(made._producers.options) == ["out"]
     assert made.dimensions.links == [("out", "next")]

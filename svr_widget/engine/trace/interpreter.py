@@ -30,7 +30,15 @@ from svr_widget.engine.trace.flow.flow import (
 from svr_widget.engine.trace.mapping import Owners, Use, complete, recognise
 from svr_widget.engine.trace.own_parameters import OwnParameters
 from svr_widget.engine.trace.parameters import READ, parameter, prepared, read_as_data, with_data
-from svr_widget.engine.trace.results.arrivals import Arrival, Graph, Notes, assemble, read
+from svr_widget.engine.trace.results.arrivals import (
+    Arrival,
+    Graph,
+    Notes,
+    assemble,
+    input_layouts,
+    output_layouts,
+    read,
+)
 from svr_widget.engine.trace.results.heads import Attention, read_heads
 from svr_widget.engine.trace.results.meetings import Meetings
 from svr_widget.engine.trace.results.siblings import Siblings, families_of_lists
@@ -419,9 +427,8 @@ class Interpreter:
         attentions: tuple[Attention, ...] = ()
         if self.attentions is not None:
             unfit = {name for name, part in self.parts.items() if part.groups > 1 or part.kernel}
-            unfit |= {reading.use.name for reading in readings if reading.layout is not None}
-            streams = (stream for reading in readings for stream in reading.streams)
-            unfit |= {stream.source.name for stream in streams if stream.layout is not None}
+            unfit |= input_layouts(readings).keys()
+            unfit |= {name for name, layout in output_layouts(readings).items() if layout}
             readings, attentions = read_heads(readings, self.attentions, self.notes, unfit)
         graph = assemble(readings, self.rank, self.notes)
         siblings = self.siblings

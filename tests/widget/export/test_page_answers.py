@@ -143,5 +143,5 @@ def test_only_so_many_questions_are_kept_each_once() -> None:
 def test_a_page_holds_no_matrix_of_a_link_by_construction() -> None:
     weight = torch.randn(6, 9, generator=torch.Generator().manual_seed(0))
     weights = {"in": weight, "out": weight.T.clone(), "next": torch.randn(5, 9)}
-    questions, _ = held(SVRWidget(weights))
+    questions, _ = held(SVRWidget(weights, links="chain"))
     assert {at["link"] for at in questions if at["kind"] == "matrix"} == {1}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -293,14 +293,7 @@ def assemble(readings: Sequence[ResolvedUse], rank: Mapping[str, int], notes: No
         notes: receives what is no link.
     """
     graph = Graph()
-    by_consumer: dict[str, list[ResolvedUse]] = {}
-    for reading in readings:
-        if reading.streams:
-            by_consumer.setdefault(reading.use.name, []).append(reading)
-    for name, group in by_consumer.items():
-        first = group[0].layout
-        if first is not None and all(same_layout(first, other.layout) for other in group):
-            graph.input_layouts[name] = first
+    graph.input_layouts = input_layouts(readings)
     readings = _agree_on_outputs(readings, graph)
     found: dict[tuple[object, ...], Link] = {}
     for reading in readings:
@@ -327,17 +320,32 @@ def assemble(readings: Sequence[ResolvedUse], rank: Mapping[str, int], notes: No
     return graph
 
 
+def input_layouts(readings: Iterable[ResolvedUse]) -> dict[str, Layout]:
+    """The layouts of maps all uses of which read their input flattened alike."""
+    read = ((each.use.name, each.layout) for each in readings if each.streams)
+    return {name: layout for name, layout in _agreed(read).items() if layout is not None}
+
+
+def output_layouts(readings: Iterable[ResolvedUse]) -> dict[str, Layout | None]:
+    """The layouts, None for none, on which all readers of a map agree."""
+    streams = (stream for reading in readings for stream in reading.streams)
+    return _agreed((stream.source.name, stream.layout) for stream in streams)
+
+
+def _agreed(layouts: Iterable[tuple[str, Layout | None]]) -> dict[str, Layout | None]:
+    seen: dict[str, list[Layout | None]] = {}
+    for name, layout in layouts:
+        seen.setdefault(name, []).append(layout)
+    return {
+        name: known[0]
+        for name, known in seen.items()
+        if all(same_layout(known[0], layout) for layout in known)
+    }
+
+
 def _agree_on_outputs(readings: Sequence[ResolvedUse], graph: Graph) -> list[ResolvedUse]:
     """Output layouts on which all readers of a map agree; elsewhere a link a position instead."""
-    seen: dict[str, list[Layout | None]] = {}
-    for reading in readings:
-        for stream in reading.streams:
-            seen.setdefault(stream.source.name, []).append(stream.layout)
-    agreed = {
-        name: layouts[0]
-        for name, layouts in seen.items()
-        if all(same_layout(layouts[0], layout) for layout in layouts)
-    }
+    agreed = output_layouts(readings)
     graph.output_layouts = {name: layout for name, layout in agreed.items() if layout is not None}
     resolved = []
     for reading in readings:
