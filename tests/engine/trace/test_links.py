@@ -12,6 +12,7 @@ from torch.nn import functional as F  # noqa: N812 - PyTorch's own name for it
 from svr_widget.engine.errors import NoMapsError, TraceError
 from svr_widget.engine.maps.links import Link, depths
 from svr_widget.engine.trace import Trace, trace
+from svr_widget.svr import SVR
 from tests.engine.support.zoo import attention, chains, convolutional, maps_of
 
 
@@ -384,3 +385,21 @@ def test_a_use_of_a_weight_that_is_no_map_is_said() -> None:
     (note,) = traced(Tied(), torch.zeros(2, 12)).notes
     assert "encode -> the output" in note
     assert "encode.weight (no map)" in note
+
+
+def test_reasons_are_told_once_with_how_many_pairs_they_concern() -> None:
+    class TokenMixing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.tokens = nn.ModuleList(nn.Linear(4, 4) for _ in range(6))
+            self.channels = nn.ModuleList(nn.Linear(5, 5) for _ in range(6))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            for tokens, channels in zip(self.tokens, self.channels, strict=True):
+                x = channels(tokens(x.transpose(1, 2)).transpose(1, 2))
+            return x
+
+    notes = [note for note in SVR(TokenMixing(), torch.randn(1, 4, 5)).notes if "no link" in note]
+    (note,) = notes
+    assert note.endswith("positions are read in the place of channels keeps no channel identity")
+    assert "and 7 more" in note
