@@ -40,17 +40,22 @@ export function progress(view: View): HTMLElement {
       cancel.textContent = "Cancel";
     }
     const { map, done = 0, total = 0, seconds_left: left } = status;
-    const bar = h("progress", { "aria-label": "maps decomposed", max: total || 1 });
+    const bar = h("progress", { "aria-label": "maps and links computed", max: total || 1 });
     if (total > 0) bar.value = done;
-    const counted = total > 0 ? `${count(done)} of ${count(total)} maps` : "";
+    const counted = total > 0 ? `${count(done)} of ${count(total)} maps and links` : "";
     const time = left === null || left === undefined ? "" : `about ${duration(left)} left`;
     fill(
       element,
-      h("div", {}, ...(map ? ["Decomposing ", nameOf(map, { title: map })] : ["Computing"])),
+      h("div", {}, ...(map ? [doing(map), nameOf(map, { title: map })] : ["Computing"])),
       bar,
       h("div", { class: "svr-soft" }, [counted, time].filter(Boolean).join(" · ")),
       cancel,
     );
   });
   return element;
+}
+
+/** What is done with a map, or with a link, which is named by both its ends. */
+function doing(name: string): string {
+  return name.includes(" → ") ? "Joining " : "Decomposing ";
 }
