@@ -113,7 +113,8 @@ def test_a_link_by_construction_is_a_band_with_words(
     generator = torch.Generator().manual_seed(0)
     weight = torch.randn(20, 30, generator=generator)
     reader = torch.randn(12, 30, generator=generator)
-    widget = SVRWidget({"embed": weight, "head": weight.T.clone(), "reader": reader})
+    weights = {"embed": weight, "head": weight.T.clone(), "reader": reader}
+    widget = SVRWidget(weights, links="chain")
     widget.theme = theme
     widget.to_html(tmp_path / "page.html")
     context = browser.new_context(offline=True)

@@ -189,11 +189,14 @@ def test_it_lives_while_the_cell_runs_and_leaves_who_scrubs_alone(
         f"return root && root.querySelector('[data-svr=step] b') && ({number})(root) >= 3; }}"
     )
     assert page.evaluate(busy) == "busy"
-    # What comes while a button is pressed does not take the click away.
+    # What comes while a button is pressed does not take the click away, nor the button.
     shown = root.evaluate(number)
-    root.get_by_role("button", name="checkpoint before").hover()
+    before = root.get_by_role("button", name="checkpoint before")
+    before.hover()
+    place = before.bounding_box()
     page.mouse.down()
-    page.wait_for_function(f"() => ({number})(document.querySelector('{WIDGET}')) > {shown + 1}")
+    page.wait_for_function(f"() => ({number})(document.querySelector('{WIDGET}')) > {shown + 3}")
+    assert before.bounding_box() == place
     page.mouse.up()
     expect(root.get_by_role("button", name="go to newest")).to_be_visible()
     at = root.evaluate(number)

@@ -22,15 +22,20 @@ NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 GONE = ("application/vnd.jupyter.widget-view+json", "application/vnd.jupyter.widget-state+json")
 
 
-def execute(path: Path) -> NotebookNode:
-    """Run the cells in an empty folder, with warnings as errors; an error of theirs is raised."""
-    notebook = nbformat.read(path, as_version=4)
+def execute(
+    notebook: NotebookNode, kernel: str = "python3", *, keep_state: bool = True
+) -> NotebookNode:
+    """Run the cells in an empty folder, with warnings as errors; an error of theirs is raised.
+
+    ``keep_state`` keeps the state of the widgets in the notebook.
+    """
     with (
         tempfile.TemporaryDirectory() as folder,
         mock.patch.dict(os.environ, PYTHONWARNINGS="error:::__main__"),
     ):
         resources = {"metadata": {"path": folder}}
-        NotebookClient(notebook, timeout=300, resources=resources).execute()
+        options = {"kernel_name": kernel, "store_widget_state": keep_state}
+        NotebookClient(notebook, timeout=300, resources=resources, **options).execute()
     return notebook
 
 
@@ -48,7 +53,7 @@ def without_view(output: NotebookNode) -> NotebookNode | None:
 
 def record(path: Path) -> None:
     """Execute a notebook and write it with its outputs; of widgets their pictures."""
-    notebook = execute(path)
+    notebook = execute(nbformat.read(path, as_version=4))
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)

@@ -14,8 +14,8 @@ each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path
 
 
 @each_notebook
-def test_notebook_runs(path: Path) -> None:
-    ran = outputs(execute(path))
+def test_notebook_runs(path: Path, kernel: str) -> None:
+    ran = outputs(execute(nbformat.read(path, as_version=4), kernel))
     warned = [
         output.text for output in ran if output.output_type == "stream" and output.name == "stderr"
     ]

@@ -160,8 +160,8 @@ def read(arrival: Arrival, linear_like: Mapping[str, bool], notes: Notes) -> Res
         found = _per_feature(carrier, others, linear_like[carrier.source.name])
         if not found:
             read = "positions are" if flow.shape[dim] > 1 else "one channel is"
-            reason = f"a rearrangement after which {read} read in the place of channels"
-            notes.add_lost(carrier.source.name, arrival.use.name, reason)
+            moved = f"a rearrangement after which {read} read in the place of channels"
+            notes.add_lost(carrier.source.name, arrival.use.name, moved)
         streams += [_by_head(stream, carrier.attended) for stream in found]
     for source, reason in sorted(flow.mixed):
         notes.add_lost(source.name, arrival.use.name, reason)
