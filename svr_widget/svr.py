@@ -737,10 +737,11 @@ class SVR(SpectralGraph):
 
         With zero padding a bias stands for a constant only away from the borders. So the outputs of
         both models are compared in evaluation mode. Where they change by more than the tolerance,
-        as many channels go as it allows: those that change least, tried by running the model once
-        for each channel that could go and a few times for choices of several. The others stay, and
-        the report has the share of each. Optimisers have to be made anew: the parameters of the
-        smaller model are other tensors. Hooks, modes, devices and precision are kept.
+        as many channels go as it allows: those that change least, tried by running the model on all
+        these inputs for choices of several, and before that for each channel that could go, on two
+        of them where there are many. The others stay, and the report has the share of each. As it
+        may take minutes, ``progress`` is told. Optimisers have to be made anew: the parameters of
+        the smaller model are other tensors. Hooks, modes, devices and precision are kept.
 
         Args:
             tolerance: the largest change of an entry of the output, relative to the largest entry,

@@ -6,12 +6,13 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from svr_widget.engine.activations.module_inputs import ModuleCall, Read, UnreadableError
 from svr_widget.engine.environment.settings import with_own_settings
 from svr_widget.engine.environment.threads import uninterrupted
+from svr_widget.engine.errors import SVRError, said
 from svr_widget.engine.model.example_inputs import Example, given_example, placed
 from svr_widget.engine.model.user_model import running
 
@@ -43,13 +44,35 @@ def read_along(
 
     Returns:
         The maps of which nothing could be read, with the reason.
+
+    Raises:
+        SVRError: the model does not run on it.
     """
     with running(model, live=live) as run:
         ours = {name: (run[module], read) for name, (module, read) in readings.items()}
         watch = _Watch(ours, receive)
-        run(*example.args, **example.kwargs)
+        try:
+            run(*example.args, **example.kwargs)
+        except SVRError:
+            raise
+        except Exception as error:  # whatever the model raises for an input of another form
+            raise SVRError(_misfit(model, example, error)) from error
     unreached = {name: UNREACHED for name in readings if not watch.calls[name]}
     return unreached | watch.unreadable
+
+
+def _misfit(model: nn.Module, example: Example, error: Exception) -> str:
+    shapes = [f"{list(x.shape)}" for x in example.tensors() if isinstance(x, Tensor)]
+    words = f"{type(model).__name__} does not run on these inputs ({', '.join(shapes)}): "
+    words += said(error)
+    mapping = example.args[0] if example.args else None
+    tensors = mapping.items() if isinstance(mapping, Mapping) else ()
+    name = next((name for name, value in tensors if isinstance(value, Tensor)), None)
+    if name is None:
+        return words
+    return (
+        f"{words}; of a mapping give what it takes, as (batch[{name!r}] for batch in loader) does"
+    )
 
 
 class _Watch:

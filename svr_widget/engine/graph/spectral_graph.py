@@ -361,12 +361,17 @@ class SpectralGraph:
             self._transposed[link.consumer, method] = read_only(consumer.transposed())
         return self._transposed[link.consumer, method]
 
+    @property
+    def progress(self) -> Progress:
+        """What is called while much is computed; it does nothing where none was given."""
+        return self._progress or (lambda *_: None)
+
     def compute(self, progress: Progress | None = None) -> None:
         """Decompose every map and compute every adjacency, as far as that is not done already.
 
         What ``progress`` raises stops the work between two steps; what is done is kept.
         """
-        report = progress or self._progress or (lambda *_: None)
+        report = progress or self.progress
         needed = [column for column in self.columns.values() if column not in self._decompositions]
         links = [key for key in self._links if key not in self._tested]
         total = len(needed) + len(links)

@@ -56,6 +56,9 @@ CONVOLUTION = MapKind("convolution", "convolution")
 TRANSPOSED_CONVOLUTION = MapKind("transposed convolution", "transposed convolution", True)
 EMBEDDING = MapKind("embedding", "lookup", transposed=True)
 
+OTHER_WAY = "[T]"
+"""What the name of a parameter gets for the map that it is when used the other way round."""
+
 
 @dataclass(frozen=True)
 class Matrix:

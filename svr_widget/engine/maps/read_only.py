@@ -26,8 +26,8 @@ Each = TypeVar("Each")
 class ReadOnlyTensor(Tensor):
     """A tensor that no operator writes to, nor to a view of it.
 
-    Whatever is computed from it is an ordinary tensor. ``numpy()`` gives a view that is read-only
-    as well. ``clone()``, ``copy.copy`` and ``pickle`` give ordinary ones of their own.
+    Whatever is computed from it is an ordinary tensor. ``numpy()`` gives a copy, read-only as well.
+    ``clone()``, ``copy.copy`` and ``pickle`` give ordinary ones of their own.
 
     Examples:
         >>> from svr_widget import SVRError
@@ -72,10 +72,28 @@ class ReadOnlyTensor(Tensor):
         raise SVRError(_WORDS.format("an assignment to data"))
 
     def numpy(self, *, force: bool = False) -> NDArray[Any]:
-        """The values as a read-only array."""
-        array = self._plain.numpy(force=force)
+        """The values as a read-only array of its own.
+
+        A view would lead back to the memory: ``torch.from_numpy`` heeds no flag.
+        """
+        array = self._plain.numpy(force=force).copy()
         array.flags.writeable = False
-        return array
+        return array.view()  # which nobody can make writeable
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Refused: it is no leaf of a graph of gradients."""
+        if requires_grad:
+            raise SVRError(_WORDS.format("requires_grad_"))
+        return self
+
+    @property
+    def requires_grad(self) -> bool:
+        """False."""
+        return False
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
 
     def tolist(self) -> Any:
         """The values as nested lists."""

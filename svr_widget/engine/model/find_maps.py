@@ -18,7 +18,7 @@ from svr_widget.engine.errors import (
     nearest_name,
 )
 from svr_widget.engine.maps.layer_kinds import Layer, layer_of, parts_of
-from svr_widget.engine.maps.parts import OwnParameter, Part
+from svr_widget.engine.maps.parts import OTHER_WAY, OwnParameter, Part
 
 _NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNorm)
 
@@ -105,6 +105,7 @@ def find_parts(model: nn.Module, include: Globs = None, exclude: Globs = None) -
             inside.append((f"{path}." if path else "", layer))
             parts = parts_of(module, path)
             names += (part.name for part in parts)
+            names += (f"{_join(path, part.parameter)}{OTHER_WAY}" for part in parts)
             chosen = [part for part in parts if selection(part.name, _join(path, part.parameter))]
             for part in chosen:
                 part.check()

@@ -39,6 +39,8 @@ class Form:
         dims: the dimensions of an image of its kernel; 0 for a matrix, whose channels are features.
         last: the model takes its channels last.
         floating: it takes floating-point numbers.
+        pictures: the form of the images that the model is known to take though its first map is a
+            matrix, whose features it makes of them.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Form:
     dims: int
     last: bool = False
     floating: bool = True
+    pictures: Form | None = None
 
     def wanted(self) -> str:
         """Such as ``"[n, 3, height, width]"``."""
@@ -78,7 +81,8 @@ def form_of(parts: Iterable[Part], example: Tensor | None = None) -> Form | None
         return None
     floating = example is None or example.is_floating_point()
     if first.kind.application == "matrix":
-        return Form(first.name, first.inputs, 0, floating=floating)
+        pictures = None if example is None else _pictures(first.name, example)
+        return Form(first.name, first.inputs, 0, floating=floating, pictures=pictures)
     dims = (first.weight() if first.held is None else first.held).ndim - 2
     standard = Form(first.name, first.inputs, dims, floating=floating)
     if example is None:
@@ -92,19 +96,30 @@ def form_of(parts: Iterable[Part], example: Tensor | None = None) -> Form | None
     return standard if len(shape) == dims + 1 and shape[0] == first.inputs else None
 
 
+def _pictures(name: str, example: Tensor) -> Form | None:
+    """The form of the images that an example is a batch of, if it is."""
+    if example.ndim != 4 or not example.is_floating_point():
+        return None
+    axis = next((at for at in (1, -1) if example.shape[at] in _MODES), None)
+    return None if axis is None else Form(name, example.shape[axis], 2, axis == -1)
+
+
 def are_images(given: object, form: Form | None) -> bool:
     """Whether inputs are one image or a list of single ones, by themselves no batch of tensors."""
     if is_picture(given):
         return True
     if not isinstance(given, list) or not given:
         return False
-    if all(map(is_picture, given)):
+    others = [each for each in given if not is_picture(each)]
+    if not others:
         return True
-    if form is None or not all(isinstance(each, np.ndarray | Tensor) for each in given):
+    if form is None or not all(isinstance(each, np.ndarray | Tensor) for each in others):
         return False
     if form.dims:
-        return all(each.ndim <= form.dims + 1 for each in given)
-    return all(_lacks_batch(each.shape, form.channels) for each in given)
+        return all(each.ndim <= form.dims + 1 for each in others)
+    if form.pictures is not None and all(each.ndim == 3 for each in others):
+        return True
+    return all(_lacks_batch(each.shape, form.channels) for each in others)
 
 
 def is_picture(value: object) -> bool:
@@ -150,6 +165,8 @@ def fits(given: object, form: Form) -> bool:
     tensor = as_tensor(given)
     if tensor.is_floating_point() != form.floating:
         return False
+    if form.pictures is not None and tensor.ndim > 2:
+        return fits(given, form.pictures)
     if not form.dims:
         return not _lacks_batch(tensor.shape, form.channels)
     axis = -1 if form.last else 1
@@ -160,6 +177,8 @@ def _single(image: Any, form: Form) -> Taken:
     if not is_picture(image):
         return _fitted(image, form, single=True)
     channels = form.channels
+    if form.pictures is not None:
+        return _single(image, form.pictures)
     if not form.dims:
         pixels = image.size[0] * image.size[1]
         channels, left = divmod(form.channels, pixels)
@@ -192,7 +211,9 @@ def _single(image: Any, form: Form) -> Taken:
 def _fitted(given: Any, form: Form, *, single: bool = False, pixels: bool = False) -> Taken:
     """A tensor or an array as the model takes it; ``pixels`` has its channels last for sure."""
     tensor = as_tensor(given)
-    tensor, note = _valued(tensor, given, form)
+    if form.pictures is not None and tensor.ndim > 2:
+        return _fitted(given, form.pictures, single=single)
+    tensor, note = _valued(tensor, given, form, single)
     if not form.dims:
         lacks_batch = single or _lacks_batch(tensor.shape, form.channels)
         return Taken(tensor[None] if lacks_batch else tensor, note)
@@ -205,9 +226,16 @@ def _fitted(given: Any, form: Form, *, single: bool = False, pixels: bool = Fals
         ends = [at for at in (0, -1) if shape[at] == channels]
         if len(ends) > 1 and channels > 1:
             raise _refusal(
-                given, form, "whose first and last axis could both be channels", _TWO_WAYS
+                given, form, "whose first and last axis could both be channels", _TWO_WAYS, single
             )
-        if not ends and channels == 1 and not single:
+        if not ends and channels == 1 and not single and (dims != 2 or shape[-1] not in (3, 4)):
+            if dims == 2 and shape[0] in (3, 4):
+                colour = (
+                    "x.mean(0)" if as_tensor(given).is_floating_point() else "(x / 255).mean(0)"
+                )
+                two_ways = f"x[:, None] where they are several in grey, {colour} where it is one"
+                why = "which may be one image in colour"
+                raise _refusal(given, form, why, dict.fromkeys(_FLOAT, two_ways), single)
             tensor, axis = tensor.unsqueeze(1), 1
         elif ends:
             tensor, axis = tensor[None], 1 if ends[0] == 0 else -1
@@ -218,7 +246,8 @@ def _fitted(given: Any, form: Form, *, single: bool = False, pixels: bool = Fals
     else:
         axis = None
     if axis is None:
-        raise _refusal(given, form, "in which they are not to be found", _line(given, form, tensor))
+        line = _line(given, form, tensor)
+        raise _refusal(given, form, "in which they are not to be found", line, single)
     target = -1 if form.last else 1
     return Taken(tensor if axis == target else tensor.movedim(axis, target).contiguous(), note)
 
@@ -229,7 +258,7 @@ def _lacks_batch(shape: Sequence[int], features: int) -> bool:
     return tuple(shape) == (features,) or flattened
 
 
-def _valued(tensor: Tensor, given: Any, form: Form) -> tuple[Tensor, str]:
+def _valued(tensor: Tensor, given: Any, form: Form, single: bool) -> tuple[Tensor, str]:
     """With the values that the model takes: floating-point, bytes scaled."""
     if tensor.is_floating_point() or tensor.is_complex() or not form.floating:
         return tensor, ""
@@ -242,7 +271,7 @@ def _valued(tensor: Tensor, given: Any, form: Form) -> tuple[Tensor, str]:
     line = f"x / {most}, where they are from 0 to {most}" if form.dims else _FLOAT[_kind(given)]
     raise SVRError(
         f"{form.name!r} reads floating-point numbers, and what the integers count that the inputs "
-        f"are, {_described(given)}, is not clear; with x the inputs, give {line}"
+        f"are, {_described(given)}, is not clear; with x {_named(single)}, give {line}"
     )
 
 
@@ -261,6 +290,14 @@ def _line(given: Any, form: Form, tensor: Tensor) -> dict[str, str]:
         return dict.fromkeys(_FLOAT, "x[..., :3]")
     if c == 3 and tensor.ndim > dims and tensor.shape[-1] == 1:
         return {"array": "np.repeat(x, 3, axis=-1)", "tensor": "x.repeat_interleave(3, -1)"}
+    if c == 3 and tensor.ndim > dims and tensor.shape[-1 - dims] == 4:
+        return dict.fromkeys(_FLOAT, f"x[..., :3{', :' * dims}]")
+    if c == 3 and tensor.ndim > dims and tensor.shape[-1 - dims] == 1:
+        axis = -1 - dims
+        return {
+            "array": f"np.repeat(x, 3, axis={axis})",
+            "tensor": f"x.repeat_interleave(3, {axis})",
+        }
     if c == 1 and tensor.ndim > dims and tensor.shape[-1] in (3, 4):
         return dict.fromkeys(_FLOAT, f"{scaled}[..., :3].mean(-1)")
     if c == 1 and tensor.ndim > dims and tensor.shape[-1 - dims] in (3, 4):
@@ -279,12 +316,16 @@ def _example_shape(form: Form) -> tuple[int, ...]:
     return (1, *sides, form.channels) if form.last else (1, form.channels, *sides)
 
 
-def _refusal(given: Any, form: Form, why: str, line: Mapping[str, str]) -> SVRError:
+def _refusal(given: Any, form: Form, why: str, line: Mapping[str, str], single: bool) -> SVRError:
     noun = "channel" if form.channels == 1 else "channels"
     return SVRError(
         f"{form.name!r} reads {form.channels} {noun}, so the model takes {form.wanted()}; the "
-        f"inputs are {_described(given)}, {why}; with x the inputs, give {line[_kind(given)]}"
+        f"inputs are {_described(given)}, {why}; with x {_named(single)}, give {line[_kind(given)]}"
     )
+
+
+def _named(single: bool) -> str:
+    return "each of the inputs" if single else "the inputs"
 
 
 def _kind(given: Any) -> str:

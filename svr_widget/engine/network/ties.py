@@ -19,6 +19,12 @@ from svr_widget.engine.maps.linear_map import LinearMap
 from svr_widget.engine.maps.links import OUTSIDE, Link
 from svr_widget.engine.maps.parts import Part
 
+ROUNDED = 0.05
+"""How far one tensor may be from itself where it is cast or quantised at one end, relative to it.
+
+Multiples of it have the same singular vectors.
+"""
+
 Tied = Callable[[str, str], bool]
 """Whether the second of two maps uses the tensor of the first, transposed."""
 
@@ -29,9 +35,9 @@ def marked(
     """The links of a model, those by construction marked: both ends keep the same memory."""
 
     def tied(producer: str, consumer: str) -> bool:
-        # The effective weights may differ all the same: an adapter at one end.
+        # The effective weights may differ all the same: an adapter at one end, a scale, a cast.
         same = _transposed_memory(parts[producer], parts[consumer])
-        return same and _transposed(maps[producer], maps[consumer])
+        return same and _transposed(maps[producer], maps[consumer], ROUNDED)
 
     return _marked(links, maps, tied)
 
@@ -93,10 +99,22 @@ def _marked(links: Iterable[Link], maps: Mapping[str, LinearMap], tied: Tied) ->
     )
 
 
-def _transposed(one: LinearMap, other: LinearMap) -> bool:
-    """Whether two canonical weights are each other's transposes; a kernel stays as it is."""
+def _transposed(one: LinearMap, other: LinearMap, within: float = 0.0) -> bool:
+    """Whether two canonical weights are each other's transposes; a kernel stays as it is.
+
+    With ``within``, whether one is a multiple of the other's but for this relative distance.
+    """
     sent, read = one.factors[0].transpose(0, 1), other.factors[0]
-    return sent.shape == read.shape and (sent.is_meta or torch.equal(sent, read))
+    if sent.shape != read.shape:
+        return False
+    if sent.is_meta or torch.equal(sent, read):
+        return True
+    if not within:
+        return False
+    sent, read = sent.double().flatten(), read.double().flatten()
+    square = float(sent @ sent)
+    scale = float(sent @ read) / square if square else 0.0
+    return scale != 0 and float((read - scale * sent).norm()) <= within * float(read.norm())
 
 
 def _transposed_memory(one: Part, other: Part) -> bool:

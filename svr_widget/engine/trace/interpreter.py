@@ -27,7 +27,7 @@ from svr_widget.engine.trace.flow.flow import (
     as_data,
     mint,
 )
-from svr_widget.engine.trace.mapping import Owners, Use, complete, recognise
+from svr_widget.engine.trace.mapping import Owners, Use, complete, other_way, recognise
 from svr_widget.engine.trace.own_parameters import OwnParameters
 from svr_widget.engine.trace.parameters import READ, parameter, prepared, read_as_data, with_data
 from svr_widget.engine.trace.results.arrivals import (
@@ -309,6 +309,10 @@ class Interpreter:
         if uses:
             return uses
         use = recognise(call, self.owners)
+        if use is None and (found := other_way(call, self.owners)) is not None:
+            part, use = found
+            self.own.parts.setdefault(part.name, part)
+            self.parts |= self.own.parts
         return [] if use is None else [use]
 
     def _hides_a_product(self, call: Call) -> bool:

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 
-from svr_widget.engine.maps.parts import Application, Part
+from svr_widget.engine.maps.parts import (
+    CONVOLUTION,
+    LINEAR,
+    LINEAR_TRANSPOSED,
+    OTHER_WAY,
+    TRANSPOSED_CONVOLUTION,
+    Application,
+    Part,
+)
 from svr_widget.engine.maps.weights import named_tensors
 from svr_widget.engine.trace.flow import labels
 from svr_widget.engine.trace.flow.call import Call
@@ -175,9 +183,11 @@ def recognise(call: Call, owners: Owners) -> Use | None:
             mine = (rows >= part.rows.start) & (rows < part.rows.stop)
             if bool(mine.any()):
                 written[part.name] = torch.where(mine, rows - part.rows.start, labels.NONE)
-    if not written:
-        return None
-    names, value = weight.flow.weights, _computed(call, weight, next(iter(homes)).like)
+    return _use(call, weight, next(iter(homes)).like, written) if written else None
+
+
+def _use(call: Call, weight: _Weight, part: Part, written: Mapping[str, Tensor]) -> Use:
+    names, value = weight.flow.weights, _computed(call, weight, part)
     if call.name in LOOKUPS:
         return Use(call.flow("indices"), None, -1, written, names, computed=value)
     if call.name in CONVOLUTIONS:
@@ -188,6 +198,63 @@ def recognise(call: Call, owners: Owners) -> Use | None:
         return Use(left, -1, -1, written, names, computed=value)
     dim = -2 if len(right.shape) > 1 else -1
     return Use(right, dim, dim, written, names, computed=value)
+
+
+_USED_OTHER_WAY = {
+    ("matrix", True): LINEAR,
+    ("matrix", False): LINEAR_TRANSPOSED,
+    ("convolution", True): CONVOLUTION,
+    ("transposed convolution", False): TRANSPOSED_CONVOLUTION,
+}
+"""The map that a layer's weight makes where it is used the other way round: by what is done with
+it, and whether the layer keeps it transposed."""
+
+
+def other_way(call: Call, owners: Owners) -> tuple[Part, Use] | None:
+    """The map that an operator applies with all of a layer's weight, the other way round.
+
+    As a decoder does that is tied to its encoder, ``F.linear(x, self.encoder.weight.T)``, or a head
+    to its embedding.
+    """
+    weight = None if packed_operator(call) else _weight(call)
+    if weight is None:
+        return None
+    # What else takes part in it, such as a scale, is in its value.
+    names = [name for name in weight.flow.weights if owners.homes.get(name)]
+    if len(names) != 1:
+        return None
+    (name,) = names
+    homes = owners.homes[name]
+    own = [home.like for home in homes if name.endswith(home.like.parameter)]
+    part = own[0] if own and len(homes[0].parts) == 1 else None
+    if part is None or part.groups > 1 or part.tensors != {part.parameter} or part.held is None:
+        return None
+    kind = _USED_OTHER_WAY.get((_application(call), part.kind.transposed))
+    ndim, kept = len(weight.flow.shape), int(part.kind.transposed)
+    if kind is None or part.held.ndim != ndim or (kind.application == "matrix" and ndim != 2):
+        return None
+    indexed = {c.source.use for c in weight.flow.index if c.source.name == name}
+    for dim, size, along in (
+        (weight.inputs, part.outputs, kept),
+        (weight.outputs, part.inputs, 1 - kept),
+    ):
+        places = _along(weight.flow, name, along, dim) if along in indexed else None
+        if weight.flow.shape[dim] != size or (
+            places is None
+            and (not weight.flow.computed or size == weight.flow.shape[1 - dim % ndim])
+        ):
+            return None
+        if places is not None and not torch.equal(places, torch.arange(size)):
+            return None
+    made = replace(
+        part,
+        kind=kind,
+        inputs=part.outputs,
+        rows=range(part.inputs),
+        total=part.inputs,
+        suffix=f"{part.parameter}{OTHER_WAY}",
+    )
+    return made, _use(call, weight, made, {made.name: torch.arange(made.total)})
 
 
 def _computed(call: Call, weight: _Weight, part: Part) -> Tensor | None:

@@ -24,6 +24,7 @@ from svr_widget.engine.maps.parts import (
     CONVOLUTION,
     EMBEDDING,
     LINEAR,
+    OTHER_WAY,
     TRANSPOSED_CONVOLUTION,
     Matrix,
     OwnParameter,
@@ -258,7 +259,9 @@ class OwnParameters:
         count = [
             torch.Size(shape[d] for d in dims).numel() for dims in (matrix.outputs, matrix.inputs)
         ]
-        called = own.called(matrix.place) + ("[T]" if (name, matrix.swapped) in self._named else "")
+        called = own.called(matrix.place) + (
+            OTHER_WAY if (name, matrix.swapped) in self._named else ""
+        )
         suffix = called.removeprefix(own.path).removeprefix(".")
         part = Part(
             own.module,

@@ -191,7 +191,7 @@ def test_the_model_comes_back_untouched(fail):
     model.out.weight.grad = torch.ones(2, 4)
     state = torch.random.get_rng_state()
     if fail:
-        with pytest.raises(RuntimeError, match="in the middle"):
+        with pytest.raises(SVRError, match="in the middle"):
             svr.spectral_activations((tokens, True))
     else:
         svr.spectral_activations(tokens)

@@ -12,8 +12,10 @@ from torch import nn
 from svr_widget import SVRWidget
 from svr_widget.engine.activations.activations import form_of_inputs
 from svr_widget.engine.errors import SVRError
+from svr_widget.engine.maps.layer_kinds import parts_of
 from svr_widget.engine.model.example_inputs import taken_example
 from svr_widget.engine.model.find_maps import find_parts
+from svr_widget.engine.model.images import Form, form_of, taken
 from svr_widget.svr import SVR
 from svr_widget.widget.answers.gallery import Gallery
 
@@ -350,3 +352,82 @@ def test_the_models_device_and_precision():
     svr = SVR(network().double(), RGB)
     assert svr.example.first().dtype == torch.float64
     assert SVR(network().double(), RGB[0] / 255).example.first().shape == (1, 3, 10, 12)
+
+
+GREYS, COLOURS = Form("first", 1, 2), Form("first", 3, 2)
+
+
+class TestImagesOfModelsThatBeginWithAMatrix:
+    """The example tells that such a model takes images, of which it makes features itself."""
+
+    @pytest.mark.parametrize("patches", [False, True])
+    def test_whatever_has_the_channels_elsewhere_is_moved(self, patches):
+        batch = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+        form = form_of(parts_of(nn.Linear(3 if patches else 48, 5), "first"), batch)
+        assert form.pictures == Form("first", 3, 2)
+        last = batch.movedim(1, -1)
+        for given, count in (
+            (batch, 2), (last, 2), (last.numpy(), 2), (batch[0], 1), (last[0], 1),
+            ([last[0], batch[1]], 2),
+        ):  # fmt: skip
+            assert torch.equal(taken(given, form).batch, batch[:count])
+        assert torch.equal(taken((last * 255).byte(), form).batch, (batch * 255).byte() / 255)
+
+    def test_pictures_too(self):
+        image = Image.fromarray(np.arange(48, dtype=np.uint8).reshape(4, 4, 3))
+        form = form_of(parts_of(nn.Linear(48, 5), "first"), torch.rand(1, 3, 4, 4))
+        whole = torch.arange(48).reshape(1, 4, 4, 3).movedim(-1, 1) / 255
+        assert torch.equal(taken(image, form).batch, whole)
+
+    def test_rows_of_features_stay_what_they_are(self):
+        form = form_of(parts_of(nn.Linear(48, 5), "first"), torch.rand(1, 3, 4, 4))
+        rows = torch.rand(2, 48)
+        assert taken(rows, form).batch is rows
+
+
+@pytest.mark.parametrize("scaled", [True, False])
+@pytest.mark.parametrize("shape", [(8, 10, 3), (8, 10, 4), (3, 8, 10)])
+def test_colour_for_a_model_of_grey_images_is_refused_with_lines_that_work(shape, scaled):
+    x = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
+    x = x / 255 if scaled else x
+    with pytest.raises(SVRError, match="with x the inputs, give") as caught:
+        taken(x, GREYS)
+    line = str(caught.value).partition(", give ")[2]
+    if shape[0] == 3:
+        grey, line = line.split(" where they are several in grey, ")
+        assert taken(eval(grey), GREYS).batch.shape == (3, 1, 8, 10)
+    assert taken(eval(line.partition(" where")[0]), GREYS).batch.shape == (1, 1, 8, 10)
+
+
+def test_signals_have_no_colours():
+    batch = torch.rand(3, 16)
+    assert torch.equal(taken(batch, Form("first", 1, 1)).batch, batch[:, None])
+
+
+@pytest.mark.parametrize("shape", [(4, 8, 10), (2, 4, 8, 10), (2, 1, 8, 10), (8, 10, 4)])
+def test_other_channels_than_three_are_refused_with_a_line_that_works(shape):
+    x = np.zeros(shape)
+    with pytest.raises(SVRError, match="with x the inputs, give") as caught:
+        taken(x, COLOURS)
+    assert taken(eval(str(caught.value).partition(", give ")[2]), COLOURS).batch.shape[1] == 3
+
+
+def test_images_of_both_kinds_in_a_list_and_the_line_for_each():
+    pixels = np.arange(240, dtype=np.uint8).reshape(8, 10, 3)
+    both = taken([Image.fromarray(pixels), pixels], COLOURS).batch
+    assert torch.equal(both[0], both[1])
+    given = [pixels.astype(np.int64)] * 2
+    with pytest.raises(SVRError, match="with x each of the inputs, give x / 255"):
+        taken(given, COLOURS)
+    assert torch.equal(taken([x / 255 for x in given], COLOURS).batch.float(), both)
+
+
+def test_what_a_model_does_not_run_on_is_refused_by_its_own_words():
+    svr = SVR(network(), torch.rand(1, 3, 9, 9))
+    with pytest.raises(SVRError, match=r"Sequential does not run on these inputs \(\[1, 3, 1, 1\]"):
+        svr.spectral_activations(torch.rand(1, 3, 1, 1))
+    batches = [{"image": torch.rand(2, 3, 9, 9), "label": torch.zeros(2)}]
+    with pytest.raises(SVRError, match=r"\(batch\['image'\] for batch in loader\)"):
+        list(svr.spectral_activations(batches))
+    (found,) = svr.spectral_activations(batch["image"] for batch in batches)
+    assert len(found["0"]) == 2

@@ -7,7 +7,9 @@ where they change next to nothing they are one candidate, else each group is one
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +24,13 @@ from svr_widget.engine.compression.removal.surgery import silenced
 from svr_widget.engine.model.user_model import copied
 
 Floats = NDArray[np.float64]
+Progress = Callable[[str, int, int], object]
+
+STEP = "dead channels tried"
+"""What progress calls it."""
+
+GLANCE = 2
+"""Calls by which it is foretold what each of many candidates changes."""
 
 NEGLIGIBLE = 0.01
 """Share of what is allowed up to which groups are one candidate."""
@@ -36,10 +45,12 @@ class Bound(NamedTuple):
     Attributes:
         outputs: those of the model as it was.
         tolerance: the largest relative change.
+        progress: called while candidates are tried.
     """
 
     outputs: Outputs
     tolerance: float
+    progress: Progress
 
 
 class KeptBack(NamedTuple):
@@ -68,10 +79,10 @@ class Trial:
         self._search, self._bound = search, bound
         self._model = copied(model, "so nothing is removed")
 
-    def without(self, gone: Mask, enough: float = math.inf) -> Difference:
+    def without(self, gone: Mask, enough: float = math.inf, most: int | None = None) -> Difference:
         """How far the output is from what it was without some nodes, bool ``[nodes]``.
 
-        ``enough`` as in ``Outputs.difference``.
+        ``enough`` and ``most`` as in ``Outputs.difference``.
         """
         parts, undo = self._search.structure.network.parts, []
         try:
@@ -79,7 +90,7 @@ class Trial:
                 part = parts[moved.name]
                 module = self._model.get_submodule(part.path)
                 undo.append(silenced(module, part, moved.features, moved.shift))
-            return self._bound.outputs.difference(self._model, enough)
+            return self._bound.outputs.difference(self._model, enough, most)
         finally:
             for put_back in reversed(undo):
                 put_back()
@@ -96,10 +107,19 @@ class Trial:
         candidates = self._candidates(gone, allowed)
         sizes = np.array([self._channels(each) for each in candidates])
 
+        tried = itertools.count()
+        total = len(candidates)
+
         def without(choice: Mask, enough: float) -> Difference:
+            self._bound.progress(STEP, min(next(tried), total), total)
             return self.without(self._joined(candidates, choice), enough)
 
-        found = largest_choice(sizes, without, allowed)
+        def glance(choice: Mask) -> Difference:
+            self._bound.progress(STEP, min(next(tried), total), total)
+            return self.without(self._joined(candidates, choice), most=GLANCE)
+
+        found = largest_choice(sizes, without, allowed, glance)
+        self._bound.progress("", total, total)
         chosen = self._joined(candidates, found.chosen)
         alone = np.zeros(len(gone))
         for candidate, change in zip(candidates, found.alone, strict=True):

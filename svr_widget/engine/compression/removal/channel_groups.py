@@ -206,6 +206,9 @@ def _held(
     aliases: dict[int, list[str]] = {}
     for name, tensor in tensors.items():
         aliases.setdefault(id(tensor), []).append(name)
+    for part in network.parts.values():
+        if part.suffix and part.held is not None:  # a further map of the parameter
+            aliases.setdefault(id(part.held), []).append(part.name)
     for name, part in network.parts.items():
         why = _reason_against(part, aliases)
         if not why and name in network.meetings.repeated:

@@ -56,15 +56,18 @@ class Outputs:
         self._largest = max(map(_nan_first, sizes), default=0.0)
         self._step = max(1, math.ceil(sum(leaf.numel() for leaf in every) / MOST_ENTRIES))
 
-    def difference(self, model: nn.Module, enough: float = math.inf) -> Difference:
+    def difference(
+        self, model: nn.Module, enough: float = math.inf, most: int | None = None
+    ) -> Difference:
         """How far another model's outputs are from these.
 
         Args:
             model: it is run once for each call.
             enough: no further call is looked at once the relative change is more than this.
+            most: how many calls are looked at; None for all.
         """
         change, entries = 0.0, [np.empty(0, np.float32)]
-        for call, before in zip(self._calls, self._before, strict=True):
+        for call, before in list(zip(self._calls, self._before, strict=True))[:most]:
             for old, new in zip(before, _outputs(model, call, self._live), strict=True):
                 if not old.numel():
                     continue

@@ -67,7 +67,7 @@ def remove_dead_channels(
             "check_inputs= on which it is finite"
         )
     if whole.relative > tolerance:
-        bound = Bound(outputs, tolerance)
+        bound = Bound(outputs, tolerance, graph.progress)
         copy = copied(model, "so nothing is removed")
         work = Removing(copy, example, work.names, influence, live, work.chosen, bound)
         work.run()

@@ -25,7 +25,8 @@ class RemovalReport:
             is ``"belongs to one"``.
         kept: a row for each channel that is dead and still there: map, channel, ratio, change, and
             why. Where it stays for what the output would change, ``change`` is its share of that:
-            by it alone, relative to the largest entry; elsewhere missing.
+            by it alone, relative to the largest entry (of more than twelve candidates on the first
+            two of the inputs, at least so much on all); elsewhere missing.
         moved: a row for each input feature of a map whose constant went into the map's bias:
             map, channel, constant, and padded, whether zeros are padded to it or a border made it
             uneven, so that the bias stands for it only away from the borders.

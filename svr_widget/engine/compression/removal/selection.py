@@ -4,7 +4,7 @@ What a choice changes is measured by running the network without it, so there ca
 for each candidate alone, some for choices of several, and one for each that is left at the end.
 Which choices are worth a run is foretold from the candidates alone, as if their changes added up
 entry by entry: of few candidates all subsets, of many those that a greedy search meets. Whether it
-is within bounds is never foretold.
+is within bounds is never foretold. Of many, what one changes alone is measured by a glance.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ class Selection(NamedTuple):
 
     Attributes:
         chosen: bool ``[n]``.
-        alone: float64 ``[n]``, the relative change of the output by each candidate alone.
+        alone: float64 ``[n]``, the relative change of the output by each candidate alone; as far
+            as a glance tells where there are many.
     """
 
     chosen: Mask
@@ -45,7 +46,10 @@ class Selection(NamedTuple):
 
 
 def largest_choice(
-    sizes: Ints, without: Callable[[Mask, float], Difference], allowed: float
+    sizes: Ints,
+    without: Callable[[Mask, float], Difference],
+    allowed: float,
+    glance: Callable[[Mask], Difference] | None = None,
 ) -> Selection:
     """The choice of most channels that changes the output by at most ``allowed``, by runs.
 
@@ -54,13 +58,16 @@ def largest_choice(
         without: runs the network without some candidates, bool ``[n]``, as far as the change is not
             known to be more than a number.
         allowed: of ``Difference.relative``; that of no candidate at all is within it.
+        glance: runs it without some candidates, quicker, for what many of them change alone.
     """
     count = len(sizes)
-    single = [without(np.arange(count) == place, math.inf) for place in range(count)]
+    if glance is None or count <= FEW:
+        glance = _whole(without)
+    single = [glance(np.arange(count) == place) for place in range(count)]
     alone = np.array([each.relative for each in single])
     if not count:
         return Selection(np.zeros(0, bool), alone)
-    start = without(np.zeros(count, bool), math.inf).entries
+    start = glance(np.zeros(count, bool)).entries
     moved = np.stack([each.entries - start for each in single])
     finite = np.isfinite(alone) & np.isfinite(moved).all(axis=1)
     moved[~finite] = np.inf
@@ -78,6 +85,10 @@ def largest_choice(
             wider = chosen | (np.arange(count) == place)
             chosen = wider if fits(wider) else chosen
     return Selection(chosen, alone)
+
+
+def _whole(without: Callable[[Mask, float], Difference]) -> Callable[[Mask], Difference]:
+    return lambda choice: without(choice, math.inf)
 
 
 def _of_few(sizes: Ints, start: Floats, moved: Floats, allowed: float) -> Iterator[Mask]:

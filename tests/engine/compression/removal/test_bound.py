@@ -95,8 +95,11 @@ def test_as_many_as_the_best_of_all_subsets(seed):
 
 def test_the_report_leads_on():
     net, example = planted(3, spread=6)
-    svr = SVR(net, example)
+    told = []
+    svr = SVR(net, example, progress=lambda *step: told.append(step))
     _, report = svr.remove_dead_channels(1e-3)
+    assert told == sorted(told, key=lambda each: each[1])
+    assert told[-1] == ("", told[0][2], told[0][2])
     words = repr(report)
     assert "of its largest entry, for which tolerance=0.001 leaves no room: 'second' pads" in words
     assert "(up to 0.5)" in words

@@ -82,3 +82,18 @@ def test_none_and_all():
     changes = Changes(0, 5)
     assert not largest_choice(np.ones(5, int), changes, 0.0).chosen.any()
     assert largest_choice(np.ones(5, int), changes, 1e9).chosen.all()
+
+
+@pytest.mark.parametrize("count", [FEW, FEW + 1])
+def test_many_are_foretold_by_a_glance_and_chosen_by_all(count):
+    changes, glanced = Changes(3, count), []
+
+    def glance(choice):
+        glanced.append(choice)
+        whole = changes.relative(choice)[:2]
+        return Difference(float(np.abs(whole).max(initial=0)), 1.0, whole.astype(np.float32))
+
+    found = largest_choice(np.ones(count, int), changes, 0.3, glance)
+    assert len(glanced) == (0 if count <= FEW else count + 1)
+    assert found.chosen.any()
+    assert np.abs(changes.relative(found.chosen)).max() <= 0.3
