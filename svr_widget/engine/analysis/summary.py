@@ -14,6 +14,7 @@ from svr_widget.engine.graph.adjacency import Adjacency
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
 from svr_widget.engine.graph.thresholds import Threshold, cut_of
 from svr_widget.engine.maps.links import LinkKey, TestKey, number_of
+from svr_widget.engine.maps.read_only import array_of
 from svr_widget.engine.significance.multiple_testing import LinkTests
 
 _COUNTS = (
@@ -65,7 +66,7 @@ def _strongest(
     parts = adjacency.parts()
     if adjacency.link.by_construction or not (parts >= 0).any():
         return {}
-    tested = np.where(parts >= 0, adjacency.dense().numpy(), -np.inf)
+    tested = np.where(parts >= 0, array_of(adjacency.dense()), -np.inf)
     n, m = np.unravel_index(tested.argmax(), tested.shape)
     weight = tested[n, m]
     log10_p = tests[key, int(parts[n, m])].law.log10_p(weight)

@@ -31,7 +31,7 @@ from svr_widget.engine.graph.internal_dimensions import (
     internal_dimensions,
 )
 from svr_widget.engine.maps.links import Link
-from svr_widget.engine.maps.read_only import read_only
+from svr_widget.engine.maps.read_only import array_of, read_only
 from svr_widget.engine.significance.multiple_testing import LEVELS, LinkTests, Significance
 from svr_widget.engine.significance.nulls import Kind, NullLaw
 from svr_widget.engine.significance.random_frames import Frame, RandomFrames
@@ -214,7 +214,7 @@ class Adjacency:
             pd.RangeIndex(count, name=f"{side} neuron")
             for count, side in zip(self.shape, ("consumer", "producer"), strict=True)
         )
-        frame = pd.DataFrame(self.dense().numpy(), rows, columns, copy=True)
+        frame = pd.DataFrame(array_of(self.dense()), rows, columns, copy=True)
         frame.attrs |= {"consumer": self.link.consumer, "producer": self.link.producer}
         return frame
 
@@ -382,12 +382,12 @@ class Adjacency:
 
     @cached_property
     def _sorted(self) -> tuple[NDArray[np.floating], ...]:
-        dense, parts = self.dense().numpy(), self.parts()
+        dense, parts = array_of(self.dense()), self.parts()
         return tuple(read_only(np.sort(dense[parts == p])) for p in range(len(self.laws)))
 
     def above(self, weights: Sequence[float]) -> Edges:
         """The tested entries that reach the weight given for their law, strongest first."""
-        dense, parts = self.dense().numpy(), self.parts()
+        dense, parts = array_of(self.dense()), self.parts()
         strong = np.zeros(self.shape, np.bool_)
         for part, weight in enumerate(weights):
             strong |= (parts == part) & (dense >= weight)
@@ -490,7 +490,7 @@ class Adjacency:
     ) -> tuple[Places, Places, NDArray[np.float64], NDArray[np.float64]]:
         """Places of all rows and columns but these; the entries there and their means."""
         rows, columns = (np.flatnonzero(~side.numpy()) for side in neurons)
-        dense, mean = self.dense().numpy(), np.asarray(self.mean())
+        dense, mean = array_of(self.dense()), np.asarray(self.mean())
         if (len(rows), len(columns)) != self.shape:
             kept = np.ix_(rows, columns)
             dense, mean = dense[kept], mean[kept] if mean.ndim else mean

@@ -169,3 +169,10 @@ def read_only(what: Each) -> Each:
         }
         made = replace(what, **changed) if changed else what
     return cast(Each, made)
+
+
+def array_of(tensor: Tensor) -> NDArray[Any]:
+    """The memory of a tensor as a read-only array, for what is not given out: no copy is made."""
+    array: NDArray[Any] = _held(tensor).numpy()
+    array.flags.writeable = False
+    return array

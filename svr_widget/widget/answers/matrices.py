@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from svr_widget.engine.decompose import Decomposition
 from svr_widget.engine.graph.adjacency import Adjacency
 from svr_widget.engine.maps.links import LinkKey
+from svr_widget.engine.maps.read_only import array_of
 from svr_widget.engine.significance.nulls import Kind
 from svr_widget.svr import SVR
 from svr_widget.widget.wire.codec import encode
@@ -61,7 +62,7 @@ class _LinkMatrix:
         self.adjacency, self._root = adjacency, root
         self.shape = adjacency.shape
         self.rows, self.columns = adjacency.consumer, adjacency.producer
-        self._dense = adjacency.dense().numpy()
+        self._dense = array_of(adjacency.dense())
 
     def largest(self) -> float:
         largest = float(self._dense.max(initial=0.0))
