@@ -99,6 +99,15 @@ class Owners:
     paths: Mapping[str, tuple[Home, ...]]
     absorbed: frozenset[str]
 
+    @property
+    def alone(self) -> dict[str, Part]:
+        """The maps that are all of a matrix, by every qualified name of one that no other holds."""
+        return {
+            name: homes[0].like
+            for name, homes in self.homes.items()
+            if len(homes) == 1 and homes[0].like.is_matrix
+        }
+
     @classmethod
     def of(cls, model: nn.Module, parts: Iterable[Part]) -> Owners:
         """Read the owners off a model; tied tensors have several."""
