@@ -314,7 +314,9 @@ def test_hooks_that_are_not_run_are_one_note() -> None:
     assert seen.shapes == []
 
 
-@pytest.mark.parametrize("holds", [nn.ModuleList, lambda made: nn.ModuleDict(zip("abc", made))])
+@pytest.mark.parametrize(
+    "holds", [nn.ModuleList, lambda made: nn.ModuleDict(zip("abc", made, strict=True))]
+)
 def test_experts_that_no_token_chose_have_the_links_of_the_others(
     holds: Callable[[list[nn.Module]], nn.Module],
 ) -> None:

@@ -1,7 +1,7 @@
 """Maps of which the data choose some: the experts of a mixture.
 
-They lie along a dimension of one parameter, or in the modules of one list or dictionary among which a forward
-chooses by values that it computed. Which of them run is up to the tokens of the example; what leads
+They lie along a dimension of one parameter, or in the modules of one list or dictionary among
+which a forward chooses by values that it computed. Which of them run is up to the tokens of the example; what leads
 in and out of one is by construction what leads in and out of all.
 """
 
@@ -113,7 +113,7 @@ class Siblings:
 def families_of_lists(
     model: nn.Module, parts: Mapping[str, Part], reached: Container[str], deciding: Container[str]
 ) -> Iterator[Family]:
-    """The maps in lists and dictionaries of modules of one form, where some were reached and others were not.
+    """The maps in lists or dictionaries of modules of one form, where some were not reached.
 
     Args:
         model: the network.
