@@ -1,8 +1,8 @@
 """Maps of which the data choose some: the experts of a mixture.
 
 They lie along a dimension of one parameter, or in the modules of one list or dictionary among
-which a forward chooses by values that it computed. Which of them run is up to the tokens of the example; what leads
-in and out of one is by construction what leads in and out of all.
+which a forward chooses by values that it computed. Which of them run is up to the tokens of the
+example; what leads in and out of one is by construction what leads in and out of all.
 """
 
 from __future__ import annotations
