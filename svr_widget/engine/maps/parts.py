@@ -89,16 +89,17 @@ class Matrix:
 
     def of(self, parameter: Tensor) -> Tensor:
         """``[out, in]``, the matrix in a parameter."""
-        view = self._view(parameter)
+        view = self.view(parameter)
         shape = view.shape[: len(self.outputs)]
         return view.reshape(shape.numel(), -1)
 
     def write(self, parameter: Tensor, weight: Tensor) -> None:
         """Put ``[out, in]`` into a parameter."""
-        view = self._view(parameter)
+        view = self.view(parameter)
         view.copy_(weight.reshape(view.shape))
 
-    def _view(self, parameter: Tensor) -> Tensor:
+    def view(self, parameter: Tensor) -> Tensor:
+        """``[*outputs, *inputs]``, in the parameter's own memory."""
         view = parameter[tuple(slice(None) if at is None else at for at in self.at)]
         left = [dim for dim, at in enumerate(self.at) if at is None]
         return view.permute([left.index(dim) for dim in (*self.outputs, *self.inputs)])
@@ -208,11 +209,18 @@ class Part:
         return dict(self.module.named_parameters(remove_duplicate=False)).get(self.parameter)
 
     @property
+    def is_matrix(self) -> bool:
+        """Whether it is all of a matrix that its parameter is, of a layer or of an embedding."""
+        held = self.held
+        whole = held is not None and held.ndim == 2 and self.outputs == self.total
+        return whole and self.kind in (LINEAR, EMBEDDING) and self.matrix is None
+
+    @property
     def memory(self) -> tuple[object, ...] | None:
         """What is equal for two parts of the same rows of one parameter; ``None`` as ``held``."""
         held, rows = self.held, None if self.outputs == self.total else self.rows
-        at = self.matrix and self.matrix.at
-        return None if held is None else (id(held), rows, at)
+        at = self.matrix and self.matrix.place
+        return None if held is None else (id(held), rows, at or None)
 
     @property
     def versions(self) -> tuple[tuple[int, int], ...]:

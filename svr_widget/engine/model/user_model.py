@@ -122,8 +122,17 @@ class running:  # noqa: N801  # it is called as a function is
         if self._guarded:
             for mode in guards(memory):
                 stack.enter_context(mode)
-        found.model.eval()
+        _evaluated(found.model)
         return found
+
+
+def _evaluated(model: nn.Module) -> None:
+    """Put a model in evaluation mode."""
+    try:
+        model.eval()
+    except NotImplementedError:  # of torch.export, whose modules have no modes and say so
+        for module in model.modules():
+            module.training = False
 
 
 def _check_values(model: nn.Module) -> None:

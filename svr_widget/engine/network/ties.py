@@ -119,7 +119,9 @@ def _transposed(one: LinearMap, other: LinearMap, within: float = 0.0) -> bool:
 
 def _transposed_memory(one: Part, other: Part) -> bool:
     """Whether two parts keep the same rows of one tensor and use them transposed to each other."""
-    if one.held is not None and one.held is other.held:
+    if one.held is not None and one.held is other.held and one.matrix and other.matrix:
+        return one.matrix == other.matrix.swapped
+    if one.held is not None and one.held is other.held and not (one.matrix or other.matrix):
         return one.memory == other.memory and one.kind.transposed != other.kind.transposed
     views = [_view(part) for part in (one, other)]
     if views[0] is None or views[1] is None:
@@ -138,6 +140,8 @@ def _view(part: Part) -> Tensor | None:
     if held is None or type(held) not in (Tensor, torch.nn.Parameter) or part.groups > 1:
         return None
     held = held.detach()
+    if part.matrix is not None:
+        return part.matrix.view(held) if held.ndim == 2 else None
     if part.outputs < part.total:
         held = held.narrow(int(part.kind.transposed), part.rows.start, part.outputs)
     return held.transpose(0, 1) if part.kind.transposed else held

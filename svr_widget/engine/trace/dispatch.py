@@ -192,6 +192,8 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
             if flow.traced and self.valueless is not None:
                 indices.append(index)
                 continue
+            if flow.traced:
+                self.interpreter.decides(self.scope.module)
             with _disable_current_modes():
                 chosen = index.nonzero().unbind(1)
             for each in chosen:

@@ -84,7 +84,7 @@ class Interpreter:
         self.notes = Notes()
         self.attentions = Attentions() if heads else None
         self.meetings = Meetings(model) if meetings else None
-        self.own = OwnParameters(own or {})
+        self.own = OwnParameters(own or {}, self.owners.alone)
         self._own_names = frozenset(own or {})
         self.arrivals: list[Arrival] = []
         self.outlets: list[Carrier] = []

@@ -25,13 +25,15 @@ from svr_widget.engine.trace.flow import labels
 from svr_widget.engine.trace.flow.call import Call
 from svr_widget.engine.trace.flow.flow import Flow
 from svr_widget.engine.trace.rules.contraction import (
+    BATCHED,
     CONVOLUTIONS,
     LOOKUPS,
     factors,
     packed_operator,
 )
 
-MATRIX_PRODUCTS = frozenset({"linear", "matmul", "mm", "addmm", "mv"})
+MATRIX_PRODUCTS = frozenset({"linear", "matmul", "mm", "addmm", "mv"}) | BATCHED
+"""Of a batch, too: PyTorch expands the weight of a frozen layer over a transposed input."""
 
 
 class Use(NamedTuple):
@@ -105,6 +107,15 @@ class Owners:
     paths: Mapping[str, tuple[Home, ...]]
     absorbed: frozenset[str]
 
+    @property
+    def alone(self) -> dict[str, Part]:
+        """The maps that are all of a matrix, by every qualified name of one that no other holds."""
+        return {
+            name: homes[0].like
+            for name, homes in self.homes.items()
+            if len(homes) == 1 and homes[0].like.is_matrix
+        }
+
     @classmethod
     def of(cls, model: nn.Module, parts: Iterable[Part]) -> Owners:
         """Read the owners off a model; tied tensors have several."""
@@ -162,12 +173,13 @@ def recognise(call: Call, owners: Owners) -> Use | None:
     if packed is not None:
         return _packed_use(call, packed, owners)
     weight = _weight(call)
-    if weight is None:
+    if weight is None or (call.name in BATCHED and not _is_repeated(weight.flow)):
         return None
     if weight.flow.weights <= owners.absorbed:
         return Use(Flow(()), None, -1, {})
     homes = _homes(call, weight.flow, owners)
-    if homes and _application(call) == "matrix" and len(weight.flow.shape) != 2:
+    ndim = 3 if call.name in BATCHED else 2
+    if homes and _application(call) == "matrix" and len(weight.flow.shape) != ndim:
         shape = "x".join(map(str, weight.flow.shape))
         words = ", ".join(home.words for home in homes)
         raise call.refusal(f"it uses the weight of {words} in the shape {shape}")
@@ -255,6 +267,12 @@ def other_way(call: Call, owners: Owners) -> tuple[Part, Use] | None:
         suffix=f"{part.parameter}{OTHER_WAY}",
     )
     return made, _use(call, weight, made, {made.name: torch.arange(made.total)})
+
+
+def _is_repeated(flow: Flow) -> bool:
+    """Whether a weight is the same at every place of a batch."""
+    held = [carrier.label for carrier in flow.index]
+    return bool(held) and all(0 not in labels.varying_dims(label) for label in held)
 
 
 def _computed(call: Call, weight: _Weight, part: Part) -> Tensor | None:

@@ -54,6 +54,8 @@ from svr_widget.engine.trace.rules.matrices import (
 
 _MATRICES = frozenset({"linear", "matmul", "mm", "addmm", "mv"}) | BATCHED | GROUPED
 _GATHERS = frozenset({"index", "index_select"})
+TABLE = Matrix((None, None), outputs=(1,), inputs=(0,))
+"""All of a parameter of two dimensions, as an embedding is kept."""
 
 
 class OwnParameters:
@@ -66,10 +68,25 @@ class OwnParameters:
         accounted: those from which the weight of a known layer is computed.
     """
 
-    def __init__(self, parameters: Mapping[str, OwnParameter]) -> None:
-        """Start with nothing found of these, which go by their qualified names."""
-        self._parameters = parameters
+    def __init__(
+        self, parameters: Mapping[str, OwnParameter], layers: Mapping[str, Part] | None = None
+    ) -> None:
+        """Start with nothing found.
+
+        Args:
+            parameters: by their qualified names.
+            layers: the maps of known layers, by qualified names of their weights, that may be used
+                the other way round as well: tables of embeddings that a head multiplies with, the
+                weight of a head in which tokens are looked up.
+        """
         self._named: dict[tuple[str, Matrix], Part] = {}
+        of_layers: dict[str, OwnParameter] = {}
+        for name, part in (layers or {}).items():
+            of_layers[name] = OwnParameter(part.module, part.path, part.parameter)
+            self._named[name, TABLE if part.kind is EMBEDDING else TABLE.swapped] = part
+        self._of_layers = of_layers.keys()
+        self._parameters = {**parameters, **of_layers}
+        self._own = parameters.keys()
         self.parts: dict[str, Part] = {}
         self.multiplied: set[str] = set()
         self.accounted: frozenset[str] = frozenset()
@@ -77,24 +94,38 @@ class OwnParameters:
 
     def holds(self, flow: Flow) -> bool:
         """Whether a tensor was computed from these parameters alone."""
-        return bool(flow.weights) and flow.weights <= self._parameters.keys()
+        return bool(flow.weights) and flow.weights <= self._own
+
+    def _usable(self, flow: Flow) -> bool:
+        """Whether a tensor may be a map's weight: of these parameters, or one of a layer."""
+        return self.holds(flow) or (len(flow.weights) == 1 and flow.weights <= self._of_layers)
+
+    def _is_new(self, name: str, matrix: Matrix, call: Call) -> bool:
+        """Whether a map is none that a layer applies, chosen or not."""
+        if name not in self._of_layers:
+            return True
+        return (name, matrix.swapped) in self._named and not call.scope.library_leaf
 
     def uses(self, call: Call) -> list[Use]:
         """The maps that an operator applies; empty where it applies none."""
         if packed_operator(call) is not None:
             return []
         if call.name in LOOKUPS or call.name in CONVOLUTIONS:
-            return self._whole(call)
+            return self._whole(call, call.get("weight"))
+        if call.name in _GATHERS:
+            return self._looked_up(call)
         operand = self._operand(call)
         if operand is None:
             return []
-        self.multiplied |= operand.weight.weights
+        self.multiplied |= operand.weight.weights & self._own
         if operand.weight.computed and len(operand.weight.weights) > 1:
             return []
         found: list[Matrices] = []
         for name in sorted(operand.weight.weights):
             made = self._of(name, call, operand)
-            if made is None:
+            if made is None or not all(
+                self._is_new(name, matrix, call) for matrix, _ in made.places
+            ):
                 return []
             found.append(made)
         return [use for each in found for use in self._uses(each, operand)]
@@ -136,13 +167,13 @@ class OwnParameters:
             return None
         left, right = factors(call)
         if call.name == "linear":
-            return Operand(right, -2, -1, left, -1, -1) if self.holds(right) else None
+            return Operand(right, -2, -1, left, -1, -1) if self._usable(right) else None
         if len(left.shape) < 1 or len(right.shape) < 1:
             return None
         fits = len(right.shape) > 1 and (left.traced or left.data or call.name == "addmm")
-        if self.holds(right) and fits and not self.holds(left):
+        if self._usable(right) and fits and not self._usable(left):
             return Operand(right, -1, -2, left, -1, -1)
-        if self.holds(left) and len(left.shape) > 1 and (right.traced or right.data):
+        if self._usable(left) and len(left.shape) > 1 and (right.traced or right.data):
             dim = -2 if len(right.shape) > 1 else -1
             return Operand(left, -2, -1, right, dim, dim)
         return None
@@ -259,8 +290,9 @@ class OwnParameters:
         count = [
             torch.Size(shape[d] for d in dims).numel() for dims in (matrix.outputs, matrix.inputs)
         ]
-        called = own.called(matrix.place) + (
-            OTHER_WAY if (name, matrix.swapped) in self._named else ""
+        both_ways = (name, matrix.swapped) in self._named
+        called = (
+            f"{own.qualified}{matrix.place}{OTHER_WAY}" if both_ways else own.called(matrix.place)
         )
         suffix = called.removeprefix(own.path).removeprefix(".")
         part = Part(
@@ -305,13 +337,24 @@ class OwnParameters:
                 positions=positions,
             )
 
-    def _whole(self, call: Call) -> list[Use]:
-        """A convolution or a look-up with all of a parameter."""
-        weight = call.get("weight")
-        if not isinstance(weight, Flow) or not self.holds(weight) or len(weight.weights) > 1:
+    def _looked_up(self, call: Call) -> list[Use]:
+        """Rows of a parameter that the network's input chooses, as an embedding's are."""
+        flow = call.args[0]
+        if call.name == "index_select":
+            chosen = [] if call.get("dim") else [call.get("index")]
+        else:
+            chosen = list(call.get("indices"))
+        by_input = len(chosen) == 1 and isinstance(chosen[0], Flow) and chosen[0].data
+        if not by_input or chosen[0].traced or len(flow.shape) != 2:
             return []
-        self.multiplied |= weight.weights
+        return self._whole(call, flow, chosen[0])
+
+    def _whole(self, call: Call, weight: object, tokens: Flow | None = None) -> list[Use]:
+        """A convolution or a look-up with all of a parameter."""
+        if not isinstance(weight, Flow) or not self._usable(weight) or len(weight.weights) > 1:
+            return []
         (name,) = weight.weights
+        self.multiplied |= weight.weights & self._own
         own = self._parameters[name]
         shape = tuple(own.value.shape)
         found = {c.source.use: c.label for c in weight.index}
@@ -323,7 +366,8 @@ class OwnParameters:
         if not in_order:
             return []
         groups = 1
-        if call.name in LOOKUPS:
+        lookup = call.name in LOOKUPS or tokens is not None
+        if lookup:
             kind, outputs, inputs = EMBEDDING, shape[1], shape[0]
         else:
             groups = call.get("groups", 1)
@@ -332,8 +376,12 @@ class OwnParameters:
             outputs, inputs = (
                 (shape[1] * groups, shape[0]) if kept else (shape[0], shape[1] * groups)
             )
-        matrix = Matrix((None,) * len(shape), (), ())
-        suffix = own.called().removeprefix(own.path).removeprefix(".")
+        matrix = TABLE if lookup else Matrix((None,) * len(shape), (), ())
+        if not self._is_new(name, matrix, call):
+            return []
+        both_ways = (name, matrix.swapped) in self._named and matrix != matrix.swapped
+        called = f"{own.qualified}[T]" if both_ways else own.called()
+        suffix = called.removeprefix(own.path).removeprefix(".")
         rows = range(outputs)
         part = self._named.get((name, matrix)) or self._keep(
             name,
@@ -344,8 +392,8 @@ class OwnParameters:
         )
         value = weight.value() if weight.computed and weight.value is not None else None
         written = {part.name: torch.arange(outputs)}
-        if kind is EMBEDDING:
-            read = call.flow("indices")
+        if lookup:
+            read = call.flow("indices") if tokens is None else tokens
             return [Use(read, None, -1, written, weight.weights, computed=value)]
         dim = 1 - len(shape)
         read = call.flow("input")
@@ -377,7 +425,7 @@ class OwnParameters:
                 "no maps, for they are multiplied in a way that is not known here: "
                 f"{listed([repr(name) for name in unread], 2)}"
             )
-        others = sorted(self._parameters.keys() - used - self.multiplied - self.accounted)
+        others = sorted(self._own - used - self.multiplied - self.accounted)
         if others:
             yield (
                 "no maps, for no channels are multiplied with them: "

@@ -5,6 +5,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from torch import nn
+from torch.nn import functional
 
 from svr_widget.engine.graph.records import read_record, write_record
 from svr_widget.recording.recorder import SVRRecorder
@@ -31,6 +32,37 @@ class Bigram(nn.Module):
     def forward(self, x):
         x = self.embed(x)
         return self.head(self.norm(x + self.mlp(x).relu()))
+
+
+class ByHand(nn.Module):
+    """An embedding and a head by the model's own code, of one tensor."""
+
+    def __init__(self, look_up, head, own):
+        super().__init__()
+        if own:
+            self.table = nn.Parameter(torch.randn(40, 12))
+        else:
+            self.embed = nn.Embedding(40, 12)
+        self.mlp, self.look_up, self.head, self.own = nn.Linear(12, 12), look_up, head, own
+
+    def forward(self, x):
+        weight = self.table if self.own else self.embed.weight
+        x = self.look_up(weight, x) if self.own else self.embed(x)
+        return self.head(x + self.mlp(x).relu(), weight)
+
+
+class Looked(nn.Module):
+    """A table of the user's own, of which only the head is a known layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.table, self.mlp = nn.Parameter(torch.randn(40, 12)), nn.Linear(12, 12)
+        self.head = nn.Linear(12, 40, bias=False)
+        self.head.weight = self.table
+
+    def forward(self, x):
+        x = functional.embedding(x, self.table)
+        return self.head(x + self.mlp(x).relu())
 
 
 class Chained(nn.Module):
@@ -66,6 +98,18 @@ def convolutions():
     first, second = nn.Conv2d(3, 6, 3, bias=False), nn.ConvTranspose2d(6, 3, 3, bias=False)
     second.weight = first.weight
     return Chained(first, second)
+
+
+HEADS = {
+    "linear": functional.linear,
+    "product": lambda x, weight: x @ weight.T,
+    "einsum": lambda x, weight: torch.einsum("btc,vc->btv", x, weight),
+}
+TABLES = {
+    "embedding": lambda weight, x: functional.embedding(x, weight),
+    "index": lambda weight, x: weight[x],
+    "index_select": lambda weight, x: weight.index_select(0, x.flatten()).view(*x.shape, -1),
+}
 
 
 class Twice(nn.Module):
@@ -225,3 +269,49 @@ class TestWhatIsCounted:
         assert mine["kept"].tolist() == theirs["kept"].tolist()
         _, alone = SVR(autoencoder()).prune()
         assert (alone.maps["kept"] == alone.maps["neurons"]).all()
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("table", [None, *TABLES])
+def test_a_head_by_hand_is_tied_to_its_embedding(head, table):
+    torch.manual_seed(0)
+    svr = SVR(ByHand(TABLES.get(table), HEADS[head], table is not None), TOKENS)
+    embed, tied = ("embed", "embed.weight[T]") if table is None else ("table", "table[T]")
+    assert list(svr.links) == [(embed, "mlp"), (embed, tied), ("mlp", tied)]
+    assert constructed(svr) == [(embed, tied)]
+    assert torch.equal(svr.maps[tied].factors[0], svr.maps[embed].factors[0].T)
+    assert len(svr.edges(by_construction=True))
+    assert not svr.edges()["producer"].eq(embed)[svr.edges()["consumer"].eq(tied)].any()
+
+
+def test_a_table_whose_head_alone_is_a_layer():
+    svr = SVR(Looked(), TOKENS)
+    tied = "head.weight[T]"
+    assert list(svr.links) == [(tied, "mlp"), (tied, "head"), ("mlp", "head")]
+    assert constructed(svr) == [(tied, "head")]
+
+
+def test_a_head_that_is_left_out_does_not_come_back_by_its_embedding():
+    for options in ({"exclude": "head"}, {"include": ["embed", "mlp"]}):
+        svr = SVR(Bigram(), TOKENS, **options)
+        assert list(svr.maps) == ["embed", "mlp"]
+        assert not constructed(svr)
+
+
+def test_a_parameter_that_is_used_both_ways_is_tied_to_itself():
+    class BothWays(nn.Module):
+        def __init__(self, shape, course):
+            super().__init__()
+            self.p, self.course = nn.Parameter(torch.randn(shape)), course
+
+        def forward(self, x):
+            return self.course(self, x)
+
+    plain = BothWays((6, 5), lambda net, x: (x @ net.p).tanh() @ net.p.T)
+    heads = BothWays(
+        (6, 2, 5),
+        lambda net, x: torch.einsum("bhd,ihd->bi", torch.einsum("bi,ihd->bhd", x, net.p), net.p),
+    )
+    for model in (plain, heads):
+        svr = SVR(model, torch.randn(2, 6))
+        assert list(svr.links) == [("p", "p[T]")] == constructed(svr)

@@ -62,6 +62,12 @@ MOVING: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
     "ReLU on a view": (moving.ReluOnAView, (vectors(5, 3),)),
     "channels in place": (moving.ChannelsInPlace, (vectors(1, 1, 5, 5),)),
     "by way of data": (moving.ClippedAsItRuns, (vectors(5, 3),)),
+    "frozen": (partial(moving.Frozen, True), (vectors(2, 3, 5),)),
+    "frozen, without biases": (partial(moving.Frozen, False), (vectors(2, 3, 5),)),
+    **{
+        f"one by one, {way}": (partial(moving.OneByOne, way), (vectors(5, 3),))
+        for way in ("split", "stacked", "joined")
+    },
     "states in a tensor": (moving.OneAfterTheOther, (vectors(2, 3, 3),)),
     "permuted channels": (moving.PermutedChannels, (vectors(5, 3),)),
     **{
@@ -132,6 +138,20 @@ def test_what_is_written_or_moved(name: str) -> None:
     lost = wanted - got
     assert {pair[0] for pair in lost} <= {"router"}  # which chooses positions
     assert explained(lost, found)
+
+
+def test_what_mixes_channels_that_were_joined_one_by_one_is_no_link() -> None:
+    class Mixed(moving.Branches):
+        def forward(self, x: Tensor) -> Tensor:
+            joined = torch.cat(self.a(x).split([1, 3], -1)[::-1], -1)
+            return self.o(joined @ torch.ones(4, 4))
+
+    model = Mixed()
+    found = trace(
+        model, {n: p for n, p in maps_of(model).items() if n in ("a", "o")}, vectors(5, 3)
+    )
+    assert not found.links
+    assert "no link a -> o: mm over channels keeps no channel identity" in found.notes
 
 
 def test_channels_that_are_written_apart_stay_one_link() -> None:

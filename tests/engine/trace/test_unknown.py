@@ -312,3 +312,53 @@ def test_hooks_that_are_not_run_are_one_note() -> None:
     assert note.startswith("4 hooks ")
     assert note.endswith("of '0' (Linear), '1' (Linear) and 2 more")
     assert seen.shapes == []
+
+
+@pytest.mark.parametrize(
+    "holds", [nn.ModuleList, lambda made: nn.ModuleDict(zip("abc", made, strict=True))]
+)
+def test_experts_that_no_token_chose_have_the_links_of_the_others(
+    holds: Callable[[list[nn.Module]], nn.Module],
+) -> None:
+    class Experts(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.router, self.o = nn.Linear(4, 3), nn.Linear(4, 2)
+            self.e = holds([nn.Linear(4, 4) for _ in range(3)])
+
+        def forward(self, x: Tensor) -> Tensor:
+            best, out = self.router(x).argmax(-1), torch.zeros_like(x)
+            for at, expert in enumerate(self.e.children()):
+                out[best == at] = expert(x[best == at])
+            return self.o(out)
+
+    svr = SVR(Experts(), torch.randn(1, 4))
+    experts = [name for name in svr.maps if name.startswith("e.")]
+    assert len(experts) == 3
+    assert sorted(svr.links) == [(name, "o") for name in sorted(experts)]
+    assert "maps that this input did not reach have the links of the others: 2 of 3 of 'e'" in (
+        svr.notes
+    )
+
+
+@pytest.mark.parametrize("live", [False, True])
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_module_of_torch_export_is_traced(inside: bool, live: bool) -> None:
+    x = torch.randn(2, 4)
+    given = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 4))
+    module = torch.export.export(given, (x,)).module()
+    model, above = (nn.Sequential(module, nn.Linear(4, 3)), "0.") if inside else (module, "")
+    svr = SVR(model, x, run_live=live)
+    assert (f"{above}0", f"{above}2") in svr.links
+    assert not svr.notes
+    with pytest.warns(UserWarning, match="multiplies with it"):  # no layer is called
+        svr.spectral_activations(x)
+
+
+def test_a_layer_whose_weight_is_multiplied_the_other_way_round_is_two_maps() -> None:
+    class Scaled(Branches):
+        def forward(self, x: Tensor) -> Tensor:
+            return self.o(self.a(x) @ self.b.weight)
+
+    svr = SVR(Scaled(read=3), torch.randn(2, 3))
+    assert list(svr.links) == [("a", "b.weight[T]"), ("b.weight[T]", "o")]

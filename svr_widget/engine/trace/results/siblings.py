@@ -1,8 +1,8 @@
 """Maps of which the data choose some: the experts of a mixture.
 
-They lie along a dimension of one parameter, or in the modules of one list among which a forward
-chooses by values that it computed. Which of them run is up to the tokens of the example; what leads
-in and out of one is by construction what leads in and out of all.
+They lie along a dimension of one parameter, or in the modules of one list or dictionary among
+which a forward chooses by values that it computed. Which of them run is up to the tokens of the
+example; what leads in and out of one is by construction what leads in and out of all.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Siblings:
 def families_of_lists(
     model: nn.Module, parts: Mapping[str, Part], reached: Container[str], deciding: Container[str]
 ) -> Iterator[Family]:
-    """The maps in lists of modules of one form, where some were reached and others were not.
+    """The maps in lists or dictionaries of modules of one form, where some were not reached.
 
     Args:
         model: the network.
@@ -122,11 +122,13 @@ def families_of_lists(
         deciding: the modules that decided something by values that they computed.
     """
     for path, module in model.named_modules():
-        if not isinstance(module, nn.ModuleList) or path.rpartition(".")[0] not in deciding:
+        listing = isinstance(module, nn.ModuleList | nn.ModuleDict)
+        if not listing or path.rpartition(".")[0] not in deciding:
             continue
         held: list[dict[str, Part]] = []
-        for at in range(len(module)):
-            start = f"{path}.{at}"
+        keys = [key for key, _ in module.named_children()]
+        for key in keys:
+            start = f"{path}.{key}"
             inside = {n.removeprefix(start): p for n, p in parts.items() if _lies_in(n, start)}
             held.append(inside)
         forms = {
@@ -136,7 +138,7 @@ def families_of_lists(
         if len(forms) != 1:
             continue
         for name in held[0]:
-            places = {f"{path}.{at}{name}": (at,) for at in range(len(held))}
+            places = {f"{path}.{key}{name}": (at,) for at, key in enumerate(keys)}
             ran = frozenset(each for each in places if each in reached)
             if ran and len(ran) < len(places):
                 yield Family(path, path, places, ran)

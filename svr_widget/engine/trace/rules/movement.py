@@ -116,7 +116,9 @@ def concatenation(call: Call) -> Flow:
         taken: set[int] = set()
         for carrier in flow.carriers:
             for slot, (first, parts) in enumerate(held):
-                elsewhere = dim not in labels.varying_dims(carrier.label)
+                lies = labels.varying_dims(carrier.label)
+                one_more = not lies and carrier.label.shape[dim] == 1  # a channel by itself
+                elsewhere = dim not in lies and not one_more
                 joins = _alike(first, carrier) if elsewhere else continues(first, carrier, parts)
                 if slot not in taken and joins:
                     held[slot] = (first.joined(carrier), parts)

@@ -229,3 +229,35 @@ class Queries(nn.Module):
             tokens[:, 1:] = self.x(x)
             return self.o(tokens)
         return self.o(self.q(learned).relu() + self.x(x).mean(1, keepdim=True))
+
+
+class Frozen(nn.Module):
+    """Frozen layers over a transposed input, of which PyTorch makes a product a sample."""
+
+    def __init__(self, bias: bool) -> None:
+        super().__init__()
+        self.a, self.o = nn.Conv1d(3, 4, 3, padding=1), nn.Linear(4, 2, bias=bias)
+        self.b = nn.Linear(2, 3, bias=bias)
+        self.requires_grad_(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.o(self.a(x).transpose(1, 2))
+        return self.b(y.flip(1).transpose(0, 1).transpose(0, 1))
+
+
+class OneByOne(Branches):
+    """Channels that are put together one at a time, before all are mixed or weighed."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.way = way
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.a(x)
+        if self.way == "split":
+            x = torch.cat(x.split([1, 3], -1)[::-1], -1)
+        elif self.way == "stacked":
+            x = torch.stack(x.unbind(-1)[::-1], -1)
+        else:
+            x = torch.cat([x[..., at : at + 1] for at in (2, 0, 3, 1)], -1)
+        return self.o(x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True)))
