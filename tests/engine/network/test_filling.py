@@ -382,6 +382,7 @@ def two():
     return nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4))
 
 
+@pytest.mark.filterwarnings("ignore:.*quantize_per_tensor|TypedStorage")  # torch's own
 @pytest.mark.parametrize("form", ["sparse", "quantised"])
 def test_sparse_and_quantised_weights_are_filled_in_as_numbers(form, tmp_path):
     model = two()
