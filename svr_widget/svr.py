@@ -65,9 +65,10 @@ class SVR(SpectralGraph):
             of ``links``. Nor does it say how a weight is kept: it is read as ``[out, in, *kernel]``
             unless the length of its bias tells that it is ``[in, out, *kernel]``. Entries with one
             dimension, of integers or of no numbers are passed over. Float8 and int8 codes are read
-            with their scales, ``A`` and ``B`` of LoRA as one map ``alpha / r B A``. A folder with a
-            ``config.json`` of an installed transformers is a model (see ``weights``), made without
-            code from elsewhere.
+            with their scales, ``A`` and ``B`` of LoRA as one map ``alpha / r B A``, weight norm as
+            ``g v / |v|``. A folder with a ``config.json`` of an installed transformers is a model
+            (see ``weights``), made without code from elsewhere; where it needs ``example_inputs``
+            to be run, it has no links without them.
         example_inputs: what the model is run on to read off its links: a tensor or array, a tuple
             of positional or a mapping of keyword arguments, images as in
             ``spectral_activations``; usually found without.

@@ -127,7 +127,8 @@ class OwnParameter:
     @property
     def value(self) -> Tensor:
         """The parameter itself."""
-        return self.module.get_parameter(self.name)
+        held: Tensor = getattr(self.module, self.name)  # may be a stored one, which is no Parameter
+        return held
 
     def called(self, place: str = "") -> str:
         """The name of a map of it: of all of it, or of the matrix at a place.

@@ -173,7 +173,8 @@ def fitting_size(
 ) -> int | None:
     """The size of image that the model takes, found on tensors without values.
 
-    One of ``SIZES``, or the size at which the first flattened ``Linear`` gets its width.
+    The one that its configuration tells, one of ``SIZES``, or the size at which the first flattened
+    ``Linear`` gets its width.
     """
 
     def misfit(size: int) -> Exception | None:
@@ -191,7 +192,8 @@ def fitting_size(
             return error
         return None
 
-    for size in SIZES:
+    told = getattr(getattr(model, "config", None), "image_size", None)
+    for size in ([told] if isinstance(told, int) else []) + list(SIZES):
         if misfit(size) is None:
             return size
     low, high = 1, 1024
@@ -242,7 +244,8 @@ def _from_first_map(
     elif first.kind.application == "lookup":
         yield (torch.arange(8) % first.inputs).unsqueeze(0).to(device)
     else:
-        dims = first.weight().ndim - 2
+        sizes = getattr(first.holder, "kernel_size", None)  # which is there without values, too
+        dims = first.weight().ndim - 2 if sizes is None else len(sizes)
 
         def image(size: int) -> Tensor:
             return floats(1, first.inputs, *[size] * dims)

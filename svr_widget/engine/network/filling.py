@@ -29,7 +29,7 @@ from svr_widget.engine.errors import (
 )
 from svr_widget.engine.maps.layer_kinds import parts_of
 from svr_widget.engine.maps.names import bare, paired
-from svr_widget.engine.maps.stored import StoredTensor, has_values
+from svr_widget.engine.maps.stored import StoredTensor, has_values, in_memory
 from svr_widget.engine.maps.weights import named_tensors
 from svr_widget.engine.model.find_maps import Globs, globs, matches, unwrap
 from svr_widget.engine.model.tensors import put
@@ -41,6 +41,7 @@ from svr_widget.engine.network.checkpoints.skeletons import (
     skeleton,
 )
 from svr_widget.engine.network.checkpoints.together import Together, numbers
+from svr_widget.engine.network.checkpoints.weight_norm import as_kept_by
 from svr_widget.engine.network.weight_files import read_weights
 
 
@@ -71,7 +72,7 @@ def filled(
     if isinstance(weights, Mapping):
         given = of_mapping(weights)
         found = _numbers(given.named, exclude)
-        made = fill(unwrap(model), found.weights, given.called)
+        made = fill(unwrap(model), found.weights, given.called, exclude)
         return made._replace(notes=(*given.notes, *found.notes, *made.notes))
     if not isinstance(weights, str | os.PathLike):
         raise TypeError(
@@ -81,51 +82,69 @@ def filled(
     files = MappedFiles(Path(weights))
     file = read_weights(Path(weights))
     found = _numbers(file.weights, exclude, Path(weights))
-    made = fill(unwrap(model), found.weights, file.title)
+    made = fill(unwrap(model), found.weights, file.title, exclude)
     return made._replace(notes=(*file.notes, *found.notes, *made.notes), files=files)
 
 
 def _numbers(weights: Mapping[str, Tensor], exclude: Globs, path: Path | None = None) -> Together:
-    """Weights of which codes have become numbers; those of excluded names are gone."""
+    """Weights of which codes have become dense numbers; those of excluded names are gone."""
 
     def wanted(name: str) -> bool:
         return not matches(bare(name), globs(exclude))
 
     found = numbers(weights, wanted, path)
-    kept = {name: each for name, each in found.weights.items() if wanted(name) or each.ndim < 2}
+    kept = {
+        name: _dense(each) for name, each in found.weights.items() if wanted(name) or each.ndim < 2
+    }
     return Together(kept, found.notes)
+
+
+def _dense(weight: Tensor) -> Tensor:
+    """A weight that a model can hold: quantised and sparse ones are made so when they are read."""
+    if weight.is_quantized:
+        form = torch.empty(weight.shape, dtype=torch.float32, device="meta")
+        return StoredTensor(form, weight.dequantize)
+    if weight.layout != torch.strided:
+        form = torch.empty(weight.shape, dtype=weight.dtype, device="meta")
+        return StoredTensor(form, weight.to_dense)
+    return weight
 
 
 def described(path: Path) -> Skeleton:
     """The model that the configuration in a folder of weights describes."""
-    if not path.is_dir() or configuration(path, "config.json") is None:
+    try:
+        if not path.is_dir() or configuration(path, "config.json") is None:
+            return Skeleton(None)
+    except OSError:  # which reading it tells
         return Skeleton(None)
     return skeleton(path, read_weights(path).weights)
 
 
-def fill(skeleton: nn.Module, weights: Mapping[str, Tensor], title: str) -> Filled:
+def fill(
+    skeleton: nn.Module, weights: Mapping[str, Tensor], title: str, exclude: Globs = None
+) -> Filled:
     """A model like the skeleton that holds these weights.
 
     Args:
         skeleton: the model, inside its wrappers.
         weights: by name; wrappers may have added to the names.
         title: what to call the weights.
+        exclude: globs over names that are left out, whose shapes may differ.
 
     Raises:
-        SVRError: the names have nothing in common, or fit in several ways; the skeleton cannot be
-            copied or loaded.
+        SVRError: the names fit in several ways; the skeleton cannot be copied or loaded.
         WidthMismatchError: shapes that differ, all of them.
-        UnsupportedLayerError: weights that are codes without scales.
-        NoMapsError: not one map of the model has its weight there.
+        UnsupportedLayerError: weights that are codes without scales, or complex.
+        NoMapsError: not one map of the model has its weight there, or the names have nothing in
+            common.
     """
     model = _empty_copy(skeleton)
-    weights = as_its_library_loads(model, weights)
-    names = _names(model, weights, title)
-    _check_shapes(model, names, weights, title)
+    weights = as_kept_by(as_its_library_loads(model, weights), _state(model))
+    names = _check_shapes(model, _names(model, weights, title), weights, title, exclude)
     before = _by_tensor(model)
     given = {own: weights[other] for own, other in names.items()}
     absent, unused = _load(model, given, title)
-    _tie(before)
+    apart = _tie(model, before)
     on_meta = {name for name, tensor in named_tensors(model) if not has_values(tensor)}
     without = _without_weights(model, on_meta, weights, title)
     buffers = {name for name, _ in model.named_buffers()}  # which may have the skeleton's values
@@ -137,6 +156,9 @@ def fill(skeleton: nn.Module, weights: Mapping[str, Tensor], title: str) -> Fill
         *_told(missing, "the model", title, left_out),
         *_told([names[own] for own in unused], title, "the model"),
     ]
+    if apart:
+        some = listed([repr(name) for name in apart], shown=2)
+        notes.append(f"one tensor in the model, and different ones in {title}, as here: {some}")
     return Filled(model, without, tuple(notes))
 
 
@@ -186,13 +208,15 @@ def _names(model: nn.Module, weights: Mapping[str, Tensor], title: str) -> dict[
         first, second, *_ = (repr(prefix) for prefix in pairing.undecided)
         raise SVRError(
             f"the weights in {title} fit {type(model).__name__} under {first} as well as under "
-            f"{second}: give a mapping of those that are meant"
+            f"{second}: read them into a mapping, and give SVR(model, weights={{name: value for "
+            f"name, value in mapping.items() if name.startswith({first})}})"
         )
     if not pairing.pairs:
-        raise SVRError(
+        raise NoMapsError(
             f"{type(model).__name__} and {title} have no name in common: the model has "
-            f"{listed([repr(name) for name in own], shown=3)}, the file "
-            f"{listed([repr(name) for name in theirs], shown=3)}"
+            f"{listed([repr(name) for name in own], shown=3)}, {title} "
+            f"{listed([repr(name) for name in theirs], shown=3) or 'none'}; give the model that "
+            "they belong to, or a mapping with the names of this one"
         )
     used, (mine, other) = set(pairing.pairs.values()), pairing.added
     found = dict(pairing.pairs)
@@ -210,16 +234,28 @@ def _state(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _check_shapes(
-    model: nn.Module, names: Mapping[str, str], weights: Mapping[str, Tensor], title: str
-) -> None:
+    model: nn.Module,
+    names: Mapping[str, str],
+    weights: Mapping[str, Tensor],
+    title: str,
+    exclude: Globs,
+) -> dict[str, str]:
+    """The names of what the model can hold: what is excluded may be of another shape."""
     own = _state(model)
-    misfits = [
-        f"{name!r} {_shape(own[name])} is {_shape(weights[other])} there"
+    differing = {
+        name: f"{name!r} {_shape(own[name])} is {_shape(weights[other])} there"
         for name, other in names.items()
         if name in own and own[name].shape != weights[other].shape
         if not is_lazy(own[name])
-    ]
-    for name, other in names.items():
+    }
+    misfits = {name: told for name, told in differing.items() if not matches(name, globs(exclude))}
+    fitting = {name: other for name, other in names.items() if name not in differing}
+    for name, other in fitting.items():
+        if name in own and weights[other].is_complex() and not own[name].is_complex():
+            raise UnsupportedLayerError(
+                f"{other!r} of {title} is complex, and the model is real; give the real form of "
+                f"it, or leave the layer out with exclude={bare(other).removesuffix('.weight')!r}"
+            )
         codes = not (weights[other].is_floating_point() or weights[other].is_complex())
         if name in own and own[name].is_floating_point() and codes:
             raise UnsupportedLayerError(
@@ -228,10 +264,14 @@ def _check_shapes(
                 f"quantised, or leave the layer out with exclude={bare(other)!r}"
             )
     if misfits:
+        modules = list(dict.fromkeys(name.rpartition(".")[0] or name for name in misfits))
+        rest = f", or leave out what differs with exclude={modules}" if len(modules) < 4 else ""
         raise WidthMismatchError(
-            f"{title} is of another {type(model).__name__}: {listed(misfits, shown=12)}; make the "
-            "model with the sizes of the file"
+            f"{title} is of another {type(model).__name__}: "
+            f"{listed(list(misfits.values()), shown=12)}; make the model with the sizes of the "
+            f"file{rest}"
         )
+    return fitting
 
 
 def _load(
@@ -284,13 +324,29 @@ def _by_tensor(model: nn.Module) -> list[list[tuple[nn.Module, str]]]:
     return list(places.values())
 
 
-def _tie(places: Iterable[Sequence[tuple[nn.Module, str]]]) -> None:
-    """Let parameters that were one be one again: a file holds it under one of its names."""
+def _tie(model: nn.Module, places: Iterable[Sequence[tuple[nn.Module, str]]]) -> list[str]:
+    """Let parameters that were one be one again: a file holds it under one of its names.
+
+    Returns:
+        The names of those that are not, for the file holds different ones.
+    """
+    apart: list[str] = []
+    paths = {module: path for path, module in model.named_modules()}
     for tied in places:
         held = [module._parameters.get(name) for module, name in tied]
         filled = [each for each in held if each is not None and has_values(each)]
+        if len(filled) > 1 and not _one(filled):
+            apart += (f"{paths[module]}.{name}".lstrip(".") for module, name in tied)
+            continue
         for module, name in tied if filled and len(tied) > 1 else ():
             put(module, name, filled[-1])
+    return apart
+
+
+def _one(tensors: Sequence[Tensor]) -> bool:
+    """Whether all of them are equal; reads them one by one where that has to be looked at."""
+    first = in_memory(tensors[0])
+    return all(each is tensors[0] or torch.equal(first, in_memory(each)) for each in tensors[1:])
 
 
 def _without_weights(

@@ -36,6 +36,11 @@ def claimed(links: Links | None) -> Claimed | None:
                 f"{nearest_name(links, ['chain'])}"
             )
         return "chain"
+    if not isinstance(links, Iterable):
+        raise TraceError(
+            'links takes "chain" or pairs (producer, consumer) of names, not a '
+            f"{type(links).__name__}"
+        )
     given = tuple(links)
     for link in given:
         pair = isinstance(link, tuple | list) and len(link) == 2

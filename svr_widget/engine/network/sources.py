@@ -6,12 +6,20 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from textwrap import shorten
 
 import torch
 from torch import Tensor, nn
 
 from svr_widget.engine.environment.mapped_files import MappedFiles
-from svr_widget.engine.errors import NonFiniteWeightsError, SVRError, listed
+from svr_widget.engine.errors import (
+    NoMapsError,
+    NonFiniteWeightsError,
+    SVRError,
+    TraceError,
+    WidthMismatchError,
+    listed,
+)
 from svr_widget.engine.maps.links import Layout, Link
 from svr_widget.engine.model.example_inputs import taken_example
 from svr_widget.engine.model.find_maps import (
@@ -67,18 +75,24 @@ def read_network(
         skeleton = described(Path(source))
         unmade = skeleton.note
         if skeleton.model is not None:
-            return read_network(
-                skeleton.model,
-                example_inputs,
-                None,
-                include,
-                exclude,
-                attention,
-                norm,
-                weights=source,
-                meetings=meetings,
-                non_finite=non_finite,
-            )
+            try:
+                return read_network(
+                    skeleton.model,
+                    example_inputs,
+                    None,
+                    include,
+                    exclude,
+                    attention,
+                    norm,
+                    weights=source,
+                    meetings=meetings,
+                    non_finite=non_finite,
+                )
+            except (NoMapsError, TraceError, WidthMismatchError) as error:
+                chosen = (example_inputs, include, exclude) != (None, None, None)
+                if chosen or norm == "fold":  # which are of the model
+                    raise
+                unmade = _unmade(error)
     if norm == "fold" and (given is not None or not isinstance(source, nn.Module)):
         raise SVRError(
             "norm='fold' reads the norms off a model as it is traced: give the nn.Module itself, "
@@ -141,6 +155,15 @@ def read_network(
         if isinstance(source, str | os.PathLike):
             raise SVRError(f"{os.fspath(source)} cannot be read: {error!r}") from error
         raise
+
+
+def _unmade(error: SVRError) -> str:
+    """Why the model that a configuration describes is not the one that is shown."""
+    said = shorten(str(error), 200, placeholder=" ...")
+    what = "the model of config.json and its weights do not fit"
+    if isinstance(error, TraceError):
+        what = "the model of config.json could not be run on its own: give SVR example_inputs=..."
+    return f"{what}; the weights are shown without links ({said})"
 
 
 def _bare(source: object) -> BareWeights:

@@ -16,18 +16,22 @@ from typing import NamedTuple
 from safetensors import safe_open
 from torch import Tensor
 
-from svr_widget.engine.errors import SVRError
+from svr_widget.engine.errors import SVRError, listed
 from svr_widget.engine.network.checkpoints import torch_saved
 from svr_widget.engine.network.checkpoints.formats import LOST, Kind, what_is
 from svr_widget.engine.network.checkpoints.nesting import find_weights, pass_over
 
+_SAFE = (".safetensors", ".safetensors.index.json")
 _INDEX = (".safetensors.index.json", ".bin.index.json")
 _PICKLED = (".pt", ".pth", ".bin", ".ckpt")
-_IN_FOLDERS = (
-    *(f"*{suffix}" for suffix in _INDEX),
-    *("*.safetensors", "*.bin", "*.pt", "*.pth", "*.ckpt"),
+_IN_FOLDERS = (*_INDEX, ".safetensors", ".bin", ".pt", ".pth", ".ckpt")
+"""How files end that are looked for in a folder, what is preferred first."""
+
+_USUAL = (
+    *(f"{name}{end}" for name in ("model", "diffusion_pytorch_model") for end in _SAFE),
+    *("pytorch_model.bin", "diffusion_pytorch_model.bin", "pytorch_model.bin.index.json"),
 )
-"""What is looked for in a folder, what is preferred first."""
+"""What libraries call a model's own file, beside which others may lie."""
 
 _BESIDE = ("optimizer", "scheduler", "scaler", "rng_state", "training_args", "trainer_state")
 """How files begin that trainers put beside the weights."""
@@ -64,12 +68,21 @@ def read_weights(path: Path) -> WeightFile:
         OSError: it cannot be read.
         SVRError: it is damaged, of another kind, or holds no weights by name.
     """
-    if not path.exists() and path.parts[:1] == ("~",):
-        path = path.expanduser()
+    try:
+        if not path.exists() and path.parts[:1] == ("~",):
+            path = path.expanduser()
+    except OSError as error:  # a name that no file can have
+        raise FileNotFoundError(f"there is no file {str(path)[:80]!r}: {error.strerror}") from error
+    notes: tuple[str, ...] = ()
     if path.is_dir():
-        path = _only_file(path)
+        path, notes = _only_file(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
+    read = _of_path(path)
+    return read._replace(notes=(*notes, *read.notes))
+
+
+def _of_path(path: Path) -> WeightFile:
     try:
         if path.name.endswith(_INDEX):
             return WeightFile(path.parent.name, *_of_shards(path))
@@ -80,17 +93,44 @@ def read_weights(path: Path) -> WeightFile:
         raise SVRError(f"{path} is damaged: {error!r}") from error
 
 
-def _only_file(folder: Path) -> Path:
-    """The file of weights in a folder, or the index of its shards."""
-    for pattern in _IN_FOLDERS:
-        files = (each for each in folder.glob(pattern) if each.is_file())
-        found = sorted(each for each in files if not each.name.startswith(_BESIDE))
+def _only_file(folder: Path) -> tuple[Path, tuple[str, ...]]:
+    """The file of weights in a folder, or the index of its shards, and what else lies there."""
+    for end in _IN_FOLDERS:
+        found = _weights_in(folder, end)
+        usual = [each for each in found if each.name in _USUAL]
+        if len(usual) == 1 and len(found) > 1:
+            rest = listed([repr(each.name) for each in found if each != usual[0]], shown=2)
+            return usual[0], (f"of the files in {folder.name} {usual[0].name} is read, not {rest}",)
         if len(found) == 1:
-            return found[0]
+            return found[0], ()
         if found:
-            names = ", ".join(each.name for each in found[:4])
-            raise SVRError(f"{folder} holds {len(found)} files of weights ({names}...): name one")
-    raise FileNotFoundError(f"there is no safetensors file in {folder}, and no file of torch.save")
+            names = listed([each.name for each in found], shown=4)
+            raise SVRError(
+                f"{folder} holds {len(found)} files of weights ({names}): name one, as in "
+                f"SVR({str(found[0])!r})"
+            )
+    inside = [
+        each
+        for each in sorted(folder.iterdir())
+        if each.is_dir() and any(_weights_in(each, end) for end in _IN_FOLDERS)
+    ]
+    said = ""
+    if inside:
+        names = listed([repr(each.name) for each in inside], shown=4)
+        said = f"; there are in its folders {names}: name one, as in SVR({str(inside[0])!r})"
+    raise FileNotFoundError(
+        f"there is no safetensors file in {folder}, and no file of torch.save{said}"
+    )
+
+
+def _weights_in(folder: Path, end: str) -> list[Path]:
+    return [
+        each
+        for each in sorted(folder.iterdir())
+        if each.name.lower().endswith(end)
+        and not each.name.startswith((".", *_BESIDE))
+        and each.is_file()
+    ]
 
 
 def _of_file(path: Path) -> _Read:
@@ -157,6 +197,8 @@ def _of_shards(index: Path) -> _Read:
         raise
     except Exception as error:
         raise SVRError(f"{index} is no index of shards: {error!r}") from error
+    if not shards:
+        raise SVRError(f"{index} names no weights")
     for shard, file in files.items():
         if Path(shard).name != shard:
             raise SVRError(f"{index} names the shard {shard!r}, which is not beside it")

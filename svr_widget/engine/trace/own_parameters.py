@@ -446,7 +446,7 @@ def _computed(operand: Operand, part: Part, found: Matrices) -> Tensor | None:
     value = weight.value().reshape(weight.shape[-2:])
     if operand.outputs == -1:
         value = value.T
-    kept = torch.empty_like(part.module.get_parameter(part.parameter))
+    kept = torch.empty_like(getattr(part.module, part.parameter))
     in_order = value[found.written.argsort()][:, found.read.argsort()]
     part.matrix.write(kept, in_order)
     return kept

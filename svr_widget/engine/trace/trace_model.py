@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from svr_widget.engine.environment.settings import with_own_settings
 from svr_widget.engine.environment.threads import uninterrupted
 from svr_widget.engine.errors import NoMapsError, SVRError, TraceError, listed, said
+from svr_widget.engine.maps.layer_kinds import parts_of
 from svr_widget.engine.maps.links import Layout, Link
 from svr_widget.engine.maps.parts import OwnParameter, Part, in_model, likely_parts
 from svr_widget.engine.maps.weights import named_tensors
@@ -171,7 +172,13 @@ def _examples(
     given: Any,
     live: bool,
 ) -> Iterator[Example]:
-    """Inputs to try: those that fit the first map, or the first parameter that may be one."""
+    """Inputs to try: those that fit the first map, or the first parameter that may be one.
+
+    What is read first may be left out, and is run nevertheless.
+    """
+    first = next((p for path, each in model.named_modules() for p in parts_of(each, path)), None)
+    if given is None and parts and first is not None and first.name not in parts:
+        yield from examples(model, {first.name: first}, None, live)
     yield from examples(model, parts, given, live)
     if given is not None:
         return

@@ -10,7 +10,13 @@ from torch.ao.nn import quantized
 from torch.nn.utils import parametrizations, parametrize
 
 from svr_widget import SVR
-from svr_widget.engine.errors import NoMapsError, SVRError, TraceError, WidthMismatchError
+from svr_widget.engine.errors import (
+    NoMapsError,
+    SVRError,
+    TraceError,
+    UnsupportedLayerError,
+    WidthMismatchError,
+)
 from svr_widget.engine.maps.stored import StoredTensor
 from tests.engine.support.zoo import language
 
@@ -369,3 +375,66 @@ def test_damaged_weights_in_the_file(path):
         SVR(convolutional(), IMAGE, weights=path)
     svr = SVR(convolutional(), IMAGE, weights=path, non_finite="leave out")
     assert (list(svr.maps), list(svr.damaged)) == (["0", "8"], ["4"])
+
+
+def two():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4))
+
+
+@pytest.mark.filterwarnings("ignore:.*quantize_per_tensor|TypedStorage")  # torch's own
+@pytest.mark.parametrize("form", ["sparse", "quantised"])
+def test_sparse_and_quantised_weights_are_filled_in_as_numbers(form, tmp_path):
+    model = two()
+    state = model.state_dict()
+    if form == "sparse":
+        state["0.weight"] = state["0.weight"].to_sparse()
+    else:
+        state["0.weight"] = torch.quantize_per_tensor(state["0.weight"], 0.01, 0, torch.qint8)
+    torch.save(state, tmp_path / "w.pt")
+    svr = SVR(model.to("meta"), weights=tmp_path / "w.pt")
+    numbers = state["0.weight"].to_dense() if form == "sparse" else state["0.weight"].dequantize()
+    torch.testing.assert_close(svr.maps["0"].weight, numbers)
+    assert list(svr.links) == [("0", "2")]
+
+
+def test_complex_weights_are_no_real_ones():
+    state = {**two().state_dict(), "0.weight": torch.ones(5, 6) * 1j}
+    with pytest.raises(UnsupportedLayerError, match=r"'0\.weight' .*complex.*exclude='0'"):
+        SVR(two(), weights=state)
+    assert list(SVR(two(), weights=state, exclude="0").maps) == ["2"]
+
+
+def test_what_the_model_ties_and_the_file_does_not_stays_as_in_the_file():
+    model = Tied()
+    state = {**model.state_dict(), "head.weight": torch.randn(9, 4)}
+    svr = SVR(model, torch.zeros(1, 3, dtype=torch.long), weights=state)
+    torch.testing.assert_close(svr.maps["embedding"].weight, state["embedding.weight"].T)
+    torch.testing.assert_close(svr.maps["head"].weight, state["head.weight"])
+    (note,) = (each for each in svr.notes if "one tensor in the model" in each)
+    assert "'embedding.weight', 'head.weight'" in note
+    copied = {**model.state_dict(), "head.weight": model.head.weight.detach().clone()}
+    svr = SVR(model, torch.zeros(1, 3, dtype=torch.long), weights=copied)
+    assert not any("one tensor in the model" in each for each in svr.notes)
+
+
+def test_what_is_of_another_size_can_be_left_out_as_is_advised():
+    state = {**two().state_dict(), "2.weight": torch.ones(9, 5), "2.bias": torch.ones(9)}
+    with pytest.raises(WidthMismatchError, match=r"exclude=\['2'\]$"):
+        SVR(two(), weights=state)
+    assert list(SVR(two(), weights=state, exclude=["2"]).maps) == ["0"]
+
+
+def test_names_that_fit_twice_can_be_chosen_as_is_advised():
+    mapping = {f"{who}.{name}": each for who in "ab" for name, each in two().state_dict().items()}
+    model = two()
+    with pytest.raises(SVRError, match="as well as under") as refused:
+        SVR(model, weights=mapping)
+    advice = str(refused.value).partition("give SVR")[2]
+    assert list(eval(f"SVR{advice}", {"SVR": SVR}, locals()).maps) == ["0", "2"]
+
+
+def test_a_model_without_its_first_map_is_run_all_the_same():
+    state = {name: each for name, each in two().state_dict().items() if name.startswith("2")}
+    assert list(SVR(two().to("meta"), weights=state).maps) == ["2"]
+    assert list(SVR(two(), exclude="0").maps) == ["2"]

@@ -148,7 +148,12 @@ class TestRefusals:
             ({"a": torch.eye(2)}, {"exclude": "a"}, NoMapsError, r"exclude=\['a'\]"),
             ([torch.full((2, 2), torch.nan)], {}, NonFiniteWeightsError, "'0' has 4 NaN or inf"),
             ([torch.ones(2, 2, dtype=torch.int8)], {}, UnsupportedLayerError, "type torch.int8"),
-            ({"fc.weight_v": torch.eye(2)}, {}, UnsupportedLayerError, "part that a weight is"),
+            (
+                {"fc.weight_v": torch.eye(2)},
+                {},
+                UnsupportedLayerError,
+                "what a weight is computed from",
+            ),
             ([torch.eye(2)] * 2, {"links": [("0", "3")]}, TraceError, "no map is called '3'"),
             ([torch.eye(2)] * 2, {"links": ["0", "1"]}, TraceError, "'0' is no pair"),
             ([torch.eye(2)] * 2, {"links": "chian"}, SVRError, "'chian'; did you mean 'chain'"),

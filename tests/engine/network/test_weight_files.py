@@ -144,3 +144,37 @@ def test_files_that_lack_something(model, tmp_path):
     index.unlink()
     with pytest.raises(SVRError, match="holds 2 files of weights"):
         SVR(tmp_path)
+
+
+def test_folders_by_the_usual_names_in_any_case_and_one_level_down(tmp_path):
+    state = {"a.weight": torch.eye(3)}
+    other = {"b.weight": torch.eye(3)}
+    for folder in ("usual", "cased", "nested/unet", "nested/vae", "two"):
+        (tmp_path / folder).mkdir(parents=True)
+    save_file(state, tmp_path / "usual/model.safetensors")
+    save_file(other, tmp_path / "usual/model.fp16.safetensors")
+    svr = SVR(tmp_path / "usual")
+    assert list(svr.maps) == ["a"]
+    assert sum("not 'model.fp16.safetensors'" in note for note in svr.notes) == 1
+    torch.save(state, tmp_path / "cased/MODEL.PT")
+    assert list(SVR(tmp_path / "cased").maps) == ["a"]
+    for part in ("unet", "vae"):
+        save_file(state, tmp_path / f"nested/{part}/diffusion_pytorch_model.safetensors")
+    for name in ("x", "y"):
+        save_file(state, tmp_path / f"two/{name}.safetensors")
+    for folder, error in (("nested", FileNotFoundError), ("two", SVRError)):
+        with pytest.raises(error, match="name one, as in") as refused:
+            SVR(tmp_path / folder)
+        advice = str(refused.value).rpartition("as in ")[2]
+        assert list(eval(advice, {"SVR": SVR}).maps) == ["a"]
+
+
+def test_a_name_that_no_file_can_have():
+    with pytest.raises(FileNotFoundError, match="there is no file 'aaa"):
+        SVR("a" * 5000)
+
+
+def test_an_index_of_nothing(tmp_path):
+    (tmp_path / "model.safetensors.index.json").write_text('{"weight_map": {}}')
+    with pytest.raises(SVRError, match="names no weights"):
+        SVR(tmp_path)

@@ -85,12 +85,22 @@ def _array(value: object) -> object:
     """A tensor without its gradient of whatever holds numbers in dimensions; else the value."""
     if isinstance(value, Tensor):
         return value.detach()
+    if isinstance(value, list | tuple) and _of_weights(value):
+        return value  # several of them, and not one of their rows
     if isinstance(value, list | tuple) or hasattr(value, "__array__"):
         # Not so of texts, of objects, of rows of different lengths.
         with suppress(TypeError, ValueError, RuntimeError):
             array: np.ndarray[Any, Any] = np.array(value)
             return torch.from_numpy(array)
     return value
+
+
+def _of_weights(value: Sequence[object]) -> bool:
+    """Whether tensors or arrays of two dimensions or more are in a list."""
+    return any(
+        _of_weights(each) if isinstance(each, list | tuple) else getattr(each, "ndim", 0) > 1
+        for each in value
+    )
 
 
 def _arrays(given: Mapping[Any, object], levels: int) -> dict[Any, object]:

@@ -8,6 +8,7 @@ claims.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Collection
 
 from svr_widget.engine.maps.linear_map import map_of
 from svr_widget.engine.maps.links import Link, depths
@@ -56,7 +57,9 @@ def network_of_weights(
             notes.append(f"{bare.called} keeps no order of its weights: the chain goes by name")
         pairs, ready = list(itertools.pairwise(chosen.order)), list[Link]()
     else:
-        pairs = [(str(link[0]), str(link[1])) for link in links if not isinstance(link, Link)]
+        named = [(str(link[0]), str(link[1])) for link in links if not isinstance(link, Link)]
+        known = {*weights, *damaged}
+        pairs = list(dict.fromkeys((_map(one, known), _map(other, known)) for one, other in named))
         ready = [link for link in links if isinstance(link, Link)]
     pairs = [pair for pair in pairs if not damaged.keys() & set(pair)]
     ready = [link for link in ready if not damaged.keys() & {link.producer, link.consumer}]
@@ -81,6 +84,12 @@ def network_of_weights(
     found = marked_by_content(found, maps)
     told = (*notes, *damaged.values(), *notes_on(found))
     return Network(title, maps, found, told, damaged=damaged, unlinked=unlinked)
+
+
+def _map(name: str, known: Collection[str]) -> str:
+    """The map that a name means: its own, or that of its weight in the file."""
+    module = name.removesuffix(".weight")
+    return module if name not in known and module in known else name
 
 
 def _unlinked(bare: BareWeights) -> str:

@@ -19,6 +19,7 @@ from svr_widget.engine.errors import (
     listed,
 )
 from svr_widget.engine.maps.parts import LINEAR_TRANSPOSED, TRANSPOSED_CONVOLUTION
+from svr_widget.engine.maps.stored import LowRank
 from svr_widget.engine.maps.weights import floating
 from svr_widget.engine.model.find_maps import Selection
 from svr_widget.engine.network.bare_weights.given import BareWeights
@@ -81,6 +82,7 @@ def choose(
     """The entries that are maps, under the names of their modules."""
     chosen = Chosen({}, [], {}, [])
     turned, odd, aside, unreal = list[str](), list[str](), list[str](), list[str]()
+    parts = list[str]()
     names = _module_names(bare.named)
     layers = any(name.endswith(".weight") for name in bare.named) and not asked_for
     for own, tensor in bare.named.items():
@@ -88,11 +90,8 @@ def choose(
         if tensor.ndim < 2 or not selection(name):
             continue
         if name.rsplit(".", 1)[-1] in _PARTS:
-            raise UnsupportedLayerError(
-                f"{name!r} is a part that a weight is computed from (weight norm, spectral "
-                "norm or pruning), not the weight; give the model itself, or leave it out "
-                f"with exclude={name!r}"
-            )
+            parts.append(name)
+            continue
         words = f"{name!r} ({_shape(tensor)})"
         if tensor.is_complex() and not bare.is_list:
             unreal.append(words)
@@ -101,7 +100,7 @@ def choose(
             aside.append(words)
             continue
         bias = None if bare.is_list else _bias(own, bare.named)
-        kept = _kept(tensor, bias)
+        kept = Kept(certain=True) if isinstance(tensor, LowRank) else _kept(tensor, bias)
         if kept is None:
             odd.append(f"{name!r} ({_shape(tensor)}, with a bias of {bias})")
             continue
@@ -117,6 +116,13 @@ def choose(
             turned.append(repr(name))
         chosen.weights[name] = kept.read(values)
     selection.check(names.values())
+    if parts:
+        ends = sorted({f"*{name.rpartition('.')[2]}" for name in parts})
+        raise UnsupportedLayerError(
+            f"what a weight is computed from (spectral norm or pruning), and not the weight: "
+            f"{listed([repr(name) for name in parts], shown=2)}; give the model itself, as in "
+            f"{bare.model}, or leave them out with exclude={ends}"
+        )
     told = {
         "kept [in, out, *kernel], as the lengths of their biases tell, and read so": turned,
         "left out, for their biases fit neither [out, in, *kernel] nor [in, out, *kernel]": odd,

@@ -16,13 +16,16 @@ from svr_widget.engine.maps.stored import LowRank, StoredTensor
 
 _PAIR = re.compile(
     r"(?P<module>.+?)[._](?P<side>lora_A|lora_B|lora_embedding_A|lora_embedding_B|lora_down|lora_up"
-    r"|lora\.down|lora\.up)(?:\.(?P<adapter>(?!weight$)\w+))?(?:\.weight)?"
+    r"|lora\.down|lora\.up)(?:\.(?P<adapter>(?!(?:weight|bias)$)\w+))?(?:\.weight)?"
 )
 _FIRST = ("lora_A", "lora_embedding_A", "lora_down", "lora.down")
 """What reads a layer's input; the others write its output."""
 
-_BEYOND = re.compile(r".+[._](lora_magnitude_vector|dora_scale|lora_mid)\b.*")
-"""Parts of adapters that are more than ``B A``."""
+_BEYOND = re.compile(
+    r"(?:.+[._])?(?:lora_magnitude_vector|dora_scale|lora_mid|lora_E|hada_[wt]\d|lokr_[wt]\d|glora_"
+    r"|vera_(?:A|B|lambda)|randlora_|oft_[rR]|oft_blocks|boft_R|ia3_l)(?:\b|_).*"
+)
+"""Parts of adapters that are more than ``B A``, or another thing."""
 
 
 class Merged(NamedTuple):
@@ -48,17 +51,22 @@ def merged(weights: Mapping[str, Tensor], config: Mapping[str, Any] | None = Non
         SVRError: a matrix without the other, or of another rank.
         UnsupportedLayerError: an adapter that is more than ``B A``.
     """
+    more = [name for name in weights if _BEYOND.fullmatch(name)]
+    says = config or {}
+    kind = str(says.get("peft_type", "LORA"))
+    if more or says.get("use_dora") or kind != "LORA":
+        other = f"{kind} in adapter_config.json" if kind != "LORA" else "use_dora there"
+        some = listed([repr(name) for name in more], shown=2) or other
+        raise UnsupportedLayerError(
+            f"the adapter is no product of two matrices alone ({some}), so that its map is not "
+            "known without the layer; merge it into the model, and give SVR that"
+        )
     pairs = _pairs(weights)
     if not pairs:
         return Merged(dict(weights), ())
-    more = [name for name in weights if _BEYOND.fullmatch(name)]
-    if more or (config or {}).get("use_dora"):
-        some = listed([repr(name) for name in more], shown=2) or "use_dora in adapter_config.json"
-        raise UnsupportedLayerError(
-            f"the adapter is more than a product of two matrices ({some}), so that its map is not "
-            "known without the layer; merge it into the model, and give SVR that"
-        )
-    found = dict(weights)
+    made: dict[str, tuple[str, Tensor]] = {}
+    gone: set[str] = set()
+    bases = {bare(name) for name in weights}
     factors: dict[str, float] = {}
     told = True
     for module, (first, second) in pairs.items():
@@ -72,10 +80,16 @@ def merged(weights: Mapping[str, Tensor], config: Mapping[str, Any] | None = Non
         alpha = float(weights[alphas[0]]) if alphas else _configured(name, config)
         factors[name] = _factor(alpha, A.shape[0], config)
         told = told and alpha is not None
-        for other in (first, second, *alphas):
-            del found[other]
-        beside = f"{name}.weight" in weights
-        found[f"{name}[B A]" if beside else f"{name}.weight"] = _product(A, B, factors[name])
+        gone |= {first, second, *alphas}
+        called = f"{name}[B A]" if f"{name}.weight" in bases else f"{name}.weight"
+        made[first] = called, _product(A, B, factors[name])
+    found: dict[str, Tensor] = {}
+    for name, each in weights.items():  # whose order may be that of a chain
+        if name in made:
+            called, product = made[name]
+            found[called] = product
+        elif name not in gone:
+            found[name] = each
     return Merged(found, (_note(factors, told),))
 
 

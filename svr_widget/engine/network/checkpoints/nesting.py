@@ -127,7 +127,11 @@ def _innermost(
 def _without_weights(held: Mapped, path: Path | None) -> NoMapsError:
     """What to say of a mapping in which no weights were found."""
     names = [str(key) for key in held]
-    aside = [repr(name) for name in names if _ASIDE.search(name)]
+    aside = [
+        repr(str(name))
+        for name, each in held.items()
+        if _ASIDE.search(str(name)) or (isinstance(each, Mapping) and _is_optimizer(each))
+    ]
     if aside or _is_optimizer(held):
         named = f" ({listed(aside)})" if aside else ""
         return NoMapsError(

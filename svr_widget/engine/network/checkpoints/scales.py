@@ -48,11 +48,18 @@ _PACKED = {
 _TOLD_BY_NAME = ("absmax", "quant_map", "weight_scale_2")
 """Those of numbers; the others are integers."""
 
-_ASIDE = (
-    *("input_scale", "output_scale", "scale_input", "act_scale", "k_scale", "v_scale"),
-    "logit_scale",
+_ASIDE = re.compile(
+    r"(?:^|[._])(?:(?:input|output|act|[qkv]|kv|prob|attn|logit)_scale|scale_input)(?:_inv)?$"
 )
 """Scales of activations and of outputs, which are of no weight."""
+
+_CALLED_SCALE = re.compile("scale|absmax|amax|scb", re.IGNORECASE)
+
+_NAMED = 8
+"""So many layers that can be left out are named one by one; more by the ends of their names."""
+
+_USUAL_SIDES = (16, 32, 64, 256, 512)
+"""Sides of blocks that others use; where several fit, nothing tells which it is."""
 
 
 class Dequantised(NamedTuple):
@@ -75,7 +82,9 @@ def belongs_to_codes(name: str, beside: Mapping[str, object]) -> bool:
         return True
     if name.endswith("_data") and f"{name.removesuffix('_data')}_scale" in beside:
         return True
-    return any(_called(form, name) in beside for form in (*_SCALES, _BITSANDBYTES))
+    if any(_called(form, name) in beside for form in (*_SCALES, _BITSANDBYTES)):
+        return True
+    return _is_scale(name, beside) and not _ASIDE.search(name)
 
 
 def dequantised(
@@ -93,13 +102,20 @@ def dequantised(
     Raises:
         UnsupportedLayerError: codes in a form that is not known here; all are named.
     """
-    _refuse_packed(weights, wanted)
-    found = dict(weights)
+    packed = _refuse_packed(weights, wanted)
+    found = {
+        name: each
+        for name, each in weights.items()
+        if name.rpartition(".")[0] not in packed or not _with_codes(name)
+    }
     scaled = _scaled(weights)
+    called_scale = [n for n in weights if _CALLED_SCALE.search(n) and not _ASIDE.search(n)]
     unknown: dict[str, str] = {}
     plain: list[str] = []
     for name, codes in weights.items():
-        if codes.dtype not in _CODES or codes.ndim < 2 or _is_scale(name, weights):
+        if codes.ndim < 2 or _is_scale(name, weights):
+            continue
+        if codes.dtype not in _CODES and not _codes_in_floats(name, codes, weights):
             continue
         if not wanted(name):
             continue
@@ -107,7 +123,10 @@ def dequantised(
         bitsandbytes = _named((_BITSANDBYTES,), name, weights)
         zeros = _named(_ZEROS, name, weights)
         if not scales and not bitsandbytes:
-            if other := scaled.get(name.rpartition(".")[0]):
+            other = scaled.get(name.rpartition(".")[0]) or scaled.get(name)
+            if other := other or (
+                _elsewhere(name, called_scale) if codes.dtype in FLOAT8 else None
+            ):
                 unknown[name] = f"has scales in another form ({other!r})"
             elif codes.dtype in FLOAT8:
                 plain.append(name)
@@ -135,27 +154,52 @@ class _UnknownFormError(Exception):
     """Codes and scales do not fit in any way that is known."""
 
 
-def _refuse_packed(weights: Mapping[str, Tensor], wanted: Callable[[str], bool]) -> None:
-    for end, why in _PACKED.items():
-        names = [
-            name
-            for name, tensor in weights.items()
-            if name.endswith(end)
-            and wanted(name)
-            and (end in _TOLD_BY_NAME or not tensor.is_floating_point())
-        ]
-        if names:
-            raise _refusal(names, f"{names[0]!r} {why}")
+def _refuse_packed(weights: Mapping[str, Tensor], wanted: Callable[[str], bool]) -> set[str]:
+    """The modules whose packed weights are left out.
+
+    Raises:
+        UnsupportedLayerError: one is not left out; all are named.
+    """
+    packed: dict[str, str] = {}
+    refused: dict[str, str] = {}
+    for name, tensor in weights.items():
+        end = next((end for end in _PACKED if name.endswith(end)), None)
+        if end is None or (end not in _TOLD_BY_NAME and tensor.is_floating_point()):
+            continue
+        module = name.rpartition(".")[0].removesuffix(".weight")
+        layer = name if end == "_blocks" or not module else module
+        if wanted(layer):
+            held = refused if wanted(name) else packed
+            held.setdefault(layer, f"{name!r} {_PACKED[end]}")
+    if refused:
+        raise _refusal(list(refused), next(iter(refused.values())))
+    return set(packed)
+
+
+def _codes_in_floats(name: str, weight: Tensor, weights: Mapping[str, Tensor]) -> bool:
+    """Whether it has whole numbers alone in a type of numbers, and scales for them beside."""
+    numbers = weight.is_floating_point() and weight.layout == torch.strided
+    if not numbers or not any(f"{name}{end}" in weights for end in ("_scale", "_scale_inv")):
+        return False
+    return torch.equal(weight, weight.round())
+
+
+def _with_codes(name: str) -> bool:
+    """Whether it is what packed codes are read with, by its name."""
+    return bool(re.search("scale|zero|absmax|quant|blocks|W_q|packed", name.rpartition(".")[2]))
 
 
 def _refusal(names: list[str], why: str) -> UnsupportedLayerError:
     some = listed([repr(name) for name in names], shown=2)
     many = f"{len(names):,} weights are" if len(names) > 1 else "1 weight is"
+    layers = list(dict.fromkeys(re.sub(r"\._?weight.*$", "", name) for name in names))
+    if len(layers) > _NAMED:
+        layers = list(dict.fromkeys(f"*{name.rpartition('.')[2]}" for name in layers))
     return UnsupportedLayerError(
         f"{many} kept as codes in a form that is not known here ({why}): {some}; give the weights "
         "as they were before they were quantised, or load the model by the library that quantised "
-        "it, dequantise it there, and give SVR the model; or leave them out, as with "
-        f"exclude={names[0].removesuffix('.weight')!r}"
+        "it, dequantise it there, and give SVR the model; or leave them out with "
+        f"exclude={(layers[0] if len(layers) == 1 else layers)!r}"
     )
 
 
@@ -244,16 +288,21 @@ def _side(size: int, count: int, given: int | None) -> int | None:
     """How many codes along a dimension share a scale, of which there are so many."""
     if count in (1, size):
         return size // count
-    for side in filter(None, (given, BLOCK)):
-        if count == -(-size // side):
-            return side
-    return size // count if size % count == 0 else None
+    if given:
+        return given if count == -(-size // given) else None
+    if count == -(-size // BLOCK):
+        return BLOCK
+    sides = {side for side in _USUAL_SIDES if count == -(-size // side)}
+    if size % count == 0:
+        sides.add(size // count)
+    return sides.pop() if len(sides) == 1 else None
 
 
-def _is_scale(name: str, weights: Mapping[str, Tensor]) -> bool:
+def _is_scale(name: str, weights: Mapping[str, object]) -> bool:
     """Whether it is a scale itself, of whatever type, or of activations."""
     owners = (name.removesuffix(end) for end in ("_scale", "_scale_inv", "_zero_point", ".scale"))
-    return any(owner != name and owner in weights for owner in owners) or name.endswith(_ASIDE)
+    own = any(owner != name and owner in weights for owner in owners)
+    return own or bool(_ASIDE.search(name))
 
 
 def _scaled(weights: Iterable[str]) -> dict[str, str]:
@@ -262,8 +311,16 @@ def _scaled(weights: Iterable[str]) -> dict[str, str]:
     return {
         module: name
         for name, module, _, last in parted
-        if re.search("scale|absmax|amax|scb", last, re.IGNORECASE) and not last.endswith(_ASIDE)
+        if _CALLED_SCALE.search(last) and not _ASIDE.search(last)
     }
+
+
+def _elsewhere(name: str, called_scale: Iterable[str]) -> str | None:
+    """What is called a scale of this weight, though it is not kept beside it."""
+    layer = re.escape(name.removesuffix(".weight")).replace(r"\.", "[._]")
+    of_layer = re.compile(rf"(?:^|[._]){layer}(?:[._]|$)")
+    rests = ((other, of_layer.sub("", other)) for other in called_scale if other != name)
+    return next((o for o, rest in rests if o != rest and _CALLED_SCALE.search(rest)), None)
 
 
 def _called(form: str, name: str) -> str:

@@ -41,7 +41,9 @@ def skeleton(folder: Path, weights: Mapping[str, Tensor]) -> Skeleton:
     config = configuration(folder, "config.json")
     if config is None or not isinstance(config.get("model_type"), str):
         return Skeleton(None)
-    called = str([*(config.get("architectures") or ()), config["model_type"]][0])
+    told = config.get("architectures")
+    names = [each for each in (told if isinstance(told, list) else []) if isinstance(each, str)]
+    called = str([*names, config["model_type"]][0])
     without = "the weights are shown without links"
     try:
         import transformers

@@ -11,6 +11,7 @@ from torch import Tensor
 from svr_widget.engine.network.checkpoints.configuration import configuration
 from svr_widget.engine.network.checkpoints.low_rank import merged
 from svr_widget.engine.network.checkpoints.scales import dequantised
+from svr_widget.engine.network.checkpoints.weight_norm import merged_norms
 
 
 class Together(NamedTuple):
@@ -42,7 +43,9 @@ def numbers(
 def together(
     weights: Mapping[str, Tensor], wanted: Callable[[str], bool], path: Path | None = None
 ) -> Together:
-    """The same, and the matrices of adapters have become maps: for weights without a model.
+    """The same for weights without a model.
+
+    The matrices of adapters have become maps, directions and lengths of weight norm weights.
 
     Raises:
         UnsupportedLayerError: codes or an adapter in a form that is not known here.
@@ -50,5 +53,5 @@ def together(
     """
     found = numbers(weights, wanted, path)
     config = configuration(path, "adapter_config.json") if path else None
-    adapted = merged(found.weights, config)
+    adapted = merged(merged_norms(found.weights), config)
     return Together(adapted.weights, (*found.notes, *adapted.notes))

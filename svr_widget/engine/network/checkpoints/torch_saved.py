@@ -26,6 +26,8 @@ _DISTRIBUTED = "torch.distributed.tensor"
 EXPANSION = 100
 """How many times the size of its file a sparse or expanded tensor may take when it is dense."""
 
+_SAVED = WHERE_IT_WAS_MADE.format("torch.save(model.state_dict(), 'weights.pt')")
+
 _GATHERED = WHERE_IT_WAS_MADE.format(
     "torch.save(get_model_state_dict(model, options=StateDictOptions(full_state_dict=True)), "
     "'weights.pt'), both names from torch.distributed.checkpoint.state_dict"
@@ -53,7 +55,7 @@ def load(path: Path, *, legacy: bool) -> object:
     except SVRError:
         raise
     except pickle.UnpicklingError as error:
-        saved = WHERE_IT_WAS_MADE.format("torch.save(model.state_dict(), 'weights.pt')")
+        saved = _SAVED
         if found := _GLOBAL.search(str(error)):
             what = found[1] or found[2]
             saved = _GATHERED if what.startswith("torch.distributed.") else saved
@@ -127,6 +129,11 @@ def _check_archive(path: Path) -> bool:
         for member in archive.infolist():
             packed = member.compress_type != zipfile.ZIP_STORED
             held += member.compress_size
+            if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise SVRError(
+                    f"{path} is packed in a way that torch does not read ({member.filename!r}); "
+                    f"{_SAVED}"
+                )
             most = member.compress_size * (DEFLATION if packed else 1)
             if held > size or member.file_size > most:
                 raise SVRError(

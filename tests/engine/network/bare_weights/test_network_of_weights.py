@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from svr_widget import SVR, SVRWidget
-from svr_widget.engine.errors import SVRError
+from svr_widget.engine.errors import NoMapsError, SVRError, TraceError
 from tests.engine.support.gaussian import chain, gaussian
 
 ATTENTION = [f"layers.{i}.attn.{p}_proj.weight" for i in range(2) for p in "qkvo"]
@@ -168,3 +168,20 @@ def test_complex_entries():
     assert any("complex" in note and "'freqs' (6x4)" in note for note in svr.notes)
     with pytest.raises(SVRError, match="they are complex"):
         SVR({"freqs": rotary})
+
+
+def test_several_weights_in_a_list_are_not_stacked():
+    pair = [torch.eye(3), torch.eye(3)]
+    with pytest.raises(TypeError, match="'0' is a list"):
+        SVR([pair])
+    with pytest.raises(NoMapsError):
+        SVR({"a": pair})
+    assert SVR([[[1.0, 2.0], [3.0, 4.0]]]).maps["0"].weight.shape == (2, 2)
+
+
+def test_links_name_maps_or_their_weights_and_count_once():
+    given = {"a.weight": torch.randn(4, 3), "b.weight": torch.randn(2, 4)}
+    twice = [("a.weight", "b.weight"), ("a", "b")]
+    assert list(SVR(given, links=twice).links) == [("a", "b")]
+    with pytest.raises(TraceError, match="not a int"):
+        SVR(given, links=3)

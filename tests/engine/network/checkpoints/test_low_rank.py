@@ -109,7 +109,7 @@ def test_links_join_adapters_by_their_names():
         (
             {**peft("q"), "q.lora_magnitude_vector": torch.ones(6)},
             UnsupportedLayerError,
-            r"more than a product.*'q\.lora_magnitude_vector'.*merge it",
+            r"no product of two matrices alone.*'q\.lora_magnitude_vector'.*merge it",
         ),
     ],
 )
@@ -129,3 +129,40 @@ def test_a_saved_one_comes_back(tmp_path):
     back = SVR.load(tmp_path / "svr.safetensors")
     assert torch.equal(back["q"].S, svr["q"].S)
     assert torch.equal(back.maps["q"].weight, svr.maps["q"].weight)
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        {"q.hada_w1_a": B, "q.hada_w1_b": A, "q.hada_w2_a": B, "q.hada_w2_b": A},
+        {"q.lokr_w1": A, "q.lokr_w2": A},
+        {"base_model.vera_A": A, "base_model.vera_B": B, "q.vera_lambda_d": torch.ones(3)},
+        {"q.lora_A": A, "q.lora_B": B, "q.lora_E": torch.ones(3, 1)},
+        {"q.ia3_l": torch.ones(6, 1)},
+    ],
+)
+def test_adapters_of_other_kinds_are_refused_by_name(tensors):
+    with pytest.raises(UnsupportedLayerError, match=r"no product of two matrices alone \('"):
+        SVR(tensors)
+
+
+def test_the_configuration_tells_another_kind(tmp_path):
+    with pytest.raises(UnsupportedLayerError, match="ADALORA in adapter_config"):
+        SVR(written(tmp_path, peft(), r=3, lora_alpha=3, peft_type="ADALORA"))
+
+
+def test_a_bias_of_an_adapter_is_no_matrix_and_its_layer_keeps_its_name():
+    svr = SVR({**peft("base_model.model.q"), "base_model.model.q.lora_B.bias": torch.ones(6)})
+    assert list(svr.maps) == ["q"]
+    base = {"base_model.model.q.base_layer.weight": gaussian(6, 8)}
+    svr = SVR({**peft("base_model.model.q"), **base})
+    assert list(svr.maps) == ["q[B A]", "base_model.model.q.base_layer"], "in their order"
+
+
+def test_how_a_product_is_kept_is_known():
+    wide, back = (gaussian(3, 6), gaussian(8, 3)), (gaussian(3, 8), gaussian(8, 3))
+    given = {}
+    for name, (first, second) in {"q": wide, "v": back}.items():
+        given |= {f"{name}.lora_A.weight": first, f"{name}.lora_B.weight": second}
+    notes = SVR(given, links="chain").notes
+    assert not any("nothing tells" in note for note in notes)

@@ -166,11 +166,10 @@ def test_other_forms_are_refused_by_name_and_can_be_left_out(form, tmp_path):
     beside = {"other.weight": gaussian(3, 4)}
     save_file({**PACKED[form], **beside}, path)
     for source in (path, {**PACKED[form], **beside}):
-        with pytest.raises(UnsupportedLayerError, match=rf"1 weight.*{form}.*'l\.") as refused:
+        with pytest.raises(UnsupportedLayerError, match=rf"1 weight.*{form}.*: 'l") as refused:
             SVR(source)
         name = str(refused.value).rpartition("exclude=")[2].strip("'")
-        alone = [name] if name == "l" else ["l", name]
-        assert list(SVR(source, exclude=alone).maps) == ["other"]
+        assert list(SVR(source, exclude=name).maps) == ["other"]
 
 
 @pytest.mark.parametrize("given", ["0.weight", "module.0.weight"])
@@ -200,3 +199,67 @@ def test_a_model_is_filled_with_what_the_codes_stand_for():
     svr = SVR(skeleton, weights=state)
     torch.testing.assert_close(svr.maps["0"].weight.double(), meant, rtol=1e-6, atol=0)
     assert svr.edges(p=0.5).equals(SVR(model).edges(p=0.5))
+
+
+def test_a_block_is_guessed_only_where_one_alone_fits(tmp_path):
+    codes, scale, meant = quantised(gaussian(100, 150), torch.float8_e4m3fn, (64, 64))
+    given = {"l.weight": codes, "l.weight_scale_inv": scale}
+    with pytest.raises(UnsupportedLayerError, match=r"\(100, 150\) with scales of shape \(2, 3\)"):
+        SVR(given)  # blocks of 50 fit as well
+    told = {"quantization_config": {"weight_block_size": [64, 64]}}
+    (tmp_path / "config.json").write_text(json.dumps(told))
+    found = shown(given, tmp_path / "w.safetensors")
+    torch.testing.assert_close(found, meant, rtol=1e-6, atol=0)
+    even, scale, meant = quantised(gaussian(64, 96), torch.float8_e4m3fn, (32, 32))
+    found = shown({"l.weight": even, "l.weight_scale": scale})
+    torch.testing.assert_close(found, meant, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize(
+    "scale",
+    ["l.weight.scale_inv", "l.weight_inv_scale", "scales.l.weight", "l_scale", "fp8_scale.l"],
+)
+def test_a_scale_of_any_spelling_is_seen(scale):
+    given = {"l.weight": torch.zeros(6, 8).to(torch.float8_e4m3fn), scale: torch.ones(6)}
+    with pytest.raises(UnsupportedLayerError, match=rf"another form \('{scale}'\)"):
+        SVR(given)
+
+
+def test_scales_of_activations_and_names_of_layers_are_none():
+    given = {
+        "upscale.weight": torch.eye(4).to(torch.float8_e4m3fn),
+        "upscale.input_scale": torch.ones(()),
+        "upscale.bias": torch.zeros(4),
+        "upscale.kv_scale": torch.ones(()),
+    }
+    assert list(SVR(given).maps) == ["upscale"]
+
+
+def test_scales_of_integers_are_not_passed_over(tmp_path):
+    given = {
+        "l.weight": torch.ones(64, 64).to(torch.float8_e4m3fn),
+        "l.weight_scale": torch.full((64, 2), 127, dtype=torch.uint8),
+    }
+    save_file(given, tmp_path / "w.safetensors")
+    for source in (given, tmp_path / "w.safetensors"):
+        with pytest.raises(UnsupportedLayerError, match=r"scales of type torch\.uint8"):
+            SVR(source)
+
+
+def test_codes_in_a_type_of_numbers_get_their_scale():
+    codes, scale, meant = quantised(gaussian(6, 8), torch.int8, (1, 8))
+    found = shown({"l.weight": codes.half(), "l.weight_scale": scale})
+    torch.testing.assert_close(found, meant, rtol=1e-6, atol=0)
+
+
+def test_many_packed_layers_are_left_out_at_once():
+    given = {"other.weight": gaussian(3, 4)}
+    for layer in range(6):
+        for name in ("q_proj", "k_proj"):
+            each = {f"{layer}.{name}{key[1:]}": value for key, value in PACKED["GPTQ"].items()}
+            given |= each
+    with pytest.raises(UnsupportedLayerError, match="12 weights") as refused:
+        SVR(given)
+    assert str(refused.value).endswith("exclude=['*q_proj', '*k_proj']")
+    assert list(SVR(given, exclude=["*q_proj", "*k_proj"]).maps) == ["other"]
+    assert list(SVR(given, exclude="*.qweight").maps) == ["other"], "nor are scales maps then"

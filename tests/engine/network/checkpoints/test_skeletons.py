@@ -127,9 +127,59 @@ def test_a_configuration_of_something_else(tmp_path):
     assert list(SVR(tmp_path).maps) == ["a"]
 
 
-def test_a_model_whose_input_is_not_known_says_what_to_give(tmp_path):
+def test_the_configuration_tells_the_size_of_images(tmp_path):
     model, example = language.vit()
     saved(model, tmp_path)
-    with pytest.raises(TraceError, match=r"Pass example_inputs="):
-        SVR(tmp_path)
-    assert SVR(tmp_path, example).links
+    assert set(SVR(tmp_path).links) == set(SVR(model, example).links)
+
+
+def test_a_model_whose_input_is_not_known_is_shown_without_links_and_says_what_to_give(tmp_path):
+    config = transformers.WhisperConfig(
+        d_model=8, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
+        decoder_attention_heads=2, encoder_ffn_dim=8, decoder_ffn_dim=8, vocab_size=9,
+        max_source_positions=5, max_target_positions=6, num_mel_bins=4, pad_token_id=0,
+        bos_token_id=1, eos_token_id=2, decoder_start_token_id=1,
+    )  # fmt: skip
+    saved(transformers.WhisperModel(config), tmp_path)
+    svr = SVR(tmp_path)
+    assert svr.unlinked
+    assert not svr.links
+    assert sum("give SVR example_inputs=" in note for note in svr.notes) == 1
+    ids = torch.ones(1, 3, dtype=torch.long)
+    assert SVR(tmp_path, {"input_features": torch.ones(1, 4, 10), "decoder_input_ids": ids}).links
+    with pytest.raises(TraceError, match="could not be traced"):
+        SVR(tmp_path, {"input_features": torch.ones(1, 4, 7), "decoder_input_ids": ids})
+
+
+def test_a_configuration_that_does_not_fit_its_weights_is_left_aside_with_a_note(tmp_path):
+    model = transformers.BertModel(
+        transformers.BertConfig(
+            hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8,
+            vocab_size=9, max_position_embeddings=6,
+        )
+    )  # fmt: skip
+    saved(model, tmp_path)
+    told = json.loads((tmp_path / "config.json").read_text())
+    for other in ({"hidden_size": 16}, {"model_type": "llama", "architectures": ["LlamaModel"]}):
+        (tmp_path / "config.json").write_text(json.dumps({**told, **other}))
+        svr = SVR(tmp_path)
+        assert not svr.links
+        assert "encoder.layer.0.output.dense" in svr.maps
+        assert sum("config.json and its weights do not fit" in note for note in svr.notes) == 1
+    for named in (3, [None], "BertModel"):
+        (tmp_path / "config.json").write_text(json.dumps({**told, "architectures": named}))
+        assert SVR(tmp_path).links
+
+
+def test_experts_in_a_folder_are_maps(tmp_path):
+    config = transformers.MixtralConfig(
+        hidden_size=8, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2,
+        intermediate_size=8, vocab_size=9, num_local_experts=2, max_position_embeddings=6,
+    )  # fmt: skip
+    model = transformers.MixtralModel(config).eval()
+    saved(model, tmp_path)
+    found, wanted = SVR(tmp_path), SVR(model)
+    assert list(found.maps) == list(wanted.maps)
+    assert set(found.links) == set(wanted.links)
+    for name, linear in wanted.maps.items():
+        torch.testing.assert_close(found.maps[name].weight, linear.weight)
