@@ -228,7 +228,10 @@ def other_way(call: Call, owners: Owners) -> tuple[Part, Use] | None:
     As a decoder does that is tied to its encoder, ``F.linear(x, self.encoder.weight.T)``, or a head
     to its embedding.
     """
-    weight = None if packed_operator(call) else _weight(call)
+    # A layer of PyTorch's own that is left out does not come back under the name of another one.
+    if packed_operator(call) or call.scope.library_leaf:
+        return None
+    weight = _weight(call)
     if weight is None:
         return None
     # What else takes part in it, such as a scale, is in its value.

@@ -74,11 +74,13 @@ def test_what_is_normalised_is_another_matrix():
     assert not any(link.by_construction for link in SVR(model, x).links.values())
 
 
-def test_a_part_of_a_weight_is_no_map_and_the_note_says_so():
+def test_what_reads_some_channels_is_the_map_with_these_alone():
     model, x = linear(lambda h, w, s: F.linear(h[:, :3], w[:3].t()))
     svr = SVR(model, x)
-    assert list(svr.links) == []
-    assert any("encoder.weight" in note for note in svr.notes)
+    assert list(svr.links) == [("encoder", "encoder.weight[T]"), ("encoder.weight[T]", "last")]
+    link = svr.links["encoder", "encoder.weight[T]"]
+    assert link.producer_channels.tolist() == link.consumer_channels.tolist() == [0, 1, 2]
+    assert link.by_construction
 
 
 def test_the_same_way_round_is_the_layer_again():

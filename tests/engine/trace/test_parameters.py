@@ -51,8 +51,8 @@ def _first_row(y, p):
 
 OTHERS = {
     "a gain": lambda net, x, p: net.second(net.first(x) * p),
-    "a table that tokens look up": lambda net, x, p: net.second(
-        net.first(x) + p[(x[..., 0] > 0).long()]
+    "a table that positions look up": lambda net, x, p: net.second(
+        net.first(x) + p[torch.zeros(x.shape[:-1], dtype=torch.long)]
     ),
     "not met": lambda net, x, p: net.second(net.first(x)),
 }
