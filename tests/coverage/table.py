@@ -49,7 +49,11 @@ def links_table(results: Iterable[Mapping[str, Any]]) -> str:
     lines = [f"{count:4}  {kind}" for kind, count in kinds.most_common()]
     pairs = sum(result.get("pairs", 0) for result in results)
     noted = sum(result.get("noted", 0) for result in results)
-    lines.append(f"{pairs:,} pairs of maps are linked; {noted:,} more depend, with a note.")
+    undecided = sum(result.get("undecided", 0) for result in results)
+    lines.append(
+        f"{pairs:,} pairs of maps are linked; {noted:,} more depend, with a note; {undecided:,} "
+        "links cannot be decided, for what is cut out there is more than the map."
+    )
     for kind in ("missing", "refuted"):
         found = [result for result in results if result.get(kind)]
         lines.append(f"\n{kind.capitalize()} links: {len(found)} architectures")
