@@ -82,6 +82,8 @@ class OwnParameters:
         self._named: dict[tuple[str, Matrix], Part] = {}
         of_layers: dict[str, OwnParameter] = {}
         for name, part in (layers or {}).items():
+            if "." in part.parameter:
+                continue  # of a layer inside, on which an adapter's map is built
             of_layers[name] = OwnParameter(part.module, part.path, part.parameter)
             self._named[name, TABLE if part.kind is EMBEDDING else TABLE.swapped] = part
         self._of_layers = of_layers.keys()
