@@ -11,7 +11,8 @@ map's output is moved, must have none.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -44,6 +45,22 @@ class WithoutAttention(TorchFunctionMode):
         return result.detach() if func in SOFTMAX else result
 
 
+@contextmanager
+def hooked(
+    model: nn.Module, names: Iterable[str], hook: Callable[[str], Callable[..., Any]]
+) -> Iterator[None]:
+    """Each module of these names has the forward hook that is made for its name."""
+    handles = [
+        model.get_submodule(name).register_forward_hook(hook(name), with_kwargs=True)
+        for name in names
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
 def dependencies(
     model: nn.Module, names: Iterable[str], example: Any, attention: bool
 ) -> set[Pair]:
@@ -67,20 +84,12 @@ def dependencies(
 
         return hook
 
-    hooks = [
-        model.get_submodule(name).register_forward_hook(cut(name), with_kwargs=True)
-        for name in names
-    ]
-    try:
-        with torch.enable_grad():
-            if attention:
+    with hooked(model, names, cut), torch.enable_grad():
+        if attention:
+            call(model, example)
+        else:
+            with WithoutAttention():
                 call(model, example)
-            else:
-                with WithoutAttention():
-                    call(model, example)
-    finally:
-        for hook in hooks:
-            hook.remove()
     found: set[Pair] = set()
     leaves = [leaf for _, leaf in made]
     for consumer, value in read:
@@ -125,17 +134,9 @@ def perturbed(
 
             return replace
 
-        hooks = [
-            model.get_submodule(name).register_forward_hook(hook(name), with_kwargs=True)
-            for name in names
-        ]
-        try:
-            torch.manual_seed(0)
-            with torch.no_grad():
-                call(model, example)
-        finally:
-            for each in hooks:
-                each.remove()
+        torch.manual_seed(0)
+        with hooked(model, names, hook), torch.no_grad():
+            call(model, example)
         return read
 
     run(None, keep=True)

@@ -382,7 +382,7 @@ class OwnParameters:
         if not self._is_new(name, matrix, call):
             return []
         both_ways = (name, matrix.swapped) in self._named and matrix != matrix.swapped
-        called = f"{own.qualified}[T]" if both_ways else own.called()
+        called = f"{own.qualified}{OTHER_WAY}" if both_ways else own.called()
         suffix = called.removeprefix(own.path).removeprefix(".")
         rows = range(outputs)
         part = self._named.get((name, matrix)) or self._keep(
