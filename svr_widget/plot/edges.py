@@ -9,7 +9,7 @@ from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
-from svr_widget.engine.analysis.tables import edges_of
+from svr_widget.engine.analysis.tables import edges_by_link
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
 from svr_widget.engine.graph.thresholds import Threshold, cut_of
 from svr_widget.engine.maps.links import LinkKey, TestKey
@@ -49,7 +49,7 @@ class DrawnEdges(NamedTuple):
 def chosen(graph: SpectralGraph, threshold: Threshold, most: int) -> DrawnEdges:
     """The significant edges; if they are more than ``most``, those with the smallest p-values."""
     tests, cut = cut_of(graph, threshold)
-    found = {key: edges_of(graph, key, tests, cut.weight) for key in graph.links}
+    found = edges_by_link(graph, tests, cut)
     every = np.concatenate([np.empty(0), *(log10_p for _, log10_p in found.values())])
     last = np.sort(every)[most - 1] if 0 < most < every.size else np.inf
     links = {}

@@ -15,7 +15,7 @@ from svr_widget.engine.errors import SVRError
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
 from svr_widget.engine.graph.thresholds import Threshold, cut_of
 from svr_widget.engine.maps.links import LinkKey
-from svr_widget.engine.significance.multiple_testing import LinkTests
+from svr_widget.engine.significance.entries import LinkTests
 from svr_widget.engine.significance.nulls import Kind
 from svr_widget.plot.canvas import axes_on, figure_of
 from svr_widget.plot.themes import MEDIUM, RULE, SMALL, Theme, family, theme_of

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from svr_widget.engine.analysis.tables import edges_of
+from svr_widget.engine.analysis.tables import edges_by_link
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
 from svr_widget.engine.graph.thresholds import Threshold, cut_of
 
@@ -106,12 +106,13 @@ def super_feature(graph: SpectralGraph, threshold: Threshold) -> pd.DataFrame:
     """The path and its edges; columns as in ``SVR.super_feature``."""
     tests, cut = cut_of(graph, threshold)
     keys = [key for key, link in graph.links.items() if not link.backward]
-    found = [edges_of(graph, key, tests, cut.weight) for key in keys]
+    every = edges_by_link(graph, tests, cut)
+    found = [every[key] for key in keys]
+    cuts = {link: log10_p for (link, _), log10_p in cut.log10_p.items()}  # of all its laws
     links = []
     for key, (edges, log10_p) in zip(keys, found, strict=True):
-        cuts = np.array([cut.log10_p[key, part] for part in range(len(graph.adjacency(key).laws))])
         # The p-value of the last significant edge may lie above its cut by a rounding.
-        evidence = np.maximum(cuts[edges.part] - log10_p, 0.0)
+        evidence = np.maximum(cuts.get(key, 0.0) - log10_p, 0.0)
         links.append(LinkEvidence(*graph.ends(key), edges.m, edges.n, evidence))
     path = strongest_path({name: len(graph[name]) for name in by_depth(graph)}, links)
     entered = [

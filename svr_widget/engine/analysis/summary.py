@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from svr_widget.engine.analysis.dead_channels import without_influence
-from svr_widget.engine.analysis.tables import edges_of
-from svr_widget.engine.graph.adjacency import Adjacency
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
+from svr_widget.engine.graph.streaming.graph_tests import GraphTests
 from svr_widget.engine.graph.thresholds import Threshold, cut_of
 from svr_widget.engine.maps.links import LinkKey, TestKey, number_of
-from svr_widget.engine.maps.read_only import array_of
-from svr_widget.engine.significance.multiple_testing import LinkTests
 
 _COUNTS = (
     *("out", "in", "neurons", "rank", "dead_channels"),
@@ -33,13 +29,17 @@ _COLUMNS = (
 def summary(graph: SpectralGraph, threshold: Threshold) -> pd.DataFrame:
     """A row a map and a link; columns as in ``SVR.summary``."""
     tests, cut = cut_of(graph, threshold)
+    significant = dict.fromkeys(graph.links, 0)
+    parts: dict[LinkKey, list[TestKey]] = {key: [] for key in graph.links}
+    for key, count in cut.counts.items():
+        significant[key[0]] += count
+        parts[key[0]].append(key)
 
     def links() -> Iterator[dict[str, Any]]:
         for key in graph.links:
-            adjacency = graph.adjacency(key)
-            found = adjacency.internal_dimensions()
+            found = graph.internal_dimensions(key)
             producer, consumer = graph.ends(key)
-            strongest = _strongest(adjacency, tests.tests, key)
+            strongest = _strongest(tests, parts[key])
             yield {
                 "kind": "link",
                 "producer": producer,
@@ -50,7 +50,7 @@ def summary(graph: SpectralGraph, threshold: Threshold) -> pd.DataFrame:
                 "d_in": found.d_in,
                 "p_value": found.p_value,
                 **strongest,
-                "significant": len(edges_of(graph, key, tests, cut.weight)[0].m),
+                "significant": significant[key],
             }
 
     table = pd.DataFrame([*_maps(graph), *links()], columns=list(_COLUMNS))
@@ -59,18 +59,14 @@ def summary(graph: SpectralGraph, threshold: Threshold) -> pd.DataFrame:
     return table.astype({**kinds, "by_construction": "boolean"})
 
 
-def _strongest(
-    adjacency: Adjacency, tests: Mapping[TestKey, LinkTests], key: LinkKey
-) -> dict[str, Any]:
+def _strongest(tests: GraphTests, keys: list[TestKey]) -> dict[str, Any]:
     """The largest entry that is a test; nothing where none is."""
-    parts = adjacency.parts()
-    if adjacency.link.by_construction or not (parts >= 0).any():
+    found = [(edge, key) for key in keys if (edge := tests.strongest(key)) is not None]
+    if not found:
         return {}
-    tested = np.where(parts >= 0, array_of(adjacency.dense()), -np.inf)
-    n, m = np.unravel_index(tested.argmax(), tested.shape)
-    weight = tested[n, m]
-    log10_p = tests[key, int(parts[n, m])].law.log10_p(weight)
-    return {"weight": float(weight), "n": int(n), "m": int(m), "log10_p": float(log10_p)}
+    (m, n, weight), key = max(found, key=lambda each: each[0].weight)
+    log10_p = float(tests.law(key).log10_p(weight))
+    return {"weight": weight, "n": n, "m": m, "log10_p": log10_p}
 
 
 def _maps(graph: SpectralGraph) -> Iterator[dict[str, Any]]:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from svr_widget.engine.graph.adjacency import Edges
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
+from svr_widget.engine.graph.streaming.graph_tests import GraphTests
+from svr_widget.engine.graph.streaming.tally import Kept
 from svr_widget.engine.graph.thresholds import Threshold, cut_of
 from svr_widget.engine.maps.links import LinkKey, TestKey, entered, number_of
-from svr_widget.engine.significance.multiple_testing import Significance
-
-Array = NDArray[Any]
+from svr_widget.engine.significance.multiple_testing import Cut
 
 
 def edges(
@@ -23,49 +20,46 @@ def edges(
 ) -> pd.DataFrame:
     """The significant edges, strongest first; arguments and columns as in ``SVR.edges``."""
     tests, cut = cut_of(graph, threshold, by_construction=by_construction)
-    found = [edges_of(graph, key, tests, cut.weight) for key in graph.links]
+    found = tests.edges(cut.weight)
     ends = [
         (producer, entered(consumer, link))
         for link, (producer, consumer) in ((graph.links[k], graph.ends(k)) for k in graph.links)
     ]
+    sizes = np.diff(found.starts)
     every = pd.DataFrame(
         {
-            "producer": _repeated([producer for producer, _ in ends], found),
-            "m": _joined([edges.m for edges, _ in found], np.int64),
-            "consumer": _repeated([consumer for _, consumer in ends], found),
-            "n": _joined([edges.n for edges, _ in found], np.int64),
-            "weight": _joined([edges.weight for edges, _ in found], np.float64),
-            "log10_p": _joined([log10_p for _, log10_p in found], np.float64),
+            "producer": _repeated([producer for producer, _ in ends], sizes),
+            "m": found.entries.m.astype(np.int64),
+            "consumer": _repeated([consumer for _, consumer in ends], sizes),
+            "n": found.entries.n.astype(np.int64),
+            "weight": found.entries.weight.astype(np.float64),
+            "log10_p": tests.log10_p(found.entries),
         }
     )
     numbers = [number_of(key) for key in graph.links]
     if any(numbers):
-        every["link"] = np.repeat(np.array(numbers), [len(edges.m) for edges, _ in found])
+        every["link"] = np.repeat(np.array(numbers), sizes)
     return every.sort_values("weight", ascending=False, kind="stable", ignore_index=True)
 
 
-def edges_of(
-    graph: SpectralGraph,
-    key: LinkKey,
-    tests: Significance[TestKey],
-    weights: Mapping[TestKey, float],
-) -> tuple[Edges, NDArray[np.float64]]:
-    """The edges of one link that reach the weight given for their law, and their log10 p.
+def edges_by_link(
+    graph: SpectralGraph, tests: GraphTests, cut: Cut[TestKey]
+) -> dict[LinkKey, tuple[Edges, NDArray[np.float64]]]:
+    """The significant edges of every link, strongest first, and their log10 p.
 
     Args:
-        graph: whose link it is.
-        key: of the link.
-        tests: the tests of the whole graph.
-        weights: the least weight for each law, as ``Cut.weight`` has it.
+        graph: whose links they are.
+        tests: those of the whole graph.
+        cut: what is significant.
     """
-    adjacency = graph.adjacency(key)
-    parts = range(len(adjacency.laws))
-    edges = adjacency.above([weights[key, part] for part in parts])
-    log10_p = np.zeros(len(edges.m))
-    for part in parts:
-        mine = edges.part == part
-        log10_p[mine] = tests.tests[key, part].law.log10_p(edges.weight[mine])
-    return edges, log10_p
+    (weight, key, n, m), starts = tests.edges(cut.weight)
+    log10_p = tests.log10_p(Kept(weight, key, n, m))
+    part = np.array([part for _, part in tests.keys], np.int16)[key]
+    every = Edges(m.astype(np.int64), n.astype(np.int64), weight, part)
+    return {
+        link: (Edges._make(column[first:last] for column in every), log10_p[first:last])
+        for link, first, last in zip(graph.links, starts[:-1], starts[1:], strict=True)
+    }
 
 
 def neurons(graph: SpectralGraph) -> pd.DataFrame:
@@ -85,9 +79,5 @@ def neurons(graph: SpectralGraph) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def _repeated(names: list[str], found: list[tuple[Edges, Array]]) -> Array:
-    return np.repeat(np.array(names, dtype=object), [len(edges.m) for edges, _ in found])
-
-
-def _joined(arrays: list[Array], dtype: type) -> Array:
-    return np.concatenate([np.empty(0, dtype), *arrays], dtype=dtype)
+def _repeated(names: list[str], times: NDArray[np.intp]) -> NDArray[np.object_]:
+    return np.repeat(np.array(names, dtype=object), times)

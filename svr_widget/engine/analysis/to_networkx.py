@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import networkx as nx
 
-from svr_widget.engine.analysis.tables import edges_of
+from svr_widget.engine.analysis.tables import edges_by_link
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
 from svr_widget.engine.graph.thresholds import Threshold, cut_of
 
@@ -31,9 +31,8 @@ def to_networkx(graph: SpectralGraph, threshold: Threshold) -> nx.DiGraph[Neuron
                 depth=linear.depth,
                 null=null,
             )
-    for key in graph.links:
+    for key, (edges, log10_p) in edges_by_link(graph, tests, cut).items():
         producer, consumer = graph.ends(key)
-        edges, log10_p = edges_of(graph, key, tests, cut.weight)
         link = " -> ".join(map(str, key))
         columns = edges.m.tolist(), edges.n.tolist(), edges.weight.tolist(), log10_p.tolist()
         made.add_edges_from(

@@ -10,7 +10,7 @@ or float64 where one of the two decompositions is.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Literal, NamedTuple, get_args
@@ -24,7 +24,7 @@ from torch import Tensor
 from svr_widget.engine.decompose import Decomposition, Flattening, check_method
 from svr_widget.engine.environment.settings import methods_with_own_settings
 from svr_widget.engine.errors import SVRError, WidthMismatchError
-from svr_widget.engine.graph.group_blocks import Block, take
+from svr_widget.engine.graph.group_blocks import Block, take, tiles
 from svr_widget.engine.graph.internal_dimensions import (
     InternalDimensions,
     intensity,
@@ -32,7 +32,8 @@ from svr_widget.engine.graph.internal_dimensions import (
 )
 from svr_widget.engine.maps.links import Link
 from svr_widget.engine.maps.read_only import array_of, read_only
-from svr_widget.engine.significance.multiple_testing import LEVELS, LinkTests, Significance
+from svr_widget.engine.significance.entries import LinkTests
+from svr_widget.engine.significance.multiple_testing import LEVELS, Significance
 from svr_widget.engine.significance.nulls import Kind, NullLaw
 from svr_widget.engine.significance.random_frames import Frame, RandomFrames
 
@@ -86,6 +87,7 @@ class Adjacency:
         method: ``"svr"``, ``"cosvr"`` or ``"cross"`` (SVR to co-SVR, without any kernel).
         null: law of an entry under chance, ``"exact"`` or the paper's ``"chi2"``.
         seed: seeds the simulation behind ``internal_dimensions``.
+        counted: gives the matrix as it was counted with others; None where it was not.
 
     Raises:
         SVRError: a decomposition of the wrong flattening, a method that the link does not allow,
@@ -109,6 +111,7 @@ class Adjacency:
         *,
         null: Kind = "exact",
         seed: int = 0,
+        counted: Callable[[], Tensor | None] = lambda: None,
     ) -> None:
         if (producer.method, consumer.method) != sides(method):
             raise SVRError(
@@ -117,6 +120,7 @@ class Adjacency:
             )
         self.link, self.producer, self.consumer = link, producer, consumer
         self.method, self.null, self.seed = method, null, seed
+        self._counted = counted
         dtype = torch.promote_types(producer.U.dtype, consumer.V.dtype)
         self._U = producer.U.to(dtype).reshape(producer.U.shape[0], -1, len(producer))
         self._V = consumer.V.to(dtype).reshape(consumer.V.shape[0], -1, len(consumer))
@@ -220,16 +224,44 @@ class Adjacency:
 
     @cached_property
     def _dense(self) -> Tensor:
-        return read_only(self._squares())
+        counted = self._counted()
+        return read_only(self._from_tiles() if counted is None else counted)
 
-    def _squares(self) -> Tensor:
-        if self._meetings and self.producer.group_count == self.consumer.group_count == 1:
-            [whole] = self._blocks(_ALL, _ALL)
-            return whole.squares()
-        dense = torch.zeros(self.shape, dtype=self._U.dtype)
-        for block in self._blocks(_ALL, _ALL):
-            dense[block.rows[:, None], block.columns] = block.squares()
+    def _from_tiles(self) -> Tensor:
+        places = list(tiles(self.shape))
+        if len(places) == 1:
+            return self.entries()
+        dense = torch.empty(self.shape, dtype=self._U.dtype)
+        for rows, columns in places:
+            dense[rows, columns] = self.entries(rows, columns)
         return dense
+
+    def entries(self, rows: slice = _ALL, cols: slice = _ALL) -> Tensor:
+        """Some of the entries, computed anew: rows are the consumer's neurons.
+
+        As floating-point products go, those of other slices differ in their last bits; ``dense()``
+        is put together from tiles of at most ``TILE`` neurons.
+        """
+        if self._meetings and not self.grouped:
+            [whole] = self._blocks(rows, cols)
+            return whole.squares()
+        shape = [
+            len(range(size)[part]) for size, part in zip(self.shape, (rows, cols), strict=True)
+        ]
+        found = torch.zeros(shape, dtype=self._U.dtype)
+        for block in self._blocks(rows, cols):
+            found[block.rows[:, None], block.columns] = block.squares()
+        return found
+
+    @property
+    def grouped(self) -> bool:
+        """Whether one of the two maps has several groups."""
+        return max(self.producer.group_count, self.consumer.group_count) > 1
+
+    @property
+    def dtype(self) -> np.dtype[np.floating]:
+        """Of the entries, float32 or float64."""
+        return array_of(self._U[:0]).dtype
 
     def signed(self) -> Tensor:
         """``V^T U`` (Fig 7), ``[consumer's neurons, producer's neurons]``.
@@ -369,11 +401,17 @@ class Adjacency:
 
     def mean(self) -> float | NDArray[np.float64]:
         """The expected entry; ``[consumer's, producer's neurons]`` where entries differ in it."""
+        return self.means()
+
+    def means(self, rows: slice = _ALL, cols: slice = _ALL) -> float | NDArray[np.float64]:
+        """The expected entry where all have the same, else that of each of some."""
+        if len(self.laws) == 1 and not self.grouped:
+            return self.law.mean
         parts = self._parts_of_groups()
         if len(self.laws) == 1 and (parts >= 0).all():
             return self.law.mean
         means = np.array([*(law.mean for law in self.laws), 0.0])
-        return np.asarray(means[parts])
+        return np.asarray(means[parts[rows, cols]])
 
     def tests(self, null: Kind | None = None) -> tuple[LinkTests, ...]:
         """The tested entries of each law, sorted ascending, as ``Significance`` takes them."""

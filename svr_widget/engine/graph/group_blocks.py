@@ -1,13 +1,30 @@
-"""Where the neurons of two maps meet: the representations on the channels that they share."""
+"""Where the neurons of two maps meet: the representations on the channels that they share.
+
+Matrices are put together from tiles with fixed borders: floating-point products differ in their
+last bits from one tiling to another, and a matrix that somebody asks for has to be the one that was
+counted.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from svr_widget.engine.environment.settings import matrix_product
+
+TILE = 1024
+"""The most rows and columns of a tile."""
+
+
+def tiles(shape: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns of the tiles of one matrix."""
+    rows, columns = (
+        [slice(first, min(first + TILE, size)) for first in range(0, size, TILE)] for size in shape
+    )
+    return ((r, c) for c in columns for r in rows)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,11 +9,13 @@ import inspect
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any, ParamSpec, Self, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from svr_widget.engine.decompose import (
     Decomposition,
@@ -28,8 +30,12 @@ from svr_widget.engine.graph.adjacency import Adjacency, Method, sides
 from svr_widget.engine.graph.columns import Column, columns_of
 from svr_widget.engine.graph.cost import decomposition_seconds, link_seconds
 from svr_widget.engine.graph.internal_dimensions import InternalDimensions
+from svr_widget.engine.graph.streaming.graph_tests import GraphTests
+from svr_widget.engine.graph.streaming.products import Ends
+from svr_widget.engine.graph.streaming.recent import RecentAdjacencies
+from svr_widget.engine.graph.streaming.stream import Stream
 from svr_widget.engine.maps.linear_map import LinearMap
-from svr_widget.engine.maps.links import Link, LinkKey, TestKey, keyed
+from svr_widget.engine.maps.links import Link, LinkKey, keyed
 from svr_widget.engine.maps.read_only import read_only
 from svr_widget.engine.maps.stored import in_memory
 from svr_widget.engine.model.find_maps import Globs
@@ -38,7 +44,6 @@ from svr_widget.engine.network.head_products import AttentionView
 from svr_widget.engine.network.norms.folding import Normalisation
 from svr_widget.engine.network.pairs import Links, defined
 from svr_widget.engine.network.sources import Weights, read_network
-from svr_widget.engine.significance.multiple_testing import Significance
 from svr_widget.engine.significance.nulls import Kind
 
 Progress = Callable[[str, int, int], object]
@@ -131,9 +136,9 @@ class SpectralGraph:
         self._lock = threading.RLock()
         self._decompositions: dict[tuple[str, Flattening], Decomposition] = {}
         self._transposed: dict[tuple[str, Flattening], Decomposition] = {}
-        self._adjacencies: dict[tuple[LinkKey, Method], Adjacency] = {}
-        self._tested: set[LinkKey] = set()
-        self._significance: dict[tuple[Kind, bool], Significance[TestKey]] = {}
+        self._adjacencies = RecentAdjacencies()
+        self._streams: dict[bool, Stream] = {}
+        self._significance: dict[tuple[Kind, bool], GraphTests] = {}
 
     def _join(self) -> None:
         """Take the links that the method defines an adjacency for, and say which it does not."""
@@ -222,7 +227,7 @@ class SpectralGraph:
         other = copy.copy(self)
         other.method = method
         other._join()
-        other._tested, other._significance = set(), {}
+        other._streams, other._significance = {}, {}
         for cached in ("_columns", "_column_names"):
             other.__dict__.pop(cached, None)
         return other
@@ -340,17 +345,26 @@ class SpectralGraph:
         joined = self._lookup(self._links, link, "link")
         out_side, in_side = sides(method)
         with self._lock:
-            key = link, method
-            if key not in self._adjacencies:
-                self._adjacencies[key] = Adjacency(
+            found = self._adjacencies.get((link, method))
+            if found is None:
+                found = Adjacency(
                     joined,
                     self.decomposition(joined.producer, out_side),
                     self._reading(joined, in_side),
                     method,
                     null=self.null,
                     seed=self.seed,
+                    counted=partial(self._counted, link, method),
                 )
-            return self._adjacencies[key]
+                self._adjacencies.keep((link, method), found)
+            return found
+
+    def _counted(self, link: LinkKey, method: Method) -> Tensor | None:
+        """The matrix of a link as it was counted with others, if it was."""
+        stream = self._streams.get(self._links[link].by_construction)
+        if method != self.method or stream is None or not stream.done:
+            return None
+        return stream.entries(link)
 
     def _reading(self, link: Link, method: Flattening) -> Decomposition:
         """The consumer's neurons, their ``V`` that of the side which the link ends in."""
@@ -367,28 +381,49 @@ class SpectralGraph:
         return self._progress or (lambda *_: None)
 
     def compute(self, progress: Progress | None = None) -> None:
-        """Decompose every map and compute every adjacency, as far as that is not done already.
+        """Decompose every map and count every adjacency, as far as that is not done already.
 
         What ``progress`` raises stops the work between two steps; what is done is kept.
         """
-        report = progress or self.progress
+        self._compute(False, progress or self.progress)
+
+    def _compute(self, by_construction: bool, report: Progress) -> Stream:
+        """Decompose every map; let the entries of all links pass that are tests, or of the rest."""
         needed = [column for column in self.columns.values() if column not in self._decompositions]
-        links = [key for key in self._links if key not in self._tested]
-        total = len(needed) + len(links)
+        stream = self._streams.get(by_construction)
+        links = 0 if stream is not None and stream.done else len(self._links)
+        total = len(needed) + links
         for done, (name, flattening) in enumerate(needed):
             report(name, done, total)
             self.decomposition(name, flattening)
-        for done, key in enumerate(links, start=len(needed)):
-            report(" → ".join(key[:2]), done, total)
-            with self._lock:
-                self.adjacency(key).tests()
-                self._tested.add(key)
+        with self._lock:
+            if by_construction not in self._streams:
+                self._streams[by_construction] = self._stream(by_construction)
+            stream = self._streams[by_construction]
+            if not stream.done:
+                stream.run(
+                    lambda link, done: report(" → ".join(link[:2]), len(needed) + done, total)
+                )
+                self._adjacencies.clear()  # those of a bus differ in their last bits
         if total:
             report("", total, total)
+        return stream
+
+    def _stream(self, by_construction: bool) -> Stream:
+        passing = {
+            key for key, link in self._links.items() if link.by_construction == by_construction
+        }
+        out_side, in_side = sides(self.method)
+        ends = Ends(
+            lambda link: self.decomposition(link.producer, out_side),
+            lambda link: self._reading(link, in_side),
+            self.adjacency,
+        )
+        return Stream(self._links, passing, ends)
 
     def significance(
         self, null: Kind | None = None, *, by_construction: bool = False
-    ) -> Significance[TestKey]:
+    ) -> GraphTests:
         """The tests of all edges together, by ``(link, index of the law)``.
 
         Links by construction have none; ``by_construction=True`` is of their entries instead.
@@ -397,16 +432,10 @@ class SpectralGraph:
         check_option("null", null, get_args(Kind))
         family = null, by_construction
         if family not in self._significance:
-            self.compute()
-        with self._lock:
-            if family not in self._significance:
-                tests = {
-                    (key, part): of_law if link.by_construction == by_construction else of_law.none
-                    for key, link in self._links.items()
-                    for part, of_law in enumerate(self.adjacency(key).tests(null))
-                }
-                self._significance[family] = Significance(tests, link_of=lambda key: key[0])
-            return self._significance[family]
+            stream = self._compute(by_construction, self.progress)
+            tests = GraphTests(stream, null, lambda link: self.adjacency(link).tests(null))
+            self._significance[family] = tests
+        return self._significance[family]
 
     def intensity(self, name: str) -> NDArray[np.float64]:
         """Colour intensity of a column's neurons (section 3.2), float64 ``[M]`` in [0, 1].
@@ -423,8 +452,14 @@ class SpectralGraph:
         leaving = self._leaving.get(name)
         if leaving is None:
             return np.full(len(self[name]), np.nan if self.unlinked else 1.0)
-        strongest = np.max([self.adjacency(key).intensity() for key in leaving], axis=0)
+        strongest = np.max([self.link_intensity(key) for key in leaving], axis=0)
         return np.asarray(strongest / (strongest.max(initial=0.0) or 1.0))
+
+    def link_intensity(self, link: LinkKey) -> NDArray[np.float64]:
+        """As ``Adjacency.intensity``, without a matrix where the link was counted already."""
+        stream = self._streams.get(False)
+        found = stream.intensity(link) if stream is not None and stream.done else None
+        return self.adjacency(link).intensity() if found is None else found
 
     def check_linked(self, wanted: str) -> None:
         """Raise ``SVRError`` where nobody says which map feeds which, on which something rests."""

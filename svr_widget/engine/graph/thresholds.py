@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from collections.abc import Callable
+from typing import Protocol, TypedDict
 
 from svr_widget.engine.errors import nearest_name
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
+from svr_widget.engine.graph.streaming.graph_tests import GraphTests
 from svr_widget.engine.maps.links import TestKey
 from svr_widget.engine.significance.multiple_testing import (
     LEVELS,
@@ -17,6 +19,13 @@ from svr_widget.engine.significance.multiple_testing import (
     Significance,
 )
 from svr_widget.engine.significance.nulls import Kind
+
+
+class _Cuttable(Protocol[Key]):
+    """Tests in which a level makes a cut."""
+
+    @property
+    def cut(self) -> Callable[..., Cut[Key]]: ...
 
 
 class Threshold(TypedDict, total=False):
@@ -33,7 +42,7 @@ class Threshold(TypedDict, total=False):
 
 def cut_of(
     graph: SpectralGraph, threshold: Threshold, *, by_construction: bool = False
-) -> tuple[Significance[TestKey], Cut[TestKey]]:
+) -> tuple[GraphTests, Cut[TestKey]]:
     """The tests of a graph and the cut that a threshold makes in them; errors as in ``cut_at``.
 
     With ``by_construction`` the entries of the links that are by construction, by themselves.
@@ -54,11 +63,11 @@ def cut_at(tests: Significance[Key], threshold: Threshold) -> Cut[Key]:
     return _cut(tests, threshold)
 
 
-def _cut(tests: Significance[Key], threshold: Threshold) -> Cut[Key]:
+def _cut(tests: _Cuttable[Key], threshold: Threshold) -> Cut[Key]:
     if all(threshold.get(mode) is None for mode in MODES):
         threshold = {**threshold, "fdr": LEVELS["fdr"].default}
     level = {name: value for name, value in threshold.items() if name != "null"}
-    return tests.cut(**level)  # type: ignore[arg-type]
+    return tests.cut(**level)
 
 
 def check_keywords(threshold: Threshold) -> None:

@@ -1,13 +1,14 @@
 """Which edges are significant: thresholds over a graph or a link, with exact counts (2.4, 4.3).
 
 An entry is significant at a cut ``t`` iff its p-value, as ``NullLaw.logsf`` gives it, is at most
-``t``. Counts come from binary searches in the sorted entries of each link, so no cut scans them.
+``t``. ``Thresholds`` is what needs the numbers of a whole graph only, ``Significance`` the same of
+entries in memory, whose counts come from binary searches in the sorted entries of each link.
 """
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,18 +17,17 @@ from types import MappingProxyType
 from typing import Generic, Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
 
 from svr_widget.engine.environment.settings import methods_with_own_settings
 from svr_widget.engine.errors import ThresholdError, nearest_name
-from svr_widget.engine.significance.nulls import LOG_10, NullLaw
+from svr_widget.engine.significance.entries import Counts, Cuts, LinkTests
+from svr_widget.engine.significance.nulls import LOG_10
 from svr_widget.engine.significance.tails import Floats
 
 Mode = Literal["fdr", "p", "sigma", "bonferroni"]
 FdrMethod = Literal["bh", "by"]
 Scope = Literal["graph", "link"]
-Counts = NDArray[np.int64]
 Key = TypeVar("Key", bound=Hashable)
 
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -68,8 +68,6 @@ LEVELS: Mapping[str, LevelRange] = MappingProxyType(
         "bonferroni": LevelRange(0.05, 0, 1, (False, True)),
     }
 )
-# An inverted p-value is right to far better than this; entries nearer to it are compared directly.
-_DOUBTFUL = 1e-9
 _GRID = 1024
 
 
@@ -87,76 +85,6 @@ def check_level(mode: str, level: float) -> None:
         raise ThresholdError(f"{mode} = {level!r} is out of range: {levels.words(mode)}")
 
 
-class Cuts(NamedTuple):
-    """Cuts in entries of one law and precision, which many links share.
-
-    Attributes:
-        log_p: natural logarithms of their p-values, ``[k]``.
-        doubtful: the smallest entries that may be significant, as the law's inverse is rounded.
-        sure: the smallest that are for sure.
-    """
-
-    log_p: Floats
-    doubtful: NDArray[np.floating]
-    sure: NDArray[np.floating]
-
-    @classmethod
-    def of(cls, law: NullLaw, log_p: Floats, dtype: np.dtype[np.floating]) -> Cuts:
-        """The cuts at p-values in entries of a law, of ``dtype``."""
-        weight = law.isf_log(log_p)
-        above = np.nextafter(weight * (1 + _DOUBTFUL), np.inf)
-        return cls(log_p, _at_least(weight * (1 - _DOUBTFUL), dtype), _at_least(above, dtype))
-
-
-def _at_least(values: Floats, dtype: np.dtype[np.floating]) -> NDArray[np.floating]:
-    """The smallest number of ``dtype`` that is not below each value."""
-    cast = values.astype(dtype)
-    return np.where(cast < values, np.nextafter(cast, np.array(np.inf, dtype)), cast)
-
-
-@dataclass(frozen=True, eq=False)
-class LinkTests:
-    """All tested entries of a link that follow one law.
-
-    Attributes:
-        law: their law under chance.
-        weights: the entries, float32 or float64 ``[k]``, ascending.
-
-    Raises:
-        ValueError: the weights are not one-dimensional, ascending and free of NaN.
-    """
-
-    law: NullLaw
-    weights: NDArray[np.floating]
-
-    def __post_init__(self) -> None:
-        w = self.weights
-        if w.ndim != 1 or np.isnan(w[-1:]).any() or (w[1:] < w[:-1]).any():
-            raise ValueError("weights must be a 1-D array in ascending order, without NaN")
-
-    @property
-    def none(self) -> LinkTests:
-        """The same law without any entry."""
-        return LinkTests(self.law, self.weights[:0])
-
-    def count(self, cuts: Cuts) -> Counts:
-        """Numbers of entries whose log p-value is at most that of each cut, int64 ``[k]``."""
-        w = self.weights
-        first = np.searchsorted(w, cuts.doubtful)
-        sure = np.searchsorted(w, cuts.sure)
-        for i in np.flatnonzero(first != sure):
-            first[i] += bisect_left(
-                range(first[i], sure[i]),
-                True,
-                key=lambda j: self.law.logsf(w[j]) <= cuts.log_p[i],
-            )
-        return w.size - first
-
-    def smallest(self, count: int) -> float:
-        """The smallest of the ``count`` largest entries; ``inf`` for none."""
-        return float(self.weights[-count]) if count else math.inf
-
-
 @dataclass(frozen=True, eq=False)
 class Cut(Generic[Key]):
     """A threshold and what it means on every key of a ``Significance``.
@@ -165,8 +93,7 @@ class Cut(Generic[Key]):
         mode: what ``level`` is a level of.
         level: as it was given.
         log10_p: largest significant p-value, as a decimal logarithm.
-        weight: an entry is significant iff it is at least this (the smallest significant entry;
-            ``inf`` where there is none).
+        weight: an entry is significant iff it is at least this; ``inf`` where none can be.
         counts: numbers of significant entries.
         significant: their sum.
         tests: number of tests.
@@ -185,83 +112,28 @@ class Cut(Generic[Key]):
     expected: float
 
 
-@methods_with_own_settings
-class Significance(Generic[Key]):
-    """The tests of all edges of a graph, and the thresholds over them.
-
-    Args:
-        tests: the entries of every link under their law. A link whose entries follow several laws
-            has a key for each.
-        link_of: the link that a key belongs to, for ``scope="link"``; by default the key itself.
+class Thresholds(ABC):
+    """Levels and cuts over all tests of a graph, from the numbers of entries at cuts.
 
     Attributes:
-        tests: as given.
-        keys: theirs, by place.
         total: number of tests.
     """
 
-    def __init__(
-        self, tests: Mapping[Key, LinkTests], link_of: Callable[[Key], Hashable] | None = None
-    ) -> None:
-        self.tests: Mapping[Key, LinkTests] = MappingProxyType(dict(tests))
-        self.keys = tuple(self.tests)
-        self.total = sum(part.weights.size for part in self.tests.values())
-        self._link_of = link_of or (lambda key: key)
+    total: int
 
-    def cut(
-        self,
-        *,
-        p: float | None = None,
-        sigma: float | None = None,
-        fdr: float | None = None,
-        bonferroni: float | None = None,
-        fdr_method: FdrMethod = "bh",
-        scope: Scope = "graph",
-    ) -> Cut[Key]:
-        """The cut at one level: exactly one of the four.
+    @abstractmethod
+    def totals(self, log_p: Floats) -> Counts:
+        """Significant entries of the whole graph at the natural logs of cuts, int64 ``[k]``."""
 
-        Args:
-            p: level of each single test (upper tail), in (0, 1]; the paper uses 0.15 (3.1).
-            sigma: the same in standard deviations, ``p = 1 - Phi(sigma)``, in [-37, 37].
-            fdr: false discovery rate, in (0, 1).
-            bonferroni: level of all tests together, in (0, 1].
-            fdr_method: ``"bh"`` (Benjamini and Hochberg 1995) or ``"by"`` (Benjamini and
-                Yekutieli 2001, under any dependence).
-            scope: whether ``fdr`` and ``bonferroni`` hold over the graph or over each link.
+    @property
+    def known_up_to(self) -> float:
+        """The natural log of a cut up to which no entry has to be looked at again; 0 for all."""
+        return 0.0
 
-        Raises:
-            ThresholdError: none or several levels are given, or one outside its range.
-        """
-        given = {"p": p, "sigma": sigma, "fdr": fdr, "bonferroni": bonferroni}
-        levels = [(mode, given[mode]) for mode in MODES if given[mode] is not None]
-        if len(levels) != 1:
-            raise ThresholdError("give exactly one of p, sigma, fdr and bonferroni")
-        ((mode, level),) = levels
-        assert level is not None  # for the type checker: filtered above
-        check_level(mode, level)
-        for value, allowed in ((fdr_method, FdrMethod), (scope, Scope)):
-            if value not in get_args(allowed):
-                raise ThresholdError(f"{value!r} is not one of {get_args(allowed)}")
-        families = [self] if scope == "graph" else self._families
-        log10_p: dict[Key, float] = {}
-        counts: dict[Key, int] = {}
-        expected = 0.0
-        for family in families:
-            log_p = family.log_cuts(mode, np.array([float(level)]), fdr_method)
-            found = family.counts(log_p)
-            log10_p.update(dict.fromkeys(family.tests, float(log_p[0]) / LOG_10))
-            counts.update(zip(family.tests, found[0].tolist(), strict=True))
-            expected += float(family.expected(mode, np.array([level]), log_p, found)[0])
-        return Cut(
-            mode=mode,
-            level=float(level),
-            log10_p={key: log10_p[key] for key in self.tests},
-            weight={key: part.smallest(counts[key]) for key, part in self.tests.items()},
-            counts={key: counts[key] for key in self.tests},
-            significant=sum(counts.values()),
-            tests=self.total,
-            expected=expected,
-        )
+    @property
+    @abstractmethod
+    def strongest_log_p(self) -> float:
+        """The natural log of the smallest p-value there is; -1 where nothing is tested."""
 
     def convert(self, mode: Mode, level: float, to: Mode) -> float:
         """The level of another mode with the same cut, over the graph, clipped into its range.
@@ -277,28 +149,9 @@ class Significance(Generic[Key]):
         if to == mode:
             return float(level)
         log_p = self.log_cuts(mode, np.array([float(level)]))
-        converted = float(self.levels(to, log_p, self.counts(log_p).sum(axis=1))[0])
+        converted = float(self.levels(to, log_p, self.totals(log_p))[0])
         rounded = float(f"{converted:.12g}")
         return converted if to == "fdr" and rounded == 1 else rounded
-
-    # Many cuts at once.
-
-    def counts(self, log_p: Floats) -> Counts:
-        """Significant entries int64 ``[k, keys]`` at the natural logs of ``k`` cuts."""
-        columns = list(self._counts_by_key(log_p))
-        return np.stack(columns, axis=1) if columns else np.zeros((log_p.size, 0), np.int64)
-
-    def totals(self, log_p: Floats) -> Counts:
-        """Their sums over the graph, int64 ``[k]``, in the memory of one key."""
-        total = np.zeros(log_p.size, np.int64)
-        for column in self._counts_by_key(log_p):
-            total += column
-        return total
-
-    def _counts_by_key(self, log_p: Floats) -> Iterator[Counts]:
-        kinds = {(part.law, part.weights.dtype) for part in self.tests.values()}
-        cuts = {(law, dtype): Cuts.of(law, log_p, dtype) for law, dtype in kinds}
-        return (part.count(cuts[part.law, part.weights.dtype]) for part in self.tests.values())
 
     def log_cuts(self, mode: Mode, levels: Floats, fdr_method: FdrMethod = "bh") -> Floats:
         """Natural logs of the largest significant p-value at levels ``[k]`` of one mode.
@@ -338,11 +191,11 @@ class Significance(Generic[Key]):
         largest = np.nextafter(1.0, 0.0) if mode == "fdr" else 1.0
         return np.clip(np.exp(log_level), np.finfo(np.float64).tiny, largest)
 
-    def expected(self, mode: Mode, levels: Floats, log_p: Floats, counts: Counts) -> Floats:
+    def expected(self, mode: Mode, levels: Floats, log_p: Floats, significant: Counts) -> Floats:
         """Entries that chance accounts for at cuts ``[k]`` (at most, for Bonferroni)."""
         expected: Floats = np.exp(log_p) * self.total
         if mode == "fdr":
-            expected = levels * counts.sum(axis=1)
+            expected = levels * significant
         elif mode == "bonferroni":
             expected = levels * (self.total > 0)
         return expected
@@ -352,21 +205,23 @@ class Significance(Generic[Key]):
         """Significant entries of the whole graph along a grid of cuts.
 
         Returns:
-            Natural logs of cuts, ascending from the strongest entry's p-value to 0 (p = 1), even
-            in normal scores; and the number of entries significant at each.
+            Natural logs of cuts, ascending from the strongest entry's p-value to 0 (p = 1); and
+            the number of entries significant at each.
         """
-        strongest = [
-            float(part.law.logsf(part.weights[-1]))
-            for part in self.tests.values()
-            if len(part.weights)
-        ]
-        top = max(1.0, -float(special.ndtri_exp(min(strongest, default=-1.0))))
-        log_p = np.append(special.log_ndtr(-np.linspace(top, -3.0, _GRID)), 0.0)
-        log_p[0] = min(strongest, default=log_p[0])
+        log_p = self._grid()
         counts = self.totals(log_p)
         for array in (log_p, counts):
             array.flags.writeable = False
         return log_p, counts
+
+    def _grid(self) -> Floats:
+        """Even in normal scores."""
+        strongest = self.strongest_log_p
+        top = max(1.0, -float(special.ndtri_exp(strongest)))
+        log_p = np.append(special.log_ndtr(-np.linspace(top, -3.0, _GRID)), 0.0)
+        if self.total:
+            log_p[0] = strongest
+        return log_p
 
     def _step_up(self, log_q: Floats) -> Floats:
         """Benjamini-Hochberg cuts: the largest ``t`` with ``t = q * max(R(t), 1) / tests``.
@@ -393,6 +248,122 @@ class Significance(Generic[Key]):
             moving = moving[falling]
             log_t[moving] = new[falling]
         return log_t
+
+
+def one_level(
+    p: float | None,
+    sigma: float | None,
+    fdr: float | None,
+    bonferroni: float | None,
+    fdr_method: FdrMethod,
+    scope: Scope,
+) -> tuple[Mode, float]:
+    """The one level that is given, and its mode; ``ThresholdError`` where that is wrong."""
+    given = {"p": p, "sigma": sigma, "fdr": fdr, "bonferroni": bonferroni}
+    levels = [(mode, level) for mode in MODES if (level := given[mode]) is not None]
+    if len(levels) != 1:
+        raise ThresholdError("give exactly one of p, sigma, fdr and bonferroni")
+    ((mode, level),) = levels
+    check_level(mode, level)
+    for value, allowed in ((fdr_method, FdrMethod), (scope, Scope)):
+        if value not in get_args(allowed):
+            raise ThresholdError(f"{value!r} is not one of {get_args(allowed)}")
+    return mode, float(level)
+
+
+@methods_with_own_settings
+class Significance(Thresholds, Generic[Key]):
+    """The tests of all edges of a graph, and the thresholds over them.
+
+    Args:
+        tests: the entries of every link under their law. A link whose entries follow several laws
+            has a key for each.
+        link_of: the link that a key belongs to, for ``scope="link"``; by default the key itself.
+
+    Attributes:
+        tests: as given.
+        keys: theirs, by place.
+        total: number of tests.
+    """
+
+    def __init__(
+        self, tests: Mapping[Key, LinkTests], link_of: Callable[[Key], Hashable] | None = None
+    ) -> None:
+        self.tests: Mapping[Key, LinkTests] = MappingProxyType(dict(tests))
+        self.keys = tuple(self.tests)
+        self.total = sum(part.size for part in self.tests.values())
+        self._link_of = link_of or (lambda key: key)
+
+    def cut(
+        self,
+        *,
+        p: float | None = None,
+        sigma: float | None = None,
+        fdr: float | None = None,
+        bonferroni: float | None = None,
+        fdr_method: FdrMethod = "bh",
+        scope: Scope = "graph",
+    ) -> Cut[Key]:
+        """The cut at one level: exactly one of the four.
+
+        Args:
+            p: level of each single test (upper tail), in (0, 1]; the paper uses 0.15 (3.1).
+            sigma: the same in standard deviations, ``p = 1 - Phi(sigma)``, in [-37, 37].
+            fdr: false discovery rate, in (0, 1).
+            bonferroni: level of all tests together, in (0, 1].
+            fdr_method: ``"bh"`` (Benjamini and Hochberg 1995) or ``"by"`` (Benjamini and
+                Yekutieli 2001, under any dependence).
+            scope: whether ``fdr`` and ``bonferroni`` hold over the graph or over each link.
+
+        Raises:
+            ThresholdError: none or several levels are given, or one outside its range.
+        """
+        mode, level = one_level(p, sigma, fdr, bonferroni, fdr_method, scope)
+        families = [self] if scope == "graph" else self._families
+        log10_p: dict[Key, float] = {}
+        counts: dict[Key, int] = {}
+        expected = 0.0
+        for family in families:
+            log_p = family.log_cuts(mode, np.array([level]), fdr_method)
+            found = family.counts(log_p)
+            log10_p.update(dict.fromkeys(family.tests, float(log_p[0]) / LOG_10))
+            counts.update(zip(family.tests, found[0].tolist(), strict=True))
+            expected += float(family.expected(mode, np.array([level]), log_p, found.sum(axis=1))[0])
+        return Cut(
+            mode=mode,
+            level=level,
+            log10_p={key: log10_p[key] for key in self.tests},
+            weight={key: part.smallest(counts[key]) for key, part in self.tests.items()},
+            counts={key: counts[key] for key in self.tests},
+            significant=sum(counts.values()),
+            tests=self.total,
+            expected=expected,
+        )
+
+    @property
+    def strongest_log_p(self) -> float:
+        """As ``Thresholds`` has it."""
+        strongest = [
+            float(part.law.logsf(part.smallest(1))) for part in self.tests.values() if part.size
+        ]
+        return min(strongest, default=-1.0)
+
+    def counts(self, log_p: Floats) -> Counts:
+        """Significant entries int64 ``[k, keys]`` at the natural logs of ``k`` cuts."""
+        columns = list(self._counts_by_key(log_p))
+        return np.stack(columns, axis=1) if columns else np.zeros((log_p.size, 0), np.int64)
+
+    def totals(self, log_p: Floats) -> Counts:
+        """Their sums over the graph, int64 ``[k]``, in the memory of one key."""
+        total = np.zeros(log_p.size, np.int64)
+        for column in self._counts_by_key(log_p):
+            total += column
+        return total
+
+    def _counts_by_key(self, log_p: Floats) -> Iterator[Counts]:
+        kinds = {(part.law, part.weights.dtype) for part in self.tests.values()}
+        cuts = {(law, dtype): Cuts.of(law, log_p, dtype) for law, dtype in kinds}
+        return (part.count(cuts[part.law, part.weights.dtype]) for part in self.tests.values())
 
     @cached_property
     def _families(self) -> list[Significance[Key]]:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from svr_widget.engine.significance.multiple_testing import Mode, Significance, check_level
+from svr_widget.engine.significance.entries import Counts
+from svr_widget.engine.significance.multiple_testing import Mode, Thresholds, check_level
 from svr_widget.engine.significance.nulls import LOG_10
 from svr_widget.engine.significance.tails import Floats
 
 _POWERS = [float(f"1e-{k}") for k in (*range(3, 20), *range(20, 301, 10))]
-_ROUND: dict[Mode, list[float]] = {
+ROUND: dict[Mode, list[float]] = {
     "fdr": [0.5, 0.4, 0.3, 0.25, 0.2, 0.15, 0.1, 0.05, 0.02, 0.01, 0.005, *_POWERS],
     "p": [0.5, 0.4, 0.3, 0.25, 0.2, 0.15, 0.1, 0.05, 0.02, 0.01, 0.005, *_POWERS],
     "bonferroni": [1.0, 0.5, 0.2, 0.15, 0.1, 0.05, 0.02, 0.01, 0.005, *_POWERS],
@@ -33,18 +32,18 @@ class Stops:
         mode: what the levels are of.
         level: float64 ``[k]``, strict to loose.
         log10_p: float64 ``[k]``, the largest significant p-value, as a decimal logarithm.
-        counts: uint32 ``[k, keys]``, significant entries on each key of the ``Significance``.
+        significant: int64 ``[k]``, how many entries of the graph are.
         expected: float64 ``[k]``, how many of them chance accounts for (``Cut.expected``).
     """
 
     mode: Mode
     level: Floats
     log10_p: Floats
-    counts: NDArray[np.uint32]
+    significant: Counts
     expected: Floats
 
 
-def lay_out(tests: Significance[Any], mode: Mode, count: int = 400) -> Stops:
+def lay_out(tests: Thresholds, mode: Mode, count: int = 400) -> Stops:
     """The stops of a threshold slider: about ``count`` levels over the graph, round ones too.
 
     Half of the levels are even in the logarithm of the number of significant edges, so that
@@ -52,20 +51,22 @@ def lay_out(tests: Significance[Any], mode: Mode, count: int = 400) -> Stops:
     stretch of levels is skipped. They run from one that leaves the strongest edge (but at
     least 1e-300, or sigma 37) to 0.5 (``fdr``, ``p``), 1 (``bonferroni``) or 0 (``sigma``),
     have three significant digits (``sigma``: two decimals), and hold the round levels of that
-    range exactly, 0.05 among them.
+    range exactly, 0.05 among them. Where not all entries are in memory, the others are those
+    levels at which the number of significant ones is known without looking for it.
 
     Raises:
         ThresholdError: the mode is unknown.
     """
     check_level(mode, 0.5)
-    log_p, significant = tests.curve
-    levels = tests.levels(mode, log_p, significant)
+    cuts, significant = tests.curve
+    own = tests.levels(mode, cuts, significant)
+    of_curve = own
     if mode == "fdr":  # a looser cut may have a lower rate: the level reaches the looser one
-        levels = np.minimum.accumulate(levels[::-1])[::-1]
+        of_curve = np.minimum.accumulate(own[::-1])[::-1]
     loosest, moderate, strictest = (
         float(_position(mode, np.array(end[mode]))) for end in (_LOOSEST, _MODERATE, _STRICTEST)
     )
-    positions = _position(mode, levels)
+    positions = _position(mode, of_curve)
     inside = (positions >= loosest) & (positions <= strictest)
     first = float(positions[inside].max(initial=moderate))
     even = np.linspace(first, loosest, count // 2)
@@ -74,16 +75,27 @@ def lay_out(tests: Significance[Any], mode: Mode, count: int = 400) -> Stops:
         log_counts = np.log(np.maximum(significant[inside], 1))
         wanted = np.linspace(log_counts[0], log_counts[-1], count // 2)
         steady = np.interp(wanted, log_counts, positions[inside])
-    chosen = _rounded(mode, _level(mode, np.concatenate([even, steady])))
-    standard = np.array(_ROUND[mode])
+    chosen = np.concatenate([even, steady])
+    # Beyond what is known at every cut, places of the curve are: all but the round levels go there.
+    last_known = int(np.searchsorted(cuts, tests.known_up_to, side="right")) - 1
+    beyond = chosen < positions[max(last_known, 0)] if last_known + 1 < len(cuts) else chosen < 0
+    places = np.unique(np.searchsorted(-positions, -chosen[beyond]).clip(0, len(cuts) - 1))
+    places = places[(own == of_curve)[places]]
+    standard = np.array(ROUND[mode])
     standard = standard[_position(mode, standard) <= first]
-    levels = np.unique(np.concatenate([chosen, standard]))
+    solved = np.concatenate([_rounded(mode, _level(mode, chosen[~beyond])), standard])
+    levels = np.concatenate([solved, own[places]])
+    log_p = np.concatenate([tests.log_cuts(mode, solved), cuts[places]])
+    levels, once = np.unique(levels, return_index=True)
+    log_p = log_p[once]
     if mode == "sigma":
-        levels = levels[::-1].copy()
-    log_p = tests.log_cuts(mode, levels)
-    counts = tests.counts(log_p)
+        levels, log_p = levels[::-1].copy(), log_p[::-1].copy()
+    # A false discovery rate between two of the curve may reach further than the second one's cut.
+    rising = log_p >= np.maximum.accumulate(log_p)
+    levels, log_p = levels[rising], log_p[rising]
+    counts = tests.totals(log_p)
     expected = tests.expected(mode, levels, log_p, counts)
-    return Stops(mode, levels, log_p / LOG_10, counts.astype(np.uint32), expected)
+    return Stops(mode, levels, log_p / LOG_10, counts, expected)
 
 
 def _position(mode: Mode, levels: Floats) -> Floats:

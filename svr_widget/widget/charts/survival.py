@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from svr_widget.engine.environment.settings import with_own_settings
 from svr_widget.engine.maps.links import LinkKey
-from svr_widget.engine.significance.multiple_testing import LinkTests
+from svr_widget.engine.significance.entries import LinkTests
 from svr_widget.engine.significance.nulls import Kind
 from svr_widget.svr import SVR
 from svr_widget.widget.cells.closing import close_parts

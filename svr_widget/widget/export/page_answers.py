@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from svr_widget.engine.significance.multiple_testing import LinkTests
 from svr_widget.svr import SVR
 from svr_widget.widget.answers.asked import MATRIX_KINDS, Asked, Question
 from svr_widget.widget.wire.contract import (
@@ -58,11 +57,9 @@ def _matrix(link: int, matrix: str) -> Iterator[Question]:
 
 def _strongest_first(svr: SVR) -> list[int]:
     """The links that have a matrix on the page, those with the least p-value of an edge first."""
-
-    def log_p(tests: LinkTests) -> float:
-        return float(tests.law.logsf(tests.weights[-1])) if tests.weights.size else 0.0
-
-    strongest = [log_p(tests) for tests in svr.significance().tests.values()]
+    tests = svr.significance()
+    edges = [(tests.law(key), tests.strongest(key)) for key in tests.keys]
+    strongest = [0.0 if edge is None else float(law.logsf(edge.weight)) for law, edge in edges]
     shown = [
         at for at, (key, _) in enumerate(scene_links(svr)) if not svr.links[key].by_construction
     ]

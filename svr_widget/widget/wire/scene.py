@@ -14,9 +14,11 @@ import numpy as np
 
 from svr_widget.engine.environment.settings import with_own_settings
 from svr_widget.engine.graph.adjacency import Edges
+from svr_widget.engine.graph.streaming.graph_tests import GraphTests
+from svr_widget.engine.graph.streaming.stream import COUNTED
 from svr_widget.engine.maps.links import Link, TestKey, number_of
-from svr_widget.engine.significance.multiple_testing import MODES, Significance
-from svr_widget.engine.significance.nulls import Kind
+from svr_widget.engine.significance.multiple_testing import MODES
+from svr_widget.engine.significance.nulls import LOG_10, Kind
 from svr_widget.engine.significance.stops import lay_out
 from svr_widget.svr import SVR
 from svr_widget.widget.wire.codec import Array, encode
@@ -53,14 +55,17 @@ def encode_scene(svr: SVR, max_edges: int, identity: Array | None = None) -> byt
             (``engine.identities``), by column; -1 for none.
     """
     laws = {law: svr.significance(law) for law in LAWS}
-    links = _links_within(svr, max_edges)
+    links = _links_within(laws["exact"], max_edges)
     arrays = {**_neurons(svr), **_edges(links, laws)}
     stops = {(law, mode): lay_out(laws[law], mode) for law in LAWS for mode in MODES}
     for (law, mode), table in stops.items():
         prefix = f"stops_{law}_{mode}"
         arrays[f"{prefix}_level"] = table.level
         arrays[f"{prefix}_log10_p"] = table.log10_p
-        arrays[f"{prefix}_counts"] = pack_increments(table.counts)
+        arrays[f"{prefix}_significant"] = table.significant.astype(np.float64)
+        if len(laws[law].keys) <= COUNTED:
+            counts = laws[law].counts(table.log10_p * LOG_10)
+            arrays[f"{prefix}_counts"] = pack_increments(counts)
         arrays[f"{prefix}_expected"] = table.expected
     if identity is not None:
         arrays["identity"] = identity.astype(np.int32)
@@ -80,35 +85,31 @@ def encode_scene(svr: SVR, max_edges: int, identity: Array | None = None) -> byt
     return encode(meta, arrays)
 
 
-def _links_within(svr: SVR, max_edges: int) -> list[SceneLink]:
+def _links_within(tests: GraphTests, max_edges: int) -> list[SceneLink]:
     """Every link with as many of its strongest edges as the budget leaves it."""
-    significance = svr.significance("exact")
-    counts = _counts_within(significance, max_edges)
-    smallest = {key: significance.tests[key].smallest(counts[key]) for key in significance.tests}
-    found: dict[TestKey, SceneLink] = {}
-    for link in svr.links:
-        adjacency = svr.adjacency(link)
-        keys = [(link, part) for part in range(len(adjacency.laws))]
-        edges = adjacency.above([smallest[key] for key in keys])
-        for key in keys:
-            mine = edges.part == key[1]
-            found[key] = SceneLink(key, Edges(*(column[mine] for column in edges)))
-    return [found[key] for key in significance.tests]
+    entries, starts = tests.edges(tests.weights(_cut_within(tests, max_edges)))
+    part = np.array([part for _, part in tests.keys], np.int16)[entries.key]
+    every = Edges(entries.m.astype(np.int64), entries.n.astype(np.int64), entries.weight, part)
+    links, at = [], -1
+    for key in tests.keys:
+        at += key[1] == 0
+        of_link = slice(starts[at], starts[at + 1])
+        mine = np.flatnonzero(part[of_link] == key[1]) + starts[at]
+        links.append(SceneLink(key, Edges._make(column[mine] for column in every)))
+    return links
 
 
-def _counts_within(significance: Significance[TestKey], budget: int) -> dict[TestKey, int]:
-    """Significant edges of every link at the loosest cut whose edges all fit into the budget."""
-    cuts, totals = significance.curve
+def _cut_within(tests: GraphTests, budget: int) -> float:
+    """The natural log of the loosest cut whose edges all fit into the budget."""
+    cuts, totals = tests.curve
     for _ in range(REFINEMENTS):
         fitting = int(np.searchsorted(totals, budget, side="right"))
-        if fitting in (0, len(cuts)):
+        if fitting in (0, len(cuts)) or cuts[fitting] > tests.known_up_to:
             break
         between = np.linspace(cuts[fitting - 1], cuts[fitting], CUTS)
-        cuts, totals = between, significance.totals(between)
+        cuts, totals = between, tests.totals(between)
     fitting = int(np.searchsorted(totals, budget, side="right"))
-    last = cuts[fitting - 1] if fitting else -np.inf
-    best = significance.counts(np.array([last]))[0]
-    return dict(zip(significance.tests, best.tolist(), strict=True))
+    return float(cuts[fitting - 1]) if fitting else -np.inf
 
 
 def _neurons(svr: SVR) -> dict[str, Array]:
@@ -122,7 +123,7 @@ def _neurons(svr: SVR) -> dict[str, Array]:
     }
 
 
-def _edges(links: list[SceneLink], laws: dict[Kind, Significance[TestKey]]) -> dict[str, Array]:
+def _edges(links: list[SceneLink], laws: dict[Kind, GraphTests]) -> dict[str, Array]:
     def joined(columns: list[Array], dtype: type) -> Array:
         return np.concatenate([np.empty(0, dtype), *columns]).astype(dtype)
 
@@ -131,8 +132,8 @@ def _edges(links: list[SceneLink], laws: dict[Kind, Significance[TestKey]]) -> d
         "edge_n": joined([sent.n for _, sent in links], np.uint32),
         "edge_weight": joined([sent.weight for _, sent in links], np.float32),
     }
-    for law, significance in laws.items():
-        columns = [significance.tests[key].law.log10_p(sent.weight) for key, sent in links]
+    for law, tests in laws.items():
+        columns = [tests.law(key).log10_p(sent.weight) for key, sent in links]
         arrays[f"log10_p_{law}"] = joined(columns, np.float64)
     return arrays
 
@@ -161,13 +162,14 @@ def _describe_maps(svr: SVR) -> list[dict[str, Any]]:
 
 
 def _describe_links(
-    svr: SVR, links: list[SceneLink], laws: dict[Kind, Significance[TestKey]]
+    svr: SVR, links: list[SceneLink], laws: dict[Kind, GraphTests]
 ) -> list[dict[str, Any]]:
     order = {name: index for index, name in enumerate(svr.columns)}
     described, start = [], 0
     law_of = law_indices(laws["exact"])
-    for (key, part), sent in links:
-        link, tests = svr.links[key], laws["exact"].tests[key, part]
+    sizes = laws["exact"].sizes.tolist()
+    for ((key, part), sent), tests in zip(links, sizes, strict=True):
+        link = svr.links[key]
         producer, consumer = svr.ends(key)
         described.append(
             {
@@ -180,10 +182,10 @@ def _describe_links(
                 "number": number_of(key),
                 "start": start,
                 "sent": len(sent.m),
-                "tests": len(tests.weights),
+                "tests": tests,
                 "law": law_of[key, part],
-                "mean": tests.law.mean,
-                "strongest": _strongest(svr, (key, part), laws),
+                "mean": laws["exact"].law((key, part)).mean,
+                "strongest": _strongest((key, part), laws),
             }
         )
         start += len(sent.m)
@@ -200,18 +202,10 @@ def _through(svr: SVR, link: Link) -> list[str]:
     ]
 
 
-def _strongest(
-    svr: SVR, key: TestKey, laws: dict[Kind, Significance[TestKey]]
-) -> dict[str, Any] | None:
+def _strongest(key: TestKey, laws: dict[Kind, GraphTests]) -> dict[str, Any] | None:
     """The largest entry of a link, whether it was sent or not; None where nothing is tested."""
-    tests = laws["exact"].tests[key]
-    if not len(tests.weights):
+    edge = laws["exact"].strongest(key)
+    if edge is None:
         return None
-    link, part = key
-    adjacency = svr.adjacency(link)
-    least = [np.inf] * len(adjacency.laws)
-    least[part] = tests.smallest(1)
-    edge = adjacency.above(least)
-    weight = float(edge.weight[0])
-    log10_p = {law: float(of.tests[key].law.log10_p(weight)) for law, of in laws.items()}
-    return {"m": int(edge.m[0]), "n": int(edge.n[0]), "weight": weight, "log10_p": log10_p}
+    log10_p = {law: float(tests.law(key).log10_p(edge.weight)) for law, tests in laws.items()}
+    return {**edge._asdict(), "log10_p": log10_p}

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from svr_widget.engine.graph.streaming.graph_tests import GraphTests
 from svr_widget.engine.maps.links import TestKey
-from svr_widget.engine.significance.multiple_testing import Significance
 from svr_widget.engine.significance.nulls import LOG_10, Kind, NullLaw
 from svr_widget.engine.significance.stops import Stops
 from svr_widget.widget.wire.codec import Array
@@ -22,14 +22,14 @@ FEWEST_POINTS = 24
 BYTES = 96_000
 
 
-def law_indices(significance: Significance[TestKey]) -> dict[TestKey, int]:
+def law_indices(significance: GraphTests) -> dict[TestKey, int]:
     """The place of each key's law among the different laws, in order of appearance."""
     places = {law: place for place, law in enumerate(_different_laws(significance))}
-    return {key: places[part.law] for key, part in significance.tests.items()}
+    return {key: places[significance.law(key)] for key in significance.keys}
 
 
 def survival_tables(
-    tests: Mapping[Kind, Significance[TestKey]], stops: Mapping[Kind, Stops]
+    tests: Mapping[Kind, GraphTests], stops: Mapping[Kind, Stops]
 ) -> dict[str, Array]:
     """For each kind of law the chosen stops, strict to loose, and the weights at their cuts.
 
@@ -55,5 +55,5 @@ def survival_tables(
     return arrays
 
 
-def _different_laws(significance: Significance[TestKey]) -> list[NullLaw]:
-    return list(dict.fromkeys(part.law for part in significance.tests.values()))
+def _different_laws(significance: GraphTests) -> list[NullLaw]:
+    return list(dict.fromkeys(map(significance.law, significance.keys)))

@@ -92,7 +92,7 @@ def assert_same(found, expected):
 def test_the_same_to_the_bit(name, tmp_path):
     svr, path = GRAPHS[name](), tmp_path / "graph.safetensors"
     svr.save(path)
-    assert not svr._tested, "saving decomposes, and no more"
+    assert not svr._streams, "saving decomposes, and no more"
     again = SVR.load(path)
     assert again.neurons().equals(svr.neurons())
     assert again.edges(p=0.5).equals(svr.edges(p=0.5))

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from svr_widget.engine.significance.multiple_testing import MODES, LinkTests, Mode, Significance
+from svr_widget.engine.significance.entries import LinkTests
+from svr_widget.engine.significance.multiple_testing import MODES, Mode, Significance
 from svr_widget.engine.significance.nulls import NullLaw
 from svr_widget.engine.significance.stops import lay_out
 

@@ -1,0 +1,134 @@
+"""What is known of each link once its entries have passed: its strongest edge, its intensities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from svr_widget.engine.graph.streaming.products import Product, Tile
+
+Floats = NDArray[np.float64]
+
+
+class StrongestEdge(NamedTuple):
+    """The largest entry of a link that follows one law.
+
+    Attributes:
+        m, n: the producer's and the consumer's neuron.
+        weight: the entry.
+    """
+
+    m: int
+    n: int
+    weight: float
+
+
+class Digests:
+    """What lasts of every link.
+
+    Args:
+        products: those whose tiles will come, column by column of tiles.
+        first_key: the number of each link's first test key, and of all of them.
+
+    Attributes:
+        sizes: tested entries of each test key.
+        largest: the largest of them; -1 where none is.
+    """
+
+    def __init__(self, products: Sequence[Product], first_key: NDArray[np.intp]) -> None:
+        self._products, self._first_key = products, first_key
+        count = int(first_key[-1])
+        self.sizes = np.zeros(count, np.int64)
+        self.largest = np.full(count, -1.0)
+        self._n, self._m = (np.zeros(count, np.int32) for _ in range(2))
+        self._place = np.full((len(first_key) - 1, 3), -1, np.int32)
+        self._intensities: list[Floats] = []
+        self._starts: list[NDArray[np.intp]] = []
+        self._sums: dict[int, torch.Tensor] = {}
+        for at, product in enumerate(products):
+            consumers, producers = np.indices(product.links.shape)
+            self._place[product.links] = np.stack(
+                [np.full_like(consumers, at), consumers, producers], axis=-1
+            )
+            starts = np.cumsum([0, *product.producers])
+            self._starts.append(starts)
+            self._intensities.append(np.zeros((len(product.consumers), starts[-1])))
+
+    def place(self, link: int) -> tuple[Product | None, int, int]:
+        """The product of a link, and which of its consumers and producers it joins."""
+        at, consumer, producer = self._place[link].tolist()
+        return self._products[at] if at >= 0 else None, consumer, producer
+
+    def intensity(self, link: int) -> Floats | None:
+        """As ``Adjacency.intensity``; None of a link that is not in the pass."""
+        at, consumer, producer = self._place[link].tolist()
+        if at < 0:
+            return None
+        start, stop = self._starts[at][producer : producer + 2]
+        found: Floats = self._intensities[at][consumer, start:stop]
+        return found
+
+    def strongest(self, key: int) -> StrongestEdge | None:
+        """The largest tested entry; None where nothing is tested."""
+        if not self.sizes[key]:
+            return None
+        return StrongestEdge(int(self._m[key]), int(self._n[key]), float(self.largest[key]))
+
+    def add(self, tile: Tile, product: int) -> None:
+        """Take in a tile of a product; tiles of the same columns come from the first row on."""
+        self._add_intensities(tile, product)
+        for part in range(len(self._products[product].laws)):
+            self._add_strongest(tile, part, None if tile.parts is None else tile.parts == part)
+
+    def _add_intensities(self, tile: Tile, at: int) -> None:
+        starts = self._starts[at]
+        columns = slice(
+            int(starts[tile.columns[0].end]) + tile.columns[0].neurons.start,
+            int(starts[tile.columns[-1].end]) + tile.columns[-1].neurons.stop,
+        )
+        null_rows, null_columns = (torch.from_numpy(null) for null in tile.null)
+        for span in tile.rows:
+            mean = tile.mean if isinstance(tile.mean, float) else tile.mean[span.places]
+            # A copy: the entries are still to be counted.
+            centred = torch.from_numpy(tile.entries[span.places]).to(torch.float64, copy=True)
+            centred -= torch.as_tensor(mean, dtype=torch.float64)
+            centred[null_rows[span.places]] = 0.0
+            if span.neurons.start:
+                centred[0] += self._sums[span.end]
+            sums = torch.cumsum(centred, 0, out=centred)
+            self._sums[span.end] = sums[-1].clone()
+            largest = sums.amax(0)
+            largest[null_columns] = 0.0
+            kept = self._intensities[at][span.end, columns]
+            np.maximum(kept, largest.numpy(), out=kept)
+
+    def _add_strongest(self, tile: Tile, part: int, tested: NDArray[np.bool_] | None) -> None:
+        entries = tile.entries if tested is None else np.where(tested, tile.entries, -1.0)
+        width = entries.shape[1]
+        starts = np.array([span.places.start for span in tile.columns])
+        sizes = np.diff([*starts, width])
+        columns = np.array([span.end for span in tile.columns])
+        offsets = np.array([span.neurons.start for span in tile.columns])
+        for row in tile.rows:
+            block = entries[row.places]
+            keys = self._first_key[tile.links[row.end, columns]] + part
+            if tested is None:
+                self.sizes[keys] += len(block) * sizes
+            else:
+                self.sizes[keys] += np.add.reduceat(tested[row.places].sum(axis=0), starts)
+            values, rows = (each.numpy() for each in torch.from_numpy(block).max(0))
+            largest = np.maximum.reduceat(values, starts)
+            # Of equal ones the first in the order of rows.
+            order = np.where(
+                values == np.repeat(largest, sizes), rows * width + np.arange(width), block.size
+            )
+            n, m = np.divmod(np.minimum.reduceat(order, starts), width)
+            better = largest > self.largest[keys]
+            keys = keys[better]
+            self.largest[keys] = largest[better]
+            self._n[keys] = n[better] + row.neurons.start
+            self._m[keys] = (m - starts + offsets)[better]

@@ -1,0 +1,256 @@
+"""One pass over every entry of a graph, and what is kept of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from svr_widget.engine.graph.streaming.digests import Digests
+from svr_widget.engine.graph.streaming.products import Bus, Ends, Tile, products_of
+from svr_widget.engine.graph.streaming.tally import KINDS, Kept, Numbers, Tally, grid
+from svr_widget.engine.graph.streaming.tiles import Pack, Span
+from svr_widget.engine.maps.links import Link, LinkKey, TestKey
+from svr_widget.engine.significance.entries import Counts
+from svr_widget.engine.significance.nulls import Kind, NullLaw
+
+KEPT = 4_000_000
+"""Entries that are kept with their places: those with the smallest p-values."""
+COUNTED = 512
+"""Up to so many test keys are counted on the grid one by one."""
+_SLACK = 1.25
+Report = Callable[[LinkKey, int], object]
+"""Called before each tile with its first link and the number of links that are done."""
+
+
+class Stream:
+    """The entries of links, tile by tile: counted, the strongest kept, the others let go.
+
+    Args:
+        links: all links of a graph.
+        passing: those whose entries are tests here.
+        ends: gives the neurons at both ends of a link.
+        kept: how many entries are kept at most, unless there are no more anyway.
+        counted: up to so many test keys are counted one by one.
+
+    Attributes:
+        keys: the test keys of all links, in their order.
+        tallies: one for each law and precision.
+        digests: what is known of each key and link.
+        done: whether the pass is over.
+    """
+
+    def __init__(
+        self,
+        links: Mapping[LinkKey, Link],
+        passing: Container[LinkKey],
+        ends: Ends,
+        *,
+        kept: int = KEPT,
+        counted: int = COUNTED,
+    ) -> None:
+        self._most_kept, self._links = kept, tuple(links)
+        self._numbers = {key: number for number, key in enumerate(links)}
+        numbers = {number: key for number, key in enumerate(links) if key in passing}
+        within = list(numbers)
+        self.products = products_of({key: links[key] for key in numbers.values()}, ends)
+        for product in self.products:
+            product.links = np.array(within)[product.links]
+        laws: list[tuple[NullLaw, ...]] = [()] * len(links)
+        dtypes = np.empty(len(links), object)
+        for product in self.products:
+            for number in product.links.flat:
+                laws[number], dtypes[number] = product.laws, product.dtype
+        for number, key in enumerate(links):
+            if number not in numbers:
+                laws[number] = ends.adjacency(key).laws
+        self.keys: tuple[TestKey, ...] = tuple(
+            (key, part) for key, of in zip(links, laws, strict=True) for part in range(len(of))
+        )
+        self.first_key = np.cumsum([0, *map(len, laws)])
+        self.laws = [replace(law, kind="exact") for of in laws for law in of]
+        entries = sum(product.size for product in self.products)
+        self.tallies: list[Tally] = []
+        self.tally_of: Numbers = np.full(len(self.keys), -1, np.int32)
+        self._sort_by_law(dtypes, counted=entries > kept)
+        self.key_counts: dict[Kind, Counts] = {}
+        if entries > kept and len(self.keys) <= counted:
+            shape = len(self.keys), len(grid())
+            self.key_counts = {kind: np.zeros(shape, np.int64) for kind in KINDS}
+        if entries > kept:
+            # By chance so many reach it: what is beyond is cut off as soon as it is too much.
+            place = int(np.searchsorted(grid(), np.log(kept / entries)))
+            for tally in self.tallies:
+                tally.keep_from(place)
+        self.digests = Digests(self.products, self.first_key)
+        self._steps = [
+            (at, rows, columns)
+            for at, product in enumerate(self.products)
+            for columns in product.column_packs
+            for rows in product.row_packs
+        ]
+        self._next, self.done = 0, False
+
+    def _sort_by_law(self, dtypes: NDArray[np.object_], *, counted: bool) -> None:
+        places: dict[tuple[NullLaw, np.dtype[np.floating]], int] = {}
+        numbers = self._link_numbers.tolist()
+        for at, (law, number) in enumerate(zip(self.laws, numbers, strict=True)):
+            if dtypes[number] is None:
+                continue
+            kind = law, dtypes[number]
+            if kind not in places:
+                places[kind] = len(self.tallies)
+                self.tallies.append(Tally(law, dtypes[number], counted=counted))
+            self.tally_of[at] = places[kind]
+
+    @property
+    def _link_numbers(self) -> NDArray[np.intp]:
+        """The number of each key's link."""
+        return np.repeat(np.arange(len(self.first_key) - 1), np.diff(self.first_key))
+
+    # The pass.
+
+    @property
+    def tiles_left(self) -> int:
+        """How many there are to come."""
+        return len(self._steps) - self._next
+
+    def run(self, report: Report) -> None:
+        """Go through the tiles that are left; what ``report`` raises stops it between two."""
+        links_done = 0
+        for step, (at, rows, columns) in enumerate(self._steps):
+            product = self.products[at]
+            if step >= self._next:
+                report(self._links[product.links[rows[0].end, columns[0].end]], links_done)
+                self._add(product.tile(rows, columns), at)
+                self._next = step + 1
+            if step + 1 == len(self._steps) or self._steps[step + 1][0] > at:
+                links_done += product.links.size
+        if not self.done:
+            self._cut_off(self._most_kept)
+            for tally in self.tallies:
+                tally.end()
+            self.done = True
+
+    def _add(self, tile: Tile, at: int) -> None:
+        self.digests.add(tile, at)
+        if tile.parts is not None:
+            tile.entries[tile.parts < 0] = -1
+        first = int(self.first_key[tile.links[0, 0]])
+        for part, place in enumerate(self._tallies(at)):
+            tally = self.tallies[place]
+            tested = tile.entries if tile.parts is None else tile.entries[tile.parts == part]
+            self._count(tally, tested, first + part, tile)
+            tally.keep(_places(tile, self.first_key, part, float(tally.kept_from)))
+        if sum(tally.kept_size for tally in self.tallies) > _SLACK * self._most_kept:
+            self._cut_off(self._most_kept)
+
+    def _count(self, tally: Tally, entries: NDArray[np.floating], key: int, tile: Tile) -> None:
+        """Count a tile's tested entries of one law; one by one where keys are few."""
+        if not self.key_counts:
+            tally.add(entries)
+        elif tile.links.size == 1:
+            for kind, added in tally.add(entries).items():
+                self.key_counts[kind][key] += added
+        else:
+            for row in tile.rows:
+                for column in tile.columns:
+                    block = tile.entries[row.places, column.places]
+                    key = int(self.first_key[tile.links[row.end, column.end]])
+                    for kind, added in tally.add(block[block >= 0]).items():
+                        self.key_counts[kind][key] += added
+
+    def _tallies(self, at: int) -> list[int]:
+        """The tallies of a product, law by law."""
+        product = self.products[at]
+        first = int(self.first_key[product.links[0, 0]])
+        return [int(self.tally_of[first + part]) for part in range(len(product.laws))]
+
+    def _cut_off(self, most: int) -> None:
+        """Keep no more than ``most``: those with the smallest p-values, by a cut for all laws."""
+        counted = [tally for tally in self.tallies if tally.counted]
+        if not counted or sum(tally.kept_size for tally in counted) <= most:
+            return
+        kept: Counts = np.sum([tally.kept_at() for tally in counted], axis=0)
+        place = max(int(np.searchsorted(kept, most, side="right")) - 1, 0)
+        for tally in counted:
+            tally.keep_from(place)
+
+    # What is asked later.
+
+    def above(self, least: Sequence[float], below: Sequence[float] | None = None) -> Iterator[Kept]:
+        """All tested entries that reach a weight for their tally (and lie below another)."""
+        for at, rows, columns in self._steps:
+            tallies = self._tallies(at)
+            if all(least[place] == np.inf for place in tallies):
+                continue
+            tile = self.products[at].tile(rows, columns)
+            for part, place in enumerate(tallies):
+                found = _places(tile, self.first_key, part, least[place])
+                if below is not None:
+                    found = found.chosen(found.weight < below[place])
+                yield found
+
+    def resolve(self, kind: Kind, log_p: NDArray[np.float64]) -> None:
+        """Collect the entries in each bracket of the grid that one of these cuts lies in."""
+        open_ = [tally.unresolved(kind, log_p) for tally in self.tallies]
+        for place in np.unique(np.concatenate([np.empty(0, np.intp), *open_])):
+            self._collect(kind, int(place))
+
+    def _collect(self, kind: Kind, place: int) -> None:
+        ends = [tally.bracket(kind, place) for tally in self.tallies]
+        parts: list[list[Kept]] = [[] for _ in self.tallies]
+        for found in self.above([low for low, _ in ends], [high for _, high in ends]):
+            if found.key.size:
+                parts[self.tally_of[found.key[0]]].append(found)
+        for tally, of_tally in zip(self.tallies, parts, strict=True):
+            entries = Kept.joined(of_tally, tally.dtype)
+            ascending = entries.chosen(np.argsort(entries.weight, kind="stable"))
+            tally.brackets[kind][place] = ascending
+
+    def intensity(self, link: LinkKey) -> NDArray[np.float64] | None:
+        """As ``Adjacency.intensity``; None of a link that does not pass here."""
+        return self.digests.intensity(self._numbers[link])
+
+    def entries(self, link: LinkKey) -> Tensor | None:
+        """The matrix of a link of a bus, from the tiles that were counted; None of another link."""
+        product, consumer, producer = self.digests.place(self._numbers[link])
+        if not isinstance(product, Bus):
+            return None
+        made = torch.empty(product.consumers[consumer], product.producers[producer])
+        for rows, row in _holding(product.row_packs, consumer):
+            for columns, column in _holding(product.column_packs, producer):
+                tile = torch.from_numpy(product.tile(rows, columns).entries)
+                made = made.to(tile.dtype)
+                made[row.neurons, column.neurons] = tile[row.places, column.places]
+        return made
+
+
+def _holding(packs: Sequence[Pack], end: int) -> list[tuple[Pack, Span]]:
+    """The packs that hold neurons of a map, and where."""
+    return [(pack, span) for pack in packs for span in pack if span.end == end]
+
+
+def _places(tile: Tile, first_key: NDArray[np.intp], part: int, least: float) -> Kept:
+    """The tested entries of one law that reach a weight, with their places."""
+    strong = tile.entries >= least
+    if tile.parts is not None:
+        strong &= tile.parts == part
+    at, columns = np.flatnonzero(strong), tile.entries.shape[1]
+    row, column = np.divmod(at, columns)
+    n, consumer = _neurons(tile.rows)
+    m, producer = _neurons(tile.columns)
+    keys = (first_key[tile.links] + part).astype(np.int32)
+    weight = tile.entries.reshape(-1)[at]
+    return Kept(weight, keys[consumer[row], producer[column]], n[row], m[column])
+
+
+def _neurons(pack: Pack) -> tuple[Numbers, Numbers]:
+    """The place of each neuron along a side in its map, and which of the maps that is."""
+    places = [np.arange(span.neurons.start, span.neurons.stop, dtype=np.int32) for span in pack]
+    ends = [np.full(len(each), span.end, np.int32) for span, each in zip(pack, places, strict=True)]
+    return np.concatenate(places), np.concatenate(ends)
