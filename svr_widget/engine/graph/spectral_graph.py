@@ -144,7 +144,8 @@ class SpectralGraph:
         """Take the links that the method defines an adjacency for, and say which it does not."""
         kept, left_out = defined(self._every_link, self._maps, self.method)
         self.notes = (*self._network_notes, *left_out)
-        self._links = MappingProxyType(keyed(map(read_only, kept)))
+        known: dict[int, tuple[Any, Any]] = {}  # of a residual stream all links share channels
+        self._links = MappingProxyType(keyed(read_only(link, known) for link in kept))
         self._leaving: dict[str, list[LinkKey]] = {}
         for key, link in self._links.items():
             if not link.by_construction:
@@ -413,13 +414,15 @@ class SpectralGraph:
         passing = {
             key for key, link in self._links.items() if link.by_construction == by_construction
         }
+        return Stream(self._links, passing, self._ends())
+
+    def _ends(self) -> Ends:
         out_side, in_side = sides(self.method)
-        ends = Ends(
+        return Ends(
             lambda link: self.decomposition(link.producer, out_side),
             lambda link: self._reading(link, in_side),
             self.adjacency,
         )
-        return Stream(self._links, passing, ends)
 
     def significance(
         self, null: Kind | None = None, *, by_construction: bool = False

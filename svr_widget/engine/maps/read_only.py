@@ -146,12 +146,15 @@ def _held(leaf: Any) -> Any:
     return leaf._plain if isinstance(leaf, ReadOnlyTensor) else leaf
 
 
-def read_only(what: Each) -> Each:
+def read_only(what: Each, known: dict[int, tuple[Any, Any]] | None = None) -> Each:
     """The same as one that cannot be written to: a tensor, a tuple or dataclass of some, an array.
 
-    Memory is shared; whatever else it is comes back as it is.
+    Memory is shared; whatever else it is comes back as it is. With ``known``, by the ``id`` of what
+    they were, tensors that many things share are one object afterwards too.
     """
     made: Any = what
+    if known is not None and id(what) in known:
+        return cast(Each, known[id(what)][1])
     if isinstance(what, StoredTensor):
         return what  # each time that it is read, it gives a copy
     if isinstance(what, Tensor) and not isinstance(what, ReadOnlyTensor):
@@ -160,14 +163,16 @@ def read_only(what: Each) -> Each:
     elif isinstance(what, np.ndarray):
         what.flags.writeable = False
     elif isinstance(what, tuple) and type(what) is tuple:
-        guarded = tuple(map(read_only, what))
+        guarded = tuple(read_only(each, known) for each in what)
         made = what if all(map(operator.is_, guarded, what)) else guarded
     elif is_dataclass(what) and not isinstance(what, type):
         values = {each.name: getattr(what, each.name) for each in fields(what) if each.init}
         changed = {
-            name: each for name, value in values.items() if (each := read_only(value)) is not value
+            name: each for name, value in values.items() if (each := read_only(value, known)) is not value
         }
         made = replace(what, **changed) if changed else what
+    if known is not None and isinstance(what, Tensor | tuple):
+        known[id(what)] = what, made  # and what it was, so that no other has its ``id``
     return cast(Each, made)
 
 

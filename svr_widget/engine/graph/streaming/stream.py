@@ -34,8 +34,8 @@ class Stream:
         links: all links of a graph.
         passing: those whose entries are tests here.
         ends: gives the neurons at both ends of a link.
-        kept: how many entries are kept at most, unless there are no more anyway.
-        counted: up to so many test keys are counted one by one.
+        kept: how many entries are kept at most, unless there are no more anyway; ``KEPT``.
+        counted: up to so many test keys are counted one by one; ``COUNTED``.
 
     Attributes:
         keys: the test keys of all links, in their order.
@@ -50,9 +50,11 @@ class Stream:
         passing: Container[LinkKey],
         ends: Ends,
         *,
-        kept: int = KEPT,
-        counted: int = COUNTED,
+        kept: int | None = None,
+        counted: int | None = None,
     ) -> None:
+        kept = KEPT if kept is None else kept
+        counted = COUNTED if counted is None else counted
         self._most_kept, self._links = kept, tuple(links)
         self._numbers = {key: number for number, key in enumerate(links)}
         numbers = {number: key for number, key in enumerate(links) if key in passing}
