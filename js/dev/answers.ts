@@ -30,10 +30,11 @@ const ANSWERS: Answers = {
       values[at - step] + share * (values[at] - values[at - step]);
     const many = scene.links.length;
     const data = Uint32Array.from(scene.links, (_, link) =>
-      Math.round(between(stops.counts, next * many + link, many)),
+      Math.round(between(stops.counts ?? new Uint32Array(), next * many + link, many)),
     );
     const meta = {
       ...asked,
+      significant: data.reduce((sum, more) => sum + more, 0),
       log10_p: between(stops.log10p, next, 1),
       expected: between(stops.expected, next, 1),
     };

@@ -11,8 +11,8 @@ from torch import nn
 
 from svr_widget import SVR, SVRWidget
 from svr_widget.engine.errors import SVRError
-from svr_widget.widget.wire.codec import decode
 from tests.widget.gate import Gate
+from tests.widget.scenes import scene_of
 
 EXAMPLE = torch.zeros(1, 2, 9, 9)
 
@@ -27,8 +27,7 @@ def model() -> nn.Sequential:
 
 
 def drawn(widget: SVRWidget) -> dict[str, Any]:
-    meta: dict[str, Any] = decode(widget._scene)[0]
-    return meta
+    return scene_of(widget._scene)[0]
 
 
 @pytest.mark.parametrize("method", ["svr", "cosvr", "cross"])

@@ -12,8 +12,8 @@ from torch import nn
 
 from svr_widget import SVR, SVRWidget
 from svr_widget.engine.errors import SVRError
-from svr_widget.widget.wire.codec import decode
 from tests.widget.gate import Gate
+from tests.widget.scenes import scene_of
 
 EXAMPLE = torch.zeros(2, 2, 9, 9)
 
@@ -37,8 +37,7 @@ def model() -> nn.Sequential:
 
 
 def drawn(widget: SVRWidget) -> dict[str, Any]:
-    meta: dict[str, Any] = decode(widget._scene)[0]
-    return meta
+    return scene_of(widget._scene)[0]
 
 
 def test_norms_are_folded_and_left_out_again(model: nn.Sequential) -> None:

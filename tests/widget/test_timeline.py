@@ -197,7 +197,7 @@ def test_scenes_that_were_let_go_are_computed_again(
 def test_what_a_late_view_finds_is_bounded(
     recorder: SVRRecorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shown_checkpoints, "PUSHED", 130_000)
+    monkeypatch.setattr(shown_checkpoints, "PUSHED", 150_000)
     made = SVRTimeline(recorder)
     made.wait()
     assert list(decode(made._frames)[1]) == ["2", "1"]

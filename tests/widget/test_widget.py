@@ -16,9 +16,9 @@ from torch import nn
 from svr_widget import SVR, SVRWidget
 from svr_widget.engine.errors import NoMapsError, SVRError, ThresholdError
 from svr_widget.engine.maps.links import Link
-from svr_widget.widget.wire.codec import decode
 from tests.engine.support.zoo import attention
 from tests.widget.gate import Gate
+from tests.widget.scenes import scene_of
 
 
 def chain(*widths: int) -> nn.Sequential:
@@ -175,7 +175,7 @@ def test_a_map_that_is_not_finite_is_named_and_the_others_are_drawn() -> None:
     with torch.no_grad():
         model[2].weight[0, 0] = float("nan")
     widget = SVRWidget(model)
-    scene = decode(widget._scene)[0]
+    scene = scene_of(widget._scene)[0]
     assert [each["name"] for each in scene["maps"]] == ["0", "4"]
     assert scene["links"] == []
     [damaged] = scene["damaged"]

@@ -23,26 +23,34 @@ export interface Survival {
 /** The curve of a link, or of the whole graph; null where nothing was tested. */
 export function survivalOf(scene: Scene, law: Law, link: number | null): Survival | null {
   const { stop: chosen, weight } = scene.survival[law];
-  const { counts, log10p } = scene.stops[law].p;
-  const links = scene.links.length;
+  const { significant, log10p } = scene.stops[law].p;
   const tests = link === null ? scene.tests : scene.links[link].tests;
   if (tests === 0) return null;
   const points: SurvivalPoint[] = [];
   for (let point = chosen.length - 1; point >= 0; point--) {
-    const row = counts.subarray(chosen[point] * links, (chosen[point] + 1) * links);
     const p = log10p[chosen[point]];
-    let found = 0;
+    let found: number | null = significant[chosen[point]];
     let x = -p;
-    if (link === null) for (const more of row) found += more;
-    else {
-      found = row[link];
+    if (link !== null) {
+      found = foundOn(scene, law, link, chosen[point]);
       x = Math.log10(weight[scene.links[link].law * chosen.length + point]);
     }
+    if (found === null) continue;
     // Chance gives no entry so small a p-value.
     if (!Number.isFinite(x)) continue;
     points.push({ x, log10p: p, found, expected: tests * 10 ** p });
   }
   return points.length < 2 ? null : { over: link === null ? "p" : "weight", tests, points };
+}
+
+/** How many of a link's entries are significant at a stop of mode "p"; null where nobody knows. */
+function foundOn(scene: Scene, law: Law, link: number, stop: number): number | null {
+  const { counts, log10p } = scene.stops[law].p;
+  if (counts) return counts[stop * scene.links.length + link];
+  const { start, sent, tests } = scene.links[link];
+  let found = 0;
+  while (found < sent && scene.log10p[law][start + found] <= log10p[stop]) found++;
+  return found < sent || sent === tests ? found : null;
 }
 
 /** Where a cut stands along the curve; null beyond its ends. */

@@ -14,8 +14,9 @@ export interface Cut {
   readonly level: number;
   /** Edges with a p-value of at most 10^log10p are significant. */
   readonly log10p: number;
-  /** Significant edges of each link, and those of them that were sent and can be drawn. */
-  readonly significantPerLink: Uint32Array;
+  /** Significant edges of each link; null where only Python knows, and the graph's number is. */
+  readonly significantPerLink: Uint32Array | null;
+  /** Those of them that were sent and can be drawn. */
   readonly drawnPerLink: Uint32Array;
   readonly significant: number;
   readonly drawn: number;
@@ -25,6 +26,22 @@ export interface Cut {
   readonly stop: number;
   /** False where the nearest stop stands in for a level that the sent edges do not reach. */
   readonly exact: boolean;
+}
+
+/** A number of edges, or what is known of it. */
+export interface Found {
+  readonly edges: number;
+  /** Whether it may be more: all that were sent are significant, and not all were sent. */
+  readonly atLeast: boolean;
+}
+
+/** How many edges of some links are significant. */
+export function significantOn({ links }: Scene, cut: Cut, of: readonly number[]): Found {
+  const { significantPerLink: known, drawnPerLink: drawn } = cut;
+  const edges = of.reduce((total, link) => total + (known ?? drawn)[link], 0);
+  const open = (link: number) =>
+    drawn[link] === links[link].sent && drawn[link] < links[link].tests;
+  return { edges, atLeast: known === null && of.some(open) };
 }
 
 /** Whether a level means something in its mode. */
@@ -44,11 +61,11 @@ export function rangeInWords(mode: Mode): string {
 
 /** The cut at a stop of the slider. */
 export function cutAtStop(scene: Scene, law: Law, mode: Mode, stop: number): Cut {
-  const stops = scene.stops[law][mode];
+  const { level, log10p, expected, significant, counts } = scene.stops[law][mode];
   const links = scene.links.length;
-  const counts = stops.counts.subarray(stop * links, (stop + 1) * links);
-  const { level, log10p, expected } = stops;
-  return cutOf(scene, law, mode, level[stop], log10p[stop], counts, expected[stop], stop, true);
+  const perLink = counts?.subarray(stop * links, (stop + 1) * links) ?? null;
+  const of = { mode, law, level: level[stop], log10p: log10p[stop], expected: expected[stop] };
+  return cutOf(scene, { ...of, stop, significant: significant[stop] }, perLink);
 }
 
 /** The cut at any level: a stop's own, exact on the sent edges, or the nearest stop's. */
@@ -66,27 +83,30 @@ export function cutAtLevel(scene: Scene, law: Law, mode: Mode, level: number): C
   if (log10p === null || counts === null) {
     return { ...cutAtStop(scene, law, mode, nearest), exact: false };
   }
-  const expected = expectedByChance(mode, level, log10p, scene.tests, sum(counts));
+  const significant = sum(counts);
+  const expected = expectedByChance(mode, level, log10p, scene.tests, significant);
   const stop = position(stops, mode, level);
-  return cutOf(scene, law, mode, level, log10p, counts, expected, stop, true);
+  return cutOf(scene, { mode, law, level, log10p, expected, stop, significant }, counts);
 }
 
 /** The cut as Python tells it for a level that the sent edges do not reach. */
 export function readCut(scene: Scene, bytes: Bytes): Cut {
   const { meta, arrays } = decode(bytes);
-  const { law, mode, level, log10_p, expected } = meta as {
+  const { law, mode, level, log10_p, significant, expected } = meta as {
     law: Law;
     mode: Mode;
     level: number;
     log10_p: number;
+    significant: number;
     expected: number;
   };
-  const counts = arrays.get("counts")?.data;
-  if (!(counts instanceof Uint32Array) || counts.length !== scene.links.length) {
+  const counts = arrays.get("counts")?.data ?? null;
+  if (counts && !(counts instanceof Uint32Array && counts.length === scene.links.length)) {
     throw new Error("Python's cut does not count the edges of every link");
   }
   const stop = position(scene.stops[law][mode], mode, level);
-  return cutOf(scene, law, mode, level, log10_p, counts, expected, stop, true);
+  const told = { mode, law, level, log10p: log10_p, expected, stop, significant };
+  return cutOf(scene, told, counts);
 }
 
 /**
@@ -115,13 +135,17 @@ function nearestStop(stops: Stops, mode: Mode, level: number): number {
 
 /** How many of each link's edges have a p-value of at most 10^log10p; null where unknown. */
 function countsAt(scene: Scene, law: Law, log10p: number): Uint32Array | null {
-  const counts = new Uint32Array(scene.links.length);
-  for (let index = 0; index < counts.length; index++) {
-    const { start, sent, tests } = scene.links[index];
-    counts[index] = upperBound(scene.log10p[law], start, start + sent, log10p) - start;
-    if (counts[index] === sent && sent < tests) return null;
-  }
-  return counts;
+  const counts = sentAt(scene, law, log10p);
+  const all = scene.links.every(({ sent, tests }, link) => counts[link] < sent || sent === tests);
+  return all ? counts : null;
+}
+
+/** How many of the edges that were sent have a p-value of at most 10^log10p, link by link. */
+function sentAt(scene: Scene, law: Law, log10p: number): Uint32Array {
+  return Uint32Array.from(
+    scene.links,
+    ({ start, sent }) => upperBound(scene.log10p[law], start, start + sent, log10p) - start,
+  );
 }
 
 /**
@@ -162,29 +186,13 @@ function expectedByChance(
 
 function cutOf(
   scene: Scene,
-  law: Law,
-  mode: Mode,
-  level: number,
-  log10p: number,
-  significantPerLink: Uint32Array,
-  expected: number,
-  stop: number,
-  exact: boolean,
+  known: Omit<Cut, "significantPerLink" | "drawnPerLink" | "drawn" | "exact">,
+  significantPerLink: Uint32Array | null,
 ): Cut {
-  const drawnPerLink = significantPerLink.map((n, link) => Math.min(n, scene.links[link].sent));
-  return {
-    mode,
-    law,
-    level,
-    log10p,
-    significantPerLink,
-    drawnPerLink,
-    significant: sum(significantPerLink),
-    drawn: sum(drawnPerLink),
-    expected,
-    stop,
-    exact,
-  };
+  const drawnPerLink =
+    significantPerLink?.map((n, link) => Math.min(n, scene.links[link].sent)) ??
+    sentAt(scene, known.law, known.log10p);
+  return { ...known, significantPerLink, drawnPerLink, drawn: sum(drawnPerLink), exact: true };
 }
 
 /** Where a level stands among the stops, with a fraction; both ends clamp. */

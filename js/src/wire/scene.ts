@@ -77,8 +77,13 @@ export interface StrongestEdge {
 export interface Stops {
   readonly level: Float64Array;
   readonly log10p: Float64Array;
-  /** Row k holds each link's number of significant edges at stop k; unpacked when first asked for. */
-  readonly counts: Uint32Array;
+  /** How many edges are significant at each. */
+  readonly significant: Float64Array;
+  /**
+   * Row k holds each link's number of significant edges at stop k; unpacked when first asked for.
+   * Null where the links are too many for that: those that were sent tell theirs.
+   */
+  readonly counts: Uint32Array | null;
   readonly expected: Float64Array;
 }
 
@@ -145,11 +150,8 @@ export function readScene(source: Bytes | null | undefined): Scene | null {
 
 export function sceneOf(container: Container): Scene {
   const meta = container.meta as Partial<Scene> | null;
-  if (!meta || !Array.isArray(meta.maps) || !Array.isArray(meta.links)) {
-    throw new SceneError("the scene lists no maps and links");
-  }
+  if (!meta || !Array.isArray(meta.maps)) throw new SceneError("the scene lists no maps");
   const maps = meta.maps as readonly LinearMap[];
-  const links = meta.links as readonly Link[];
   const array = reader(container);
   const singularValue = array("singular_value", Float64Array);
   const neurons = singularValue.length;
@@ -157,6 +159,7 @@ export function sceneOf(container: Container): Scene {
   const edges = edgeWeight.length;
   const laws = known(CONTRACT.laws, meta.laws, "laws");
   const modes = known(MODES, meta.modes, "modes");
+  const links = readLinks(container, meta, laws, array);
   const scene: Scene = {
     model: String(meta.model ?? ""),
     method: String(meta.method ?? "svr"),
@@ -178,7 +181,8 @@ export function sceneOf(container: Container): Scene {
     edgeWeight,
     log10p: perLaw(laws, (law) => array(`log10_p_${law}`, Float64Array, edges)),
     stops: perLaw(laws, (law) => {
-      const read = (mode: Mode) => readStops(array, `stops_${law}_${mode}`, links.length);
+      const read = (mode: Mode) =>
+        readStops(container, array, `stops_${law}_${mode}`, links.length);
       return Object.fromEntries(modes.map((mode) => [mode, read(mode)])) as Record<Mode, Stops>;
     }),
     survival: perLaw(laws, (law) => ({
@@ -212,19 +216,103 @@ function reader(container: Container): Reader {
   };
 }
 
-function readStops(array: Reader, prefix: string, links: number): Stops {
+/** What the scene says of its links in words; scenes of before say all of it. */
+interface SaidOfLinks {
+  readonly links?: readonly Link[];
+  readonly through?: readonly (readonly string[])[];
+}
+
+// Bits of `link_flags`.
+const BACKWARD = 1;
+const BY_CONSTRUCTION = 2;
+const SIDES = [
+  [4, "q"],
+  [8, "k"],
+] as const;
+
+/** The links, from the columns of numbers that svr_widget/widget/wire/links.py packs them in. */
+export function readLinks(
+  { arrays }: Container,
+  meta: SaidOfLinks,
+  laws: readonly Law[],
+  column: Reader,
+): readonly Link[] {
+  if (!arrays.has("link_producer")) {
+    if (!Array.isArray(meta.links)) throw new SceneError("the scene lists no links");
+    return meta.links;
+  }
+  const producer = column("link_producer", Uint32Array);
+  const many = producer.length;
+  const consumer = column("link_consumer", Uint32Array, many);
+  const number = column("link_number", Uint16Array, many);
+  const flags = column("link_flags", Uint8Array, many);
+  const through = column("link_through", Uint32Array, many);
+  const sent = column("link_sent", Uint32Array, many);
+  const tests = column("link_tests", Uint32Array, many);
+  const law = column("link_law", Uint16Array, many);
+  const [m, n] = [column("link_m", Uint32Array, many), column("link_n", Uint32Array, many)];
+  const weight = column("link_strongest", Float64Array, many);
+  const mean = column("law_mean", Float64Array);
+  const log10p = laws.map((name) => column(`link_log10_p_${name}`, Float64Array, many));
+  const strongest = (at: number): Link["strongest"] => ({
+    m: m[at],
+    n: n[at],
+    weight: weight[at],
+    log10_p: Object.fromEntries(laws.map((name, place) => [name, log10p[place][at]])) as Record<
+      Law,
+      number
+    >,
+  });
+  let start = 0;
+  return Array.from(producer, (from, at) => {
+    const link: Link = {
+      producer: from,
+      consumer: consumer[at],
+      through: meta.through?.[through[at]] ?? [],
+      backward: (flags[at] & BACKWARD) !== 0,
+      by_construction: (flags[at] & BY_CONSTRUCTION) !== 0,
+      side: SIDES.find(([bit]) => flags[at] & bit)?.[1] ?? null,
+      number: number[at],
+      start,
+      sent: sent[at],
+      tests: tests[at],
+      law: law[at],
+      mean: mean[law[at]],
+      strongest: tests[at] > 0 ? strongest(at) : null,
+    };
+    start += sent[at];
+    return link;
+  });
+}
+
+function readStops({ arrays }: Container, array: Reader, prefix: string, links: number): Stops {
   const level = array(`${prefix}_level`, Float64Array);
-  const packed = array(`${prefix}_counts`, Uint8Array);
+  const packed = arrays.has(`${prefix}_counts`) ? array(`${prefix}_counts`, Uint8Array) : null;
+  const told = arrays.has(`${prefix}_significant`)
+    ? array(`${prefix}_significant`, Float64Array, level.length)
+    : null;
+  if (!packed && !told) throw new SceneError(`array "${prefix}_significant" is missing`);
   let counts: Uint32Array | null = null;
   return {
     level,
     log10p: array(`${prefix}_log10_p`, Float64Array, level.length),
+    get significant() {
+      return told ?? rowSums(this.counts ?? new Uint32Array(), level.length);
+    },
     get counts() {
-      counts ??= unpackCounts(packed, prefix, level.length, links);
+      if (packed) counts ??= unpackCounts(packed, prefix, level.length, links);
       return counts;
     },
     expected: array(`${prefix}_expected`, Float64Array, level.length),
   };
+}
+
+/** Of scenes of before, which tell each link's numbers only. */
+function rowSums(counts: Uint32Array, rows: number): Float64Array {
+  const width = counts.length / Math.max(rows, 1);
+  return Float64Array.from({ length: rows }, (_, row) =>
+    counts.subarray(row * width, (row + 1) * width).reduce((sum, more) => sum + more, 0),
+  );
 }
 
 function unpackCounts(packed: Uint8Array, prefix: string, stops: number, links: number) {

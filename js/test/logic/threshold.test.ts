@@ -10,6 +10,7 @@ import {
   normalQuantile,
   rangeInWords,
   readCut,
+  significantOn,
 } from "../../src/logic/threshold.js";
 import { encode } from "../../src/wire/codec.js";
 import { type Mode, readScene, type Scene } from "../../src/wire/scene.js";
@@ -78,8 +79,8 @@ describe("threshold", () => {
     const stops = truncated.stops.exact.fdr;
     for (const stop of [0, 120, 399]) {
       const cut = cutAtLevel(truncated, "exact", "fdr", stops.level[stop]);
-      const counts = stops.counts.subarray(stop * 15, stop * 15 + 15);
-      expect([...cut.significantPerLink]).toEqual([...counts]);
+      const counts = stops.counts?.subarray(stop * 15, stop * 15 + 15) ?? [];
+      expect([...(cut.significantPerLink ?? [])]).toEqual([...counts]);
       expect(cut.stop).toBe(stop);
       expect(cut.expected).toBe(stops.expected[stop]);
     }
@@ -97,7 +98,8 @@ describe("threshold", () => {
     for (let stop = 0; stop < 400; stop += 7) {
       const cut = cutAtStop(truncated, "exact", "p", stop);
       cut.drawnPerLink.forEach((drawn, link) => {
-        expect(drawn).toBe(Math.min(cut.significantPerLink[link], truncated.links[link].sent));
+        const significant = cut.significantPerLink?.[link] ?? Number.NaN;
+        expect(drawn).toBe(Math.min(significant, truncated.links[link].sent));
       });
     }
   });
@@ -132,7 +134,12 @@ describe("a cut that Python tells", () => {
   const asked = { law: "exact", mode: "p", level: 0.4321 };
   const told = (counts: Uint32Array<ArrayBuffer>) =>
     encode(
-      { ...asked, log10_p: Math.log10(0.4321), expected: 0.4321 * truncated.tests },
+      {
+        ...asked,
+        log10_p: Math.log10(0.4321),
+        significant: counts.reduce((sum, more) => sum + more, 0),
+        expected: 0.4321 * truncated.tests,
+      },
       new Map([["counts", { shape: [counts.length], data: counts }]]),
     );
 
@@ -140,15 +147,56 @@ describe("a cut that Python tells", () => {
     const counts = Uint32Array.from(truncated.links, ({ sent }, link) => sent + 10 * link);
     const cut = readCut(truncated, told(counts));
     expect(cut).toMatchObject({ ...asked, exact: true, expected: 0.4321 * truncated.tests });
-    expect([...cut.significantPerLink]).toEqual([...counts]);
+    expect([...(cut.significantPerLink ?? [])]).toEqual([...counts]);
     expect([...cut.drawnPerLink]).toEqual(truncated.links.map(({ sent }) => sent));
     const { level } = truncated.stops.exact.p;
     expect(level[Math.floor(cut.stop)]).toBeLessThan(0.4321);
     expect(level[Math.ceil(cut.stop)]).toBeGreaterThan(0.4321);
   });
 
+  it("may leave the links uncounted, as its scene does", () => {
+    const uncounted = withoutCounts(truncated);
+    const cut = readCut(
+      uncounted,
+      encode({ ...asked, log10_p: -0.36, significant: 9e9 }, new Map()),
+    );
+    expect(cut).toMatchObject({ significant: 9e9, significantPerLink: null });
+    expect([...cut.drawnPerLink]).toEqual(truncated.links.map(({ sent }) => sent));
+  });
+
   it("is refused where it does not count every link", () => {
     expect(() => readCut(truncated, told(new Uint32Array(2)))).toThrow("every link");
+  });
+});
+
+/** The same where the links are too many to be counted at every stop. */
+function withoutCounts(scene: Scene): Scene {
+  const { p } = scene.stops.exact;
+  const { significant } = p;
+  const exact = { ...scene.stops.exact, p: { ...p, significant, counts: null } };
+  return { ...scene, stops: { ...scene.stops, exact } };
+}
+
+describe("links that are not counted at every stop", () => {
+  const uncounted = withoutCounts(truncated);
+  const last = truncated.stops.exact.p.level.length - 1;
+
+  it("have the edges that were sent, and the graph its number", () => {
+    for (let stop = 0; stop <= last; stop += 31) {
+      const [cut, counted] = [uncounted, truncated].map((s) => cutAtStop(s, "exact", "p", stop));
+      expect(cut.significant).toBe(counted.significant);
+      expect([...cut.drawnPerLink]).toEqual([...counted.drawnPerLink]);
+    }
+  });
+
+  it("say how many they have at least", () => {
+    const strict = cutAtStop(uncounted, "exact", "p", 0);
+    expect(significantOn(uncounted, strict, [0]).atLeast).toBe(false);
+    const loose = cutAtStop(uncounted, "exact", "p", last);
+    const { sent } = truncated.links[0];
+    expect(significantOn(uncounted, loose, [0])).toEqual({ edges: sent, atLeast: true });
+    const known = cutAtStop(truncated, "exact", "p", last);
+    expect(significantOn(truncated, known, [0]).atLeast).toBe(false);
   });
 });
 
@@ -178,6 +226,7 @@ function thresholdScene({ links, stops }: Golden): Scene {
     {
       level: Float64Array.from(level),
       log10p: Float64Array.from(log10_p),
+      significant: Float64Array.from(counts, (row) => row.reduce((sum, more) => sum + more, 0)),
       counts: Uint32Array.from(counts.flat()),
       expected: Float64Array.from(expected),
     },
@@ -211,7 +260,7 @@ describe.each(golden.map((one, at) => [at, one] as const))(
           expect([mode, level, cut.exact]).toEqual([mode, level, reached]);
         if (!cut.exact) continue;
         exact += 1;
-        expect([mode, level, ...cut.significantPerLink]).toEqual([mode, level, ...counts]);
+        expect([mode, level, ...(cut.significantPerLink ?? [])]).toEqual([mode, level, ...counts]);
         expect(cut.log10p).toBeCloseTo(log10_p, 9);
         expect(cut.expected).toBeCloseTo(expected, 9);
       }

@@ -26,7 +26,7 @@ describe("scene", () => {
     const scene = readScene(nothing());
     expect(scene?.maps.map(({ name }) => name)).toEqual(["layers.0", "layers.1", "layers.2"]);
     expect(scene?.tests).toBe(1800);
-    expect(scene?.stops.exact.fdr.counts.length).toBe(400 * 2);
+    expect(scene?.stops.exact.fdr.counts?.length).toBe(400 * 2);
     expect(scene?.largestWeight).toBe(Math.max(...(scene?.edgeWeight ?? [])));
   });
 
@@ -54,7 +54,7 @@ describe("scene", () => {
     const scene = sceneOf(
       broken((_, arrays) => (arrays.get("stops_chi2_p_counts").data = Uint8Array.of(3))),
     );
-    expect(scene.stops.chi2.fdr.counts.length).toBe(400 * 2);
+    expect(scene.stops.chi2.fdr.counts?.length).toBe(400 * 2);
     expect(() => scene.stops.chi2.p.counts).toThrow(SceneError);
   });
 });

@@ -168,7 +168,9 @@ def read_only(what: Each, known: dict[int, tuple[Any, Any]] | None = None) -> Ea
     elif is_dataclass(what) and not isinstance(what, type):
         values = {each.name: getattr(what, each.name) for each in fields(what) if each.init}
         changed = {
-            name: each for name, value in values.items() if (each := read_only(value, known)) is not value
+            name: each
+            for name, value in values.items()
+            if (each := read_only(value, known)) is not value
         }
         made = replace(what, **changed) if changed else what
     if known is not None and isinstance(what, Tensor | tuple):

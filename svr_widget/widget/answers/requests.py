@@ -11,7 +11,9 @@ import numpy as np
 
 from svr_widget.engine.environment.settings import with_own_settings
 from svr_widget.engine.errors import SVRError
-from svr_widget.engine.significance.multiple_testing import MODES
+from svr_widget.engine.graph.streaming.stream import COUNTED
+from svr_widget.engine.significance.multiple_testing import MODES, check_level
+from svr_widget.engine.significance.nulls import LOG_10
 from svr_widget.svr import SVR
 from svr_widget.widget.answers import filters, matrices
 from svr_widget.widget.answers.asked import Asked, Question
@@ -174,14 +176,25 @@ def _said(error: Exception) -> str:
 def exact_cut(svr: SVR, question: Question) -> bytes:
     """The cut at ``question["level"]`` of ``question["mode"]`` under ``question["law"]``.
 
-    ``counts`` uint32 ``[links]`` are the significant edges of each link, as the page numbers them;
-    ``meta`` has ``log10_p`` and ``expected``, as in ``Cut``, beside what was asked.
+    ``meta`` has ``log10_p``, ``significant`` and ``expected``, as in ``Cut``, beside what was
+    asked; ``counts`` uint32 ``[links]`` are the significant edges of each link, as the page numbers
+    them, where the scene has such counts as well.
     """
     asked = {name: question[name] for name in ("law", "mode", "level")}
-    cut = svr.significance(question["law"]).cut(**{question["mode"]: question["level"]})
-    # Over a whole graph every link has the same cut; without a link nothing is tested.
-    meta = {**asked, "log10_p": next(iter(cut.log10_p.values()), None), "expected": cut.expected}
-    return encode(meta, {"counts": np.array(list(cut.counts.values()), np.uint32)})
+    tests, level = svr.significance(question["law"]), np.array([float(question["level"])])
+    check_level(question["mode"], question["level"])
+    log_p = tests.log_cuts(question["mode"], level)
+    significant = tests.totals(log_p)
+    meta = {
+        **asked,
+        # Without a link nothing is tested.
+        "log10_p": float(log_p[0]) / LOG_10 if tests.keys else None,
+        "significant": int(significant[0]),
+        "expected": float(tests.expected(question["mode"], level, log_p, significant)[0]),
+    }
+    counted = len(tests.keys) <= COUNTED
+    arrays = {"counts": tests.counts(log_p)[0].astype(np.uint32)} if counted else {}
+    return encode(meta, arrays)
 
 
 def _images(sources: Sources, question: Question, _: Buffers) -> list[bytes]:

@@ -7,8 +7,7 @@ that the threshold moves without the kernel and its counts hold even for edges t
 
 from __future__ import annotations
 
-import re
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from svr_widget.engine.environment.settings import with_own_settings
 from svr_widget.engine.graph.adjacency import Edges
 from svr_widget.engine.graph.streaming.graph_tests import GraphTests
 from svr_widget.engine.graph.streaming.stream import COUNTED
-from svr_widget.engine.maps.links import Link, TestKey, number_of
+from svr_widget.engine.maps.links import TestKey
 from svr_widget.engine.significance.multiple_testing import MODES
 from svr_widget.engine.significance.nulls import LOG_10, Kind
 from svr_widget.engine.significance.stops import lay_out
@@ -24,19 +23,12 @@ from svr_widget.svr import SVR
 from svr_widget.widget.wire.codec import Array, encode
 from svr_widget.widget.wire.contract import LAWS
 from svr_widget.widget.wire.increments import pack_increments
-from svr_widget.widget.wire.survival import law_indices, survival_tables
+from svr_widget.widget.wire.links import SceneLink, pack_links
+from svr_widget.widget.wire.survival import survival_tables
 
 REFINEMENTS = 5
 CUTS = 257
 """Cuts that are tried at once: a graph of many links takes nearly as long for one."""
-_NORM = re.compile(r"\w*norm\b")
-
-
-class SceneLink(NamedTuple):
-    """The edges of a link that follow one law, and how many are sent."""
-
-    key: TestKey
-    sent: Edges
 
 
 def scene_links(svr: SVR) -> tuple[TestKey, ...]:
@@ -56,7 +48,8 @@ def encode_scene(svr: SVR, max_edges: int, identity: Array | None = None) -> byt
     """
     laws = {law: svr.significance(law) for law in LAWS}
     links = _links_within(laws["exact"], max_edges)
-    arrays = {**_neurons(svr), **_edges(links, laws)}
+    through, link_arrays = pack_links(svr, links, laws)
+    arrays = {**_neurons(svr), **link_arrays, **_edges(links, laws)}
     stops = {(law, mode): lay_out(laws[law], mode) for law in LAWS for mode in MODES}
     for (law, mode), table in stops.items():
         prefix = f"stops_{law}_{mode}"
@@ -77,7 +70,7 @@ def encode_scene(svr: SVR, max_edges: int, identity: Array | None = None) -> byt
         "maps": _describe_maps(svr),
         "damaged": [{"name": name, "why": why} for name, why in svr.damaged.items()],
         "unlinked": svr.unlinked,
-        "links": _describe_links(svr, links, laws),
+        "through": through,
         "tests": svr.significance().total,
         "modes": MODES,
         "laws": LAWS,
@@ -132,9 +125,14 @@ def _edges(links: list[SceneLink], laws: dict[Kind, GraphTests]) -> dict[str, Ar
         "edge_n": joined([sent.n for _, sent in links], np.uint32),
         "edge_weight": joined([sent.weight for _, sent in links], np.float32),
     }
+    weights = joined([sent.weight for _, sent in links], np.float64)
+    sizes = [len(sent.m) for _, sent in links]
     for law, tests in laws.items():
-        columns = [tests.law(key).log10_p(sent.weight) for key, sent in links]
-        arrays[f"log10_p_{law}"] = joined(columns, np.float64)
+        of_edge = np.repeat(tests.law_places, sizes)
+        log10_p = np.zeros(of_edge.size)
+        for at in np.unique(of_edge):
+            log10_p[of_edge == at] = tests.different_laws[at].log10_p(weights[of_edge == at])
+        arrays[f"log10_p_{law}"] = log10_p
     return arrays
 
 
@@ -159,53 +157,3 @@ def _describe_maps(svr: SVR) -> list[dict[str, Any]]:
         )
         start += len(neurons)
     return described
-
-
-def _describe_links(
-    svr: SVR, links: list[SceneLink], laws: dict[Kind, GraphTests]
-) -> list[dict[str, Any]]:
-    order = {name: index for index, name in enumerate(svr.columns)}
-    described, start = [], 0
-    law_of = law_indices(laws["exact"])
-    sizes = laws["exact"].sizes.tolist()
-    for ((key, part), sent), tests in zip(links, sizes, strict=True):
-        link = svr.links[key]
-        producer, consumer = svr.ends(key)
-        described.append(
-            {
-                "producer": order[producer],
-                "consumer": order[consumer],
-                "through": _through(svr, link),
-                "backward": link.backward,
-                "by_construction": link.by_construction,
-                "side": link.side,
-                "number": number_of(key),
-                "start": start,
-                "sent": len(sent.m),
-                "tests": tests,
-                "law": law_of[key, part],
-                "mean": laws["exact"].law((key, part)).mean,
-                "strongest": _strongest((key, part), laws),
-            }
-        )
-        start += len(sent.m)
-    return described
-
-
-def _through(svr: SVR, link: Link) -> list[str]:
-    """What stands on a link, and what became of the norms among it."""
-    ends = (svr.maps[link.producer], svr.maps[link.consumer])
-    folded = {name for linear in ends for name in linear.norms}
-    words = {name: f"{name}, folded" for name in link.through if name in folded}
-    return [
-        words.get(name, f"{name}, ignored" if _NORM.match(name) else name) for name in link.through
-    ]
-
-
-def _strongest(key: TestKey, laws: dict[Kind, GraphTests]) -> dict[str, Any] | None:
-    """The largest entry of a link, whether it was sent or not; None where nothing is tested."""
-    edge = laws["exact"].strongest(key)
-    if edge is None:
-        return None
-    log10_p = {law: float(tests.law(key).log10_p(edge.weight)) for law, tests in laws.items()}
-    return {**edge._asdict(), "log10_p": log10_p}

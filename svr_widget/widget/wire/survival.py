@@ -12,20 +12,13 @@ from collections.abc import Mapping
 import numpy as np
 
 from svr_widget.engine.graph.streaming.graph_tests import GraphTests
-from svr_widget.engine.maps.links import TestKey
-from svr_widget.engine.significance.nulls import LOG_10, Kind, NullLaw
+from svr_widget.engine.significance.nulls import LOG_10, Kind
 from svr_widget.engine.significance.stops import Stops
 from svr_widget.widget.wire.codec import Array
 
 POINTS = 96
 FEWEST_POINTS = 24
 BYTES = 96_000
-
-
-def law_indices(significance: GraphTests) -> dict[TestKey, int]:
-    """The place of each key's law among the different laws, in order of appearance."""
-    places = {law: place for place, law in enumerate(_different_laws(significance))}
-    return {key: places[significance.law(key)] for key in significance.keys}
 
 
 def survival_tables(
@@ -43,7 +36,7 @@ def survival_tables(
     """
     arrays: dict[str, Array] = {}
     for kind, significance in tests.items():
-        laws = _different_laws(significance)
+        laws = significance.different_laws
         affordable = BYTES // (len(tests) * 4 * max(len(laws), 1))
         points = min(POINTS, max(FEWEST_POINTS, affordable))
         last = len(stops[kind].level) - 1
@@ -53,7 +46,3 @@ def survival_tables(
         arrays[f"survival_stop_{kind}"] = chosen
         arrays[f"survival_weight_{kind}"] = weights.reshape(len(laws), len(chosen))
     return arrays
-
-
-def _different_laws(significance: GraphTests) -> list[NullLaw]:
-    return list(dict.fromkeys(map(significance.law, significance.keys)))

@@ -17,9 +17,9 @@ from torch import nn
 
 from svr_widget import SVR, SVRTimeline, SVRWidget
 from svr_widget.widget.answers.requests import KINDS, MOST_REPLY_BYTES
-from svr_widget.widget.wire.codec import decode
 from svr_widget.widget.wire.scene import encode_scene
 from tests.amounts import amount
+from tests.widget.scenes import scene_of
 
 MESSAGES = amount(2_000, 27_000)
 STATES = 400
@@ -202,7 +202,7 @@ def test_traits_take_no_value_that_breaks_anything(
     assert shown._scene == (
         encode_scene(shown.svr, shown.max_edges) if kind == "widget" else shown._scene
     )
-    assert "links" in decode(shown._scene)[0]
+    assert "links" in scene_of(shown._scene)[0]
     shown.to_html(tmp_path / "page.html")
 
 

@@ -10,8 +10,8 @@ from torch import nn
 
 from svr_widget import SVR
 from svr_widget.widget.wire import survival
-from svr_widget.widget.wire.codec import decode
 from svr_widget.widget.wire.scene import encode_scene
+from tests.widget.scenes import scene_of
 from tests.widget.wire.test_increments import unpacked
 
 
@@ -24,7 +24,7 @@ def svr() -> SVR:
 
 
 def test_the_tables_are_the_survival_of_entries_and_of_chance(svr: SVR) -> None:
-    meta, arrays = decode(encode_scene(svr, 0))
+    meta, arrays = scene_of(encode_scene(svr, 0))
     p = 10 ** arrays["stops_exact_p_log10_p"][arrays["survival_stop_exact"]]
     stops = len(arrays["stops_exact_p_level"]), len(svr.links)
     counts = unpacked(arrays["stops_exact_p_counts"].tobytes(), stops)[
@@ -46,7 +46,7 @@ def test_the_tables_are_the_survival_of_entries_and_of_chance(svr: SVR) -> None:
 
 
 def test_chi2_has_weights_of_its_own(svr: SVR) -> None:
-    _, arrays = decode(encode_scene(svr, 0))
+    _, arrays = scene_of(encode_scene(svr, 0))
     p = 10 ** arrays["stops_chi2_p_log10_p"][arrays["survival_stop_chi2"]]
     for channels, cuts in zip((12, 10), arrays["survival_weight_chi2"], strict=True):
         assert stats.chi2(1).sf(cuts.astype(float) * channels) == pytest.approx(p, rel=1e-3)
@@ -54,12 +54,12 @@ def test_chi2_has_weights_of_its_own(svr: SVR) -> None:
 
 def test_many_laws_share_the_room(svr: SVR, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(survival, "BYTES", 16 * 40)
-    _, arrays = decode(encode_scene(svr, 0))
+    _, arrays = scene_of(encode_scene(svr, 0))
     assert arrays["survival_weight_exact"].shape == (2, 40)
     assert arrays["survival_stop_exact"][0] == 0
     assert arrays["survival_stop_exact"][-1] == len(arrays["stops_exact_p_level"]) - 1
 
 
 def test_a_network_without_links_has_empty_tables() -> None:
-    _, arrays = decode(encode_scene(SVR([torch.randn(4, 5)]), 10))
+    _, arrays = scene_of(encode_scene(SVR([torch.randn(4, 5)]), 10))
     assert arrays["survival_weight_exact"].size == 0

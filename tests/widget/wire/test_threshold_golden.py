@@ -15,7 +15,7 @@ import pytest
 
 from svr_widget.engine.significance.entries import LinkTests
 from svr_widget.engine.significance.multiple_testing import MODES, Mode, Significance
-from svr_widget.engine.significance.nulls import NullLaw
+from svr_widget.engine.significance.nulls import LOG_10, NullLaw
 from svr_widget.engine.significance.stops import lay_out
 
 GOLDEN = Path(__file__).parents[3] / "js" / "test" / "golden" / "thresholds.json"
@@ -59,7 +59,7 @@ def case(seed: int, signal: float, sent: float) -> dict[str, Any]:
         stops[mode] = {
             "level": table.level.tolist(),
             "log10_p": table.log10_p.tolist(),
-            "counts": table.counts.tolist(),
+            "counts": significance.counts(table.log10_p * LOG_10).tolist(),
             "expected": table.expected.tolist(),
         }
         for level in levels_between(mode, table.level.tolist()):

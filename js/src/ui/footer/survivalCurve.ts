@@ -10,6 +10,7 @@ import {
   type SurvivalPoint,
   survivalOf,
 } from "../../logic/survival.js";
+import { significantOn } from "../../logic/threshold.js";
 import { dropDown, fill, h, nameOf, s } from "../kit/dom.js";
 import type { View } from "../view.js";
 
@@ -73,11 +74,12 @@ export function survivalCurve(view: View): { curve: HTMLElement; words: HTMLElem
     const place = placeOfCut(frame.curve, cut.log10p);
     const least = place === null || frame.curve.over === "p" ? null : 10 ** place;
     cutWords.textContent = least === null ? "" : `weight ≥ ${significant(least, 2)}`;
-    const significantHere = link === null ? cut.significant : cut.significantPerLink[link];
+    const here = link === null ? null : significantOn(scene, cut, [link]);
     const chance = frame.curve.tests * 10 ** cut.log10p;
     image.setAttribute(
       "aria-label",
-      `survival curve of ${count(frame.curve.tests)} entries: ${count(significantHere)} reach the ` +
+      `survival curve of ${count(frame.curve.tests)} entries: ${here?.atLeast ? "at least " : ""}` +
+        `${count(here?.edges ?? cut.significant)} reach the ` +
         `threshold, ${significant(chance, 2)} would by chance`,
     );
     fill(image, ...drawing(frame, place));

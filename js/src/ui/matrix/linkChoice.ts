@@ -3,6 +3,7 @@
 
 import { count } from "../../logic/format.js";
 import { matching } from "../../logic/searchMaps.js";
+import { significantOn } from "../../logic/threshold.js";
 import { type Choice, endOf, endsFrom, linkFrom, producersOf } from "../../wire/links.js";
 import type { Scene } from "../../wire/scene.js";
 import { h, nameOf } from "../kit/dom.js";
@@ -64,11 +65,12 @@ function chooser(view: View, { label, choices, isChosen, name, choose }: Chooser
     },
   });
   const noteOn = (links: readonly number[]) => {
-    const known = state.scene.peek()?.links;
-    if (links.every((at) => known?.[at].by_construction)) return "by construction";
-    const cut = state.cut.peek();
-    const many = links.reduce((sum, at) => sum + (cut?.significantPerLink[at] ?? 0), 0);
-    return many === 1 ? "1 edge" : `${many === 0 ? "no" : count(many)} edges`;
+    const [scene, cut] = [state.scene.peek(), state.cut.peek()];
+    if (!scene || !cut) return "";
+    if (links.every((at) => scene.links[at].by_construction)) return "by construction";
+    const { edges, atLeast } = significantOn(scene, cut, links);
+    if (atLeast) return `at least ${count(edges)} edges`;
+    return edges === 1 ? "1 edge" : `${edges === 0 ? "no" : count(edges)} edges`;
   };
   const chosen = () => {
     const [scene, link] = [state.scene.peek(), state.link.peek()];

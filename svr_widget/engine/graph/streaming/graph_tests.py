@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -61,6 +62,17 @@ class GraphTests(Thresholds):
     def law(self, key: TestKey) -> NullLaw:
         """The law of the entries of a key."""
         return replace(self._stream.laws[self._numbers[key]], kind=self._kind)
+
+    @cached_property
+    def different_laws(self) -> list[NullLaw]:
+        """The laws there are, each once, in order of appearance."""
+        return [replace(law, kind=self._kind) for law in dict.fromkeys(self._stream.laws)]
+
+    @cached_property
+    def law_places(self) -> NDArray[np.intp]:
+        """The place of each key's law among ``different_laws``."""
+        places = {law: place for place, law in enumerate(dict.fromkeys(self._stream.laws))}
+        return np.array([places[law] for law in self._stream.laws], np.intp)
 
     @property
     def sizes(self) -> NDArray[np.int64]:

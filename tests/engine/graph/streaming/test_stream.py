@@ -1,4 +1,4 @@
-"""What is counted tile by tile, against all entries at once: every matrix dense, every p computed."""
+"""What is counted tile by tile, against all entries at once."""
 
 from __future__ import annotations
 
