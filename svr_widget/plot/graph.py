@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
 from svr_widget.engine.graph.thresholds import Threshold
+from svr_widget.engine.maps.labels import labels_of
 from svr_widget.plot import edges
 from svr_widget.plot.canvas import axes_on, figure_of
 from svr_widget.plot.columns import Heights, YScale, heights, places
@@ -65,9 +66,11 @@ def graph(
     widest = max(across.values(), default=0.0)
     axes.set_xlim(-0.35, widest + 0.35)
     axes.set_ylim(*up.limits)
-    _names(axes, across, theme)
+    labels = labels_of({name: svr.maps[column.map] for name, column in svr.columns.items()})
+    _names(axes, {labels.of[name]: place for name, place in across.items()}, theme)
+    shared = f"  {labels.shared}…" if labels.shared else ""
     axes.set_title(
-        svr.title if title is None else title,
+        svr.title + shared if title is None else title,
         loc="left",
         fontweight="bold",
         pad=18,

@@ -155,7 +155,7 @@ class TestGraph:
     def test_a_cross_graph_has_both_columns(self):
         weights = [torch.randn(6, 4, 3), torch.randn(5, 6, 3), torch.randn(4, 5, 3)]
         labels = SVR(weights, method="cross").plot().axes[0].get_xticklabels()
-        assert [label.get_text() for label in labels] == ["0", "1~", "1", "2"]
+        assert [label.get_text() for label in labels] == ["Conv 1", "Conv 2~", "Conv 2", "Conv 3"]
 
 
 class TestMatrices:

@@ -4,6 +4,7 @@
 import { scaleLinear, scaleLog } from "d3-scale";
 import type { CameraTrait, ValueRange } from "../wire/host.js";
 import type { Link, Scene, YScale } from "../wire/scene.js";
+import type { Angle } from "./labels.js";
 
 export interface Size {
   readonly width: number;
@@ -51,6 +52,8 @@ export interface Layout {
   readonly reach: number;
   /** From the first to the last column at zoom 1; wider than the plot where they are many. */
   readonly plotWidth: number;
+  /** How far the names beneath the columns are turned. */
+  readonly angle: Angle;
   /** On the way from one checkpoint to the next: what comes and what goes. */
   readonly passage?: Passage;
 }
@@ -86,6 +89,7 @@ export function layOut(
   camera: Camera = WHOLE,
   leastColumn = LEAST_COLUMN,
   range: ValueRange | null = null,
+  angle: Angle = 0,
 ): Layout {
   const height = Math.max(1, size.height - margins.top - margins.bottom);
   const columns = columnPositions(scene);
@@ -120,6 +124,7 @@ export function layOut(
     title: vertical.title,
     reach: Math.min(width * camera.zoom, ...gaps) / 2,
     plotWidth: width,
+    angle,
   };
 }
 

@@ -15,6 +15,8 @@ export type YScale = (typeof Y_SCALES)[number];
 /** A column of the picture: a linear map's neurons, or in a cross graph those of one of its sides. */
 export interface LinearMap {
   readonly name: string;
+  /** What it is called on the picture: without what all share; "Linear 1" where it has but a number. */
+  readonly label: string;
   /** The linear map's own name. */
   readonly map: string;
   readonly kind: string;
@@ -96,6 +98,8 @@ export interface Damaged {
 
 export interface Scene {
   readonly model: string;
+  /** What the names of most columns begin with and their labels leave out: "transformer.", or "". */
+  readonly shared: string;
   readonly method: string;
   /** What became of the network's norms; null where it has none, or they are not known. */
   readonly norm: Norm | null;
@@ -148,7 +152,11 @@ export function sceneOf(container: Container): Scene {
   if (!meta || !Array.isArray(meta.maps) || !Array.isArray(meta.links)) {
     throw new SceneError("the scene lists no maps and links");
   }
-  const maps = meta.maps as readonly LinearMap[];
+  // Scenes of before have no labels.
+  const maps = (meta.maps as readonly LinearMap[]).map((map) => ({
+    ...map,
+    label: map.label ?? map.name,
+  }));
   const links = meta.links as readonly Link[];
   const array = reader(container);
   const singularValue = array("singular_value", Float64Array);
@@ -159,6 +167,7 @@ export function sceneOf(container: Container): Scene {
   const modes = known(MODES, meta.modes, "modes");
   const scene: Scene = {
     model: String(meta.model ?? ""),
+    shared: String(meta.shared ?? ""),
     method: String(meta.method ?? "svr"),
     norm: meta.norm ?? null,
     maps,

@@ -14,6 +14,7 @@ import numpy as np
 
 from svr_widget.engine.environment.settings import with_own_settings
 from svr_widget.engine.graph.adjacency import Edges
+from svr_widget.engine.maps.labels import Labels, labels_of
 from svr_widget.engine.maps.links import Link, TestKey, number_of
 from svr_widget.engine.significance.multiple_testing import MODES, Significance
 from svr_widget.engine.significance.nulls import Kind
@@ -65,11 +66,13 @@ def encode_scene(svr: SVR, max_edges: int, identity: Array | None = None) -> byt
     if identity is not None:
         arrays["identity"] = identity.astype(np.int32)
     arrays.update(survival_tables(laws, {law: stops[law, "p"] for law in LAWS}))
+    labels = labels_of({name: svr.maps[column.map] for name, column in svr.columns.items()})
     meta = {
         "model": svr.title,
+        "shared": labels.shared,
         "method": svr.method,
         "norm": svr.norm if svr.has_norms else None,
-        "maps": _describe_maps(svr),
+        "maps": _describe_maps(svr, labels),
         "damaged": [{"name": name, "why": why} for name, why in svr.damaged.items()],
         "unlinked": svr.unlinked,
         "links": _describe_links(svr, links, laws),
@@ -137,13 +140,14 @@ def _edges(links: list[SceneLink], laws: dict[Kind, Significance[TestKey]]) -> d
     return arrays
 
 
-def _describe_maps(svr: SVR) -> list[dict[str, Any]]:
+def _describe_maps(svr: SVR, labels: Labels) -> list[dict[str, Any]]:
     described, start = [], 0
     for name, (map_name, _) in svr.columns.items():
         linear, neurons = svr.maps[map_name], svr[name]
         described.append(
             {
                 "name": name,
+                "label": labels.of[name],
                 "map": map_name,
                 "kind": linear.kind,
                 "depth": linear.depth,

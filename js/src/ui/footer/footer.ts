@@ -159,7 +159,7 @@ function nothingSignificant(scene: Scene, cut: Cut): (Node | string)[] {
   if (!best) return [`There is nothing to test: ${untested(scene)}.`];
   const { link, log10p } = best as { link: number; log10p: number };
   const { producer, consumer, strongest } = scene.links[link];
-  const end = (map: number, k: number) => [nameOf(scene.maps[map].name), `\u00a0·\u00a0${k}`];
+  const end = (map: number, k: number) => [nameOf(scene.maps[map].label), `\u00a0·\u00a0${k}`];
   return [
     "Nothing is significant; the strongest edge, ",
     ...end(producer, strongest?.m ?? 0),

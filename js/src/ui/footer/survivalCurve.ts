@@ -63,7 +63,7 @@ export function survivalCurve(view: View): { curve: HTMLElement; words: HTMLElem
     scope.value = ofLink ? "link" : "graph";
     if (!scene || !cut || scene.tests === 0) return;
     const ends = link === null ? null : scene.links[link];
-    const nameAt = (map: number) => nameOf(scene.maps[map].name);
+    const nameAt = (map: number) => nameOf(scene.maps[map].label);
     fill(chosen, ...(ends ? [nameAt(ends.producer), " → ", nameAt(ends.consumer)] : []));
     if (!frame) {
       image.setAttribute("aria-label", "no entry was tested");

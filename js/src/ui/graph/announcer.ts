@@ -73,7 +73,7 @@ function countsInWords(scene: Scene, cut: Cut): string {
 }
 
 function hoverInWords(scene: Scene, cut: Cut, hover: Hover, { edges }: Hovered): string {
-  const name = (map: number, k: number) => `${scene.maps[map].name}, neuron ${k}`;
+  const name = (map: number, k: number) => `${scene.maps[map].label}, neuron ${k}`;
   if (hover.kind === "neuron") {
     const { map, k } = hover.neuron;
     const value = significant(scene.singularValue[scene.maps[map].start + k]);
@@ -83,7 +83,7 @@ function hoverInWords(scene: Scene, cut: Cut, hover: Hover, { edges }: Hovered):
   }
   const { producer, consumer } = scene.links[hover.link];
   if (hover.kind === "ribbon") {
-    const [from, to] = [producer, consumer].map((map) => scene.maps[map].name);
+    const [from, to] = [producer, consumer].map((map) => scene.maps[map].label);
     return `link from ${from} to ${to}: ${byConstruction(scene, hover.link)}`;
   }
   const p = hover.edge === null ? "" : `, p ${pValue(scene.log10p[cut.law][hover.edge])}`;

@@ -51,7 +51,7 @@ export function graph(view: View): Drawn & Graph {
     role: "application",
     "aria-label": "graph of spectral neurons",
   });
-  const { grid, frame, measure } = axes(view, stage);
+  const { grid, frame } = axes(view, stage);
   const hover = hoverCanvas(view, stage);
   const drawn = lassoOutline();
   const chosen = selectionCanvas(view, stage);
@@ -90,6 +90,7 @@ export function graph(view: View): Drawn & Graph {
       const [cut, palette] = [view.state.cut.peek(), view.palette.peek()];
       if (!scene || !layout || !cut || !palette) return null;
       const { drawnPerLink } = cut;
+      const { measure } = stage;
       return { scene, layout, drawnPerLink, palette, measure, axisWidth: AXIS_WIDTH };
     },
     raster: () => canvas.toDataURL("image/png"),

@@ -87,7 +87,7 @@ function columnsSeen(scene: Scene | null, { x, size, margins }: Layout): string 
   );
   if (!scene || inside.length === 0) return "no column";
   const ordered = inside.sort((a, b) => x[a] - x[b]);
-  const [first, last] = [ordered[0], ordered[ordered.length - 1]].map((at) => scene.maps[at].name);
+  const [first, last] = [ordered[0], ordered[ordered.length - 1]].map((at) => scene.maps[at].label);
   return `${ordered.length} of ${scene.maps.length} columns, ${first} to ${last}`;
 }
 

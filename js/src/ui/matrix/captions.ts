@@ -15,8 +15,8 @@ export function describeTarget(
   frame: Frame,
 ): Child[] {
   const link = scene.links[facts.link];
-  const to = entered(scene.maps[link.consumer].name, link);
-  const column = (range: Pair) => [nameOf(scene.maps[link.producer].name), ` · ${span(range)}`];
+  const to = entered(scene.maps[link.consumer].label, link);
+  const column = (range: Pair) => [nameOf(scene.maps[link.producer].label), ` · ${span(range)}`];
   const row = (range: Pair) =>
     facts.which === "output" ? [`channel ${span(range)}`] : [nameOf(to), ` · ${span(range)}`];
   if (target?.cell) {

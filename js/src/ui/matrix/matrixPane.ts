@@ -183,7 +183,7 @@ function axisWords(view: View, { shown }: MatrixData, picture: MatrixView): HTML
     const facts = shown.value?.facts;
     if (!scene || !facts) return fill(across, "\u00a0");
     const link = scene.links[facts.link];
-    const from = scene.maps[link.producer].name;
+    const from = scene.maps[link.producer].label;
     const to = endOf(scene, facts.link);
     fill(across, tailOf(from), " →");
     if (facts.which === "output") fill(down, "channels");
