@@ -66,7 +66,8 @@ class Traits(anywidget.AnyWidget):
         None,
         allow_none=True,
         help="[zoom, x, y]: the zoom, and which shares of the picture lie in the middle, from the "
-        "left and from the top; None is the whole graph, or the first columns of a deep one",
+        "left and from the top; None is the whole graph, or of a deep one the part in which most "
+        "was found",
     ).tag(sync=True)
     y_range: t.List[float] = t.List(
         Number(),

@@ -5,7 +5,7 @@ import type { Layout } from "../geometry/layout.js";
 import { createPath, DASH, isDashed, tracePath } from "../geometry/paths.js";
 import { pathOf, ribbonsOf } from "../geometry/ribbons.js";
 import { TIED } from "../logic/byConstruction.js";
-import { edgeAlpha } from "../paint/density.js";
+import { edgeAlpha, fullWeight } from "../paint/density.js";
 import { edgeWidth, NEURON_RADIUS, neuronInk, RIM } from "../paint/paint.js";
 import { css, kindColour, type Palette } from "../paint/palette.js";
 import type { Scene } from "../wire/scene.js";
@@ -107,7 +107,7 @@ function shapes(picture: Picture): string[] {
         "path",
         {
           d: course.join(""),
-          "stroke-opacity": round(edgeAlpha(weight, scene.largestWeight)),
+          "stroke-opacity": round(edgeAlpha(weight, fullWeight(scene, link))),
           "stroke-width": edgeWidth(weight),
           "stroke-dasharray": isDashed(scene, link) ? DASH.join(" ") : undefined,
         },

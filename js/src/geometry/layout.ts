@@ -168,6 +168,28 @@ export function cameraOf(
   };
 }
 
+/** Beyond the plot's edges so much is seen at most, for what bends there. */
+const SLACK = 40;
+
+/** The camera, moved so that the plot fills the frame: nothing is lost from sight. */
+export function heldCamera(
+  { zoom, x, y }: Camera,
+  { size, margins, plotWidth }: Pick<Layout, "size" | "margins" | "plotWidth">,
+): Camera {
+  const slack = Math.min(SLACK, 12 * (zoom - 1));
+  const hold = (offset: number, before: number, content: number, after: number, length: number) => {
+    const highest = before - before * zoom + slack;
+    const lowest = length - after - (before + content) * zoom - slack;
+    return Math.max(Math.min(lowest, highest), Math.min(highest, offset));
+  };
+  const height = size.height - margins.top - margins.bottom;
+  return {
+    zoom,
+    x: hold(x, margins.left, plotWidth, margins.right, size.width),
+    y: hold(y, margins.top, height, margins.bottom, size.height),
+  };
+}
+
 /** The middle of the plot on the screen. */
 const middleOf = (size: Size, margins: Margins) => [
   (margins.left + size.width - margins.right) / 2,

@@ -75,7 +75,7 @@ function build(root: HTMLElement, host: Host, abort: AbortSignal): void {
     notices(view),
     h("div", { class: "svr-body" }, drawn.element, panes(view)),
     ...(state.playback ? [timelineBar(view, state.playback)] : []),
-    footer(view),
+    footer(view, drawn.showLink),
     announcer(view, () => drawn.hovered.value),
     guide.dialog,
   );

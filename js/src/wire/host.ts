@@ -28,7 +28,7 @@ export interface PublicTraits {
   selected: [string, number][];
   selected_link: LinkKey | null;
   panes: readonly PaneName[];
-  /** Null is the whole graph, or the first columns of a deep one. */
+  /** Null is the whole graph, or of a deep one the part in which most was found. */
   camera: CameraTrait | null;
   /** Null is the graph's own. */
   y_range: ValueRange | null;

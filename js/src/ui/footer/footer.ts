@@ -10,21 +10,30 @@ import {
   parseLevel,
   pValue,
 } from "../../logic/format.js";
-import { type Cut, isLevel, rangeInWords } from "../../logic/threshold.js";
+import {
+  type Cut,
+  exceedsChance,
+  foremostLink,
+  isLevel,
+  rangeInWords,
+} from "../../logic/threshold.js";
+import { CONTRACT } from "../../wire/contract.js";
+import { endOf } from "../../wire/links.js";
 import type { Law, Mode, Scene } from "../../wire/scene.js";
-import { dropDown, fill, h, nameOf } from "../kit/dom.js";
+import { dropDown, fill, h, nameOf, tailOf } from "../kit/dom.js";
 import type { View } from "../view.js";
 import { exactCut } from "./exactCut.js";
 import { survivalCurve } from "./survivalCurve.js";
 
-export function footer(view: View): HTMLElement {
+/** `showLink` brings a link into sight. */
+export function footer(view: View, showLink: (link: number) => void): HTMLElement {
   const { curve, words } = survivalCurve(view);
   const { slider, controls } = threshold(view);
   return h(
     "div",
     { class: "svr-bar svr-footer" },
     h("div", { class: "svr-cutting" }, slider, curve),
-    h("div", { class: "svr-facing" }, controls, counts(view), words),
+    h("div", { class: "svr-facing" }, controls, counts(view, showLink), words),
   );
 }
 
@@ -112,7 +121,7 @@ function threshold(view: View): { slider: HTMLElement; controls: HTMLElement } {
   };
 }
 
-function counts(view: View): HTMLElement {
+function counts(view: View, showLink: (link: number) => void): HTMLElement {
   const { state } = view;
   const numbers = {
     shown: h("b", { "data-svr": "shown" }),
@@ -120,14 +129,25 @@ function counts(view: View): HTMLElement {
     expected: h("b", { "data-svr": "expected" }),
   };
   const strongest = h("span", { class: "svr-strongest" });
+  const most = h("button", { type: "button", class: "svr-go", "data-svr": "most" });
+  let link: number | null = null;
+  view.listen(most, "click", () => {
+    if (link !== null) showLink(link);
+  });
+  const adjective = h("span", {});
+  const byChance = h("span", {});
+  const stricter = h("button", { type: "button", class: "svr-go" });
+  view.listen(stricter, "click", () => {
+    state.apply({ threshold_mode: "fdr", threshold: CONTRACT.levels.fdr.default });
+  });
   const numbersInWords = h(
     "span",
-    {},
-    h("span", {}, numbers.shown, " shown of ", numbers.significant, " significant"),
-    h("span", {}, numbers.expected, " expected by chance"),
+    { "data-svr": "counts" },
+    h("span", {}, numbers.shown, " shown of ", numbers.significant, adjective),
+    byChance,
   );
   const apart = h("span", { title: TIED_MEANING, "data-svr": "by-construction" });
-  const line = h("div", { class: "svr-counts" }, numbersInWords, strongest, apart);
+  const line = h("div", { class: "svr-counts" }, numbersInWords, most, stricter, strongest, apart);
   const write = (element: HTMLElement, text: string, value: number) => {
     element.textContent = text;
     element.dataset.value = String(value);
@@ -143,9 +163,31 @@ function counts(view: View): HTMLElement {
     write(numbers.shown, count(cut.drawn), cut.drawn);
     write(numbers.significant, count(cut.significant), cut.significant);
     write(numbers.expected, expectation(cut.expected), cut.expected);
+    const more = exceedsChance(cut.mode, cut.significant, cut.expected) || cut.significant === 0;
+    adjective.textContent = more ? " significant" : " found";
+    if (more) fill(byChance, numbers.expected, " expected by chance");
+    else fill(byChance, h("b", {}, "no more than chance"), ", which gives ", numbers.expected);
+    const beyond = state.opening.value?.significant ?? 0;
+    stricter.hidden = more || beyond === 0;
+    stricter.textContent = `${count(beyond)} of them significant at FDR 5 %`;
+    link = cut.significant > 0 ? foremostLink(scene, cut) : null;
+    most.hidden = link === null || scene.links.length < 2;
+    fill(most, ...(link === null ? [] : whereMost(scene, cut, link)));
     fill(strongest, ...(cut.significant === 0 ? nothingSignificant(scene, cut) : []));
   });
   return line;
+}
+
+/** Where most of what was found is: of few edges all of it, of one the edge itself. */
+function whereMost(scene: Scene, cut: Cut, link: number): (Node | string)[] {
+  const { producer, start } = scene.links[link];
+  const many = cut.significantPerLink[link];
+  const [from, to] = [tailOf(scene.maps[producer].label), tailOf(endOf(scene, link))];
+  if (cut.drawn === 1 && cut.significant === 1) {
+    return [from, ` · ${scene.edgeM[start]} → `, to, ` · ${scene.edgeN[start]}`];
+  }
+  const share = many === cut.significant ? "all" : `${count(many)}`;
+  return [`${share} in `, from, " → ", to];
 }
 
 /** Says that there is nothing to see, and how far the strongest edge is from it. */

@@ -2,16 +2,9 @@
 // for a pause, so that a walk or a drag is not read out step by step.
 
 import { byConstruction, constructedLinks } from "../../logic/byConstruction.js";
-import {
-  count,
-  expectation,
-  level as levelText,
-  MODE_WORDS,
-  pValue,
-  significant,
-} from "../../logic/format.js";
+import { count, level as levelText, MODE_WORDS, pValue, significant } from "../../logic/format.js";
 import type { Hover } from "../../logic/linkedHover.js";
-import type { Cut } from "../../logic/threshold.js";
+import { type Cut, cutInWords } from "../../logic/threshold.js";
 import type { Scene } from "../../wire/scene.js";
 import { h } from "../kit/dom.js";
 import type { View } from "../view.js";
@@ -67,8 +60,8 @@ export function announcer(view: View, hovered: () => Hovered): HTMLElement {
 function countsInWords(scene: Scene, cut: Cut): string {
   const apart = constructedLinks(scene);
   return (
-    `${MODE_WORDS[cut.mode]} ${levelText(cut.level)}: ${count(cut.significant)} edges significant, ` +
-    `${expectation(cut.expected)} expected by chance${apart && `; ${apart}, outside the tests`}`
+    `${MODE_WORDS[cut.mode]} ${levelText(cut.level)}: ${cutInWords(cut)}` +
+    `${apart && `; ${apart}, outside the tests`}`
   );
 }
 

@@ -19,7 +19,7 @@ import { selectionCanvas } from "./canvases/selectionCanvas.js";
 import { forgetOnBlur, goTo, graphActions } from "./keyboard.js";
 import { legend } from "./legend.js";
 import { overview } from "./overview.js";
-import { followPointer } from "./pointer.js";
+import { followPointer, showLink } from "./pointer.js";
 import { ribbons } from "./ribbons.js";
 import { AXIS_WIDTH, createStage, type Stage } from "./stage.js";
 import { tooltip } from "./tooltip.js";
@@ -37,6 +37,8 @@ export interface Graph {
   readonly hovered: ReadonlySignal<Hovered>;
   /** What each key does while the graph has the focus. */
   readonly actions: readonly Action[];
+  /** Chooses a link and brings it into sight. */
+  showLink(link: number): void;
   /** Gives the graph the focus, with the keyboard at a neuron. */
   goTo(neuron: Neuron): void;
 }
@@ -81,6 +83,7 @@ export function graph(view: View): Drawn & Graph {
     element: h("div", { class: "svr-graph" }, legend(view), stage.element, overview(view, stage)),
     hovered: hover.hovered,
     actions,
+    showLink: (link) => showLink(view, stage, link),
     goTo(neuron) {
       canvas.focus({ preventScroll: true });
       goTo(view, stage, neuron);

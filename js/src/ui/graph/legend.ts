@@ -2,7 +2,7 @@
 
 import { TIED, TIED_MEANING } from "../../logic/byConstruction.js";
 import { significant } from "../../logic/format.js";
-import { edgeAlpha } from "../../paint/density.js";
+import { edgeAlpha, fullWeight } from "../../paint/density.js";
 import { css, kindColour, mix } from "../../paint/palette.js";
 import { fill, h } from "../kit/dom.js";
 import type { View } from "../view.js";
@@ -35,18 +35,28 @@ export function legend(view: View): HTMLElement {
     );
     let weakest = Number.POSITIVE_INFINITY;
     let strongest = 0;
+    let full = 1;
     cut.drawnPerLink.forEach((drawn, link) => {
       if (drawn === 0) return;
       const { start } = scene.links[link];
       weakest = Math.min(weakest, scene.edgeWeight[start + drawn - 1]);
-      strongest = Math.max(strongest, scene.edgeWeight[start]);
+      if (scene.edgeWeight[start] <= strongest) return;
+      strongest = scene.edgeWeight[start];
+      full = fullWeight(scene, link);
     });
     const greys = STEPS.map((share) => {
-      const alpha = edgeAlpha(weakest + (strongest - weakest) * share, scene.largestWeight);
+      const alpha = edgeAlpha(weakest + (strongest - weakest) * share, full);
       return css(mix(palette.paper, palette.ink, alpha));
     });
     const [from, to] = [significant(weakest, 2), significant(strongest, 2)];
-    const weight = h("span", {}, `edge weight ${from}`, ramp(greys), from !== to && to);
+    const meaning = "The darkest are the strongest of their link; in a crowd weak ones fade";
+    const weight = h(
+      "span",
+      { title: meaning },
+      `edge weight ${from}`,
+      ramp(greys),
+      from !== to && to,
+    );
     const hollow = scene.unlinked ? "no link is known" : "feeds no map";
     const edges = strongest > 0 ? weight : h("span", {}, "no edge is significant");
     const marked = state.marked.value;

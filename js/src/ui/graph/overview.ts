@@ -3,6 +3,7 @@
 
 import { type Layout, layOut } from "../../geometry/layout.js";
 import type { Cut } from "../../logic/threshold.js";
+import { fullWeight } from "../../paint/density.js";
 import { css, kindColour, type Palette } from "../../paint/palette.js";
 import type { Scene } from "../../wire/scene.js";
 import { h } from "../kit/dom.js";
@@ -117,7 +118,8 @@ function paintSmall(
   context.lineWidth = 0.75;
   for (const [index, { producer, consumer, start, backward }] of scene.links.entries()) {
     if (cut.drawnPerLink[index] === 0 || backward || layout.shapes[index] !== "line") continue;
-    context.globalAlpha = 0.2 + 0.8 * Math.min(1, scene.edgeWeight[start] / scene.largestWeight);
+    context.globalAlpha =
+      0.2 + 0.8 * Math.min(1, scene.edgeWeight[start] / fullWeight(scene, index));
     context.beginPath();
     context.moveTo(x[producer], y[scene.maps[producer].start + scene.edgeM[start]]);
     context.lineTo(x[consumer], y[scene.maps[consumer].start + scene.edgeN[start]]);

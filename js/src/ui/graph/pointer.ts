@@ -1,6 +1,6 @@
 // The pointer over the graph: hover, select one or many, choose a link, pan and zoom.
 
-import { type Camera, MAX_ZOOM, traitOf, WHOLE } from "../../geometry/layout.js";
+import { type Camera, heldCamera, MAX_ZOOM, traitOf, WHOLE } from "../../geometry/layout.js";
 import { pickEdge, pickLink, pickNeuron } from "../../geometry/picking.js";
 import type { Point } from "../../geometry/placement.js";
 import { pickRibbon } from "../../geometry/ribbons.js";
@@ -139,18 +139,25 @@ export function zoomBy(view: View, stage: Stage, factor: number, x: number, y: n
 }
 
 /** Moves the camera, but never so far that the picture is lost from sight. */
-export function moveCamera(view: View, stage: Stage, { zoom, x, y }: Camera): void {
+export function moveCamera(view: View, stage: Stage, camera: Camera): void {
   const layout = stage.layout.peek();
   if (!layout) return;
-  const { size, margins, plotWidth } = layout;
-  const hold = (offset: number, length: number, content: number) =>
-    Math.max(0.4 * length - content * zoom, Math.min(0.6 * length, offset));
-  const camera = {
-    zoom,
-    x: hold(x, size.width, margins.left + plotWidth + margins.right),
-    y: hold(y, size.height, size.height),
-  };
-  view.state.moveCamera(traitOf({ ...layout, camera }));
+  view.state.moveCamera(traitOf({ ...layout, camera: heldCamera(camera, layout) }));
+}
+
+/** Brings a link into sight, at its own size where one has zoomed in. */
+export function showLink(view: View, stage: Stage, index: number): void {
+  const scene = view.state.scene.peek();
+  const layout = stage.layout.peek();
+  if (!scene || !layout) return;
+  view.state.chooseLink(index);
+  const { size, margins, camera } = layout;
+  const { producer, consumer } = scene.links[index];
+  const ends = [layout.x[producer], layout.x[consumer]];
+  const isSeen = ends.every((x) => x >= margins.left && x <= size.width - margins.right);
+  if (isSeen && camera.zoom === 1) return;
+  const middle = ((ends[0] + ends[1]) / 2 - camera.x) / camera.zoom;
+  moveCamera(view, stage, { zoom: 1, x: (margins.left + size.width) / 2 - middle, y: 0 });
 }
 
 function pick(view: View, stage: Stage, x: number, y: number): Hover | null {

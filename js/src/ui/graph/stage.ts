@@ -6,8 +6,10 @@ import { computed, type ReadonlySignal, signal } from "@preact/signals-core";
 import { type Angle, angleFor, heightOfNames, type Measure } from "../../geometry/labels.js";
 import {
   bends,
+  type Camera,
   cameraOf,
   columnPositions,
+  heldCamera,
   type Layout,
   LEAST_COLUMN,
   type Leaving,
@@ -73,12 +75,32 @@ export function createStage(view: View): Stage {
     const { margins, angle } = roomFor(scene, size.value, measure);
     const { value: camera } = view.state.camera;
     const plotWidth = plotWidthOf(columnPositions(scene), size.value, margins);
-    const at = camera ? cameraOf({ size: size.value, margins, plotWidth }, camera) : WHOLE;
+    const frame = { size: size.value, margins, plotWidth };
+    const at = camera
+      ? heldCamera(cameraOf(frame, camera), frame)
+      : openingCamera(scene, frame, view.state.found.value);
     const { y_scale, y_range } = view.state;
     const range = y_range.value;
     return layOut(scene, y_scale.value, size.value, margins, at, LEAST_COLUMN, range, angle);
   });
   return { element, layout: inMotion(view, settled), ratio, measure, appearances };
+}
+
+/** The whole graph; of a deep one the part around the link that most was found of, else its beginning. */
+function openingCamera(
+  scene: Scene,
+  frame: Pick<Layout, "size" | "margins" | "plotWidth">,
+  link: number | null,
+): Camera {
+  const { size, margins, plotWidth } = frame;
+  const room = size.width - margins.left - margins.right;
+  if (link === null || plotWidth <= room) return WHOLE;
+  const places = columnPositions(scene);
+  const scale = plotWidth / Math.max(...places, 1);
+  const ends = [scene.links[link].producer, scene.links[link].consumer];
+  const x = ends.map((map) => margins.left + places[map] * scale);
+  if (Math.max(...x) <= margins.left + room) return WHOLE;
+  return heldCamera({ ...WHOLE, x: margins.left + room / 2 - (x[0] + x[1]) / 2 }, frame);
 }
 
 /** Room for the axes' words, beside the first and the last column, and for arcs to bend. */

@@ -13,6 +13,7 @@ export function describeTarget(
   target: Target | null,
   hover: Hover | null,
   frame: Frame,
+  largest: Child,
 ): Child[] {
   const link = scene.links[facts.link];
   const to = entered(scene.maps[link.consumer].label, link);
@@ -41,7 +42,7 @@ export function describeTarget(
   const { through } = link;
   const between =
     facts.which !== "output" && through.length > 0 ? ` · through ${through.join("; ")}` : "";
-  return [seen(facts, frame), `largest entry ${significant(facts.max, 2)}${between}`];
+  return [seen(facts, frame), largest, ` ${significant(facts.max, 2)}${between}`];
 }
 
 /** "7", or "8 to 15": the neurons [from, to). */

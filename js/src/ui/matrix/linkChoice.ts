@@ -51,7 +51,7 @@ export function linkChoice(view: View): HTMLElement {
 }
 
 /** Pixels of the choosers that are not their words, and of the arrow between them. */
-const BESIDE = 76;
+const BESIDE = 68;
 
 interface Chooser {
   readonly label: string;
