@@ -61,6 +61,13 @@ class Traits(anywidget.AnyWidget):
     panes = t.List(
         t.Enum(PANES), ["adjacency"], maxlen=len(PANES), help="side panes that are open"
     ).tag(sync=True)
+    panes_width = t.Int(
+        None,
+        allow_none=True,
+        min=200,
+        max=4000,
+        help="pixels that the side panes are wide; None is about a third of the widget",
+    ).tag(sync=True)
     camera: t.List[float] = t.List(
         Number(),
         None,

@@ -28,6 +28,8 @@ export interface PublicTraits {
   selected: [string, number][];
   selected_link: LinkKey | null;
   panes: readonly PaneName[];
+  /** Pixels; null is about a third of the widget. */
+  panes_width: number | null;
   /** Null is the whole graph, or of a deep one the part in which most was found. */
   camera: CameraTrait | null;
   /** Null is the graph's own. */

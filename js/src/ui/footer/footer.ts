@@ -32,14 +32,21 @@ export function footer(view: View, showLink: (link: number) => void): HTMLElemen
   return h(
     "div",
     { class: "svr-bar svr-footer" },
-    h("div", { class: "svr-cutting" }, slider, curve),
     h("div", { class: "svr-facing" }, controls, counts(view, showLink), words),
+    h("div", { class: "svr-cutting" }, curve, slider),
   );
 }
 
 function threshold(view: View): { slider: HTMLElement; controls: HTMLElement } {
   const { state } = view;
-  const slider = h("input", { type: "range", min: 0, step: 1, "aria-label": "threshold" });
+  // The curve is the slider; this is what the keyboard and a screen reader have of it.
+  const slider = h("input", {
+    type: "range",
+    class: "svr-slider",
+    min: 0,
+    step: 1,
+    "aria-label": "threshold",
+  });
   const field = h("input", {
     type: "text",
     inputmode: "decimal",
@@ -70,8 +77,6 @@ function threshold(view: View): { slider: HTMLElement; controls: HTMLElement } {
     law.value = cut.law;
     slider.max = String(scene.stops[cut.law][cut.mode].level.length - 1);
     slider.value = String(Math.round(cut.stop));
-    const share = cut.stop / Math.max(1, Number(slider.max));
-    slider.style.setProperty("--svr-share", `${(share * 100).toFixed(2)}%`);
     const words = levelText(state.threshold.value);
     slider.setAttribute("aria-valuetext", `${MODE_WORDS[cut.mode]} ${words}`);
     field.value = words;
@@ -111,13 +116,17 @@ function threshold(view: View): { slider: HTMLElement; controls: HTMLElement } {
   view.listen(law, "change", () => state.setLaw(law.value as Law));
 
   return {
-    slider: h(
+    slider,
+    controls: h(
       "div",
       { class: "svr-threshold" },
       h("span", { "aria-hidden": true }, "threshold"),
-      slider,
+      mode,
+      field,
+      law,
+      refused,
+      note,
     ),
-    controls: h("div", { class: "svr-threshold" }, mode, field, law, refused, note),
   };
 }
 

@@ -45,9 +45,8 @@ export function announcer(view: View, hovered: () => Hovered): HTMLElement {
     const [scene, highlighted] = [state.scene.value, state.highlighted.value];
     if (!scene) return "";
     if (!highlighted) return "nothing selected";
-    const path = highlighted.path
-      ? `, strongest path through ${count(highlighted.path.neurons.length)} maps`
-      : "";
+    const names = highlighted.path?.neurons.map(({ map, k }) => `${scene.maps[map].label} ${k}`);
+    const path = names ? `, strongest path through ${names.join(", ")}` : "";
     return `${count(highlighted.neurons.length)} selected, ${count(highlighted.edges)} significant edges${path}`;
   });
   follow(() => {

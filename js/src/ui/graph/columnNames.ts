@@ -114,8 +114,14 @@ function pointedAt(view: View, stage: Stage): HTMLElement {
     const [layout, scene, index] = [stage.layout.value, state.scene.value, under.value];
     element.hidden = !layout || !scene || index === null;
     if (!layout || !scene || index === null) return;
+    const { name, label } = scene.maps[index];
     const [words, ...more] = describe(scene.maps[index]).split("\n");
-    fill(element, nameOf(words), h("span", { class: "svr-soft" }, more.join(" ")));
+    const said = [label === name ? "" : label, words].filter(Boolean);
+    fill(
+      element,
+      ...said.map((each) => nameOf(each)),
+      h("span", { class: "svr-soft" }, more.join(" ")),
+    );
     const [low, high] = frameOf(layout);
     const half = element.offsetWidth / 2;
     const at = Math.max(low + half, Math.min(high - half, layout.x[index]));

@@ -6,6 +6,7 @@ import type { Point } from "../../geometry/placement.js";
 import { pickRibbon } from "../../geometry/ribbons.js";
 import { joined, neuronsWithin, rectangle } from "../../geometry/selection.js";
 import { endsOf, type Hover } from "../../logic/linkedHover.js";
+import type { PublicTraits } from "../../wire/host.js";
 import { oncePerFrame } from "../kit/frames.js";
 import { select } from "../kit/select.js";
 import { followWheel } from "../kit/wheel.js";
@@ -36,6 +37,8 @@ export function followPointer(
 ): void {
   const { state } = view;
   let at = { x: 0, y: 0 };
+  /** What was selected before each of the last two clicks. */
+  const before: Pick<PublicTraits, "selected" | "selected_link">[] = [];
   let press: Press | null = null;
 
   const place = (event: MouseEvent) => {
@@ -92,6 +95,9 @@ export function followPointer(
     at = place(event);
     const { gesture } = pressed;
     if (!pressed.dragged) {
+      const { selected, selected_link } = state;
+      before.push({ selected: selected.peek(), selected_link: selected_link.peek() });
+      if (before.length > 2) before.shift();
       click(view, stage, pick(view, stage, at.x, at.y), at.x, event.shiftKey);
     } else if (gesture.kind !== "pan") {
       // Shift alone begins a box, so it takes another key to add to what is selected.
@@ -106,7 +112,11 @@ export function followPointer(
     event.stopImmediatePropagation();
     release();
   });
-  view.listen(canvas, "dblclick", () => state.resetCamera());
+  view.listen(canvas, "dblclick", () => {
+    // It shows the whole graph; its two clicks are not to choose anything.
+    if (before.length === 2) state.apply(before[0]);
+    state.resetCamera();
+  });
   followWheel(view, canvas, (factor, event) => {
     const { x, y } = place(event);
     zoomBy(view, stage, factor, x, y);

@@ -185,12 +185,15 @@ function surroundings(scene: Scene, stage: Stage, { neurons, edges }: Hovered): 
   for (let index = 0; index < edges.length; index += step) {
     const { link, m, n } = edges[index];
     const { points, length } = tracePath(scene, layout, link, m, n, path);
+    // Zoomed in, a straight edge is far longer than what is seen of it.
+    const apart = length > 4 ? 0.5 : 1 / (edges.length > 8 ? 16 : 160);
     for (let from = 0; from + 3 < length; from += 2) {
-      for (let share = 0; share <= 1; share += length > 4 ? 0.5 : 0.1) {
-        obstacles.push({
-          x: points[from] + (points[from + 2] - points[from]) * share,
-          y: points[from + 1] + (points[from + 3] - points[from + 1]) * share,
-        });
+      for (let share = 0; share <= 1; share += apart) {
+        const x = points[from] + (points[from + 2] - points[from]) * share;
+        const y = points[from + 1] + (points[from + 3] - points[from + 1]) * share;
+        if (x >= 0 && y >= 0 && x <= layout.size.width && y <= layout.size.height) {
+          obstacles.push({ x, y });
+        }
       }
     }
   }
