@@ -51,7 +51,12 @@ class Traits(anywidget.AnyWidget):
         LEVELS["fdr"].default, help="the level of significance, in its mode's own unit"
     ).tag(sync=True)
     null: t.Enum[Kind] = t.Enum(LAWS, "exact", help="law of an entry under chance").tag(sync=True)
-    y_scale = t.Enum(Y_SCALES, "linear", help="the vertical axis").tag(sync=True)
+    y_scale = t.Enum(
+        Y_SCALES,
+        "auto",
+        help="the vertical axis; auto is linear, or logarithmic or relative where that would "
+        "squash a kind of map",
+    ).tag(sync=True)
     selected: t.List[Any] = t.List(help="spectral neurons, as (map name, k)").tag(sync=True)
     selected_link: t.List[Any] = t.List(
         default_value=None,

@@ -99,7 +99,7 @@ export function layOut(
     const plain = margins.left + (widest > 0 ? (width * column) / widest : width / 2);
     return plain * camera.zoom + camera.x;
   };
-  const vertical = verticalScale(scene, yScale, range);
+  const vertical = verticalScale(scene, yScale === "auto" ? scaleOf(scene) : yScale, range);
   const toY = (share: number) => (margins.top + height * (1 - share)) * camera.zoom + camera.y;
   const x = Float64Array.from(columns, toX);
   const y = new Float64Array(scene.singularValue.length);
@@ -247,6 +247,32 @@ export function bends(scene: Scene): { above: boolean; below: boolean } {
     above: arcs.some(({ backward }) => !backward),
     below: arcs.some(({ backward }) => backward),
   };
+}
+
+/** Kinds of maps whose medians lie further apart than this do not share a linear axis. */
+const SQUASHED = 5;
+/** Singular values that span more have no logarithmic axis on which anything is told apart. */
+const LONGEST_LOG = 1e6;
+
+/** The scale on which no kind of map is squashed, as Python's `scale_of`; gates and heads are kinds. */
+export function scaleOf({ maps, singularValue, isNull }: Scene): "linear" | "log" | "relative" {
+  const kinds = new Map<string, number[]>();
+  for (const { kind, name, start, neurons } of maps) {
+    const part = name.includes("[") ? name.slice(name.indexOf("[")).replaceAll(/\d+/g, "") : "";
+    const known = kinds.get(`${kind} ${part}`) ?? [];
+    kinds.set(`${kind} ${part}`, known);
+    for (let neuron = start; neuron < start + neurons; neuron++) {
+      if (!isNull[neuron] && singularValue[neuron] > 0) known.push(singularValue[neuron]);
+    }
+  }
+  const live = [...kinds.values()].filter((values) => values.length > 0);
+  const sorted = live.map((values) => Float64Array.from(values).sort());
+  const medians = sorted.map((all) => (all[(all.length - 1) >> 1] + all[all.length >> 1]) / 2);
+  if (Math.max(...medians) <= SQUASHED * Math.min(...medians) || medians.length < 2)
+    return "linear";
+  const largest = Math.max(...sorted.map((values) => values[values.length - 1]));
+  const smallest = Math.min(...sorted.map((values) => values[0]));
+  return largest <= LONGEST_LOG * smallest ? "log" : "relative";
 }
 
 interface VerticalScale {

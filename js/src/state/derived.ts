@@ -1,12 +1,13 @@
 // What follows from the scene and the traits: the cut, what is selected and highlighted, the link.
 
 import { computed, type ReadonlySignal, signal } from "@preact/signals-core";
+import { scaleOf } from "../geometry/layout.js";
 import { search } from "../logic/searchMaps.js";
 import { type Highlighted, highlightedBy, maskOf } from "../logic/strongestPath.js";
 import { type Cut, cutAtLevel, foremostLink } from "../logic/threshold.js";
 import { CONTRACT } from "../wire/contract.js";
 import { findLink } from "../wire/links.js";
-import type { Law, Neuron, Scene } from "../wire/scene.js";
+import type { Law, Neuron, Scene, YScale } from "../wire/scene.js";
 import { sameColumns } from "../wire/timeline.js";
 import type { PublicSignals } from "./traits.js";
 
@@ -49,6 +50,18 @@ export function deriveFrom(
   const opening = computed<Cut | null>(() => {
     const { value } = scene;
     return value && cutAtLevel(value, law.value, "fdr", CONTRACT.levels.fdr.default);
+  });
+
+  let chosen: { readonly scene: Scene; readonly scale: YScale } | null = null;
+  /** The vertical axis, chosen where it is left to the widget; checkpoints of one network share it. */
+  const scale = computed<YScale>(() => {
+    const { value } = scene;
+    const wanted = traits.y_scale.value;
+    if (wanted !== "auto" || !value) return wanted;
+    if (!chosen || (chosen.scene !== value && !sameColumns(chosen.scene, value))) {
+      chosen = { scene: value, scale: scaleOf(value) };
+    }
+    return chosen.scale;
   });
 
   const mapByName = computed(
@@ -113,6 +126,7 @@ export function deriveFrom(
     toldCut,
     cut,
     opening,
+    scale,
     found,
     selectedNeurons,
     matched,

@@ -68,6 +68,8 @@ export interface Status {
   state: "computing" | "ready" | "failed" | "cancelled";
   message?: string;
   map?: string;
+  /** Maps and links, the first of them maps. */
+  maps?: number;
   done?: number;
   total?: number;
   seconds_left?: number | null;

@@ -12,6 +12,7 @@ import {
   columnPositions,
   layOut,
   moved,
+  scaleOf,
   traitOf,
   WHOLE,
 } from "../../src/geometry/layout.js";
@@ -70,6 +71,41 @@ describe("moving a picture", () => {
       layOut(branches, scale, SIZE, MARGINS),
     );
     expect(moved(log, rank)).toBeNull();
+  });
+});
+
+describe("the scale that is chosen", () => {
+  /** Each map's name, kind and singular values. */
+  const scene = (...columns: readonly (readonly [string, string, ...number[]])[]) => {
+    const values = columns.map(([, , ...rest]) => rest);
+    const maps = columns.map(([name, kind], at) => {
+      const start = values.slice(0, at).flat().length;
+      return { name, kind, start, neurons: values[at].length };
+    });
+    const singularValue = Float64Array.from(values.flat());
+    return {
+      maps,
+      singularValue,
+      isNull: new Uint8Array(singularValue.length),
+    } as unknown as Scene;
+  };
+
+  it("is linear unless a kind would be squashed", () => {
+    expect(scaleOf(scene(["a", "linear", 1, 2, 3], ["b", "convolution", 5, 9, 12]))).toBe("linear");
+    expect(scaleOf(scene(["a", "linear", 1, 2, 3], ["b", "linear", 50, 90]))).toBe("linear");
+    expect(scaleOf(scene(["a", "linear", 1, 2, 3], ["b", "convolution", 5, 11, 12]))).toBe("log");
+    expect(scaleOf(scene(["a", "linear"], ["b", "convolution", 5]))).toBe("linear");
+  });
+
+  it("tells gates and heads from others of their kind, but not from each other", () => {
+    const gates = scene(["hh[i]", "linear", 1, 1], ["hh[g]", "linear", 9, 9]);
+    expect(scaleOf(gates)).toBe("log");
+    const heads = scene(["a[QK.0]", "attention", 1], ["a[QK.1]", "attention", 9]);
+    expect(scaleOf(heads)).toBe("linear");
+  });
+
+  it("is relative where logarithms would tell nothing apart", () => {
+    expect(scaleOf(scene(["a", "linear", 1e-8, 2], ["b", "convolution", 50]))).toBe("relative");
   });
 });
 

@@ -39,7 +39,7 @@ export function overview(view: View, stage: Stage): HTMLElement {
     const cut = state.cut.peek();
     const ratio = stage.ratio.peek();
     if (element.hidden || !scene || !layout || !palette || !cut) return;
-    const small = smallLayout(scene, layout, state.y_scale.peek());
+    const small = smallLayout(scene, layout, state.scale.peek());
     canvas.width = Math.round(small.size.width * ratio);
     canvas.height = Math.round(small.size.height * ratio);
     const context = canvas.getContext("2d");
@@ -49,7 +49,7 @@ export function overview(view: View, stage: Stage): HTMLElement {
   });
   view.watch(() => {
     const layout = stage.layout.value;
-    for (const cause of [state.scene, state.cut, state.y_scale, stage.ratio, stage.appearances]) {
+    for (const cause of [state.scene, state.cut, state.scale, stage.ratio, stage.appearances]) {
       cause.value;
     }
     view.palette.value;

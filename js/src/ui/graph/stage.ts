@@ -79,9 +79,9 @@ export function createStage(view: View): Stage {
     const at = camera
       ? heldCamera(cameraOf(frame, camera), frame)
       : openingCamera(scene, frame, view.state.found.value);
-    const { y_scale, y_range } = view.state;
+    const { scale, y_range } = view.state;
     const range = y_range.value;
-    return layOut(scene, y_scale.value, size.value, margins, at, LEAST_COLUMN, range, angle);
+    return layOut(scene, scale.value, size.value, margins, at, LEAST_COLUMN, range, angle);
   });
   return { element, layout: inMotion(view, settled), ratio, measure, appearances };
 }

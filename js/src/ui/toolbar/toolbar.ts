@@ -1,9 +1,10 @@
 // The line of tools above the picture.
 
 import { shorten } from "../../geometry/labels.js";
+import { scaleOf } from "../../geometry/layout.js";
 import { count } from "../../logic/format.js";
 import type { ViewHistory } from "../../state/viewHistory.js";
-import { METHODS, type Method, Y_SCALES, type YScale } from "../../wire/scene.js";
+import { METHODS, type Method, type Scene, Y_SCALES, type YScale } from "../../wire/scene.js";
 import { dropDown, fill, h, textMeasure } from "../kit/dom.js";
 import { iconButton } from "../kit/icons.js";
 import type { View } from "../view.js";
@@ -151,10 +152,24 @@ function yScale(view: View): HTMLElement {
   );
   view.watch(() => {
     choice.value = state.y_scale.value;
+    const auto = choice.options[Y_SCALES.indexOf("auto")];
+    auto.textContent = state.scene.value ? `auto: ${autoScale(view)}` : "auto";
+    choice.title = SCALE_WORDS[state.scale.value];
   });
   view.listen(choice, "change", () => state.setYScale(choice.value as YScale));
   return labelled("y", choice);
 }
+
+const autoScale = ({ state }: View) =>
+  state.y_scale.value === "auto" ? state.scale.value : scaleOf(state.scene.value as Scene);
+
+const SCALE_WORDS: Readonly<Record<YScale, string>> = {
+  auto: "",
+  linear: "singular values as they are",
+  log: "logarithms of the singular values",
+  relative: "singular values relative to the largest of their map",
+  rank: "the places of the singular values in their map",
+};
 
 /** How many edges may travel: more are drawn, at the cost of a longer way. */
 function budget(view: View): HTMLElement {
