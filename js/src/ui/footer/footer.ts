@@ -15,7 +15,9 @@ import {
   exceedsChance,
   foremostLink,
   isLevel,
-  rangeInWords, significantOn } from "../../logic/threshold.js";
+  rangeInWords,
+  significantOn,
+} from "../../logic/threshold.js";
 import { CONTRACT } from "../../wire/contract.js";
 import { endOf } from "../../wire/links.js";
 import type { Law, Mode, Scene } from "../../wire/scene.js";
