@@ -93,7 +93,7 @@ export function survivalCurve(view: View): { curve: HTMLElement; words: HTMLElem
         `${count(here?.edges ?? cut.significant)} reach the ` +
         `threshold, ${significant(chance, 2)} would by chance`,
     );
-    fill(image, ...drawing(frame, place, significantHere));
+    fill(image, ...drawing(frame, place, here?.edges ?? cut.significant));
   };
   view.watch(redraw);
   view.watch(() => {
