@@ -32,7 +32,7 @@ from svr_widget.engine.compression import pruning, removal
 from svr_widget.engine.decompose import Flattening
 from svr_widget.engine.environment.settings import methods_with_own_settings
 from svr_widget.engine.errors import SVRError
-from svr_widget.engine.graph.graph_file import Saved, from_bytes, load, save, to_bytes
+from svr_widget.engine.graph.file.graph_file import Saved, from_bytes, load, save, to_bytes
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
 from svr_widget.engine.graph.thresholds import Threshold
 from svr_widget.engine.maps.links import LinkKey

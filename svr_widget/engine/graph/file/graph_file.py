@@ -10,8 +10,8 @@ from torch import Tensor
 
 from svr_widget.engine.decompose import Decomposition, Flattening
 from svr_widget.engine.environment.files import destination
-from svr_widget.engine.graph.file_checks import check_decompositions, check_network
-from svr_widget.engine.graph.records import (
+from svr_widget.engine.graph.file.file_checks import check_decompositions, check_network
+from svr_widget.engine.graph.file.records import (
     Record,
     Tensors,
     packed,
@@ -19,8 +19,8 @@ from svr_widget.engine.graph.records import (
     unpacked,
     write_record,
 )
+from svr_widget.engine.graph.file.tensor_json import Writer, read
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
-from svr_widget.engine.graph.tensor_json import Writer, read
 from svr_widget.engine.maps.linear_map import LinearMap
 from svr_widget.engine.maps.links import Link
 from svr_widget.engine.network.network import Network
