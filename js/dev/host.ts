@@ -14,6 +14,7 @@ const DEFAULTS: Traits = {
   y_scale: "linear",
   selected: [],
   selected_link: null,
+  folded: null,
   panes: ["adjacency"],
   theme: "auto",
   height: 620,

@@ -92,3 +92,85 @@ def test_a_column_reached_by_keyboard_comes_into_view(page: Page) -> None:
         page.keyboard.press("ArrowRight")
     page.wait_for_selector(DRAWN)
     assert any(name == DEPTH - 1 for name, _, _ in labels(page))
+
+
+LAYERS, HEADS = 10, 3
+
+
+@pytest.fixture(scope="module")
+def layered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    generator = torch.Generator().manual_seed(5)
+    weights = {}
+    for layer in range(LAYERS):
+        names = [f"h.{layer}.attn.head{head}" for head in range(HEADS)] + [f"h.{layer}.mlp"]
+        weights |= {name: torch.randn(12, 12, generator=generator) for name in names}
+    weights = {"wte": torch.randn(12, 12, generator=generator), **weights, "head": torch.eye(12)}
+    path = tmp_path_factory.mktemp("layered") / "page.html"
+    SVRWidget(weights, p=0.05, panes=[], links="chain").to_html(path)
+    return path
+
+
+@pytest.fixture
+def folded(layered: Path, browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1000, "height": 700}, reduced_motion="reduce")
+    opened = context.new_page()
+    problems: list[str] = []
+    opened.on("pageerror", lambda error: problems.append(str(error)))
+    opened.goto(layered.as_uri())
+    opened.wait_for_selector(DRAWN)
+    yield opened
+    context.close()
+    assert problems == []
+
+
+def names(page: Page) -> list[str]:
+    shown = page.locator(".svr-column-names > *").evaluate_all(
+        "all => all.map(each => [each.offsetLeft, each.querySelector('.svr-name').textContent])"
+    )
+    return [name for _, name in sorted(shown)]
+
+
+FOLDED = ["wte", *(f"h.{layer}" for layer in range(LAYERS)), "head"]
+OPENED = ["wte", "h.0", "h.1", "attn", "mlp", *(f"h.{layer}" for layer in range(3, LAYERS)), "head"]
+
+
+def test_a_deep_network_is_folded_and_a_module_opens_and_closes_by_a_click(folded: Page) -> None:
+    page = folded
+    page.locator('[data-svr="levels"] >> text="−"').click()
+    assert names(page) == FOLDED
+    page.get_by_role("button", name="h.2, 4 columns").click()
+    page.wait_for_selector(DRAWN)
+    assert names(page) == OPENED
+    bracket = page.get_by_role("button", name="h.2, 4 columns")
+    assert bracket.get_attribute("aria-expanded") == "true"
+    bracket.click()
+    page.wait_for_selector(DRAWN)
+    assert names(page) == FOLDED
+
+
+def test_modules_fold_by_keyboard_and_keep_the_focus(folded: Page) -> None:
+    page = folded
+    page.locator('[data-svr="levels"] >> text="−"').click()
+    page.get_by_role("button", name="h.0, 4 columns").focus()
+    for key in ("ArrowRight", "ArrowRight", "Enter"):
+        page.keyboard.press(key)
+    assert names(page) == OPENED
+    assert page.evaluate("document.activeElement.ariaLabel") == "h.2, 4 columns"
+    page.keyboard.press("Enter")
+    assert names(page) == FOLDED
+    assert page.evaluate("document.activeElement.textContent").startswith("h.2")
+
+
+def test_a_search_unfolds_what_it_finds(folded: Page) -> None:
+    page = folded
+    page.locator('[data-svr="levels"] >> text="−"').click()
+    page.locator('[data-svr="graph"]').press("/")
+    page.keyboard.type("h.4.attn.head1 3")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(DRAWN)
+    assert names(page)[5:10] == ["head0", "head1", "head2", "mlp", "h.5"]
+    # The keyboard is there: one column to the left is the head before it.
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function(
+        """() => document.querySelector('[data-svr="tooltip"]').textContent.includes("attn.head0")"""
+    )

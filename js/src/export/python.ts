@@ -8,6 +8,7 @@ export const VIEW_TRAITS = [
   "y_scale",
   "selected",
   "selected_link",
+  "folded",
   "panes",
   "camera",
 ] as const satisfies readonly (keyof PublicTraits)[];

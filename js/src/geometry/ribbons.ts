@@ -21,24 +21,36 @@ const LEAST_HALF = 3;
 const RIM = 24;
 const WORDS_BELOW = 14;
 
+const tied = new WeakMap<Scene["links"], readonly number[]>();
+
+/** The links by construction. */
+function tiedLinks({ links }: Scene): readonly number[] {
+  const before = tied.get(links);
+  const found = before ?? [...links.keys()].filter((link) => links[link].by_construction);
+  tied.set(links, found);
+  return found;
+}
+
 export function ribbonsOf(scene: Scene, layout: Layout): Ribbon[] {
   const found: Ribbon[] = [];
-  scene.links.forEach(({ producer, consumer, by_construction }, link) => {
-    if (!by_construction) return;
-    const [first, last] = [lineOf(0, 0), lineOf(lastOf(producer), lastOf(consumer))];
+  for (const link of tiedLinks(scene)) {
+    const { producer, consumer } = scene.links[link];
+    if (layout.shapes[link] === "inner") continue;
+    const first = lineOf(link, 0, 0);
+    const last = lineOf(link, lastOf(producer), lastOf(consumer));
     const upper = first.map(({ x, y }, at) => ({ x, y: Math.min(y, last[at].y) - LEAST_HALF }));
     const lower = first.map(({ x, y }, at) => ({ x, y: Math.max(y, last[at].y) + LEAST_HALF }));
     found.push({ link, outline: [...upper, ...lower.reverse()], words: beneathMiddle(upper) });
-
-    function lineOf(m: number, n: number): Point[] {
-      const { points, length } = tracePath(scene, layout, link, m, n, createPath());
-      return Array.from({ length: length / 2 }, (_, at) => ({
-        x: points[2 * at],
-        y: points[2 * at + 1],
-      }));
-    }
-  });
+  }
   return found;
+
+  function lineOf(link: number, m: number, n: number): Point[] {
+    const { points, length } = tracePath(scene, layout, link, m, n, createPath());
+    return Array.from({ length: length / 2 }, (_, at) => ({
+      x: points[2 * at],
+      y: points[2 * at + 1],
+    }));
+  }
 
   /** The last neuron whose singular value is not zero; the first of a map of zeros. */
   function lastOf(map: number): number {

@@ -1,7 +1,9 @@
 // What follows from the scene and the traits: the cut, what is selected and highlighted, the link.
 
 import { computed, type ReadonlySignal, signal } from "@preact/signals-core";
+import type { Folding } from "../geometry/columns.js";
 import { scaleOf } from "../geometry/layout.js";
+import { foldedNames, foldingOf } from "../logic/folding.js";
 import { search } from "../logic/searchMaps.js";
 import { type Highlighted, highlightedBy, maskOf } from "../logic/strongestPath.js";
 import { type Cut, cutAtLevel, foremostLink } from "../logic/threshold.js";
@@ -63,6 +65,8 @@ export function deriveFrom(
     }
     return chosen.scale;
   });
+
+  const folding = foldingSeen(traits, scene);
 
   const mapByName = computed(
     () => new Map(scene.value?.maps.map((map, index) => [map.name, index] as const)),
@@ -127,6 +131,7 @@ export function deriveFrom(
     cut,
     opening,
     scale,
+    folding,
     found,
     selectedNeurons,
     matched,
@@ -134,4 +139,23 @@ export function deriveFrom(
     highlighted,
     link,
   };
+}
+
+/** What is seen as one column; the same from checkpoint to checkpoint. */
+function foldingSeen(
+  { folded }: PublicSignals,
+  scene: ReadonlySignal<Scene | null>,
+): ReadonlySignal<Folding | null> {
+  let last: { readonly scene: Scene; readonly names: string; readonly folding: Folding } | null =
+    null;
+  return computed(() => {
+    const { value } = scene;
+    if (!value) return null;
+    const names = foldedNames(value, folded.value ?? null).join("\n");
+    const isKept = last?.names === names && sameColumns(last.scene, value);
+    if (!last || !isKept) {
+      last = { scene: value, names, folding: foldingOf(value, folded.value ?? null) };
+    }
+    return last.folding;
+  });
 }

@@ -32,6 +32,7 @@ export function mirrorPublic(host: Host, abort: AbortSignal) {
     y_scale: trait("y_scale"),
     selected: trait("selected"),
     selected_link: trait("selected_link"),
+    folded: trait("folded"),
     panes: trait("panes"),
     panes_width: trait("panes_width"),
     camera: trait("camera"),

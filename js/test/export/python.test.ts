@@ -10,6 +10,7 @@ describe("viewAsPython", () => {
       y_scale: "log",
       selected: [["conv\"1'\n", 3]],
       selected_link: ["a", "b"],
+      folded: ["h.0"],
       panes: [],
     });
     expect(viewAsPython(host)).toBe(
@@ -19,6 +20,7 @@ describe("viewAsPython", () => {
         'widget.y_scale = "log"',
         'widget.selected = [("conv\\"1\'\\n", 3)]',
         'widget.selected_link = ["a", "b"]',
+        'widget.folded = ["h.0"]',
         "widget.panes = []",
         "widget.camera = None",
         "",

@@ -15,12 +15,12 @@ import { dimOthers } from "./canvases/dimming.js";
 import { edgeCanvas, pixelCanvas } from "./canvases/edgeCanvas.js";
 import { type Hovered, hoverCanvas } from "./canvases/hoverCanvas.js";
 import { lassoOutline } from "./canvases/lassoOutline.js";
+import { ribbons } from "./canvases/ribbons.js";
 import { selectionCanvas } from "./canvases/selectionCanvas.js";
 import { forgetOnBlur, goTo, graphActions } from "./keyboard.js";
 import { legend } from "./legend.js";
 import { overview } from "./overview.js";
 import { followPointer, showLink } from "./pointer.js";
-import { ribbons } from "./ribbons.js";
 import { AXIS_WIDTH, createStage, type Stage } from "./stage.js";
 import { tooltip } from "./tooltip.js";
 
@@ -86,6 +86,7 @@ export function graph(view: View): Drawn & Graph {
     showLink: (link) => showLink(view, stage, link),
     goTo(neuron) {
       canvas.focus({ preventScroll: true });
+      view.state.unfoldTo([neuron.map]);
       goTo(view, stage, neuron);
     },
     picture() {

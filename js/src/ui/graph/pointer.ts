@@ -150,7 +150,7 @@ export function zoomBy(view: View, stage: Stage, factor: number, x: number, y: n
 
 /** Moves the camera, but never so far that the picture is lost from sight. */
 export function moveCamera(view: View, stage: Stage, camera: Camera): void {
-  const layout = stage.layout.peek();
+  const layout = stage.settled.peek();
   if (!layout) return;
   view.state.moveCamera(traitOf({ ...layout, camera: heldCamera(camera, layout) }));
 }
@@ -158,11 +158,13 @@ export function moveCamera(view: View, stage: Stage, camera: Camera): void {
 /** Brings a link into sight, at its own size where one has zoomed in. */
 export function showLink(view: View, stage: Stage, index: number): void {
   const scene = view.state.scene.peek();
-  const layout = stage.layout.peek();
-  if (!scene || !layout) return;
-  view.state.chooseLink(index);
-  const { size, margins, camera } = layout;
+  if (!scene?.links[index]) return;
   const { producer, consumer } = scene.links[index];
+  view.state.unfoldTo([producer, consumer]);
+  view.state.chooseLink(index);
+  const layout = stage.settled.peek();
+  if (!layout) return;
+  const { size, margins, camera } = layout;
   const ends = [layout.x[producer], layout.x[consumer]];
   const isSeen = ends.every((x) => x >= margins.left && x <= size.width - margins.right);
   if (isSeen && camera.zoom === 1) return;

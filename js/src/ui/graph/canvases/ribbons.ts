@@ -1,10 +1,10 @@
 // The bands of links by construction, behind the edges.
 
-import { pathOf, ribbonsOf } from "../../geometry/ribbons.js";
-import { TIED } from "../../logic/byConstruction.js";
-import { fill, s } from "../kit/dom.js";
-import type { View } from "../view.js";
-import type { Stage } from "./stage.js";
+import { pathOf, ribbonsOf } from "../../../geometry/ribbons.js";
+import { TIED } from "../../../logic/byConstruction.js";
+import { fill, s } from "../../kit/dom.js";
+import type { View } from "../../view.js";
+import type { Stage } from "../stage.js";
 
 export function ribbons(view: View, stage: Stage): SVGElement {
   const { state } = view;
