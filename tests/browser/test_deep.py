@@ -174,3 +174,29 @@ def test_a_search_unfolds_what_it_finds(folded: Page) -> None:
     page.wait_for_function(
         """() => document.querySelector('[data-svr="tooltip"]').textContent.includes("attn.head0")"""
     )
+
+
+def test_links_are_seen_as_bands_where_nothing_is_significant(folded: Page) -> None:
+    page = folded
+    page.get_by_label("significance level").fill("1e-12")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(DRAWN)
+    assert page.locator('[data-svr="shown"]').inner_text() == "0"
+    page.locator('[data-svr="levels"] >> text="−"').click()
+    # Eleven from column to column, and one inside of each module.
+    page.wait_for_selector(f'[data-svr="bands"][data-bands="{LAYERS + 1 + LAYERS}"]')
+    before, after = (
+        page.get_by_role("button", name=f"h.{at}, 4 columns").bounding_box() for at in (2, 3)
+    )
+    assert before
+    assert after
+    box = page.locator('[data-svr="graph"]').bounding_box()
+    assert box
+    x = (before["x"] + after["x"] + before["width"]) / 2
+    tooltip = page.locator('[data-svr="tooltip"]')
+    for share in range(20, 90):
+        page.mouse.move(x, box["y"] + box["height"] * share / 100)
+        page.evaluate("() => new Promise(requestAnimationFrame)")
+        if "h.2 → h.3" in tooltip.inner_text():
+            break
+    assert "h.2 → h.3\n0 significant" in tooltip.inner_text()

@@ -1,10 +1,18 @@
 // The picture as SVG, from the same layout and colours as on the screen. Pure: text out.
 
-import type { Column } from "../geometry/columns.js";
+import type { Bundle, Column } from "../geometry/columns.js";
 import { columnLabels, type Measure } from "../geometry/labels.js";
 import type { Layout } from "../geometry/layout.js";
 import { createPath, DASH, isDashed, tracePath } from "../geometry/paths.js";
-import { pathOf, ribbonsOf } from "../geometry/ribbons.js";
+import type { Point } from "../geometry/placement.js";
+import {
+  bandOpacity,
+  curveOf,
+  isInSight,
+  pathOf,
+  reachOf,
+  ribbonsOf,
+} from "../geometry/ribbons.js";
 import { TIED } from "../logic/byConstruction.js";
 import { edgeAlpha, fullWeight } from "../paint/density.js";
 import { edgeWidth, NEURON_RADIUS, neuronInk, RIM } from "../paint/paint.js";
@@ -22,6 +30,8 @@ export interface Picture {
   readonly rule: string;
   readonly font: string;
   readonly measure: Measure;
+  /** All links, a band each or all between two columns one, and how wide they are. */
+  readonly bands: { readonly bundles: readonly Bundle[]; readonly widths: ArrayLike<number> };
   /** Where the words on the left end and the plot begins, in CSS pixels. */
   readonly axisWidth: number;
   /** One line under the picture: threshold and counts. */
@@ -75,8 +85,31 @@ function grid({ layout, rule, axisWidth }: Picture): string {
   return element("path", { d: lines.join(""), stroke: rule, fill: "none" }, true);
 }
 
-/** Links by construction, behind all edges. */
-function bands({ scene, layout, palette, soft }: Picture): string[] {
+/** Who feeds whom, behind all edges. */
+function bands(picture: Picture): string[] {
+  const { scene, layout, palette, bands } = picture;
+  const reach = reachOf(scene, layout);
+  const seen = bands.bundles
+    .map((bundle, at) => ({ curve: curveOf(layout, reach, bundle), width: bands.widths[at] }))
+    .filter(({ curve }) => isInSight(curve, layout));
+  const stroke = css(palette.neutral);
+  const style = `stroke-opacity:${bandOpacity(seen.length).toPrecision(2)}`;
+  const at = ({ x, y }: Point) => `${round(x)} ${round(y)}`;
+  return [
+    element("g", { fill: "none", stroke, style }),
+    ...seen.map(({ curve: [a, b, c, d], width }) =>
+      element(
+        "path",
+        { d: `M${at(a)}C${at(b)} ${at(c)} ${at(d)}`, "stroke-width": round(width) },
+        true,
+      ),
+    ),
+    "</g>",
+    ...tiedBands(picture),
+  ];
+}
+
+function tiedBands({ scene, layout, palette, soft }: Picture): string[] {
   const fill = css(palette.neutral);
   return ribbonsOf(scene, layout).flatMap(({ outline, words: { x, y } }) => [
     element("path", { d: pathOf(outline), fill, "fill-opacity": BAND_OPACITY }, true),

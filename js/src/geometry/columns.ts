@@ -136,3 +136,42 @@ export function bends(scene: Scene, folding: Folding = unfolded(scene)): Bends {
   bent.set(shapes, { above, below });
   return { above, below };
 }
+
+/** The links between two columns, or within one that is folded. */
+export interface Bundle {
+  readonly from: number;
+  readonly to: number;
+  /** In the order of the scene. */
+  readonly links: readonly number[];
+}
+
+const bundled = new WeakMap<
+  Folding,
+  { readonly links: Scene["links"]; readonly found: Bundle[] }
+>();
+
+/** All links, bundle by bundle; those by construction are no part of one. */
+export function bundlesOf(scene: Scene, folding: Folding): readonly Bundle[] {
+  const before = bundled.get(folding);
+  if (before?.links === scene.links) return before.found;
+  const { columnOf, columns } = folding;
+  const lists = new Map<number, number[]>();
+  scene.links.forEach(({ producer, consumer, by_construction }, link) => {
+    if (by_construction) return;
+    const key = columnOf[producer] * columns.length + columnOf[consumer];
+    const list = lists.get(key);
+    if (list) list.push(link);
+    else lists.set(key, [link]);
+  });
+  const found = [...lists].map(([key, links]) => ({
+    from: Math.floor(key / columns.length),
+    to: key % columns.length,
+    links,
+  }));
+  bundled.set(folding, { links: scene.links, found });
+  return found;
+}
+
+/** The place of the bundle that a link is in; -1 for one by construction. */
+export const bundleAt = (bundles: readonly Bundle[], link: number) =>
+  bundles.findIndex(({ links }) => links.includes(link));

@@ -139,7 +139,7 @@ export const MOST_LIFT = 0.3;
 export const HALF_SPAN = 240;
 
 /** How far an arc's inner control points leave the straight line; negative is up. */
-function arcLift(
+export function arcLift(
   { size, margins, camera }: Layout,
   x0: number,
   y0: number,

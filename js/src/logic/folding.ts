@@ -3,11 +3,14 @@
 import {
   arranged,
   type Bracket,
+  type Bundle,
   type Column,
   type Folding,
   unfolded,
 } from "../geometry/columns.js";
 import type { Module, Scene } from "../wire/scene.js";
+import { count, expectation } from "./format.js";
+import { type Cut, type Found, significantOn } from "./threshold.js";
 
 /** A graph of no more columns has no brackets, unless something of it is folded. */
 const FEW = 8;
@@ -157,37 +160,18 @@ export function stepped(scene: Scene, folding: Folding, by: -1 | 1): readonly st
   return scene.modules.filter((_, at) => levels[at] >= level).map(({ name }) => name);
 }
 
-/** The links between two columns, or within one that is folded. */
-export interface Bundle {
-  readonly from: number;
-  readonly to: number;
-  /** In the order of the scene. */
-  readonly links: readonly number[];
+/** What is known of all links between two columns. */
+export interface BundleFacts extends Found {
+  readonly tests: number;
+  /** How many of the tests chance alone brings below the cut's p-value. */
+  readonly expected: number;
 }
 
-const bundled = new WeakMap<
-  Folding,
-  { readonly links: Scene["links"]; readonly found: Bundle[] }
->();
-
-/** All links, bundle by bundle; those by construction are no part of one. */
-export function bundlesOf(scene: Scene, folding: Folding): readonly Bundle[] {
-  const before = bundled.get(folding);
-  if (before?.links === scene.links) return before.found;
-  const { columnOf, columns } = folding;
-  const lists = new Map<number, number[]>();
-  scene.links.forEach(({ producer, consumer, by_construction }, link) => {
-    if (by_construction) return;
-    const key = columnOf[producer] * columns.length + columnOf[consumer];
-    const list = lists.get(key);
-    if (list) list.push(link);
-    else lists.set(key, [link]);
-  });
-  const found = [...lists].map(([key, links]) => ({
-    from: Math.floor(key / columns.length),
-    to: key % columns.length,
-    links,
-  }));
-  bundled.set(folding, { links: scene.links, found });
-  return found;
+export function factsOf(scene: Scene, cut: Cut, { links }: Bundle): BundleFacts {
+  const tests = links.reduce((sum, link) => sum + scene.links[link].tests, 0);
+  return { ...significantOn(scene, cut, links), tests, expected: tests * 10 ** cut.log10p };
 }
+
+/** "12 significant, 0.3 by chance" */
+export const factsInWords = ({ edges, atLeast, expected }: BundleFacts) =>
+  `${atLeast ? "at least " : ""}${count(edges)} significant, ${expectation(expected)} by chance`;

@@ -1,8 +1,9 @@
 // What follows from the scene and the traits: the cut, what is selected and highlighted, the link.
 
 import { computed, type ReadonlySignal, signal } from "@preact/signals-core";
-import type { Folding } from "../geometry/columns.js";
+import { type Bundle, bundlesOf, type Folding } from "../geometry/columns.js";
 import { scaleOf } from "../geometry/layout.js";
+import { widthsOf } from "../geometry/ribbons.js";
 import { foldedNames, foldingOf } from "../logic/folding.js";
 import { search } from "../logic/searchMaps.js";
 import { type Highlighted, highlightedBy, maskOf } from "../logic/strongestPath.js";
@@ -54,19 +55,10 @@ export function deriveFrom(
     return value && cutAtLevel(value, law.value, "fdr", CONTRACT.levels.fdr.default);
   });
 
-  let chosen: { readonly scene: Scene; readonly scale: YScale } | null = null;
-  /** The vertical axis, chosen where it is left to the widget; checkpoints of one network share it. */
-  const scale = computed<YScale>(() => {
-    const { value } = scene;
-    const wanted = traits.y_scale.value;
-    if (wanted !== "auto" || !value) return wanted;
-    if (!chosen || (chosen.scene !== value && !sameColumns(chosen.scene, value))) {
-      chosen = { scene: value, scale: scaleOf(value) };
-    }
-    return chosen.scale;
-  });
-
+  const scale = scaleSeen(traits, scene);
   const folding = foldingSeen(traits, scene);
+
+  const { bundles, bundleWidths } = bundlesSeen(scene, folding, cut);
 
   const mapByName = computed(
     () => new Map(scene.value?.maps.map((map, index) => [map.name, index] as const)),
@@ -132,6 +124,8 @@ export function deriveFrom(
     opening,
     scale,
     folding,
+    bundles,
+    bundleWidths,
     found,
     selectedNeurons,
     matched,
@@ -157,5 +151,42 @@ function foldingSeen(
       last = { scene: value, names, folding: foldingOf(value, folded.value ?? null) };
     }
     return last.folding;
+  });
+}
+
+/** The links between each two columns, and how wide they are drawn. */
+function bundlesSeen(
+  scene: ReadonlySignal<Scene | null>,
+  folding: ReadonlySignal<Folding | null>,
+  cut: ReadonlySignal<Cut | null>,
+) {
+  const bundles = computed<readonly Bundle[]>(() => {
+    const { value } = scene;
+    return value && folding.value ? bundlesOf(value, folding.value) : [];
+  });
+  const bundleWidths = computed(() => {
+    const { value } = cut;
+    const found = value ? (value.significantPerLink ?? value.drawnPerLink) : [];
+    return widthsOf(
+      bundles.value.map(({ links }) => links.reduce((sum, link) => sum + (found[link] ?? 0), 0)),
+    );
+  });
+  return { bundles, bundleWidths };
+}
+
+/** The vertical axis, chosen where it is left to the widget; checkpoints of one network share it. */
+function scaleSeen(
+  { y_scale }: PublicSignals,
+  scene: ReadonlySignal<Scene | null>,
+): ReadonlySignal<YScale> {
+  let chosen: { readonly scene: Scene; readonly scale: YScale } | null = null;
+  return computed(() => {
+    const { value } = scene;
+    const wanted = y_scale.value;
+    if (wanted !== "auto" || !value) return wanted;
+    if (!chosen || (chosen.scene !== value && !sameColumns(chosen.scene, value))) {
+      chosen = { scene: value, scale: scaleOf(value) };
+    }
+    return chosen.scale;
   });
 }

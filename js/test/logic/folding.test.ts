@@ -1,16 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { heads, resnet, transformer } from "../../dev/architectures.js";
 import { mlp } from "../../dev/networks.js";
-import { unfolded } from "../../src/geometry/columns.js";
+import { bundlesOf, unfolded } from "../../src/geometry/columns.js";
 import { layOut } from "../../src/geometry/layout.js";
-import {
-  bundlesOf,
-  foldedNames,
-  foldingOf,
-  opened,
-  stepped,
-  toggled,
-} from "../../src/logic/folding.js";
+import { foldedNames, foldingOf, opened, stepped, toggled } from "../../src/logic/folding.js";
 import { readScene, type Scene } from "../../src/wire/scene.js";
 
 const SIZE = { width: 900, height: 400 };

@@ -76,6 +76,7 @@ function hoverInWords(scene: Scene, cut: Cut, hover: Hover, { edges }: Hovered):
   const { producer, consumer } = scene.links[hover.link];
   if (hover.kind === "ribbon") {
     const [from, to] = [producer, consumer].map((map) => scene.maps[map].label);
+    if (!scene.links[hover.link].by_construction) return `links from ${from} to ${to}`;
     return `link from ${from} to ${to}: ${byConstruction(scene, hover.link)}`;
   }
   const p = hover.edge === null ? "" : `, p ${pValue(scene.log10p[cut.law][hover.edge])}`;

@@ -15,7 +15,7 @@ import { dimOthers } from "./canvases/dimming.js";
 import { edgeCanvas, pixelCanvas } from "./canvases/edgeCanvas.js";
 import { type Hovered, hoverCanvas } from "./canvases/hoverCanvas.js";
 import { lassoOutline } from "./canvases/lassoOutline.js";
-import { ribbons } from "./canvases/ribbons.js";
+import { bands, ribbons } from "./canvases/ribbons.js";
 import { selectionCanvas } from "./canvases/selectionCanvas.js";
 import { forgetOnBlur, goTo, graphActions } from "./keyboard.js";
 import { legend } from "./legend.js";
@@ -57,8 +57,10 @@ export function graph(view: View): Drawn & Graph {
   const hover = hoverCanvas(view, stage);
   const drawn = lassoOutline();
   const chosen = selectionCanvas(view, stage);
+  const faint = bands(view, stage);
   stage.element.append(
     grid,
+    faint,
     ribbons(view, stage),
     canvas,
     chosen,
@@ -73,7 +75,7 @@ export function graph(view: View): Drawn & Graph {
   const actions = graphActions(view, stage);
   followKeys(view, canvas, actions);
   forgetOnBlur(view, canvas);
-  dimOthers(view, stage, canvas, chosen);
+  dimOthers(view, stage, canvas, chosen, faint);
   forgetWithScene(view);
   view.watch(() => {
     canvas.classList.toggle("svr-dimmed", view.state.selectedMask.value !== null);
@@ -95,7 +97,8 @@ export function graph(view: View): Drawn & Graph {
       if (!scene || !layout || !cut || !palette) return null;
       const { drawnPerLink } = cut;
       const { measure } = stage;
-      return { scene, layout, drawnPerLink, palette, measure, axisWidth: AXIS_WIDTH };
+      const bands = { bundles: view.state.bundles.peek(), widths: view.state.bundleWidths.peek() };
+      return { scene, layout, drawnPerLink, palette, measure, bands, axisWidth: AXIS_WIDTH };
     },
     raster: () => canvas.toDataURL("image/png"),
   };

@@ -3,9 +3,10 @@
 import { type Camera, heldCamera, MAX_ZOOM, traitOf, WHOLE } from "../../geometry/layout.js";
 import { pickEdge, pickLink, pickNeuron } from "../../geometry/picking.js";
 import type { Point } from "../../geometry/placement.js";
-import { pickRibbon } from "../../geometry/ribbons.js";
+import { pickBand, pickRibbon } from "../../geometry/ribbons.js";
 import { joined, neuronsWithin, rectangle } from "../../geometry/selection.js";
 import { endsOf, type Hover } from "../../logic/linkedHover.js";
+import { foremostOf } from "../../logic/threshold.js";
 import type { PublicTraits } from "../../wire/host.js";
 import { oncePerFrame } from "../kit/frames.js";
 import { select } from "../kit/select.js";
@@ -181,7 +182,10 @@ function pick(view: View, stage: Stage, x: number, y: number): Hover | null {
   if (neuron) return { kind: "neuron", neuron, from: "graph" };
   const edge = pickEdge(scene, layout, cut.drawnPerLink, x, y, EDGE_DISTANCE);
   if (!edge) {
-    const link = pickRibbon(scene, layout, x, y);
+    const tied = pickRibbon(scene, layout, x, y);
+    const [bundles, widths] = [view.state.bundles.peek(), view.state.bundleWidths.peek()];
+    const bundle = tied === null && pickBand(scene, layout, bundles, widths, x, y);
+    const link = bundle ? foremostOf(scene, cut, bundle.links) : tied;
     return link === null ? null : { kind: "ribbon", link, from: "graph" };
   }
   return { kind: "edge", ...edge, weight: scene.edgeWeight[edge.edge], from: "graph" };

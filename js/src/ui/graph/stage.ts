@@ -114,7 +114,9 @@ function roomFor(
 ): { margins: Margins; angle: Angle } {
   const beside = width < 700 ? 20 : 36;
   const { above, below } = bends(scene, folding);
-  const sides = { right: beside, left: AXIS_WIDTH + beside, top: above ? 36 : 16 };
+  const isFolded = folding.columns.some(({ module }) => module !== null);
+  const top = above ? (isFolded ? 72 : 36) : isFolded ? 40 : 16;
+  const sides = { right: beside, left: AXIS_WIDTH + beside, top };
   const places = columnPositions(scene, folding);
   const plotWidth = plotWidthOf(places, { width, height }, { ...sides, bottom: 0 });
   const widest = Math.max(...places, 0);
