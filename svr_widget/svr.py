@@ -812,6 +812,7 @@ class SVR(SpectralGraph):
             "output",
             "survival",
             "dimensions",
+            "links",
             "images",
             "similarity",
         ] = "graph",
@@ -826,6 +827,8 @@ class SVR(SpectralGraph):
         their near-kernels, and ``plot("survival", link)`` the survival function of a link's entries
         beside the exact law and the paper's (Fig 10). ``plot("dimensions")`` shows the internal
         dimensions of all links (section 3.2), pale where their p is 0.05 or more,
+        ``plot("links")`` who speaks to whom, a row a consumer and a column a producer, as dark as
+        what was found on the link beyond chance,
         ``plot("images", map, inputs=...)`` what neurons make of inputs (Fig 5b), and
         ``plot("similarity", map, found=svr.similarity(...))`` how like the reference that is, with
         two standard errors of the mean to either side (Figs 6 and 14).
@@ -835,10 +838,12 @@ class SVR(SpectralGraph):
             of: the link, a key of ``links``, or the map that it shows.
             **options: for every picture ``ax`` (a matplotlib ``Axes`` to draw into), ``theme``
                 (``"light"``, ``"dark"`` or a ``svr_widget.plot.Theme``), ``size`` of a new figure
-                in inches, ``title``. For the graph and the survival function the threshold, as in
-                ``edges``; for the graph ``y_scale`` (``"linear"``, ``"log"``, ``"relative"``, ``"rank"``,
-                ``"auto"`` for the one on which no kind is squashed) and ``max_edges``, the most to draw (20,000; where there are more, the
-                picture says so); for ``"adjacency"``, ``"output"``, ``"dimensions"`` and
+                in inches, ``title``. For the graph, the links and the survival function the
+                threshold, as in ``edges``; for the graph ``y_scale`` (``"linear"``, ``"log"``,
+                ``"relative"``, ``"rank"``, ``"auto"`` for the one on which no kind is squashed) and
+                ``max_edges``, the most to draw (20,000; where there are more, the picture says
+                so); for ``"links"`` ``folded``, names of modules that are one row each (as many
+                as leave some 24 rows); for ``"adjacency"``, ``"output"``, ``"dimensions"`` and
                 ``"images"`` ``method``; for ``"cross"`` and ``"output"`` ``ratio``, as in
                 ``near_kernels``; for ``"output"`` ``sort``, to order the channels by block; for
                 ``"images"`` ``inputs``, what the model is called with, and ``neurons``, indices of

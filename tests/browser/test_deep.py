@@ -172,7 +172,8 @@ def test_a_search_unfolds_what_it_finds(folded: Page) -> None:
     # The keyboard is there: one column to the left is the head before it.
     page.keyboard.press("ArrowLeft")
     page.wait_for_function(
-        """() => document.querySelector('[data-svr="tooltip"]').textContent.includes("attn.head0")"""
+        """() => document.querySelector('[data-svr="tooltip"]').textContent
+             .includes("attn.head0")"""
     )
 
 
@@ -200,3 +201,40 @@ def test_links_are_seen_as_bands_where_nothing_is_significant(folded: Page) -> N
         if "h.2 → h.3" in tooltip.inner_text():
             break
     assert "h.2 → h.3\n0 significant" in tooltip.inner_text()
+
+
+def test_the_matrix_of_links_is_folded_alike_and_chooses_a_link(folded: Page) -> None:
+    page = folded
+    page.locator('[data-svr="levels"] >> text="−"').click()
+    for pane in ("Links", "Adjacency"):
+        page.get_by_role("button", name=pane, exact=True).click()
+    cells = page.locator('[data-svr="links"][data-painted="true"]')
+    cells.focus()
+    for key in ("ArrowDown", "ArrowDown", "ArrowRight"):
+        page.keyboard.press(key)
+    words = page.locator('[data-svr="link-cell"]')
+    assert words.inner_text().startswith("h.0 → h.1\n")
+    page.keyboard.press("Enter")
+    assert page.get_by_label("producer", exact=True).input_value() == "h.0.mlp"
+    cells.evaluate("canvas => canvas.blur()")
+    page.wait_for_selector('[data-svr="links"][data-painted="true"]')
+    # Each module feeds itself and the next: what is not paper lies on two diagonals.
+    inked = cells.evaluate(
+        """(canvas, many) => {
+             const context = canvas.getContext("2d");
+             const { width, height } = canvas;
+             const { data } = context.getImageData(0, 0, width, height);
+             const alpha = (x, y) => data[4 * (Math.round(y) * width + Math.round(x)) + 3];
+             let left = 0;  // the names end where the frame's line begins
+             while (alpha(left, height - 2) === 0 || alpha(left, height / 2) === 0) left++;
+             const cell = (width - left) / many, top = height - many * cell;
+             return Array.from({ length: many * many }, (_, at) => {
+               const [row, column] = [Math.floor(at / many), at % many];
+               return alpha(left + (column + 0.5) * cell, top + (row + 0.5) * cell) > 0
+                 ? [row, column] : null;
+             }).filter(Boolean); }""",
+        LAYERS + 2,
+    )
+    last = LAYERS + 1
+    feeds_itself = [[at, at] for at in range(1, last)]
+    assert inked == sorted(feeds_itself + [[at, at - 1] for at in range(1, last + 1)])

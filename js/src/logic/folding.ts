@@ -167,7 +167,7 @@ export interface BundleFacts extends Found {
   readonly expected: number;
 }
 
-export function factsOf(scene: Scene, cut: Cut, { links }: Bundle): BundleFacts {
+export function factsOf(scene: Scene, cut: Cut, { links }: Pick<Bundle, "links">): BundleFacts {
   const tests = links.reduce((sum, link) => sum + scene.links[link].tests, 0);
   return { ...significantOn(scene, cut, links), tests, expected: tests * 10 ** cut.log10p };
 }

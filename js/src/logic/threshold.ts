@@ -41,7 +41,8 @@ export function significantOn({ links }: Scene, cut: Cut, of: readonly number[])
   const edges = of.reduce((total, link) => total + (known ?? drawn)[link], 0);
   const open = (link: number) =>
     drawn[link] === links[link].sent && drawn[link] < links[link].tests;
-  return { edges, atLeast: known === null && of.some(open) };
+  // Where as many are drawn as are significant, none of any link is missing.
+  return { edges, atLeast: known === null && cut.drawn < cut.significant && of.some(open) };
 }
 
 /**

@@ -35,6 +35,7 @@ export const CONTRACT = {
   ],
   "panes": [
     "adjacency",
+    "links",
     "images",
     "filters",
     "table"

@@ -18,7 +18,7 @@ from svr_widget.engine.significance.nulls import Kind
 LAWS: tuple[Kind, ...] = get_args(Kind)
 Y_SCALES = ("auto", "linear", "log", "relative", "rank")
 THEMES = ("auto", "light", "dark")
-PANES = ("adjacency", "images", "filters", "table")
+PANES = ("adjacency", "links", "images", "filters", "table")
 MATRICES = ("adjacency", "cross", "output")
 """The matrices of a link."""
 
