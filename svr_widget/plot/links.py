@@ -86,7 +86,7 @@ def links(
     scale.set_ylabel("edges beyond chance", **theme.text(SMALL, soft=True))
     joined = int((found.links > 0).sum())
     clear = sum(
-        exceeds_chance(cut.mode, many, by_chance)
+        exceeds_chance(cut.mode, int(many), float(by_chance))
         for many, by_chance in zip(found.significant.flat, found.expected.flat, strict=True)
     )
     says = f"{level_of(cut)} · more than chance in {clear} of {joined} cells"

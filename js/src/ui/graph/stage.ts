@@ -126,10 +126,20 @@ function roomFor(
   );
   const end = Math.max(width, sides.left + plotWidth + beside);
   const angle = angleFor(names, x, [AXIS_WIDTH - 4, end - 2], measure);
-  const beneath = heightOfNames(names, angle, height, measure) + folding.rows * BRACKET;
+  const beneath =
+    heightOfNames(names, angle, height, bounded(names, measure)) + folding.rows * BRACKET;
   const bottom = TICK + beneath + (below ? LOOPS : 0);
   return { margins: { ...sides, bottom }, angle };
 }
+
+/** Lets no name that is far longer than most others take their room; it is shortened instead. */
+function bounded(names: readonly string[], measure: Measure): Measure {
+  const sorted = names.map(measure).sort((a, b) => a - b);
+  const most = Math.max(LEAST_BOUND, 1.5 * (sorted[Math.floor(0.75 * sorted.length)] ?? 0));
+  return (text) => Math.min(measure(text), most);
+}
+
+const LEAST_BOUND = 64;
 
 /** What links that run back need beneath the columns. */
 const LOOPS = 16;
