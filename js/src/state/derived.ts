@@ -1,10 +1,7 @@
 // What follows from the scene and the traits: the cut, what is selected and highlighted, the link.
 
 import { computed, type ReadonlySignal, signal } from "@preact/signals-core";
-import { type Bundle, bundlesOf, type Folding } from "../geometry/columns.js";
 import { scaleOf } from "../geometry/layout.js";
-import { widthsOf } from "../geometry/ribbons.js";
-import { foldedNames, foldingOf } from "../logic/folding.js";
 import { search } from "../logic/searchMaps.js";
 import { type Highlighted, highlightedBy, maskOf } from "../logic/strongestPath.js";
 import { type Cut, cutAtLevel, foremostLink } from "../logic/threshold.js";
@@ -12,6 +9,7 @@ import { CONTRACT } from "../wire/contract.js";
 import { findLink } from "../wire/links.js";
 import type { Law, Neuron, Scene, YScale } from "../wire/scene.js";
 import { sameColumns } from "../wire/timeline.js";
+import { foldsOf } from "./folds.js";
 import type { PublicSignals } from "./traits.js";
 
 /** Columns are to stand out by their names: those that match the words, or the one of that name. */
@@ -55,10 +53,17 @@ export function deriveFrom(
     return value && cutAtLevel(value, law.value, "fdr", CONTRACT.levels.fdr.default);
   });
 
-  const scale = scaleSeen(traits, scene);
-  const folding = foldingSeen(traits, scene);
-
-  const { bundles, bundleWidths } = bundlesSeen(scene, folding, cut);
+  let chosen: { readonly scene: Scene; readonly scale: YScale } | null = null;
+  /** The vertical axis, chosen where it is left to the widget; checkpoints of one network share it. */
+  const scale = computed<YScale>(() => {
+    const { value } = scene;
+    const wanted = traits.y_scale.value;
+    if (wanted !== "auto" || !value) return wanted;
+    if (!chosen || (chosen.scene !== value && !sameColumns(chosen.scene, value))) {
+      chosen = { scene: value, scale: scaleOf(value) };
+    }
+    return chosen.scale;
+  });
 
   const mapByName = computed(
     () => new Map(scene.value?.maps.map((map, index) => [map.name, index] as const)),
@@ -123,70 +128,12 @@ export function deriveFrom(
     cut,
     opening,
     scale,
-    folding,
-    bundles,
-    bundleWidths,
     found,
     selectedNeurons,
     matched,
     selectedMask,
     highlighted,
     link,
+    ...foldsOf(traits, scene, cut),
   };
-}
-
-/** What is seen as one column; the same from checkpoint to checkpoint. */
-function foldingSeen(
-  { folded }: PublicSignals,
-  scene: ReadonlySignal<Scene | null>,
-): ReadonlySignal<Folding | null> {
-  let last: { readonly scene: Scene; readonly names: string; readonly folding: Folding } | null =
-    null;
-  return computed(() => {
-    const { value } = scene;
-    if (!value) return null;
-    const names = foldedNames(value, folded.value ?? null).join("\n");
-    const isKept = last?.names === names && sameColumns(last.scene, value);
-    if (!last || !isKept) {
-      last = { scene: value, names, folding: foldingOf(value, folded.value ?? null) };
-    }
-    return last.folding;
-  });
-}
-
-/** The links between each two columns, and how wide they are drawn. */
-function bundlesSeen(
-  scene: ReadonlySignal<Scene | null>,
-  folding: ReadonlySignal<Folding | null>,
-  cut: ReadonlySignal<Cut | null>,
-) {
-  const bundles = computed<readonly Bundle[]>(() => {
-    const { value } = scene;
-    return value && folding.value ? bundlesOf(value, folding.value) : [];
-  });
-  const bundleWidths = computed(() => {
-    const { value } = cut;
-    const found = value ? (value.significantPerLink ?? value.drawnPerLink) : [];
-    return widthsOf(
-      bundles.value.map(({ links }) => links.reduce((sum, link) => sum + (found[link] ?? 0), 0)),
-    );
-  });
-  return { bundles, bundleWidths };
-}
-
-/** The vertical axis, chosen where it is left to the widget; checkpoints of one network share it. */
-function scaleSeen(
-  { y_scale }: PublicSignals,
-  scene: ReadonlySignal<Scene | null>,
-): ReadonlySignal<YScale> {
-  let chosen: { readonly scene: Scene; readonly scale: YScale } | null = null;
-  return computed(() => {
-    const { value } = scene;
-    const wanted = y_scale.value;
-    if (wanted !== "auto" || !value) return wanted;
-    if (!chosen || (chosen.scene !== value && !sameColumns(chosen.scene, value))) {
-      chosen = { scene: value, scale: scaleOf(value) };
-    }
-    return chosen.scale;
-  });
 }

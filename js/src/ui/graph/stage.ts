@@ -126,20 +126,19 @@ function roomFor(
   );
   const end = Math.max(width, sides.left + plotWidth + beside);
   const angle = angleFor(names, x, [AXIS_WIDTH - 4, end - 2], measure);
-  const beneath =
-    heightOfNames(names, angle, height, bounded(names, measure)) + folding.rows * BRACKET;
+  const beneath = heightOfNames(usual(names), angle, height, measure) + folding.rows * BRACKET;
   const bottom = TICK + beneath + (below ? LOOPS : 0);
   return { margins: { ...sides, bottom }, angle };
 }
 
-/** Lets no name that is far longer than most others take their room; it is shortened instead. */
-function bounded(names: readonly string[], measure: Measure): Measure {
-  const sorted = names.map(measure).sort((a, b) => a - b);
-  const most = Math.max(LEAST_BOUND, 1.5 * (sorted[Math.floor(0.75 * sorted.length)] ?? 0));
-  return (text) => Math.min(measure(text), most);
+/** The names, but for the ends of those far longer than most: what is shortened needs no more room. */
+function usual(names: readonly string[]): string[] {
+  const lengths = names.map(({ length }) => length).sort((a, b) => a - b);
+  const most = Math.max(LEAST_USUAL, 1.5 * (lengths[Math.floor(0.75 * lengths.length)] ?? 0));
+  return names.map((name) => name.slice(0, most));
 }
 
-const LEAST_BOUND = 64;
+const LEAST_USUAL = 10;
 
 /** What links that run back need beneath the columns. */
 const LOOPS = 16;
