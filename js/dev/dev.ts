@@ -49,6 +49,7 @@ const initial: Partial<Traits> = {
   threshold: Number(query.get("threshold") ?? 0.05),
   panes: (query.get("panes") ?? "adjacency").split(",").filter((pane) => pane !== "none") as never,
   height: Number(query.get("height") ?? 620),
+  tour: query.has("tour"),
   _inputs: {
     labels: query.has("inputs") ? ["7", "<b>3</b>", "ship ".repeat(20)] : [],
     model: query.get("model") !== "none",

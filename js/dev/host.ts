@@ -19,6 +19,7 @@ const DEFAULTS: Traits = {
   theme: "auto",
   height: 620,
   max_edges: 100_000,
+  tour: false,
   panes_width: null,
   camera: null,
   y_range: null,

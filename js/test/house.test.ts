@@ -11,7 +11,7 @@ const MOST_ENTRIES = 12;
 const FLOORS = [
   ["index.ts", "page"],
   ["ui/widget.ts"],
-  ["ui/toolbar", "ui/panes"],
+  ["ui/toolbar", "ui/panes", "ui/tour"],
   ["ui/graph", "ui/matrix", "ui/footer"],
   ["ui/status"],
   ["ui/kit"],

@@ -100,6 +100,9 @@ class Traits(anywidget.AnyWidget):
     ).tag(sync=True)
     theme = t.Enum(THEMES, "auto", help="the colours; auto follows the notebook's").tag(sync=True)
     height = t.Int(620, min=280, max=4000, help="pixels").tag(sync=True)
+    tour = t.Bool(
+        True, help="offer a tour of five steps, once in a browser; the help always has it"
+    ).tag(sync=True)
     max_edges = t.Int(100_000, min=0, help="most edges that travel to the page").tag(sync=True)
 
     _scene = t.Bytes(b"").tag(sync=True, echo_update=False)

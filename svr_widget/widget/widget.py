@@ -52,8 +52,8 @@ class SVRWidget(Traits):
         reference: what spectral images are compared with, ``"sobel"`` or a function, as in
             ``SVR.similarity``; also settable later.
         fdr, p, sigma, bonferroni: the threshold to begin with, one of them (``set_threshold``).
-        **keywords: the widget's own traits (``y_scale``, ``theme``, ``height``, ``max_edges``...)
-            and ``SVR``'s keywords.
+        **keywords: the widget's own traits (``y_scale``, ``folded``, ``theme``, ``height``,
+            ``max_edges``...) and ``SVR``'s keywords.
 
     The model is checked and traced at once, so bad input raises here. What takes longer than
     about three seconds is then computed in a thread, while the widget shows how far it is.

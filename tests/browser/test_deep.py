@@ -238,3 +238,29 @@ def test_the_matrix_of_links_is_folded_alike_and_chooses_a_link(folded: Page) ->
     last = LAYERS + 1
     feeds_itself = [[at, at] for at in range(1, last)]
     assert inked == sorted(feeds_itself + [[at, at - 1] for at in range(1, last + 1)])
+
+
+def test_the_help_leads_through_five_steps_that_are_never_offered_to_a_program(
+    folded: Page,
+) -> None:
+    page = folded
+    assert page.locator('[data-svr="tour-offer"]').is_hidden()
+    page.locator('[data-svr="graph"]').press("?")
+    page.get_by_role("button", name="tour", exact=True).click()
+    card = page.locator('[data-svr="tour"]')
+    frame = page.locator('[data-svr="root"]').bounding_box()
+    assert frame
+    for step in range(1, 6):
+        assert f"{step} of 5" in card.inner_text()
+        box = card.bounding_box()
+        assert box
+        assert frame["x"] <= box["x"]
+        assert box["x"] + box["width"] <= frame["x"] + frame["width"]
+        assert frame["y"] <= box["y"]
+        assert box["y"] + box["height"] <= frame["y"] + frame["height"]
+        card.get_by_role("button", name="done" if step == 5 else "next").click()
+    assert card.is_hidden()
+    page.locator('[data-svr="graph"]').press("?")
+    page.get_by_role("button", name="tour", exact=True).click()
+    page.keyboard.press("Escape")
+    assert card.is_hidden()

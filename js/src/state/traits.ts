@@ -40,6 +40,7 @@ export function mirrorPublic(host: Host, abort: AbortSignal) {
     theme: trait("theme"),
     height: trait("height"),
     max_edges: trait("max_edges"),
+    tour: trait("tour"),
   };
 }
 

@@ -22,6 +22,7 @@ import { help } from "./toolbar/help.js";
 import { searchField } from "./toolbar/searchField.js";
 import { toolbar } from "./toolbar/toolbar.js";
 import { widgetActions } from "./toolbar/widgetKeys.js";
+import { tour } from "./tour/tour.js";
 import { createView, type View } from "./view.js";
 
 /** Shows the widget in `element` until the signal is aborted. */
@@ -59,7 +60,8 @@ function build(root: HTMLElement, host: Host, abort: AbortSignal): void {
   const drawn = graph(view);
   const viewHistory = createViewHistory(state, abort);
   const search = searchField(view, drawn.goTo);
-  const guide = help(view, () => ({
+  const guided = tour(view, root);
+  const guide = help(view, guided.start, () => ({
     "Keys on the graph": drawn.actions,
     "Keys anywhere": anywhere,
   }));
@@ -80,6 +82,7 @@ function build(root: HTMLElement, host: Host, abort: AbortSignal): void {
     grip(view),
     announcer(view, () => drawn.hovered.value),
     guide.dialog,
+    guided.element,
   );
   // Keys that mean something here mean something else to a notebook.
   for (const type of ["keydown", "keyup", "keypress"] as const) {

@@ -39,6 +39,7 @@ export interface PublicTraits {
   theme: Theme;
   height: number;
   max_edges: number;
+  tour: boolean;
   /** Of a timeline: the checkpoint on screen, by its step. */
   step?: number | null;
   /** Of a timeline: whether it shows the newest checkpoint as it comes. */

@@ -65,6 +65,7 @@ STATE: dict[str, Any] = {
     "camera": [2.0, 0.5, 0.5],
     "y_range": [0.1, 3.0],
     "max_edges": 50,
+    "tour": False,
     "method": "cosvr",
     "norm": "ignore",
     "step": 1,

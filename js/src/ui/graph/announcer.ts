@@ -37,6 +37,12 @@ export function announcer(view: View, hovered: () => Hovered): HTMLElement {
     return scene && cut ? countsInWords(scene, cut) : "";
   });
   follow(() => {
+    const [scene, folding] = [state.scene.value, state.folding.value];
+    if (!scene || !folding || scene.modules.length === 0) return "";
+    const folded = folding.columns.filter(({ module }) => module !== null).length;
+    return `${count(folding.columns.length)} columns, ${count(folded)} of them folded modules`;
+  });
+  follow(() => {
     const [scene, matched, filter] = [state.scene.value, state.matched.value, state.filter.value];
     if (!scene || !matched || !filter) return "";
     return `${count(matched.size)} of ${count(scene.maps.length)} columns match ${filter.words}`;

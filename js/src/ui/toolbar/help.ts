@@ -18,6 +18,8 @@ const POINTER: readonly (readonly [string, string])[] = [
   ["drag the curve", "move the threshold"],
   ["drag the lower edge", "make the widget taller or lower"],
   ["point beneath the axis", "read the whole name of a column"],
+  ["click a bracket or a name in grey", "fold a module to one column, or unfold it"],
+  ["hover a band", "read what was found on all links between two columns"],
 ];
 
 export interface Help {
@@ -26,7 +28,11 @@ export interface Help {
   open(): void;
 }
 
-export function help(view: View, groups: () => Readonly<Record<string, readonly Action[]>>): Help {
+export function help(
+  view: View,
+  tour: () => void,
+  groups: () => Readonly<Record<string, readonly Action[]>>,
+): Help {
   const title = h("h2", { id: uniqueId("svr-help") }, "Pointer and keyboard");
   const close = h(
     "button",
@@ -36,6 +42,11 @@ export function help(view: View, groups: () => Readonly<Record<string, readonly 
   // The browser keeps the focus within a modal dialog, closes it with Esc, and then gives it back.
   const dialog = h("dialog", { class: "svr-help", "aria-labelledby": title.id });
   view.listen(close, "click", () => dialog.close());
+  const guided = h("button", { type: "button", class: "svr-tool" }, "tour");
+  view.listen(guided, "click", () => {
+    dialog.close();
+    tour();
+  });
   view.listen(dialog, "click", (event) => {
     if (event.target === dialog) dialog.close();
   });
@@ -61,7 +72,7 @@ export function help(view: View, groups: () => Readonly<Record<string, readonly 
       h(
         "div",
         { class: "svr-help-body" },
-        h("div", { class: "svr-help-head" }, title, close),
+        h("div", { class: "svr-help-head" }, title, guided, close),
         h("div", { class: "svr-help-columns" }, table("Pointer", POINTER), ...tables),
       ),
     );
