@@ -112,12 +112,22 @@ function paintSmall(
 ): void {
   context.clearRect(0, 0, layout.size.width, layout.size.height);
   const { x, y } = layout;
-  for (const [index, { kind, start, neurons }] of scene.maps.entries()) {
-    context.fillStyle = css(kindColour(palette, kind));
-    context.globalAlpha = 0.55;
-    const rows = new Set<number>();
-    for (let neuron = start; neuron < start + neurons; neuron++) rows.add(Math.round(y[neuron]));
-    for (const row of rows) context.fillRect(x[index] - 0.75, row - 0.5, 1.5, 1);
+  context.globalAlpha = 0.55;
+  for (const [column, { maps }] of layout.folding.columns.entries()) {
+    // Of a folded module with thousands of neurons a speck a row and kind is all that is seen.
+    const rows = new Map<string, Set<number>>();
+    for (const map of maps) {
+      const { kind, start, neurons } = scene.maps[map];
+      const known = rows.get(kind) ?? new Set<number>();
+      rows.set(kind, known);
+      for (let neuron = start; neuron < start + neurons; neuron++) known.add(Math.round(y[neuron]));
+    }
+    for (const [kind, heights] of rows) {
+      context.fillStyle = css(kindColour(palette, kind));
+      for (const row of heights) {
+        context.fillRect(layout.columnX[column] - 0.75, row - 0.5, 1.5, 1);
+      }
+    }
   }
   context.strokeStyle = css(palette.ink);
   context.lineWidth = 0.75;
