@@ -77,12 +77,21 @@ function withBrackets(
     if (inRun < 2 || 2 * inRun < all) continue;
     const row = rows[module] + 1;
     const { parent, label } = modules[module];
-    const around = parent === null ? null : modules[parent];
-    brackets.push({ module, label: within(label, around), ...span, row });
+    brackets.push({ module, label, ...span, row });
     if (parent !== null) rows[parent] = Math.max(rows[parent], row);
   }
   brackets.reverse();
-  return { ...folding, brackets, rows: Math.max(0, ...brackets.map(({ row }) => row + 1)) };
+  const seen = new Set(brackets.map(({ module }) => module));
+  const around = (module: number): Module | null => {
+    let at = modules[module].parent;
+    while (at !== null && !seen.has(at)) at = modules[at].parent;
+    return at === null ? null : modules[at];
+  };
+  const called = brackets.map((bracket) => ({
+    ...bracket,
+    label: within(bracket.label, around(bracket.module)),
+  }));
+  return { ...folding, brackets: called, rows: Math.max(0, ...brackets.map(({ row }) => row + 1)) };
 
   /** Whether the column there is one of the module's. */
   function isRun(module: number, index: number): boolean {

@@ -125,6 +125,33 @@ describe("brackets", () => {
     expect(brackets).toEqual([{ module: 2, label: "c", first: 4, last: 5, row: 0 }]);
   });
 
+  it("go on from the bracket around them only where that is seen", () => {
+    const names = ["a.0.x", "b.0", "a.0.y", "b.1", "a.0.z", "b.2", "a.1.x", "a.1.y", "c"];
+    const places = [1, 3, 1, 3, 1, 3, 2, 2, null];
+    const said = [
+      ["a", null],
+      ["a.0", 0],
+      ["a.1", 0],
+      ["b", null],
+    ] as const;
+    const maps = names.map((name, at) => ({
+      ...gpt.maps[at],
+      name,
+      label: name,
+      depth: at,
+      module: places[at],
+    }));
+    const modules = said.map(([name, parent]) => ({
+      name,
+      label: name,
+      parent,
+      folded: false,
+      maps: names.flatMap((each, map) => (each.startsWith(`${name}.`) ? [map] : [])),
+    }));
+    const { brackets } = foldingOf({ ...gpt, maps, modules, links: [] }, []);
+    expect(brackets.map(({ label }) => label)).toEqual(["a.1"]);
+  });
+
   it("span the columns of their module, and a number goes on from its name", () => {
     const scene = readScene(resnet()) as Scene;
     const { columns, brackets } = foldingOf(scene, ["layer2.0"]);

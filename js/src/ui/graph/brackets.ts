@@ -12,6 +12,8 @@ import { AXIS_WIDTH, BRACKET, namesStripOf, type Stage } from "./stage.js";
 
 /** A bracket reaches so far beyond its columns, if there is room. */
 const BEYOND = 8;
+/** Names on brackets are in type of this size, beside that of other words. */
+const SMALLER = 0.86;
 
 /** `strip` holds the names of folded modules, too. */
 export function brackets(view: View, stage: Stage, strip: HTMLElement): HTMLElement[] {
@@ -40,7 +42,7 @@ export function brackets(view: View, stage: Stage, strip: HTMLElement): HTMLElem
             "aria-label": `${name}, ${count(maps.length)} columns`,
             tabindex: -1,
           },
-          nameOf(shorten(label, room, stage.measure)),
+          nameOf(shorten(label, room / SMALLER, stage.measure)),
         ),
       ];
     });

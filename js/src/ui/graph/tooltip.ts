@@ -12,7 +12,7 @@ import type { Hover } from "../../logic/linkedHover.js";
 import type { Cut } from "../../logic/threshold.js";
 import { whichOf } from "../../wire/links.js";
 import type { Edge, Neuron, Scene } from "../../wire/scene.js";
-import { type Child, fill, h, nameOf } from "../kit/dom.js";
+import { type Child, fill, h, nameOf, tailOf } from "../kit/dom.js";
 import type { View } from "../view.js";
 import type { HoverCanvas, Hovered } from "./canvases/hoverCanvas.js";
 import { AXIS_WIDTH, type Stage } from "./stage.js";
@@ -75,9 +75,9 @@ function aroundBundle(scene: Scene, layout: Layout, bundle: Bundle): Surrounding
 function aboutBundle(scene: Scene, cut: Cut, folding: Folding, bundle: Bundle): Child[] {
   const { from, to, links } = bundle;
   const called = (column: number) => {
-    const { module, maps, name } = folding.columns[column];
+    const { module, maps } = folding.columns[column];
     const { label } = module === null ? scene.maps[maps[0]] : scene.modules[module];
-    return nameOf(label, { title: name });
+    return tailOf(label);
   };
   const many = links.length === 1 ? "1 link" : `${count(links.length)} links`;
   const { through, backward, side } = scene.links[links[0]];
