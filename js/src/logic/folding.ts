@@ -8,7 +8,8 @@ import {
   type Folding,
   unfolded,
 } from "../geometry/columns.js";
-import type { Module, Scene } from "../wire/scene.js";
+import type { Module } from "../wire/modules.js";
+import type { Scene } from "../wire/scene.js";
 import { count, expectation } from "./format.js";
 import { type Cut, type Found, significantOn } from "./threshold.js";
 

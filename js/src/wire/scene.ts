@@ -4,6 +4,7 @@
 import { type Bytes, type Container, type Data, decode } from "./codec.js";
 import { CONTRACT } from "./contract.js";
 import { unpackIncrements } from "./increments.js";
+import { type Module, readModules } from "./modules.js";
 
 export const { methods: METHODS, modes: MODES, y_scales: Y_SCALES } = CONTRACT;
 export type Method = (typeof METHODS)[number];
@@ -33,19 +34,6 @@ export interface LinearMap {
   readonly start: number;
   /** Sum of the squares of all its singular values, shown or not. */
   readonly energy: number;
-}
-
-/** A module of the network that has several columns. */
-export interface Module {
-  readonly name: string;
-  /** The name without what all share. */
-  readonly label: string;
-  /** The module that it stands in, which comes before it. */
-  readonly parent: number | null;
-  /** Whether it is folded where nobody says which are. */
-  readonly folded: boolean;
-  /** Its columns, those of modules within it too. */
-  readonly maps: readonly number[];
 }
 
 export interface Link {
@@ -191,7 +179,10 @@ export function sceneOf(container: Container): Scene {
     method: String(meta.method ?? "svr"),
     norm: meta.norm ?? null,
     maps,
-    modules: readModules(meta.modules ?? [], maps),
+    modules: readModules(
+      meta.modules ?? [],
+      maps.map(({ module }) => module ?? null),
+    ),
     damaged: meta.damaged ?? [],
     unlinked: String(meta.unlinked ?? ""),
     links,
@@ -222,25 +213,6 @@ export function sceneOf(container: Container): Scene {
   checkLinks(scene);
   checkSurvival(scene);
   return scene;
-}
-
-function readModules(
-  said: readonly Omit<Module, "maps">[],
-  maps: readonly LinearMap[],
-): readonly Module[] {
-  const inside = said.map((): number[] => []);
-  maps.forEach(({ module }, map) => {
-    for (let at = module ?? null; at !== null; at = said[at].parent) {
-      if (!said[at]) throw new SceneError("a column stands in a module that is not there");
-      inside[at].push(map);
-    }
-  });
-  said.forEach(({ name, parent }, at) => {
-    if (parent !== null && !(parent >= 0 && parent < at)) {
-      throw new SceneError(`module "${name}" does not come after the one it stands in`);
-    }
-  });
-  return said.map((module, at) => ({ ...module, maps: inside[at] }));
 }
 
 /** In a cross graph a map that feeds one does so with one of its two columns. */
