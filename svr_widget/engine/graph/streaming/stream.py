@@ -67,9 +67,9 @@ class Stream:
         for product in self.products:
             for number in product.links.flat:
                 laws[number], dtypes[number] = product.laws, product.dtype
-        for number, key in enumerate(links):
-            if number not in numbers:
-                laws[number] = ends.adjacency(key).laws
+        for at, key in enumerate(links):
+            if at not in numbers:
+                laws[at] = ends.adjacency(key).laws
         self.keys: tuple[TestKey, ...] = tuple(
             (key, part) for key, of in zip(links, laws, strict=True) for part in range(len(of))
         )
