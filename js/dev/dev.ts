@@ -40,7 +40,7 @@ const name = query.get("scene") ?? "trained";
 const theme = query.get("theme") ?? "light";
 document.body.dataset.theme = theme;
 const initial: Partial<Traits> = {
-  y_scale: (query.get("y") ?? "linear") as Traits["y_scale"],
+  y_scale: (query.get("y") ?? "auto") as Traits["y_scale"],
   threshold_mode: (query.get("mode") ?? "fdr") as Traits["threshold_mode"],
   threshold: Number(query.get("threshold") ?? 0.05),
   panes: (query.get("panes") ?? "adjacency").split(",").filter((pane) => pane !== "none") as never,
@@ -53,7 +53,7 @@ const initial: Partial<Traits> = {
   },
   _notice: query.get("notice") ?? "",
 };
-const working = { map: "features.17", done: 7, total: 16, seconds_left: 21 };
+const working = { map: "features.17", maps: 16, done: 7, total: 31, seconds_left: 21 };
 if (name === "computing") initial._status = { state: "computing", ...working };
 else if (name === "cancelled") initial._status = { state: "cancelled" };
 else if (name === "failed") {

@@ -18,6 +18,7 @@ const DEFAULTS: Traits = {
   theme: "auto",
   height: 620,
   max_edges: 100_000,
+  panes_width: null,
   camera: null,
   y_range: null,
   _scene: null,

@@ -29,6 +29,14 @@ FOUR = "scene=vgg&panes=adjacency,images,filters,table&inputs=1&height=900"
 
 # name: (query, viewport width, device pixel ratio, what to do before the picture)
 SHOTS = {
+    "four-light-1900": ("scene=vgg&panes=adjacency,images,filters,table&inputs=1", 1900, 1, ""),
+    "one-1900": ("scene=trained", 1900, 1, ""),
+    "four-light-1300": ("scene=vgg&panes=adjacency,images,filters,table&inputs=1", 1300, 1, ""),
+    "one-1300": ("scene=trained", 1300, 1, ""),
+    "four-light-920": ("scene=vgg&panes=adjacency,images,filters,table&inputs=1", 920, 1, ""),
+    "one-920": ("scene=trained", 920, 1, ""),
+    "four-light-500": ("scene=vgg&panes=adjacency,images,filters,table&inputs=1", 500, 1, ""),
+    "one-500": ("scene=trained", 500, 1, ""),
     "trained-light-1100": ("scene=trained&theme=light", 1100, 1, "hover"),
     "trained-dark-1100": ("scene=trained&theme=dark", 1100, 1, "hover"),
     "untrained-light-1100": ("scene=untrained&mode=p&threshold=0.15", 1100, 1, ""),

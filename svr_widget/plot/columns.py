@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -13,7 +14,7 @@ from svr_widget.engine.errors import SVRError, nearest_name
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
 
 Floats = NDArray[np.float64]
-YScale = Literal["linear", "log", "relative", "rank"]
+YScale = Literal["auto", "linear", "log", "relative", "rank"]
 
 _BRANCH_GAP = 0.5
 """Parallel branches stand this far apart, where maps of successive depths stand 1 apart."""
@@ -65,7 +66,7 @@ class Heights:
 
 
 def heights(graph: SpectralGraph, scale: YScale) -> Heights:
-    """Heights by singular value, on one of the widget's four axes.
+    """Heights by singular value, on one of the widget's axes.
 
     Raises:
         SVRError: an unknown scale.
@@ -73,7 +74,33 @@ def heights(graph: SpectralGraph, scale: YScale) -> Heights:
     if scale not in (known := get_args(YScale)):
         names = ", ".join(map(repr, known))
         raise SVRError(f"y_scale must be one of {names}, got {scale!r}{nearest_name(scale, known)}")
-    return _SCALES[scale](graph)
+    return _SCALES[scale_of(graph) if scale == "auto" else scale](graph)
+
+
+_SQUASHED = 5.0
+"""Kinds of maps whose medians lie further apart than this do not share a linear axis."""
+_LONGEST_LOG = 1e6
+"""Singular values that span more have no logarithmic axis on which anything is told apart."""
+
+
+def scale_of(graph: SpectralGraph) -> YScale:
+    """The scale on which no kind of map is squashed, as the widget chooses it.
+
+    Linear, unless the medians of two kinds differ by more than ``_SQUASHED``; then logarithmic, or
+    relative where singular values span too much for that. Gates and heads are kinds of their own.
+    """
+    values: dict[tuple[str, str], list[Floats]] = {}
+    for name, column in graph.columns.items():
+        live = graph[name].S.numpy()[~graph[name].null.numpy()]
+        part = re.sub(r"\d+", "", name.partition("[")[2])
+        values.setdefault((graph.maps[column.map].kind, part), []).append(live[live > 0])
+    kinds = [np.concatenate(each) for each in values.values()]
+    kinds = [each for each in kinds if each.size]
+    medians = [float(np.median(each)) for each in kinds]
+    if len(medians) < 2 or max(medians) <= _SQUASHED * min(medians):
+        return "linear"
+    largest, smallest = max(map(np.max, kinds)), min(map(np.min, kinds))
+    return "log" if largest <= _LONGEST_LOG * smallest else "relative"
 
 
 def _values(graph: SpectralGraph) -> dict[str, Floats]:
@@ -122,7 +149,7 @@ def _log(graph: SpectralGraph) -> Heights:
     )
 
 
-_SCALES: dict[YScale, Callable[[SpectralGraph], Heights]] = {
+_SCALES: dict[str, Callable[[SpectralGraph], Heights]] = {
     "linear": _linear,
     "log": _log,
     "relative": _relative,

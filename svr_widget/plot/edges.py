@@ -77,8 +77,6 @@ def collection(
         theme: the ink.
         tall: the height of the axes in points, for the room that a crowd has.
     """
-    largest = max((float(w.max(initial=0.0)) for _, _, w in edges.links.values()), default=0.0)
-    full = max(largest, _LEAST_FULL_WEIGHT)
     depth = _depth_ranks(graph)
     segments: list[Floats] = []
     opacity, width, dashed = [np.empty(0)], [np.empty(0)], [np.empty(0, bool)]
@@ -93,6 +91,7 @@ def collection(
         courses = _courses(x, ends, shape, down=backward)
         courses[..., 1] = heights.at(courses[..., 1])
         segments.extend(courses)
+        full = _full_weight(graph, key, weight)
         alone = FAINTEST + (STRONGEST - FAINTEST) * np.minimum(1, weight / full) ** 0.8
         opacity.append(_thinned(alone, tall * _band(ends)))
         width.append(_THIN + (_HEAVY - _THIN) * np.minimum(1, weight / full))
@@ -173,6 +172,18 @@ def _thinned(alone: Floats, band: float) -> Floats:
     depth = -np.log1p(-alone)
     before = (np.cumsum(depth) - depth) / max(band, 24.0)
     return np.asarray(-np.expm1(-depth * np.maximum(_LEAST_SHARE, _CROWD / (_CROWD + before))))
+
+
+def _full_weight(graph: SpectralGraph, link: LinkKey, weight: Floats) -> float:
+    """The weight from which a link's edges are as deep as any, as in the widget.
+
+    That of its own strongest edge, whatever other links have, and not below 0.5, or, of wide maps,
+    whose weights are all small, twice what the largest of so many entries has by chance.
+    """
+    tests = [part for part in graph.adjacency(link).tests() if part.weights.size]
+    by_chance = (2 * part.law.mean * np.log(max(2, part.weights.size)) for part in tests)
+    least = 2 * max(by_chance, default=0.0)
+    return float(max(weight.max(), min(_LEAST_FULL_WEIGHT, least)))
 
 
 def _band(ends: tuple[Floats, Floats]) -> float:

@@ -16,6 +16,8 @@ from matplotlib.ticker import MaxNLocator
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
 from svr_widget.engine.graph.thresholds import Threshold
+from svr_widget.engine.maps.labels import labels_of
+from svr_widget.engine.significance.multiple_testing import LEVELS
 from svr_widget.plot import edges
 from svr_widget.plot.canvas import axes_on, figure_of
 from svr_widget.plot.columns import Heights, YScale, heights, places
@@ -24,6 +26,7 @@ from svr_widget.plot.words import level_of
 
 MOST_EDGES = 20_000
 _DOT, _NULL_DOT, _RIM = 6.0, 1.5, 0.6  # areas within their rims in square points; their width
+_FDR = LEVELS["fdr"].default
 TIED = "tied weights"
 """What stands on the band of a link by construction."""
 
@@ -65,15 +68,17 @@ def graph(
     widest = max(across.values(), default=0.0)
     axes.set_xlim(-0.35, widest + 0.35)
     axes.set_ylim(*up.limits)
-    _names(axes, across, theme)
+    labels = labels_of({name: svr.maps[column.map] for name, column in svr.columns.items()})
+    _names(axes, {labels.of[name]: place for name, place in across.items()}, theme)
+    shared = f"  {labels.shared}…" if labels.shared else ""
     axes.set_title(
-        svr.title if title is None else title,
+        svr.title + shared if title is None else title,
         loc="left",
         fontweight="bold",
         pad=18,
         **theme.text(LARGE),
     )
-    counted = "no link is known" if svr.unlinked else _counts(found, len(middles))
+    counted = "no link is known" if svr.unlinked else _counts(svr, found, len(middles))
     axes.set_title(counted, loc="right", pad=18, **theme.text(SMALL, soft=True))
     _legend(svr, axes, theme)
     return figure_of(axes)
@@ -144,14 +149,20 @@ def _fit(axes: Axes, labels: list[Text], at: list[float]) -> bool:
     return bool((np.array(needed) + 4 * figure.dpi / 72 <= room).all())
 
 
-def _counts(found: edges.DrawnEdges, constructed: int) -> str:
+def _counts(svr: SpectralGraph, found: edges.DrawnEdges, constructed: int) -> str:
     cut = found.cut
     drawn = f"{found.drawn:,}"
     if found.drawn < cut.significant:
         drawn += f" strongest of {cut.significant:,}"
     expected = f"{cut.expected:,.0f}" if cut.expected >= 10 else f"{cut.expected:.2g}"
     noun = "edge" if found.drawn == 1 else "edges"
-    said = f"{drawn} {noun} at {level_of(cut)} · {expected} expected by chance"
+    said = f"{drawn} {noun} at {level_of(cut)} · "
+    if cut.beyond_chance or not cut.significant:
+        said += f"{expected} expected by chance"
+    else:
+        said += f"no more than chance gives ({expected})"
+        if certain := svr.significance().cut(fdr=_FDR).significant:
+            said += f", {certain:,} at FDR {_FDR:g}"
     if constructed:
         said += f" · {constructed:,} link{'s'[: constructed > 1]} by construction"
     return said

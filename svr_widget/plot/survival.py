@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
 from svr_widget.engine.graph.thresholds import Threshold, cut_of
-from svr_widget.engine.maps.links import LinkKey
+from svr_widget.engine.maps.links import LinkKey, TestKey
 from svr_widget.engine.significance.entries import LinkTests
+from svr_widget.engine.significance.multiple_testing import Cut, exceeds_chance
 from svr_widget.engine.significance.nulls import Kind
 from svr_widget.plot.canvas import axes_on, figure_of
 from svr_widget.plot.themes import MEDIUM, RULE, SMALL, Theme, family, theme_of
@@ -77,9 +78,22 @@ def survival(
         labelcolor=theme.soft,
         handlelength=1.8,
     )
-    found = f"{sum(counts):,} of {weights.size:,} entries significant at {level_of(cut)}"
+    found = _counted(cut, link, parts["exact"])
     titles(axes, theme, arrow(link) if title is None else title, found)
     return figure_of(axes)
+
+
+def _counted(cut: Cut[TestKey], link: LinkKey, parts: Sequence[LinkTests]) -> str:
+    """How many entries reach the threshold, and where that is so, that they are chance's."""
+    keys = [(link, place) for place in range(len(parts))]
+    found, tests = sum(cut.counts[key] for key in keys), sum(part.weights.size for part in parts)
+    by_chance = sum(
+        part.weights.size * 10.0 ** cut.log10_p[key] for key, part in zip(keys, parts, strict=True)
+    )
+    counted = f"{found:,} of {tests:,} entries"
+    if not found or exceeds_chance(cut.mode, found, by_chance):
+        return f"{counted} significant at {level_of(cut)}"
+    return f"{counted} at {level_of(cut)}, no more than chance gives ({by_chance:,.0f})"
 
 
 def _chance(parts: Sequence[LinkTests], grid: Floats) -> Floats:

@@ -12,6 +12,7 @@ import traitlets
 
 from svr_widget.engine.analysis.matching import Matching, form, same_names
 from svr_widget.engine.errors import SVRError, listed
+from svr_widget.plot.columns import scale_of
 from svr_widget.svr import SVR
 from svr_widget.widget.cells.closing import close_parts
 from svr_widget.widget.cells.displayed import displayed
@@ -95,6 +96,9 @@ class Comparison(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untype
         largest = max(float(S.max()) for S in values if len(S))
         span = [min(positive, default=largest), largest]
         self.left.y_range = self.right.y_range = span
+        if self.left.y_scale == "auto":  # of one axis there is one scale
+            chosen = {scale_of(a), scale_of(b)}
+            self.left.y_scale = chosen.pop() if len(chosen) == 1 else "log"
         self.matching = _match(a, b)
         self._partners = {True: {}, False: {}}
         if self.matching is not None:

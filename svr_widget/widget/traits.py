@@ -51,7 +51,12 @@ class Traits(anywidget.AnyWidget):
         LEVELS["fdr"].default, help="the level of significance, in its mode's own unit"
     ).tag(sync=True)
     null: t.Enum[Kind] = t.Enum(LAWS, "exact", help="law of an entry under chance").tag(sync=True)
-    y_scale = t.Enum(Y_SCALES, "linear", help="the vertical axis").tag(sync=True)
+    y_scale = t.Enum(
+        Y_SCALES,
+        "auto",
+        help="the vertical axis; auto is linear, or logarithmic or relative where that would "
+        "squash a kind of map",
+    ).tag(sync=True)
     selected: t.List[Any] = t.List(help="spectral neurons, as (map name, k)").tag(sync=True)
     selected_link: t.List[Any] = t.List(
         default_value=None,
@@ -61,12 +66,20 @@ class Traits(anywidget.AnyWidget):
     panes = t.List(
         t.Enum(PANES), ["adjacency"], maxlen=len(PANES), help="side panes that are open"
     ).tag(sync=True)
+    panes_width = t.Int(
+        None,
+        allow_none=True,
+        min=200,
+        max=4000,
+        help="pixels that the side panes are wide; None is about a third of the widget",
+    ).tag(sync=True)
     camera: t.List[float] = t.List(
         Number(),
         None,
         allow_none=True,
         help="[zoom, x, y]: the zoom, and which shares of the picture lie in the middle, from the "
-        "left and from the top; None is the whole graph, or the first columns of a deep one",
+        "left and from the top; None is the whole graph, or of a deep one the part in which most "
+        "was found",
     ).tag(sync=True)
     y_range: t.List[float] = t.List(
         Number(),

@@ -24,7 +24,7 @@ def main() -> int:
             notebook.run()
             widgets = notebook.page.locator(WIDGET)
             ink = []
-            for i, name in enumerate(("untrained", "trained")):
+            for i, name in enumerate(("trained", "untrained")):
                 widgets.nth(i).scroll_into_view_if_needed()
                 ink.append(Picture(widgets.nth(i)).ink())
                 widgets.nth(i).screenshot(path=PICTURES / f"quickstart-{name}.png")

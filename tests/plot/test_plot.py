@@ -13,6 +13,7 @@ from torch import nn
 
 from svr_widget.engine.errors import SVRError, ThresholdError
 from svr_widget.plot import DARK, LIGHT
+from svr_widget.plot.columns import scale_of
 from svr_widget.svr import SVR
 
 
@@ -155,7 +156,7 @@ class TestGraph:
     def test_a_cross_graph_has_both_columns(self):
         weights = [torch.randn(6, 4, 3), torch.randn(5, 6, 3), torch.randn(4, 5, 3)]
         labels = SVR(weights, method="cross").plot().axes[0].get_xticklabels()
-        assert [label.get_text() for label in labels] == ["0", "1~", "1", "2"]
+        assert [label.get_text() for label in labels] == ["Conv 1", "Conv 2~", "Conv 2", "Conv 3"]
 
 
 class TestMatrices:
@@ -354,3 +355,22 @@ assert "matplotlib.pyplot" not in sys.modules
     def test_refusals(self, svr, call, error, message):
         with pytest.raises(error, match=message):
             call(svr)
+
+
+class TestScale:
+    def test_auto_is_linear_unless_a_kind_would_be_squashed(self):
+        small, large = torch.eye(4) * 0.1, torch.eye(4)
+        like = SVR({"a": small, "b": large}, links="chain")
+        assert scale_of(like) == "linear"
+        assert scale_of(SVR({"a": small, "b": large[..., None, None]}, links=[])) == "log"
+        tiny = torch.diag(torch.tensor([0.1, 0.1, 0.1, 1e-9]))
+        assert scale_of(SVR({"a": tiny, "b": large[..., None, None]}, links=[])) != "linear"
+
+    def test_gates_are_kinds_of_their_own(self):
+        lstm = torch.nn.LSTM(6, 6, bias=False)
+        with torch.no_grad():
+            for weight in (lstm.weight_ih_l0, lstm.weight_hh_l0):
+                weight[:6] *= 20
+        svr = SVR(lstm, torch.zeros(3, 1, 6))
+        assert scale_of(svr) == "log"
+        assert svr.plot(y_scale="auto").axes[0].get_yscale() == "log"

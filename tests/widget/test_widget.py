@@ -194,6 +194,7 @@ def test_long_work_runs_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
         "state": "computing",
         "map": "first",
         "done": 0,
+        "maps": 2,
         "total": 2,
         "seconds_left": None,
     }

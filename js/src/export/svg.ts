@@ -1,11 +1,11 @@
 // The picture as SVG, from the same layout and colours as on the screen. Pure: text out.
 
-import { type Measure, thinLabels } from "../geometry/labels.js";
+import { columnLabels, type Measure } from "../geometry/labels.js";
 import type { Layout } from "../geometry/layout.js";
 import { createPath, DASH, isDashed, tracePath } from "../geometry/paths.js";
 import { pathOf, ribbonsOf } from "../geometry/ribbons.js";
 import { TIED } from "../logic/byConstruction.js";
-import { edgeAlpha } from "../paint/density.js";
+import { edgeAlpha, fullWeight } from "../paint/density.js";
 import { edgeWidth, NEURON_RADIUS, neuronInk, RIM } from "../paint/paint.js";
 import { css, kindColour, type Palette } from "../paint/palette.js";
 import type { Scene } from "../wire/scene.js";
@@ -107,7 +107,7 @@ function shapes(picture: Picture): string[] {
         "path",
         {
           d: course.join(""),
-          "stroke-opacity": round(edgeAlpha(weight, scene.largestWeight)),
+          "stroke-opacity": round(edgeAlpha(weight, fullWeight(scene, link))),
           "stroke-width": edgeWidth(weight),
           "stroke-dasharray": isDashed(scene, link) ? DASH.join(" ") : undefined,
         },
@@ -141,8 +141,20 @@ function words({ scene, layout, soft, palette, axisWidth, measure }: Picture): s
   const { size, margins } = layout;
   const bottom = size.height - margins.bottom;
   const middle = (margins.top + bottom) / 2;
-  const names = scene.maps.map(({ name }) => name);
-  const labels = thinLabels(names, layout.x, [axisWidth - 4, size.width - 2], measure);
+  const names = scene.maps.map(({ label }) => label);
+  const frame = [axisWidth - 4, size.width - 2] as const;
+  const { angle } = layout;
+  const labels = columnLabels(names, layout.x, frame, angle, margins.bottom, measure);
+  const ink = css(palette.ink);
+  const top = size.height - margins.bottom + (margins.bottom > 60 && angle === 0 ? 16 : 0);
+  const nameAt = (at: number): Attributes =>
+    angle === 0
+      ? { x: round(at), y: top + 18, fill: ink, "text-anchor": "middle" }
+      : {
+          transform: `translate(${round(at + 4)} ${top + 12}) rotate(-${angle})`,
+          fill: ink,
+          "text-anchor": "end",
+        };
   return [
     ...ticksSeen(layout).map(({ y, label }) =>
       text(label, { x: axisWidth - 8, y: round(y) + 4, fill: soft, "text-anchor": "end" }),
@@ -152,20 +164,15 @@ function words({ scene, layout, soft, palette, axisWidth, measure }: Picture): s
       fill: soft,
       "text-anchor": "middle",
     }),
-    ...labels.flatMap(({ index, text: name, center }) => [
-      text(name, {
-        x: round(center),
-        y: size.height - 26,
-        fill: css(palette.ink),
-        "text-anchor": "middle",
-      }),
+    ...labels.map(({ text: name, at }) => text(name, nameAt(at))),
+    ...(angle === 0 ? labels : []).map(({ index, at }) =>
       text(scene.maps[index].neurons.toLocaleString("en"), {
-        x: round(center),
-        y: size.height - 10,
+        x: round(at),
+        y: top + 34,
         fill: soft,
         "text-anchor": "middle",
       }),
-    ]),
+    ),
   ].join("\n");
 }
 

@@ -2,56 +2,122 @@
 
 export type Measure = (text: string) => number;
 
+/** How far names are turned: level, slanting upwards, or upright. */
+export type Angle = 0 | 45 | 90;
+
 export interface Label {
   /** Which of the given columns it belongs to. */
   readonly index: number;
   readonly text: string;
-  readonly center: number;
+  /** Of a level one the middle; of a turned one where its end stands, beneath its column. */
+  readonly at: number;
 }
 
 const GAP = 12;
-/** A name cut shorter than this says nothing; rather leave out every second one. */
-const SHORTEST = 84;
-const LONGEST = 160;
+/** A level name is never wider; a turned one is never longer, and never takes more of the height. */
+const WIDEST = 160;
+const LONGEST = 136;
+const MOST_HEIGHT = 0.3;
+/** Between the axis and the names, and what is kept beneath them. */
+const ABOVE = 6;
+const BELOW = 8;
+const LINE = 16;
+/** Slanting lines of text are this much closer than their columns. */
+const SLANT = Math.SQRT1_2;
 
-/** Labels for columns at `x`: all, or every second, third...; each within its room and the frame. */
-export function thinLabels(
+/** Level where all names fit side by side, else slanting, else, where columns are close, upright. */
+export function angleFor(
   names: readonly string[],
   x: ArrayLike<number>,
   frame: readonly [number, number],
   measure: Measure,
+): Angle {
+  if (areApart(names, x, frame, measure)) return 0;
+  const places = [...names.keys()].map((index) => x[index]).sort((a, b) => a - b);
+  const gaps = places.slice(1).map((place, at) => place - places[at]);
+  return Math.min(...gaps) * SLANT >= LINE - 2 ? 45 : 90;
+}
+
+/** Whether texts under columns, moved into the frame, stand side by side with room between them. */
+export function areApart(
+  texts: readonly string[],
+  x: ArrayLike<number>,
+  frame: readonly [number, number],
+  measure: Measure,
+): boolean {
+  let taken = frame[0] - GAP;
+  return byPlace(texts, x).every((index) => {
+    const width = measure(texts[index]);
+    const center = within(x[index], width / 2, frame);
+    const free = center - width / 2 >= taken + GAP;
+    taken = center + width / 2;
+    return free && width <= WIDEST;
+  });
+}
+
+const byPlace = (texts: readonly string[], x: ArrayLike<number>) =>
+  [...texts.keys()].sort((a, b) => x[a] - x[b]);
+
+const within = (at: number, half: number, [low, high]: readonly [number, number]) =>
+  Math.max(low + half, Math.min(high - half, at));
+
+/** The height that names need beneath the axis. */
+export function heightOfNames(
+  names: readonly string[],
+  angle: Angle,
+  height: number,
+  measure: Measure,
+): number {
+  if (angle === 0) return 2 * LINE + BELOW;
+  const longest = Math.max(0, ...names.map(measure));
+  const sine = angle === 45 ? SLANT : 1;
+  const room = Math.min(longest, LONGEST) * sine + (angle === 45 ? LINE * SLANT : 0);
+  return Math.ceil(Math.min(room, MOST_HEIGHT * height)) + ABOVE + BELOW;
+}
+
+/** The length that a turned name has in a strip of some height. */
+export const lengthIn = (strip: number, angle: Angle) =>
+  angle === 45 ? (strip - ABOVE - BELOW) / SLANT - LINE : strip - ABOVE - BELOW;
+
+/** The name of every column at `x` that is within the frame; `strip` is the height they have. */
+export function columnLabels(
+  names: readonly string[],
+  x: ArrayLike<number>,
+  frame: readonly [number, number],
+  angle: Angle,
+  strip: number,
+  measure: Measure,
 ): Label[] {
-  const order = names
-    .map((_, index) => index)
-    .filter((index) => x[index] >= frame[0] && x[index] <= frame[1])
-    .sort((a, b) => x[a] - x[b]);
-  const widths = new Map(order.map((index) => [index, Math.min(LONGEST, measure(names[index]))]));
-  for (let stride = 1; stride <= order.length; stride++) {
-    const shown = order.filter((_, position) => position % stride === 0);
-    // The last column has its name in any case, at the cost of the one before it.
-    if (shown.length > 1) shown.splice(-1, 1, order[order.length - 1]);
-    const rooms = shown.map((index, position) => {
-      const left = position > 0 ? x[index] - x[shown[position - 1]] : LONGEST + GAP;
-      const right = position < shown.length - 1 ? x[shown[position + 1]] - x[index] : LONGEST + GAP;
-      return Math.min(left, right) - GAP;
+  const order = byPlace(names, x).filter((index) => x[index] >= frame[0] && x[index] <= frame[1]);
+  if (angle !== 0) {
+    const length = lengthIn(strip, angle);
+    return order.map((index) => {
+      return { index, text: shorten(names[index], length, measure), at: x[index] };
     });
-    const fits = shown.every((index, position) => {
-      return rooms[position] >= Math.min(widths.get(index) as number, SHORTEST);
-    });
-    if (!fits && stride < order.length) continue;
-    const labels: Label[] = [];
-    let taken = frame[0];
-    for (const [position, index] of shown.entries()) {
-      const text = shorten(names[index], Math.min(LONGEST, rooms[position]), measure);
-      const half = measure(text) / 2;
-      const center = Math.min(frame[1] - half, Math.max(frame[0] + half, x[index]));
-      if (text === "" || center - half < taken) continue;
-      labels.push({ index, text, center });
-      taken = center + half + GAP / 2;
-    }
-    return labels;
   }
-  return [];
+  let taken = frame[0] - GAP;
+  return order.map((index) => {
+    const text = names[index];
+    const half = measure(text) / 2;
+    // One at the frame's edge moves in as far as the one before it leaves room.
+    const inside = within(x[index], half, frame);
+    const at = inside - half >= taken + GAP / 2 ? inside : x[index];
+    taken = at + half;
+    return { index, text, at };
+  });
+}
+
+/** The columns beside the frame, nearest to it on either side, whose names are pinned to its edges. */
+export function beside(
+  x: ArrayLike<number>,
+  [low, high]: readonly [number, number],
+): readonly [left: number | null, right: number | null] {
+  let [left, right]: [number | null, number | null] = [null, null];
+  for (let index = 0; index < x.length; index++) {
+    if (x[index] < low && (left === null || x[index] > x[left])) left = index;
+    if (x[index] > high && (right === null || x[index] < x[right])) right = index;
+  }
+  return [left, right];
 }
 
 /** Paths of more parts than this are no module's. */

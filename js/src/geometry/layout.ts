@@ -4,6 +4,7 @@
 import { scaleLinear, scaleLog } from "d3-scale";
 import type { CameraTrait, ValueRange } from "../wire/host.js";
 import type { Link, Scene, YScale } from "../wire/scene.js";
+import type { Angle } from "./labels.js";
 
 export interface Size {
   readonly width: number;
@@ -51,6 +52,8 @@ export interface Layout {
   readonly reach: number;
   /** From the first to the last column at zoom 1; wider than the plot where they are many. */
   readonly plotWidth: number;
+  /** How far the names beneath the columns are turned. */
+  readonly angle: Angle;
   /** On the way from one checkpoint to the next: what comes and what goes. */
   readonly passage?: Passage;
 }
@@ -86,6 +89,7 @@ export function layOut(
   camera: Camera = WHOLE,
   leastColumn = LEAST_COLUMN,
   range: ValueRange | null = null,
+  angle: Angle = 0,
 ): Layout {
   const height = Math.max(1, size.height - margins.top - margins.bottom);
   const columns = columnPositions(scene);
@@ -95,7 +99,7 @@ export function layOut(
     const plain = margins.left + (widest > 0 ? (width * column) / widest : width / 2);
     return plain * camera.zoom + camera.x;
   };
-  const vertical = verticalScale(scene, yScale, range);
+  const vertical = verticalScale(scene, yScale === "auto" ? scaleOf(scene) : yScale, range);
   const toY = (share: number) => (margins.top + height * (1 - share)) * camera.zoom + camera.y;
   const x = Float64Array.from(columns, toX);
   const y = new Float64Array(scene.singularValue.length);
@@ -120,6 +124,7 @@ export function layOut(
     title: vertical.title,
     reach: Math.min(width * camera.zoom, ...gaps) / 2,
     plotWidth: width,
+    angle,
   };
 }
 
@@ -160,6 +165,28 @@ export function cameraOf(
     zoom,
     x: x - (margins.left + across * plotWidth) * zoom,
     y: y - (margins.top + down * height) * zoom,
+  };
+}
+
+/** Beyond the plot's edges so much is seen at most, for what bends there. */
+const SLACK = 40;
+
+/** The camera, moved so that the plot fills the frame: nothing is lost from sight. */
+export function heldCamera(
+  { zoom, x, y }: Camera,
+  { size, margins, plotWidth }: Pick<Layout, "size" | "margins" | "plotWidth">,
+): Camera {
+  const slack = Math.min(SLACK, 12 * (zoom - 1));
+  const hold = (offset: number, before: number, content: number, after: number, length: number) => {
+    const highest = before - before * zoom + slack;
+    const lowest = length - after - (before + content) * zoom - slack;
+    return Math.max(Math.min(lowest, highest), Math.min(highest, offset));
+  };
+  const height = size.height - margins.top - margins.bottom;
+  return {
+    zoom,
+    x: hold(x, margins.left, plotWidth, margins.right, size.width),
+    y: hold(y, margins.top, height, margins.bottom, size.height),
   };
 }
 
@@ -220,6 +247,32 @@ export function bends(scene: Scene): { above: boolean; below: boolean } {
     above: arcs.some(({ backward }) => !backward),
     below: arcs.some(({ backward }) => backward),
   };
+}
+
+/** Kinds of maps whose medians lie further apart than this do not share a linear axis. */
+const SQUASHED = 5;
+/** Singular values that span more have no logarithmic axis on which anything is told apart. */
+const LONGEST_LOG = 1e6;
+
+/** The scale on which no kind of map is squashed, as Python's `scale_of`; gates and heads are kinds. */
+export function scaleOf({ maps, singularValue, isNull }: Scene): "linear" | "log" | "relative" {
+  const kinds = new Map<string, number[]>();
+  for (const { kind, name, start, neurons } of maps) {
+    const part = name.includes("[") ? name.slice(name.indexOf("[")).replaceAll(/\d+/g, "") : "";
+    const known = kinds.get(`${kind} ${part}`) ?? [];
+    kinds.set(`${kind} ${part}`, known);
+    for (let neuron = start; neuron < start + neurons; neuron++) {
+      if (!isNull[neuron] && singularValue[neuron] > 0) known.push(singularValue[neuron]);
+    }
+  }
+  const live = [...kinds.values()].filter((values) => values.length > 0);
+  const sorted = live.map((values) => Float64Array.from(values).sort());
+  const medians = sorted.map((all) => (all[(all.length - 1) >> 1] + all[all.length >> 1]) / 2);
+  if (Math.max(...medians) <= SQUASHED * Math.min(...medians) || medians.length < 2)
+    return "linear";
+  const largest = Math.max(...sorted.map((values) => values[values.length - 1]));
+  const smallest = Math.min(...sorted.map((values) => values[0]));
+  return largest <= LONGEST_LOG * smallest ? "log" : "relative";
 }
 
 interface VerticalScale {

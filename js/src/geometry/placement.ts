@@ -9,6 +9,8 @@ export interface Point {
 
 const DISTANCE = 14;
 const EDGE = 4;
+/** Places across the frame, and down it, that are tried beside those near the anchor. */
+const PLACES = 9;
 
 /**
  * The upper left corner of a box near `anchors`, the points that it is about: clear of them, and
@@ -22,26 +24,27 @@ export function placeTip(
   inset = EDGE,
 ): Point {
   const anchor = middleOf(anchors);
+  const [right, low] = [frame.width - box.width - EDGE, frame.height - box.height - EDGE];
+  const evenly = (from: number, to: number) =>
+    Array.from({ length: PLACES }, (_, at) => from + ((to - from) * at) / (PLACES - 1));
   const columns = [
     anchor.x + DISTANCE,
     anchor.x - DISTANCE - box.width,
     anchor.x - box.width / 2,
-    inset,
-    frame.width - box.width - EDGE,
+    ...evenly(inset, right),
   ];
   const rows = [
     anchor.y - DISTANCE - box.height,
     anchor.y + DISTANCE,
     anchor.y - box.height / 2,
-    EDGE,
-    frame.height - box.height - EDGE,
+    ...evenly(EDGE, low),
   ];
   let best: Point = { x: columns[0], y: rows[0] };
   let least = Number.POSITIVE_INFINITY;
   for (const column of columns) {
     for (const row of rows) {
-      const x = clamp(column, inset, frame.width - box.width - EDGE);
-      const y = clamp(row, EDGE, frame.height - box.height - EDGE);
+      const x = clamp(column, inset, right);
+      const y = clamp(row, EDGE, low);
       const inside = (point: Point, around: number) =>
         point.x > x - around &&
         point.x < x + box.width + around &&
@@ -50,7 +53,9 @@ export function placeTip(
       const hidden = obstacles.filter((point) => inside(point, 2)).length;
       const away = Math.hypot(x + box.width / 2 - anchor.x, (y + box.height / 2 - anchor.y) * 1.5);
       const covered = anchors.filter((point) => inside(point, 7)).length;
-      const cost = 1e6 * covered + (60 * hidden) / Math.sqrt(obstacles.length || 1) + away;
+      // Off what it speaks of, if there is such a place, however far away; else over little of it.
+      const cost =
+        1e6 * covered + (hidden > 0 ? 1e4 + (1e4 * hidden) / obstacles.length : 0) + away;
       if (cost < least) {
         least = cost;
         best = { x, y };

@@ -34,6 +34,14 @@ export function significant(value: number, digits = 3): string {
 export const expectation = (value: number) =>
   value >= 10 || value === 0 ? count(value) : significant(value, 2);
 
+/** How many edges there are, and whether they are more than chance gives. */
+export function foundInWords(found: number, expected: number, beyondChance: boolean): string {
+  const edges = found === 1 ? "edge" : "edges";
+  return beyondChance || found === 0
+    ? `${count(found)} significant ${edges}, ${expectation(expected)} expected by chance`
+    : `${count(found)} ${edges}, no more than chance gives (${expectation(expected)})`;
+}
+
 /** -5 -> "10⁻⁵". */
 export function powerOfTen(exponent: number): string {
   const digits = [...String(Math.abs(exponent))].map((digit) => SUPERSCRIPTS[Number(digit)]);

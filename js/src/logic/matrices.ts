@@ -4,7 +4,7 @@
 import { type Bytes, decode } from "../wire/codec.js";
 import { sameEnds } from "../wire/links.js";
 import type { Matrix } from "../wire/requests.js";
-import type { Edge, Law, Scene } from "../wire/scene.js";
+import type { Edge, Law, Scene, StrongestEdge } from "../wire/scene.js";
 import { type Cell, extentOf, type Pair, type Place, type Tile } from "./tiles.js";
 
 /** The graph's own adjacency; |V~^T U| (Fig 7 of the paper); the producer's |U| (Fig 8). */
@@ -157,6 +157,28 @@ const SAME = 1e-5;
 /** Whether there is a block to show; one of unknown significance counts. */
 export const hasInternalBlock = ({ p_value }: InternalDimensions) =>
   p_value === null || p_value < BLOCK_P;
+
+/** What that means, for somebody who has not read the paper. */
+export function internalMeaning(internal: InternalDimensions): string {
+  const { d_out, d_in } = internal;
+  return hasInternalBlock(internal)
+    ? `Internal dimensions: the first ${d_out} neurons of the consumer and the first ${d_in} of the ` +
+        "producer, above and left of the cross, have the block that stands out most from chance; p " +
+        "is how often chance gives one like it (paper, section 3.2)."
+    : "No block of first neurons stands out from chance: p is how often chance gives one as " +
+        "pronounced as the most pronounced here (paper, section 3.2).";
+}
+
+/** Where the largest entry of an adjacency is that is a test; null of other matrices. */
+export function largestEntry(scene: Scene, { link, which }: Pick<Facts, "link" | "which">) {
+  if (which !== "adjacency") return null;
+  let best: StrongestEdge | null = null;
+  for (const index of sameEnds(scene, link)) {
+    const { strongest } = scene.links[index];
+    if (strongest && strongest.weight > (best?.weight ?? 0)) best = strongest;
+  }
+  return best && { row: best.n, column: best.m };
+}
 
 /** "internal 31 × 28, p < 0.001", "no block, p = 0.4". */
 export function internalWords(internal: InternalDimensions): string {

@@ -35,28 +35,36 @@ export function search(scene: Scene, typed: string): Found {
   const maps = whole.length > 0 ? whole : named;
   const columns = whole.map((map): Match => ({ map, k: null }));
   // A map of exactly that name is meant, also where the name ends in a number.
-  const first = columns.filter(({ map }) => scene.maps[map].name === text);
-  const others = columns.filter(({ map }) => scene.maps[map].name !== text);
+  const first = columns.filter(({ map }) => isCalled(scene, map, text));
+  const others = columns.filter(({ map }) => !isCalled(scene, map, text));
   return { maps, matches: [...first, ...neurons, ...others] };
 }
+
+const isCalled = ({ maps }: Scene, map: number, text: string) =>
+  [maps[map].name, maps[map].label].some((name) => name.toLowerCase() === text.toLowerCase());
 
 /** Indices of the maps whose names match, best first. */
 export const matchingMaps = ({ maps }: Scene, text: string) =>
   matching(
-    maps.map(({ name }) => name),
+    maps.map(({ name, label }) => [name, label]),
     text,
   );
 
 /**
  * Indices of the names that match, best first: those that contain the text, or, where none does,
- * those that have its letters in order.
+ * those that have its letters in order. What has several names is found by any of them.
  */
-export function matching(names: readonly string[], text: string): number[] {
+export function matching(names: readonly (string | readonly string[])[], text: string): number[] {
   const wanted = text.toLowerCase();
   const by = (rank: (name: string) => number | null) =>
     names
-      .map((name, index) => ({ index, rank: rank(name.toLowerCase()) }))
-      .filter((found): found is { index: number; rank: number } => found.rank !== null)
+      .map((known, index) => {
+        const ranks = [known]
+          .flat()
+          .map((name) => rank(name.toLowerCase()) ?? Number.POSITIVE_INFINITY);
+        return { index, rank: Math.min(...ranks) };
+      })
+      .filter((found) => found.rank < Number.POSITIVE_INFINITY)
       .sort((a, b) => a.rank - b.rank || a.index - b.index)
       .map(({ index }) => index);
   const containing = by((name) => placeIn(name, wanted));

@@ -6,7 +6,7 @@
 import { type Bytes, decode } from "../wire/codec.js";
 import { CONTRACT } from "../wire/contract.js";
 import type { Law, Mode, Scene, Stops } from "../wire/scene.js";
-import { count } from "./format.js";
+import { count, foundInWords } from "./format.js";
 
 export interface Cut {
   readonly mode: Mode;
@@ -42,6 +42,29 @@ export function significantOn({ links }: Scene, cut: Cut, of: readonly number[])
   const open = (link: number) =>
     drawn[link] === links[link].sent && drawn[link] < links[link].tests;
   return { edges, atLeast: known === null && of.some(open) };
+}
+
+/**
+ * Whether more is found than chance gives, as Python's `exceeds_chance`: at a level of each test by
+ * more than twice the standard deviation of such a count; the others find nothing among chance.
+ */
+export function exceedsChance(mode: Mode, found: number, expected: number): boolean {
+  if (mode === "fdr" || mode === "bonferroni") return found > 0;
+  return found > expected + 2 * Math.sqrt(expected);
+}
+
+/** How many edges a cut leaves, and how many chance gives. */
+export const cutInWords = ({ mode, significant, expected }: Cut) =>
+  foundInWords(significant, expected, exceedsChance(mode, significant, expected));
+
+/** The link with most significant edges at a cut, among equals the one with the strongest. */
+export function foremostLink({ links }: Scene, cut: Cut): number | null {
+  if (links.length === 0) return null;
+  const p = (link: number) => links[link].strongest?.log10_p[cut.law] ?? 1;
+  const found = cut.significantPerLink ?? cut.drawnPerLink;
+  const better = (a: number, b: number) => found[a] - found[b] || p(b) - p(a);
+  const tested = [...links.keys()].filter((link) => !links[link].by_construction);
+  return tested.reduce((best, link) => (better(link, best) > 0 ? link : best), tested[0] ?? 0);
 }
 
 /** Whether a level means something in its mode. */

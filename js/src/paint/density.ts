@@ -2,8 +2,8 @@
 //
 // Where edges crowd, an edge's depth shrinks by the depth of the stronger ones that cross the same
 // gaps between columns, of its own link and of all others: their sum grows as a logarithm, many
-// weak edges stay grey, and strong ones stand out of them. An edge's depth follows from the
-// layout alone, not from the threshold, so a threshold that moves costs no more than the edges that
+// weak edges stay grey, and strong ones stand out of them. The few that are the first of their own
+// link keep their depth, however many others cross it. An edge's depth follows from the layout alone, not from the threshold, so a threshold that moves costs no more than the edges that
 // come or go.
 
 import type { Layout } from "../geometry/layout.js";
@@ -15,6 +15,12 @@ export const FAINTEST = 0.12;
 const STRONGEST = 0.94;
 /** Weights are at most 1: a network without strong edges looks paler than one that has them. */
 const LEAST_FULL_WEIGHT = 0.5;
+/**
+ * So many edges of a link, and so many links, stand out of whatever crosses them; those after them
+ * fade by their rank.
+ */
+const FIRST = 3;
+const FIRST_LINKS = 12;
 /** Edges that overlap deeper than this begin to make room for the stronger ones. */
 const DENSE = 0.22;
 /** Weights are told apart by their logarithm, in so many steps. */
@@ -28,10 +34,23 @@ export interface EdgeChoice {
   readonly faintest?: number;
 }
 
-/** The opacity of one edge alone. */
-export function edgeAlpha(weight: number, largest: number, faintest = FAINTEST): number {
-  const full = Math.max(largest, LEAST_FULL_WEIGHT);
+/** The opacity of one edge alone, `full` being the weight of the deepest. */
+export function edgeAlpha(weight: number, full: number, faintest = FAINTEST): number {
   return faintest + (STRONGEST - faintest) * Math.min(1, weight / full) ** 0.8;
+}
+
+/**
+ * The weight from which a link's edges are as deep as any: of its own strongest edge, whatever other
+ * links have, and not below 0.5, or, of wide maps, whose weights are all small, twice what the largest
+ * of so many entries has by chance.
+ */
+export function fullWeight(
+  { links, edgeWeight }: Pick<Drawable, "links" | "edgeWeight">,
+  link: number,
+) {
+  const { start, sent, tests, mean } = links[link];
+  const byChance = 2 * mean * Math.log(Math.max(2, tests));
+  return Math.max(sent > 0 ? edgeWeight[start] : 0, Math.min(LEAST_FULL_WEIGHT, 2 * byChance)) || 1;
 }
 
 /** Gives the optical depth of an edge of a link; 0 where it is not one of the chosen. */
@@ -66,9 +85,11 @@ export function depthTable(scene: Drawable, layout: Layout, choice: EdgeChoice):
       edge = next;
     }
   });
-  const alone = Float64Array.from({ length: LEVELS }, (_, level) => {
+  const full = links.map((_, link) => fullWeight(scene, link));
+  const alone = Float64Array.from(counts, (_, at) => {
+    const level = Math.floor(at / links.length);
     const weight = scene.largestWeight * LEAST_WEIGHT ** ((level + 0.5) / LEVELS);
-    return opticalDepth(edgeAlpha(weight, scene.largestWeight, faintest));
+    return opticalDepth(edgeAlpha(weight, full[at % links.length], faintest));
   });
   return shrunk(scene, layout, counts, alone);
 }
@@ -108,6 +129,9 @@ function shrunk(
   const before = new Float64Array(columns.length);
   const steps = new Float64Array(columns.length + 1);
   const depths = new Float32Array(counts.length);
+  const prominence = prominences(links);
+  /** How many of each link are stronger. */
+  const stronger = new Float64Array(links.length);
   for (let level = 0; level < LEVELS; level++) {
     // Density times width of all gaps to the left of each column.
     for (let gap = 0; gap < last; gap++) {
@@ -117,11 +141,14 @@ function shrunk(
     spans.forEach(({ from, to, band }, link) => {
       const at = level * links.length + link;
       if (counts[at] === 0) return;
-      const each = alone[level] / band;
+      const each = alone[at] / band;
       const own = counts[at] * each;
       const others = (before[to] - before[from]) / (columns[to] - columns[from]);
       // Of its own level, half of the other edges are taken to be the stronger ones.
-      depths[at] = (alone[level] * DENSE) / (DENSE + others + (own - each) / 2);
+      const crowded = DENSE / (DENSE + others + (own - each) / 2);
+      const rank = stronger[link] + (counts[at] - 1) / 2;
+      stronger[link] += counts[at];
+      depths[at] = alone[at] * Math.max(crowded, prominence[link] * keptAt(rank, FIRST));
       steps[from] += own;
       steps[to] -= own;
     });
@@ -132,6 +159,17 @@ function shrunk(
     }
   }
   return depths;
+}
+
+const keptAt = (rank: number, many: number) => 1 / (1 + (rank / many) ** 4);
+
+/** How much of their depth the first edges of each link keep in any crowd: by its strongest one's p. */
+function prominences(links: Drawable["links"]): Float64Array {
+  const evidence = links.map(({ strongest }) => -(strongest?.log10_p.exact ?? 0));
+  const order = [...links.keys()].sort((a, b) => evidence[b] - evidence[a]);
+  const kept = new Float64Array(links.length);
+  for (const [rank, link] of order.entries()) kept[link] = keptAt(rank, FIRST_LINKS);
+  return kept;
 }
 
 /** The first index in [low, high) for which `holds` is true, once true always true; else high. */

@@ -33,6 +33,7 @@ export function mirrorPublic(host: Host, abort: AbortSignal) {
     selected: trait("selected"),
     selected_link: trait("selected_link"),
     panes: trait("panes"),
+    panes_width: trait("panes_width"),
     camera: trait("camera"),
     y_range: trait("y_range"),
     theme: trait("theme"),

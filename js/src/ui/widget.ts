@@ -11,6 +11,7 @@ import { timelineBar } from "./footer/timelineBar.js";
 import { announcer } from "./graph/announcer.js";
 import { graph } from "./graph/graph.js";
 import { h } from "./kit/dom.js";
+import { dragHandle } from "./kit/dragHandle.js";
 import { followKeys } from "./kit/keys.js";
 import { isDark, onHostTheme, readPalette } from "./kit/theme.js";
 import { panes, paneToggles } from "./panes/panes.js";
@@ -75,7 +76,8 @@ function build(root: HTMLElement, host: Host, abort: AbortSignal): void {
     notices(view),
     h("div", { class: "svr-body" }, drawn.element, panes(view)),
     ...(state.playback ? [timelineBar(view, state.playback)] : []),
-    footer(view),
+    footer(view, drawn.showLink),
+    grip(view),
     announcer(view, () => drawn.hovered.value),
     guide.dialog,
   );
@@ -84,6 +86,25 @@ function build(root: HTMLElement, host: Host, abort: AbortSignal): void {
     view.listen(root, type, (event) => event.stopPropagation());
   }
 }
+
+/** The lower edge: a drag makes the widget taller or lower. */
+function grip(view: View): HTMLElement {
+  const { state } = view;
+  const edge = dragHandle(view, {
+    label: "height of the widget",
+    runs: "horizontal",
+    direction: 1,
+    value: () => state.height.peek(),
+    range: () => [LOWEST, HIGHEST],
+    set: (pixels) => state.apply({ height: pixels }),
+    reset: () => state.apply({ height: HEIGHT }),
+  });
+  edge.classList.add("svr-grip");
+  return edge;
+}
+
+/** As Python's trait has them. */
+const [HEIGHT, LOWEST, HIGHEST] = [620, 280, 4000];
 
 function followTheme(root: HTMLElement, view: View, use: (palette: Palette) => void): void {
   const themeHost = { document, matchMedia: (query: string) => window.matchMedia(query) };

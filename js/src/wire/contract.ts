@@ -22,6 +22,7 @@ export const CONTRACT = {
     "chi2"
   ],
   "y_scales": [
+    "auto",
     "linear",
     "log",
     "relative",

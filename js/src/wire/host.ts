@@ -28,7 +28,9 @@ export interface PublicTraits {
   selected: [string, number][];
   selected_link: LinkKey | null;
   panes: readonly PaneName[];
-  /** Null is the whole graph, or the first columns of a deep one. */
+  /** Pixels; null is about a third of the widget. */
+  panes_width: number | null;
+  /** Null is the whole graph, or of a deep one the part in which most was found. */
   camera: CameraTrait | null;
   /** Null is the graph's own. */
   y_range: ValueRange | null;
@@ -66,6 +68,8 @@ export interface Status {
   state: "computing" | "ready" | "failed" | "cancelled";
   message?: string;
   map?: string;
+  /** Maps and links, the first of them maps. */
+  maps?: number;
   done?: number;
   total?: number;
   seconds_left?: number | null;

@@ -45,7 +45,7 @@ export const hasParallels = ({ links }: Scene) => links.some(({ number }) => num
 /** What a link ends in: the consumer, the side of it, and which of parallel links it is. */
 export function endOf(scene: Scene, index: number): string {
   const at = scene.links[index];
-  const name = entered(scene.maps[at.consumer].name, at);
+  const name = entered(scene.maps[at.consumer].label, at);
   const which = whichOf(scene, index);
   return which === "" ? name : `${name}, ${which}`;
 }
@@ -81,7 +81,7 @@ export function producersOf({ maps, links }: Scene): Choice[] {
   });
   return [...leaving]
     .sort(([a], [b]) => a - b)
-    .map(([map, links]) => ({ map, name: maps[map].name, links }));
+    .map(([map, links]) => ({ map, name: maps[map].label, links }));
 }
 
 /** What the links that leave a map end in, in the order of the maps; parallel ones apart. */

@@ -15,6 +15,8 @@ export type YScale = (typeof Y_SCALES)[number];
 /** A column of the picture: a linear map's neurons, or in a cross graph those of one of its sides. */
 export interface LinearMap {
   readonly name: string;
+  /** What it is called on the picture: without what all share; "Linear 1" where it has but a number. */
+  readonly label: string;
   /** The linear map's own name. */
   readonly map: string;
   readonly kind: string;
@@ -101,6 +103,8 @@ export interface Damaged {
 
 export interface Scene {
   readonly model: string;
+  /** What the names of most columns begin with and their labels leave out: "transformer.", or "". */
+  readonly shared: string;
   readonly method: string;
   /** What became of the network's norms; null where it has none, or they are not known. */
   readonly norm: Norm | null;
@@ -151,7 +155,11 @@ export function readScene(source: Bytes | null | undefined): Scene | null {
 export function sceneOf(container: Container): Scene {
   const meta = container.meta as Partial<Scene> | null;
   if (!meta || !Array.isArray(meta.maps)) throw new SceneError("the scene lists no maps");
-  const maps = meta.maps as readonly LinearMap[];
+  // Scenes of before have no labels.
+  const maps = (meta.maps as readonly LinearMap[]).map((map) => ({
+    ...map,
+    label: map.label ?? map.name,
+  }));
   const array = reader(container);
   const singularValue = array("singular_value", Float64Array);
   const neurons = singularValue.length;
@@ -162,6 +170,7 @@ export function sceneOf(container: Container): Scene {
   const links = readLinks(container, meta, laws, array);
   const scene: Scene = {
     model: String(meta.model ?? ""),
+    shared: String(meta.shared ?? ""),
     method: String(meta.method ?? "svr"),
     norm: meta.norm ?? null,
     maps,

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { residual, tied } from "../../dev/networks.js";
 import { escapeXml, type Picture, svgOf } from "../../src/export/svg.js";
 import { layOut } from "../../src/geometry/layout.js";
+import { edgeAlpha, fullWeight } from "../../src/paint/density.js";
 import { readScene, type Scene } from "../../src/wire/scene.js";
 
 const rgb = [10, 20, 30] as const;
@@ -36,7 +37,13 @@ describe("svgOf", () => {
     const kinds = new Set(given.scene.maps.map(({ kind }) => kind)).size;
     expect(times(svg, "<circle")).toBe(given.scene.singularValue.length + kinds);
     const opacities = [...svg.matchAll(/stroke-opacity="([\d.]+)"/g)].map(([, value]) => +value);
-    expect(opacities).toEqual([...opacities].sort((a, b) => a - b));
+    const strongest = Math.max(
+      ...given.scene.links.map(({ start }) => given.scene.edgeWeight[start]),
+    );
+    const link = given.scene.links.findIndex(
+      ({ start }) => given.scene.edgeWeight[start] === strongest,
+    );
+    expect(opacities.at(-1)).toBeCloseTo(edgeAlpha(strongest, fullWeight(given.scene, link)), 2);
     expect(opacities.at(-1)).toBeGreaterThan(opacities[0]);
   });
 

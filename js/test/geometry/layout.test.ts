@@ -1,11 +1,18 @@
 import { describe, expect, it } from "vitest";
 import { deep, mlp, residual, vgg } from "../../dev/networks.js";
-import { shorten, thinLabels } from "../../src/geometry/labels.js";
+import {
+  angleFor,
+  beside,
+  columnLabels,
+  heightOfNames,
+  shorten,
+} from "../../src/geometry/labels.js";
 import {
   cameraOf,
   columnPositions,
   layOut,
   moved,
+  scaleOf,
   traitOf,
   WHOLE,
 } from "../../src/geometry/layout.js";
@@ -64,6 +71,41 @@ describe("moving a picture", () => {
       layOut(branches, scale, SIZE, MARGINS),
     );
     expect(moved(log, rank)).toBeNull();
+  });
+});
+
+describe("the scale that is chosen", () => {
+  /** Each map's name, kind and singular values. */
+  const scene = (...columns: readonly (readonly [string, string, ...number[]])[]) => {
+    const values = columns.map(([, , ...rest]) => rest);
+    const maps = columns.map(([name, kind], at) => {
+      const start = values.slice(0, at).flat().length;
+      return { name, kind, start, neurons: values[at].length };
+    });
+    const singularValue = Float64Array.from(values.flat());
+    return {
+      maps,
+      singularValue,
+      isNull: new Uint8Array(singularValue.length),
+    } as unknown as Scene;
+  };
+
+  it("is linear unless a kind would be squashed", () => {
+    expect(scaleOf(scene(["a", "linear", 1, 2, 3], ["b", "convolution", 5, 9, 12]))).toBe("linear");
+    expect(scaleOf(scene(["a", "linear", 1, 2, 3], ["b", "linear", 50, 90]))).toBe("linear");
+    expect(scaleOf(scene(["a", "linear", 1, 2, 3], ["b", "convolution", 5, 11, 12]))).toBe("log");
+    expect(scaleOf(scene(["a", "linear"], ["b", "convolution", 5]))).toBe("linear");
+  });
+
+  it("tells gates and heads from others of their kind, but not from each other", () => {
+    const gates = scene(["hh[i]", "linear", 1, 1], ["hh[g]", "linear", 9, 9]);
+    expect(scaleOf(gates)).toBe("log");
+    const heads = scene(["a[QK.0]", "attention", 1], ["a[QK.1]", "attention", 9]);
+    expect(scaleOf(heads)).toBe("linear");
+  });
+
+  it("is relative where logarithms would tell nothing apart", () => {
+    expect(scaleOf(scene(["a", "linear", 1e-8, 2], ["b", "convolution", 50]))).toBe("relative");
   });
 });
 
@@ -129,24 +171,39 @@ describe("paths", () => {
 describe("labels", () => {
   const measure = (text: string) => 6 * [...text].length;
 
-  it("never overlap and never leave the frame", () => {
-    for (const many of [1, 3, 16, 60, 400]) {
+  it("name every column, apart from each other, with their ends whole", () => {
+    for (const many of [1, 3, 16, 60]) {
       for (const length of [2, 11, 40, 300]) {
         for (const width of [300, 800, 2000]) {
-          const names = Array.from({ length: many }, (_, at) => `${at}${"x".repeat(length)}`);
-          const x = names.map((_, at) => 40 + ((width - 80) * at) / Math.max(1, many - 1));
-          const labels = thinLabels(names, x, [0, width], measure);
-          expect(labels.length).toBeGreaterThan(0);
-          let taken = 0;
-          for (const { text, center } of labels) {
-            const half = measure(text) / 2;
-            expect(center - half).toBeGreaterThanOrEqual(taken);
-            taken = center + half;
+          const names = Array.from({ length: many }, (_, at) => `${"x".repeat(length)}${at}`);
+          const gap = Math.max(16, (width - 80) / Math.max(1, many - 1));
+          const x = names.map((_, at) => 40 + gap * at);
+          const frame = [0, Math.max(width, 80 + gap * (many - 1))] as const;
+          const angle = angleFor(names, x, frame, measure);
+          const strip = heightOfNames(names, angle, 400, measure);
+          const labels = columnLabels(names, x, frame, angle, strip, measure);
+          expect(labels.map(({ index }) => index)).toEqual([...names.keys()]);
+          let taken = Number.NEGATIVE_INFINITY;
+          for (const { index, text, at } of labels) {
+            expect(text.endsWith(String(index))).toBe(true);
+            const wide = measure(text);
+            // Across its own lines a turned text is a line high; the lines lie this far apart.
+            const across = angle === 0 ? wide / 2 : 7;
+            const place = angle === 45 ? at * Math.SQRT1_2 : at;
+            expect(place - across).toBeGreaterThanOrEqual(taken - 1);
+            taken = place + across;
+            const tall = angle === 0 ? 0 : angle === 45 ? (wide + 14) * Math.SQRT1_2 : wide;
+            expect(tall).toBeLessThanOrEqual(strip);
           }
-          expect(taken).toBeLessThanOrEqual(width);
+          if (angle === 0) expect(taken).toBeLessThanOrEqual(frame[1]);
         }
       }
     }
+  });
+
+  it("pin the columns that stand just beside the frame", () => {
+    expect(beside([10, 50, 200, 400], [60, 150])).toEqual([1, 2]);
+    expect(beside([100, 120], [60, 150])).toEqual([null, null]);
   });
 
   it("lose parts of a path, those last that tell most", () => {

@@ -12,7 +12,7 @@ const NAMES = [
   "fc 2",
 ];
 const scene = {
-  maps: NAMES.map((name, index) => ({ name, neurons: index === 0 ? 3 : 64 })),
+  maps: NAMES.map((name, index) => ({ name, label: name, neurons: index === 0 ? 3 : 64 })),
 } as unknown as Scene;
 const names = (text: string) => matchingMaps(scene, text).map((map) => NAMES[map]);
 const neurons = (text: string) =>
@@ -50,6 +50,14 @@ describe("search", () => {
       { map: 6, k: 2 },
     ]);
     expect(search(scene, "layer1.0.conv1").matches).toEqual([{ map: 1, k: null }]);
+  });
+
+  it("finds a map by what it is called on the picture, too", () => {
+    const maps = ["0", "2"].map((name, at) => ({ name, label: `Linear ${at + 1}`, neurons: 9 }));
+    const numbered = { maps } as unknown as Scene;
+    expect(search(numbered, "linear 2").matches[0]).toEqual({ map: 1, k: null });
+    expect(matchingMaps(numbered, "2")).toEqual([1]);
+    expect(search(numbered, "linear 2 3").matches).toEqual([{ map: 1, k: 3 }]);
   });
 
   it("finds nothing for nothing", () => {

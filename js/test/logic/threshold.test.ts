@@ -5,6 +5,8 @@ import {
   convert,
   cutAtLevel,
   cutAtStop,
+  cutInWords,
+  exceedsChance,
   isLevel,
   log10NormalTail,
   normalQuantile,
@@ -284,3 +286,21 @@ describe.each(golden.map((one, at) => [at, one] as const))(
     });
   },
 );
+
+describe("words about what was found", () => {
+  it("say that chance gives no less where it does not", () => {
+    expect(cutInWords(cutAtLevel(trained, "exact", "fdr", 0.05))).toMatch(
+      /significant edges, .* expected by chance$/,
+    );
+    const random = cutAtLevel(untrained, "exact", "p", 0.15);
+    expect(cutInWords(random)).toMatch(/ edges, no more than chance gives \(/);
+    expect(cutInWords(random)).not.toContain("significant");
+  });
+
+  it("call more than chance gives what exceeds it by twice its spread", () => {
+    expect(exceedsChance("p", 120, 100)).toBe(false);
+    expect(exceedsChance("p", 121, 100)).toBe(true);
+    expect(exceedsChance("fdr", 1, 0.5)).toBe(true);
+    expect(exceedsChance("bonferroni", 0, 0.05)).toBe(false);
+  });
+});

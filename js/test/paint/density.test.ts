@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { chain, transformer } from "../../dev/architectures.js";
 import { vgg } from "../../dev/networks.js";
 import { type Layout, layOut } from "../../src/geometry/layout.js";
-import { edgeAlpha, edgeDepths } from "../../src/paint/density.js";
+import { edgeAlpha, edgeDepths, fullWeight } from "../../src/paint/density.js";
 import { createEdgePainter } from "../../src/paint/paint.js";
 import { createAccumulator, depthAt, opticalDepth } from "../../src/paint/raster.js";
 import { readScene, type Scene } from "../../src/wire/scene.js";
@@ -23,7 +23,7 @@ describe("the depth of an edge", () => {
     const scene = thinned(sceneOf(chain(3)), 1);
     const depthOf = edgeDepths(scene, layoutOf(scene), {});
     scene.links.forEach(({ start }, link) => {
-      const alone = opticalDepth(edgeAlpha(scene.edgeWeight[start], scene.largestWeight));
+      const alone = opticalDepth(edgeAlpha(scene.edgeWeight[start], fullWeight(scene, link)));
       expect(depthOf(link, start) / alone).toBeGreaterThan(0.95);
       expect(depthOf(link, start) / alone).toBeLessThan(1.03);
     });
@@ -47,6 +47,25 @@ describe("the depth of an edge", () => {
     const links = scene.links.map((at, index) => (index === link ? at : { ...at, sent: 0 }));
     const alone = edgeDepths({ ...scene, links }, layout, {})(link, weakest);
     expect(together).toBeLessThan(0.5 * alone);
+  });
+
+  it("stays for the first edge of a link, however dense and strong others are", () => {
+    const scene = sceneOf(transformer(4));
+    const bySent = [...scene.links.keys()].sort(
+      (a, b) => scene.links[b].sent - scene.links[a].sent,
+    );
+    const [across, planted] = bySent;
+    const [other, { start }] = [scene.links[across], scene.links[planted]];
+    const edgeWeight = scene.edgeWeight.slice();
+    edgeWeight.fill(1, other.start, other.start + other.sent);
+    edgeWeight[start] = 0.6;
+    const certain = { m: 0, n: 0, weight: 0.6, log10_p: { exact: -99, chi2: -99 } };
+    const links = scene.links.map((link, index) =>
+      index === planted ? { ...link, strongest: certain } : link,
+    );
+    const crowded = { ...scene, links, edgeWeight, largestWeight: 1 };
+    const depthOf = edgeDepths(crowded, layoutOf(scene), {});
+    expect(-Math.expm1(-depthOf(planted, start))).toBeGreaterThan(0.85);
   });
 
   it("is none where an edge touches no chosen neuron", () => {

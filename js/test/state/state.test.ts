@@ -5,6 +5,7 @@ import { sceneBytes } from "../../dev/synthetic.js";
 import type { Cut } from "../../src/logic/threshold.js";
 import { createState } from "../../src/state/state.js";
 import { createRequests } from "../../src/wire/requests.js";
+import type { Scene } from "../../src/wire/scene.js";
 
 const bytes = mlp(true);
 
@@ -51,10 +52,16 @@ describe("state", () => {
     expect(host.listening).toBe(0);
   });
 
-  it("shows first a link that is a test, and one by construction where it is chosen", () => {
+  it("shows first the link with most beyond chance, and one by construction where it is chosen", () => {
     const state = createState(devHost({ _scene: tied() }), new AbortController().signal);
     expect(state.scene.value?.links[0].by_construction).toBe(true);
-    expect(state.link.value).toBe(1);
+    const { links } = state.scene.value as Scene;
+    const strongest = links.map((link) => link.strongest?.log10_p.exact ?? 0);
+    const many = state.opening.value?.significantPerLink ?? new Uint32Array();
+    expect(many[1] === many[2] ? strongest[2] < strongest[1] : many[2] > many[1]).toBe(true);
+    expect(state.link.value).toBe(2);
+    state.setLevel(1e-9);
+    expect(state.link.value).toBe(2);
     state.chooseLink(0);
     expect(state.link.value).toBe(0);
     expect(state.selected_link.value).toEqual(["embed", "head"]);

@@ -111,6 +111,23 @@ class Cut(Generic[Key]):
     tests: int
     expected: float
 
+    @property
+    def beyond_chance(self) -> bool:
+        """Whether more is significant than chance gives.
+
+        At a level of each test, more than twice the standard deviation of a count that is expected
+        to be ``expected``. A false discovery rate and Bonferroni find nothing where there is but
+        chance.
+        """
+        return exceeds_chance(self.mode, self.significant, self.expected)
+
+
+def exceeds_chance(mode: Mode, found: int, expected: float) -> bool:
+    """Whether a number of significant entries is more than chance gives (``Cut.beyond_chance``)."""
+    if mode in ("fdr", "bonferroni"):
+        return found > 0
+    return found > expected + 2 * math.sqrt(expected)
+
 
 class Thresholds(ABC):
     """Levels and cuts over all tests of a graph, from the numbers of entries at cuts.

@@ -14,9 +14,9 @@ class Progress:
     """How far the work is.
 
     Attributes:
-        map: the linear map being decomposed.
-        done: maps that are done.
-        total: all maps.
+        map: the linear map being decomposed, or the link being joined, by both its ends.
+        done: maps and links that are done.
+        total: all maps and links.
         seconds_left: from the pace so far; None before anything is done.
     """
 

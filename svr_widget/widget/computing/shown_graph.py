@@ -101,7 +101,9 @@ class ShownGraph:
     def show(self, svr: SVR) -> None:
         """As ``Shown`` has it."""
         self.cancel()
-        computation = Computation(partial(self._compute, svr), self._show_progress)
+        missing = sum(column not in svr.decomposed for column in svr.columns.values())
+        told = partial(self._show_progress, missing)
+        computation = Computation(partial(self._compute, svr), told)
         self._computation, self.asked = computation, svr
         self._widget._status = {"state": "computing"}
         if svr.estimate_seconds() >= AT_ONCE_SECONDS:
@@ -154,5 +156,7 @@ class ShownGraph:
         self.asked = self.network
         widget._name_method(self.network)
 
-    def _show_progress(self, progress: Progress) -> None:
-        self._widget._status = {"state": "computing", **asdict(progress)}
+    def _show_progress(self, maps: int, progress: Progress) -> None:
+        """Tell the page what is done; of all there is to do the first ``maps`` are maps."""
+        told: dict[str, Any] = {"state": "computing", "maps": maps}
+        self._widget._status = told | asdict(progress)

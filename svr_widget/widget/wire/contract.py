@@ -16,7 +16,7 @@ from svr_widget.engine.significance.multiple_testing import LEVELS, MODES
 from svr_widget.engine.significance.nulls import Kind
 
 LAWS: tuple[Kind, ...] = get_args(Kind)
-Y_SCALES = ("linear", "log", "relative", "rank")
+Y_SCALES = ("auto", "linear", "log", "relative", "rank")
 THEMES = ("auto", "light", "dark")
 PANES = ("adjacency", "images", "filters", "table")
 MATRICES = ("adjacency", "cross", "output")

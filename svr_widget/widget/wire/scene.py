@@ -15,6 +15,7 @@ from svr_widget.engine.environment.settings import with_own_settings
 from svr_widget.engine.graph.adjacency import Edges
 from svr_widget.engine.graph.streaming.graph_tests import GraphTests
 from svr_widget.engine.graph.streaming.stream import COUNTED
+from svr_widget.engine.maps.labels import Labels, labels_of
 from svr_widget.engine.maps.links import TestKey
 from svr_widget.engine.significance.multiple_testing import MODES
 from svr_widget.engine.significance.nulls import LOG_10, Kind
@@ -63,11 +64,13 @@ def encode_scene(svr: SVR, max_edges: int, identity: Array | None = None) -> byt
     if identity is not None:
         arrays["identity"] = identity.astype(np.int32)
     arrays.update(survival_tables(laws, {law: stops[law, "p"] for law in LAWS}))
+    labels = labels_of({name: svr.maps[column.map] for name, column in svr.columns.items()})
     meta = {
         "model": svr.title,
+        "shared": labels.shared,
         "method": svr.method,
         "norm": svr.norm if svr.has_norms else None,
-        "maps": _describe_maps(svr),
+        "maps": _describe_maps(svr, labels),
         "damaged": [{"name": name, "why": why} for name, why in svr.damaged.items()],
         "unlinked": svr.unlinked,
         "through": through,
@@ -136,13 +139,14 @@ def _edges(links: list[SceneLink], laws: dict[Kind, GraphTests]) -> dict[str, Ar
     return arrays
 
 
-def _describe_maps(svr: SVR) -> list[dict[str, Any]]:
+def _describe_maps(svr: SVR, labels: Labels) -> list[dict[str, Any]]:
     described, start = [], 0
     for name, (map_name, _) in svr.columns.items():
         linear, neurons = svr.maps[map_name], svr[name]
         described.append(
             {
                 "name": name,
+                "label": labels.of[name],
                 "map": map_name,
                 "kind": linear.kind,
                 "depth": linear.depth,

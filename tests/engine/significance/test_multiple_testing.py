@@ -15,6 +15,7 @@ from svr_widget.engine.significance.multiple_testing import (
     LinkTests,
     Significance,
     check_level,
+    exceeds_chance,
 )
 from svr_widget.engine.significance.nulls import LOG_10, NullLaw
 from svr_widget.engine.significance.stops import lay_out
@@ -326,3 +327,24 @@ def test_stops_make_a_useful_slider(mode, signal: float) -> None:
     assert (np.diff(total) <= np.maximum(5, 0.15 * total[1:])).all()
     if mode in ("p", "sigma") or signal:
         assert len(set(total.tolist())) > 60
+
+
+@pytest.mark.parametrize("p", [0.01, 0.15])
+def test_chance_alone_is_no_more_than_chance(p: float) -> None:
+    found = [graph(seed, signal=0.0) for seed in range(40)]
+    by_chance = [each.cut(p=p).beyond_chance for each in found]
+    assert np.mean(by_chance) < 0.15
+    assert all(graph(seed, signal=0.2).cut(p=p).beyond_chance for seed in range(5))
+
+
+@pytest.mark.parametrize("expected", [30.0, 400.0, 39_234.0])
+def test_what_exceeds_chance_is_rare_by_the_law_of_counts(expected: float) -> None:
+    least = next(
+        found
+        for found in range(int(expected), int(2 * expected))
+        if exceeds_chance("p", found, expected)
+    )
+    assert stats.poisson.sf(least - 1, expected) == pytest.approx(0.0228, abs=0.012)
+    assert not exceeds_chance("sigma", 0, 0.0)
+    assert exceeds_chance("fdr", 1, 0.5)
+    assert not exceeds_chance("bonferroni", 0, 0.05)

@@ -10,27 +10,44 @@ import {
   parseLevel,
   pValue,
 } from "../../logic/format.js";
-import { type Cut, isLevel, rangeInWords } from "../../logic/threshold.js";
+import {
+  type Cut,
+  exceedsChance,
+  foremostLink,
+  isLevel,
+  rangeInWords,
+  significantOn,
+} from "../../logic/threshold.js";
+import { CONTRACT } from "../../wire/contract.js";
+import { endOf } from "../../wire/links.js";
 import type { Law, Mode, Scene } from "../../wire/scene.js";
-import { dropDown, fill, h, nameOf } from "../kit/dom.js";
+import { dropDown, fill, h, nameOf, tailOf } from "../kit/dom.js";
 import type { View } from "../view.js";
 import { exactCut } from "./exactCut.js";
 import { survivalCurve } from "./survivalCurve.js";
 
-export function footer(view: View): HTMLElement {
+/** `showLink` brings a link into sight. */
+export function footer(view: View, showLink: (link: number) => void): HTMLElement {
   const { curve, words } = survivalCurve(view);
   const { slider, controls } = threshold(view);
   return h(
     "div",
     { class: "svr-bar svr-footer" },
-    h("div", { class: "svr-cutting" }, slider, curve),
-    h("div", { class: "svr-facing" }, controls, counts(view), words),
+    h("div", { class: "svr-facing" }, controls, counts(view, showLink), words),
+    h("div", { class: "svr-cutting" }, curve, slider),
   );
 }
 
 function threshold(view: View): { slider: HTMLElement; controls: HTMLElement } {
   const { state } = view;
-  const slider = h("input", { type: "range", min: 0, step: 1, "aria-label": "threshold" });
+  // The curve is the slider; this is what the keyboard and a screen reader have of it.
+  const slider = h("input", {
+    type: "range",
+    class: "svr-slider",
+    min: 0,
+    step: 1,
+    "aria-label": "threshold",
+  });
   const field = h("input", {
     type: "text",
     inputmode: "decimal",
@@ -61,8 +78,6 @@ function threshold(view: View): { slider: HTMLElement; controls: HTMLElement } {
     law.value = cut.law;
     slider.max = String(scene.stops[cut.law][cut.mode].level.length - 1);
     slider.value = String(Math.round(cut.stop));
-    const share = cut.stop / Math.max(1, Number(slider.max));
-    slider.style.setProperty("--svr-share", `${(share * 100).toFixed(2)}%`);
     const words = levelText(state.threshold.value);
     slider.setAttribute("aria-valuetext", `${MODE_WORDS[cut.mode]} ${words}`);
     field.value = words;
@@ -102,17 +117,21 @@ function threshold(view: View): { slider: HTMLElement; controls: HTMLElement } {
   view.listen(law, "change", () => state.setLaw(law.value as Law));
 
   return {
-    slider: h(
+    slider,
+    controls: h(
       "div",
       { class: "svr-threshold" },
       h("span", { "aria-hidden": true }, "threshold"),
-      slider,
+      mode,
+      field,
+      law,
+      refused,
+      note,
     ),
-    controls: h("div", { class: "svr-threshold" }, mode, field, law, refused, note),
   };
 }
 
-function counts(view: View): HTMLElement {
+function counts(view: View, showLink: (link: number) => void): HTMLElement {
   const { state } = view;
   const numbers = {
     shown: h("b", { "data-svr": "shown" }),
@@ -120,14 +139,25 @@ function counts(view: View): HTMLElement {
     expected: h("b", { "data-svr": "expected" }),
   };
   const strongest = h("span", { class: "svr-strongest" });
+  const most = h("button", { type: "button", class: "svr-go", "data-svr": "most" });
+  let link: number | null = null;
+  view.listen(most, "click", () => {
+    if (link !== null) showLink(link);
+  });
+  const adjective = h("span", {});
+  const byChance = h("span", {});
+  const stricter = h("button", { type: "button", class: "svr-go" });
+  view.listen(stricter, "click", () => {
+    state.apply({ threshold_mode: "fdr", threshold: CONTRACT.levels.fdr.default });
+  });
   const numbersInWords = h(
     "span",
-    {},
-    h("span", {}, numbers.shown, " shown of ", numbers.significant, " significant"),
-    h("span", {}, numbers.expected, " expected by chance"),
+    { "data-svr": "counts" },
+    h("span", {}, numbers.shown, " shown of ", numbers.significant, adjective),
+    byChance,
   );
   const apart = h("span", { title: TIED_MEANING, "data-svr": "by-construction" });
-  const line = h("div", { class: "svr-counts" }, numbersInWords, strongest, apart);
+  const line = h("div", { class: "svr-counts" }, numbersInWords, most, stricter, strongest, apart);
   const write = (element: HTMLElement, text: string, value: number) => {
     element.textContent = text;
     element.dataset.value = String(value);
@@ -143,9 +173,31 @@ function counts(view: View): HTMLElement {
     write(numbers.shown, count(cut.drawn), cut.drawn);
     write(numbers.significant, count(cut.significant), cut.significant);
     write(numbers.expected, expectation(cut.expected), cut.expected);
+    const more = exceedsChance(cut.mode, cut.significant, cut.expected) || cut.significant === 0;
+    adjective.textContent = more ? " significant" : " found";
+    if (more) fill(byChance, numbers.expected, " expected by chance");
+    else fill(byChance, h("b", {}, "no more than chance"), ", which gives ", numbers.expected);
+    const beyond = state.opening.value?.significant ?? 0;
+    stricter.hidden = more || beyond === 0;
+    stricter.textContent = `${count(beyond)} of them significant at FDR 5 %`;
+    link = cut.significant > 0 ? foremostLink(scene, cut) : null;
+    most.hidden = link === null || scene.links.length < 2;
+    fill(most, ...(link === null ? [] : whereMost(scene, cut, link)));
     fill(strongest, ...(cut.significant === 0 ? nothingSignificant(scene, cut) : []));
   });
   return line;
+}
+
+/** Where most of what was found is: of few edges all of it, of one the edge itself. */
+function whereMost(scene: Scene, cut: Cut, link: number): (Node | string)[] {
+  const { producer, start } = scene.links[link];
+  const many = significantOn(scene, cut, [link]).edges;
+  const [from, to] = [tailOf(scene.maps[producer].label), tailOf(endOf(scene, link))];
+  if (cut.drawn === 1 && cut.significant === 1) {
+    return [from, ` · ${scene.edgeM[start]} → `, to, ` · ${scene.edgeN[start]}`];
+  }
+  const share = many === cut.significant ? "all" : `${count(many)}`;
+  return [`${share} in `, from, " → ", to];
 }
 
 /** Says that there is nothing to see, and how far the strongest edge is from it. */
@@ -159,7 +211,7 @@ function nothingSignificant(scene: Scene, cut: Cut): (Node | string)[] {
   if (!best) return [`There is nothing to test: ${untested(scene)}.`];
   const { link, log10p } = best as { link: number; log10p: number };
   const { producer, consumer, strongest } = scene.links[link];
-  const end = (map: number, k: number) => [nameOf(scene.maps[map].name), `\u00a0·\u00a0${k}`];
+  const end = (map: number, k: number) => [nameOf(scene.maps[map].label), `\u00a0·\u00a0${k}`];
   return [
     "Nothing is significant; the strongest edge, ",
     ...end(producer, strongest?.m ?? 0),

@@ -1,5 +1,7 @@
-// The survival curve under the slider: entries against chance, the cut a line that can be dragged.
+// The survival curve, which is the slider of the threshold: entries against chance, from strict to
+// loose, the cut a knob on its axis that can be dragged.
 
+import { signal } from "@preact/signals-core";
 import { scaleLinear, scaleLog } from "d3-scale";
 import { count, powerOfTen, pTick, significant } from "../../logic/format.js";
 import {
@@ -14,15 +16,19 @@ import { significantOn } from "../../logic/threshold.js";
 import { dropDown, fill, h, nameOf, s } from "../kit/dom.js";
 import type { View } from "../view.js";
 
-const SIZE = { width: 272, height: 68 };
-const MARGINS = { top: 4, right: 8, bottom: 16, left: 40 };
+const HEIGHT = 72;
+const MARGINS = { top: 4, right: 12, bottom: 24, left: 48 };
+const KNOB = 6;
 /** Fewer entries than this are none. */
 const LEAST = 0.5;
-const TICKS = 3;
-const APART = 40;
+/** Pixels from tick to tick, and what the words at the ends of the axis take. */
+const TICK_EVERY = 96;
+const APART = 48;
+const END_WORDS = 44;
 
 interface Frame {
   readonly curve: Survival;
+  readonly width: number;
   /** From the curve's own axis to pixels, and back. */
   readonly x: ReturnType<typeof scaleLinear<number>>;
   readonly y: ReturnType<typeof scaleLog<number>>;
@@ -31,8 +37,7 @@ interface Frame {
 /** The curve, and beside it the words that say what it shows. */
 export function survivalCurve(view: View): { curve: HTMLElement; words: HTMLElement } {
   const { state } = view;
-  const { width, height } = SIZE;
-  const image = s("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img" });
+  const image = s("svg", { height: HEIGHT, role: "img" });
   const curve = h("div", { class: "svr-curve", "data-svr": "survival" });
   const scope = dropDown("entries of the curve", [
     ["graph", "all edges"],
@@ -50,6 +55,10 @@ export function survivalCurve(view: View): { curve: HTMLElement; words: HTMLElem
     cutWords,
   );
   curve.append(image);
+  const width = signal(0);
+  const resizes = new ResizeObserver(view.guard(() => (width.value = curve.clientWidth)));
+  resizes.observe(curve);
+  view.signal.addEventListener("abort", () => resizes.disconnect(), { once: true });
 
   let frame: Frame | null = null;
   // Until someone chooses a link, the graph's own threshold is what there is to see.
@@ -60,17 +69,19 @@ export function survivalCurve(view: View): { curve: HTMLElement; words: HTMLElem
     const link = ofLink ? state.link.value : null;
     const found = scene && cut ? survivalOf(scene, cut.law, link) : null;
     curve.hidden = words.hidden = !scene || scene.tests === 0;
-    frame = found && frameOf(found);
+    frame = found && width.value > 0 ? frameOf(found, width.value) : null;
+    image.setAttribute("width", String(width.value));
     scope.value = ofLink ? "link" : "graph";
     if (!scene || !cut || scene.tests === 0) return;
     const ends = link === null ? null : scene.links[link];
-    const nameAt = (map: number) => nameOf(scene.maps[map].name);
+    const nameAt = (map: number) => nameOf(scene.maps[map].label);
     fill(chosen, ...(ends ? [nameAt(ends.producer), " → ", nameAt(ends.consumer)] : []));
-    if (!frame) {
+    if (!found) {
       image.setAttribute("aria-label", "no entry was tested");
       cutWords.textContent = "no entry was tested";
       return fill(image);
     }
+    if (!frame) return fill(image);
     const place = placeOfCut(frame.curve, cut.log10p);
     const least = place === null || frame.curve.over === "p" ? null : 10 ** place;
     cutWords.textContent = least === null ? "" : `weight ≥ ${significant(least, 2)}`;
@@ -82,7 +93,7 @@ export function survivalCurve(view: View): { curve: HTMLElement; words: HTMLElem
         `${count(here?.edges ?? cut.significant)} reach the ` +
         `threshold, ${significant(chance, 2)} would by chance`,
     );
-    fill(image, ...drawing(frame, place));
+    fill(image, ...drawing(frame, place, here?.edges ?? cut.significant));
   };
   view.watch(redraw);
   view.watch(() => {
@@ -114,19 +125,22 @@ export function survivalCurve(view: View): { curve: HTMLElement; words: HTMLElem
   return { curve, words };
 }
 
-function frameOf(curve: Survival): Frame {
+function frameOf(curve: Survival, width: number): Frame {
   const { points, tests } = curve;
   const there = points.filter((point) => point.found >= 1 || point.expected >= LEAST);
   const last = there.at(-1) ?? points[points.length - 1];
-  const { width, height } = SIZE;
-  // As on the slider: strict on the left, loose on the right.
+  // Strict on the left, loose on the right.
   const x = scaleLinear([points[0].x, last.x], [width - MARGINS.right, MARGINS.left]).clamp(true);
-  const y = scaleLog([LEAST, Math.max(tests, 1)], [height - MARGINS.bottom, MARGINS.top]);
-  return { curve, x, y: y.clamp(true) };
+  const y = scaleLog([LEAST, Math.max(tests, 1)], [HEIGHT - MARGINS.bottom, MARGINS.top]);
+  return { curve, width, x, y: y.clamp(true) };
 }
 
-function drawing({ curve, x, y }: Frame, place: number | null): SVGElement[] {
-  const base = SIZE.height - MARGINS.bottom;
+function drawing(
+  { curve, width, x, y }: Frame,
+  place: number | null,
+  reaching: number,
+): SVGElement[] {
+  const base = HEIGHT - MARGINS.bottom;
   const along = (value: (point: SurvivalPoint) => number, points = curve.points) => {
     const end = points.findIndex((point) => value(point) < LEAST);
     const shown = points.slice(0, end < 0 ? points.length : end + 1);
@@ -146,14 +160,15 @@ function drawing({ curve, x, y }: Frame, place: number | null): SVGElement[] {
           s("polygon", {
             class: "svr-passing",
             points: [
+              `${at},${y(Math.max(reaching, LEAST))}`,
               ...area,
               `${area.at(-1)?.split(",")[0]},${base}`,
-              `${x(passing[0].x)},${base}`,
+              `${at},${base}`,
             ].join(" "),
           }),
         ]
       : []),
-    s("path", { class: "svr-base", d: `M${MARGINS.left} ${base}H${SIZE.width - MARGINS.right}` }),
+    s("path", { class: "svr-base", d: `M${MARGINS.left} ${base}H${width - MARGINS.right}` }),
     s("polyline", { class: "svr-line svr-chance", points: chance.join(" ") }),
     s("polyline", { class: "svr-line", points: found.join(" ") }),
     ...[...new Set(ticks)].map((value) =>
@@ -163,38 +178,42 @@ function drawing({ curve, x, y }: Frame, place: number | null): SVGElement[] {
         value < 1e4 ? count(value) : powerOfTen(Math.log10(value)),
       ),
     ),
-    ...axisTicks(curve, x),
+    ...axisTicks(curve, x, width),
     s("path", { class: "svr-cut", d: `M${at} ${MARGINS.top}V${base}` }),
-    s("circle", { class: "svr-cut", cx: at, cy: MARGINS.top + 2, r: 3 }),
+    s("circle", { class: "svr-cut", cx: at, cy: base, r: KNOB }),
   ];
 }
 
-/** Round weights or p-values beneath the axis, and at its end what they are. */
-function axisTicks(curve: Survival, x: Frame["x"]): SVGElement[] {
+/** Round weights or p-values beneath the axis; at its ends, which of them is strict. */
+function axisTicks(curve: Survival, x: Frame["x"], width: number): SVGElement[] {
   const [from, to] = x.domain();
   const ofP = curve.over === "p";
+  const ticks = Math.max(2, Math.floor((width - MARGINS.left - MARGINS.right) / TICK_EVERY));
   const values: number[] = [];
   if (to - from >= 2) {
-    const step = Math.ceil((to - from) / TICKS);
+    const step = Math.ceil((to - from) / ticks);
     for (let at = Math.ceil(from); at <= to; at += step) values.push(at);
   } else
     values.push(
       ...scaleLog([10 ** from, 10 ** to], [0, 1])
-        .ticks(TICKS)
+        .ticks(ticks)
         .map(Math.log10),
     );
-  const end = SIZE.width - MARGINS.right;
-  const title = ofP ? "p by chance" : "weight";
-  const y = SIZE.height - 4;
-  const room = end - 6.5 * title.length - 24;
+  const [begin, end] = [MARGINS.left, width - MARGINS.right];
+  const y = HEIGHT - 4;
   const words: { at: number; text: string }[] = [];
   for (const value of values.sort((a, b) => b - a)) {
     const at = x(value);
-    if (at > room || at - (words.at(-1)?.at ?? Number.NEGATIVE_INFINITY) < APART) continue;
+    const last = words.at(-1)?.at ?? Number.NEGATIVE_INFINITY;
+    if (at < begin + END_WORDS || at > end - END_WORDS || at - last < APART) continue;
     words.push({ at, text: ofP ? pTick(-value) : significant(10 ** value, 1) });
   }
+  const [first, ...others] = words;
+  const title = ofP ? "p " : "weight ";
   return [
-    ...words.map(({ at, text }) => s("text", { x: at, y, "text-anchor": "middle" }, text)),
-    s("text", { x: end, y, "text-anchor": "end" }, title),
+    s("text", { class: "svr-end", x: begin, y }, "strict"),
+    s("text", { class: "svr-end", x: end, y, "text-anchor": "end" }, "loose"),
+    ...(first ? [s("text", { x: first.at, y, "text-anchor": "middle" }, title + first.text)] : []),
+    ...others.map(({ at, text }) => s("text", { x: at, y, "text-anchor": "middle" }, text)),
   ];
 }

@@ -2,16 +2,9 @@
 // for a pause, so that a walk or a drag is not read out step by step.
 
 import { byConstruction, constructedLinks } from "../../logic/byConstruction.js";
-import {
-  count,
-  expectation,
-  level as levelText,
-  MODE_WORDS,
-  pValue,
-  significant,
-} from "../../logic/format.js";
+import { count, level as levelText, MODE_WORDS, pValue, significant } from "../../logic/format.js";
 import type { Hover } from "../../logic/linkedHover.js";
-import type { Cut } from "../../logic/threshold.js";
+import { type Cut, cutInWords } from "../../logic/threshold.js";
 import type { Scene } from "../../wire/scene.js";
 import { h } from "../kit/dom.js";
 import type { View } from "../view.js";
@@ -52,9 +45,8 @@ export function announcer(view: View, hovered: () => Hovered): HTMLElement {
     const [scene, highlighted] = [state.scene.value, state.highlighted.value];
     if (!scene) return "";
     if (!highlighted) return "nothing selected";
-    const path = highlighted.path
-      ? `, strongest path through ${count(highlighted.path.neurons.length)} maps`
-      : "";
+    const names = highlighted.path?.neurons.map(({ map, k }) => `${scene.maps[map].label} ${k}`);
+    const path = names ? `, strongest path through ${names.join(", ")}` : "";
     return `${count(highlighted.neurons.length)} selected, ${count(highlighted.edges)} significant edges${path}`;
   });
   follow(() => {
@@ -67,13 +59,13 @@ export function announcer(view: View, hovered: () => Hovered): HTMLElement {
 function countsInWords(scene: Scene, cut: Cut): string {
   const apart = constructedLinks(scene);
   return (
-    `${MODE_WORDS[cut.mode]} ${levelText(cut.level)}: ${count(cut.significant)} edges significant, ` +
-    `${expectation(cut.expected)} expected by chance${apart && `; ${apart}, outside the tests`}`
+    `${MODE_WORDS[cut.mode]} ${levelText(cut.level)}: ${cutInWords(cut)}` +
+    `${apart && `; ${apart}, outside the tests`}`
   );
 }
 
 function hoverInWords(scene: Scene, cut: Cut, hover: Hover, { edges }: Hovered): string {
-  const name = (map: number, k: number) => `${scene.maps[map].name}, neuron ${k}`;
+  const name = (map: number, k: number) => `${scene.maps[map].label}, neuron ${k}`;
   if (hover.kind === "neuron") {
     const { map, k } = hover.neuron;
     const value = significant(scene.singularValue[scene.maps[map].start + k]);
@@ -83,7 +75,7 @@ function hoverInWords(scene: Scene, cut: Cut, hover: Hover, { edges }: Hovered):
   }
   const { producer, consumer } = scene.links[hover.link];
   if (hover.kind === "ribbon") {
-    const [from, to] = [producer, consumer].map((map) => scene.maps[map].name);
+    const [from, to] = [producer, consumer].map((map) => scene.maps[map].label);
     return `link from ${from} to ${to}: ${byConstruction(scene, hover.link)}`;
   }
   const p = hover.edge === null ? "" : `, p ${pValue(scene.log10p[cut.law][hover.edge])}`;

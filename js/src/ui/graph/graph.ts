@@ -19,7 +19,7 @@ import { selectionCanvas } from "./canvases/selectionCanvas.js";
 import { forgetOnBlur, goTo, graphActions } from "./keyboard.js";
 import { legend } from "./legend.js";
 import { overview } from "./overview.js";
-import { followPointer } from "./pointer.js";
+import { followPointer, showLink } from "./pointer.js";
 import { ribbons } from "./ribbons.js";
 import { AXIS_WIDTH, createStage, type Stage } from "./stage.js";
 import { tooltip } from "./tooltip.js";
@@ -37,6 +37,8 @@ export interface Graph {
   readonly hovered: ReadonlySignal<Hovered>;
   /** What each key does while the graph has the focus. */
   readonly actions: readonly Action[];
+  /** Chooses a link and brings it into sight. */
+  showLink(link: number): void;
   /** Gives the graph the focus, with the keyboard at a neuron. */
   goTo(neuron: Neuron): void;
 }
@@ -51,7 +53,7 @@ export function graph(view: View): Drawn & Graph {
     role: "application",
     "aria-label": "graph of spectral neurons",
   });
-  const { grid, frame, measure } = axes(view, stage);
+  const { grid, frame } = axes(view, stage);
   const hover = hoverCanvas(view, stage);
   const drawn = lassoOutline();
   const chosen = selectionCanvas(view, stage);
@@ -81,6 +83,7 @@ export function graph(view: View): Drawn & Graph {
     element: h("div", { class: "svr-graph" }, legend(view), stage.element, overview(view, stage)),
     hovered: hover.hovered,
     actions,
+    showLink: (link) => showLink(view, stage, link),
     goTo(neuron) {
       canvas.focus({ preventScroll: true });
       goTo(view, stage, neuron);
@@ -90,6 +93,7 @@ export function graph(view: View): Drawn & Graph {
       const [cut, palette] = [view.state.cut.peek(), view.palette.peek()];
       if (!scene || !layout || !cut || !palette) return null;
       const { drawnPerLink } = cut;
+      const { measure } = stage;
       return { scene, layout, drawnPerLink, palette, measure, axisWidth: AXIS_WIDTH };
     },
     raster: () => canvas.toDataURL("image/png"),

@@ -1,17 +1,21 @@
 // What the colours mean.
 
 import { TIED, TIED_MEANING } from "../../logic/byConstruction.js";
-import { significant } from "../../logic/format.js";
-import { edgeAlpha } from "../../paint/density.js";
+import { count, pValue, significant } from "../../logic/format.js";
+import { edgeAlpha, fullWeight } from "../../paint/density.js";
 import { css, kindColour, mix } from "../../paint/palette.js";
-import { fill, h } from "../kit/dom.js";
+import type { Neuron } from "../../wire/scene.js";
+import { fill, h, nameOf } from "../kit/dom.js";
 import type { View } from "../view.js";
 
+/** Neurons of a path that are named. */
+const NAMED = 5;
 const STEPS = [0, 0.25, 0.5, 0.75, 1];
 
 export function legend(view: View): HTMLElement {
   const { state } = view;
   const element = h("div", { class: "svr-legend", role: "note", "aria-label": "legend" });
+  const holder = h("div", { class: "svr-above" }, selectionWords(view), element);
   view.watch(() => {
     const scene = state.scene.value;
     const cut = state.cut.value;
@@ -35,18 +39,28 @@ export function legend(view: View): HTMLElement {
     );
     let weakest = Number.POSITIVE_INFINITY;
     let strongest = 0;
+    let full = 1;
     cut.drawnPerLink.forEach((drawn, link) => {
       if (drawn === 0) return;
       const { start } = scene.links[link];
       weakest = Math.min(weakest, scene.edgeWeight[start + drawn - 1]);
-      strongest = Math.max(strongest, scene.edgeWeight[start]);
+      if (scene.edgeWeight[start] <= strongest) return;
+      strongest = scene.edgeWeight[start];
+      full = fullWeight(scene, link);
     });
     const greys = STEPS.map((share) => {
-      const alpha = edgeAlpha(weakest + (strongest - weakest) * share, scene.largestWeight);
+      const alpha = edgeAlpha(weakest + (strongest - weakest) * share, full);
       return css(mix(palette.paper, palette.ink, alpha));
     });
     const [from, to] = [significant(weakest, 2), significant(strongest, 2)];
-    const weight = h("span", {}, `edge weight ${from}`, ramp(greys), from !== to && to);
+    const meaning = "The darkest are the strongest of their link; in a crowd weak ones fade";
+    const weight = h(
+      "span",
+      { title: meaning },
+      `edge weight ${from}`,
+      ramp(greys),
+      from !== to && to,
+    );
     const hollow = scene.unlinked ? "no link is known" : "feeds no map";
     const edges = strongest > 0 ? weight : h("span", {}, "no edge is significant");
     const marked = state.marked.value;
@@ -66,7 +80,63 @@ export function legend(view: View): HTMLElement {
       tied && h("span", { title: TIED_MEANING }, h("i", { class: "svr-band" }), TIED),
     );
   });
+  return holder;
+}
+
+/** How many are selected, and the strongest path through them, in words. */
+function selectionWords(view: View): HTMLElement {
+  const { state } = view;
+  const words = h("span", { class: "svr-selection-words" });
+  const clear = h(
+    "button",
+    { type: "button", class: "svr-tool", "aria-label": "clear selection", title: "Esc" },
+    "×",
+  );
+  const element = h("div", { class: "svr-selection", "data-svr": "selection" }, words, clear);
+  view.listen(clear, "click", () => state.select([]));
+  view.watch(() => {
+    const [scene, highlighted, cut] = [state.scene.value, state.highlighted.value, state.cut.value];
+    element.hidden = !scene || !highlighted || !cut;
+    if (!scene || !highlighted || !cut) return;
+    const { neurons, path } = highlighted;
+    const name = ({ map, k }: Neuron) => [nameOf(scene.maps[map].label), `\u00a0${k}`];
+    const one = neurons.length === 1 ? [": ", ...name(neurons[0])] : [];
+    const chosen = h(
+      "span",
+      {},
+      h("i", { class: "svr-chosen-mark" }),
+      `${count(neurons.length)} selected`,
+      ...one,
+    );
+    element.title = path
+      ? path.neurons.map(({ map, k }) => `${scene.maps[map].name} ${k}`).join(" → ")
+      : "";
+    const weakest = Math.max(...(path?.edges ?? []).map(({ edge }) => scene.log10p[cut.law][edge]));
+    fill(
+      words,
+      chosen,
+      path === null
+        ? h("span", {}, "on no path of significant edges")
+        : h(
+            "span",
+            {},
+            h("i", { class: "svr-path-mark" }),
+            "the path ",
+            ...ends(path.neurons).flatMap((at, place) => [
+              place > 0 && ", ",
+              ...(at === null ? ["…"] : name(at)),
+            ]),
+            ` at p\u00a0≤\u00a0${pValue(weakest)}`,
+          ),
+    );
+  });
   return element;
+}
+
+/** Of many neurons the first and the last ones; null for what stands between. */
+function ends(neurons: readonly Neuron[]): (Neuron | null)[] {
+  if (neurons.length <= NAMED) return [...neurons];
+  return [...neurons.slice(0, NAMED - 2), null, neurons[neurons.length - 1]];
 }
 
 function ramp(colours: readonly string[]): HTMLElement {

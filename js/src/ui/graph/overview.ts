@@ -3,6 +3,7 @@
 
 import { type Layout, layOut } from "../../geometry/layout.js";
 import type { Cut } from "../../logic/threshold.js";
+import { fullWeight } from "../../paint/density.js";
 import { css, kindColour, type Palette } from "../../paint/palette.js";
 import type { Scene } from "../../wire/scene.js";
 import { h } from "../kit/dom.js";
@@ -38,7 +39,7 @@ export function overview(view: View, stage: Stage): HTMLElement {
     const cut = state.cut.peek();
     const ratio = stage.ratio.peek();
     if (element.hidden || !scene || !layout || !palette || !cut) return;
-    const small = smallLayout(scene, layout, state.y_scale.peek());
+    const small = smallLayout(scene, layout, state.scale.peek());
     canvas.width = Math.round(small.size.width * ratio);
     canvas.height = Math.round(small.size.height * ratio);
     const context = canvas.getContext("2d");
@@ -48,7 +49,7 @@ export function overview(view: View, stage: Stage): HTMLElement {
   });
   view.watch(() => {
     const layout = stage.layout.value;
-    for (const cause of [state.scene, state.cut, state.y_scale, stage.ratio, stage.appearances]) {
+    for (const cause of [state.scene, state.cut, state.scale, stage.ratio, stage.appearances]) {
       cause.value;
     }
     view.palette.value;
@@ -87,7 +88,7 @@ function columnsSeen(scene: Scene | null, { x, size, margins }: Layout): string 
   );
   if (!scene || inside.length === 0) return "no column";
   const ordered = inside.sort((a, b) => x[a] - x[b]);
-  const [first, last] = [ordered[0], ordered[ordered.length - 1]].map((at) => scene.maps[at].name);
+  const [first, last] = [ordered[0], ordered[ordered.length - 1]].map((at) => scene.maps[at].label);
   return `${ordered.length} of ${scene.maps.length} columns, ${first} to ${last}`;
 }
 
@@ -117,7 +118,8 @@ function paintSmall(
   context.lineWidth = 0.75;
   for (const [index, { producer, consumer, start, backward }] of scene.links.entries()) {
     if (cut.drawnPerLink[index] === 0 || backward || layout.shapes[index] !== "line") continue;
-    context.globalAlpha = 0.2 + 0.8 * Math.min(1, scene.edgeWeight[start] / scene.largestWeight);
+    context.globalAlpha =
+      0.2 + 0.8 * Math.min(1, scene.edgeWeight[start] / fullWeight(scene, index));
     context.beginPath();
     context.moveTo(x[producer], y[scene.maps[producer].start + scene.edgeM[start]]);
     context.lineTo(x[consumer], y[scene.maps[consumer].start + scene.edgeN[start]]);

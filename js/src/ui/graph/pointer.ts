@@ -1,11 +1,12 @@
 // The pointer over the graph: hover, select one or many, choose a link, pan and zoom.
 
-import { type Camera, MAX_ZOOM, traitOf, WHOLE } from "../../geometry/layout.js";
+import { type Camera, heldCamera, MAX_ZOOM, traitOf, WHOLE } from "../../geometry/layout.js";
 import { pickEdge, pickLink, pickNeuron } from "../../geometry/picking.js";
 import type { Point } from "../../geometry/placement.js";
 import { pickRibbon } from "../../geometry/ribbons.js";
 import { joined, neuronsWithin, rectangle } from "../../geometry/selection.js";
 import { endsOf, type Hover } from "../../logic/linkedHover.js";
+import type { PublicTraits } from "../../wire/host.js";
 import { oncePerFrame } from "../kit/frames.js";
 import { select } from "../kit/select.js";
 import { followWheel } from "../kit/wheel.js";
@@ -36,6 +37,8 @@ export function followPointer(
 ): void {
   const { state } = view;
   let at = { x: 0, y: 0 };
+  /** What was selected before each of the last two clicks. */
+  const before: Pick<PublicTraits, "selected" | "selected_link">[] = [];
   let press: Press | null = null;
 
   const place = (event: MouseEvent) => {
@@ -92,6 +95,9 @@ export function followPointer(
     at = place(event);
     const { gesture } = pressed;
     if (!pressed.dragged) {
+      const { selected, selected_link } = state;
+      before.push({ selected: selected.peek(), selected_link: selected_link.peek() });
+      if (before.length > 2) before.shift();
       click(view, stage, pick(view, stage, at.x, at.y), at.x, event.shiftKey);
     } else if (gesture.kind !== "pan") {
       // Shift alone begins a box, so it takes another key to add to what is selected.
@@ -106,7 +112,11 @@ export function followPointer(
     event.stopImmediatePropagation();
     release();
   });
-  view.listen(canvas, "dblclick", () => state.resetCamera());
+  view.listen(canvas, "dblclick", () => {
+    // It shows the whole graph; its two clicks are not to choose anything.
+    if (before.length === 2) state.apply(before[0]);
+    state.resetCamera();
+  });
   followWheel(view, canvas, (factor, event) => {
     const { x, y } = place(event);
     zoomBy(view, stage, factor, x, y);
@@ -139,18 +149,25 @@ export function zoomBy(view: View, stage: Stage, factor: number, x: number, y: n
 }
 
 /** Moves the camera, but never so far that the picture is lost from sight. */
-export function moveCamera(view: View, stage: Stage, { zoom, x, y }: Camera): void {
+export function moveCamera(view: View, stage: Stage, camera: Camera): void {
   const layout = stage.layout.peek();
   if (!layout) return;
-  const { size, margins, plotWidth } = layout;
-  const hold = (offset: number, length: number, content: number) =>
-    Math.max(0.4 * length - content * zoom, Math.min(0.6 * length, offset));
-  const camera = {
-    zoom,
-    x: hold(x, size.width, margins.left + plotWidth + margins.right),
-    y: hold(y, size.height, size.height),
-  };
-  view.state.moveCamera(traitOf({ ...layout, camera }));
+  view.state.moveCamera(traitOf({ ...layout, camera: heldCamera(camera, layout) }));
+}
+
+/** Brings a link into sight, at its own size where one has zoomed in. */
+export function showLink(view: View, stage: Stage, index: number): void {
+  const scene = view.state.scene.peek();
+  const layout = stage.layout.peek();
+  if (!scene || !layout) return;
+  view.state.chooseLink(index);
+  const { size, margins, camera } = layout;
+  const { producer, consumer } = scene.links[index];
+  const ends = [layout.x[producer], layout.x[consumer]];
+  const isSeen = ends.every((x) => x >= margins.left && x <= size.width - margins.right);
+  if (isSeen && camera.zoom === 1) return;
+  const middle = ((ends[0] + ends[1]) / 2 - camera.x) / camera.zoom;
+  moveCamera(view, stage, { zoom: 1, x: (margins.left + size.width) / 2 - middle, y: 0 });
 }
 
 function pick(view: View, stage: Stage, x: number, y: number): Hover | null {

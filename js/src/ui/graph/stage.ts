@@ -3,27 +3,33 @@
 // what is born grows, what dies shrinks away.
 
 import { computed, type ReadonlySignal, signal } from "@preact/signals-core";
+import { type Angle, angleFor, heightOfNames, type Measure } from "../../geometry/labels.js";
 import {
   bends,
+  type Camera,
   cameraOf,
   columnPositions,
+  heldCamera,
   type Layout,
   LEAST_COLUMN,
   type Leaving,
   layOut,
   type Margins,
   plotWidthOf,
+  type Size,
   WHOLE,
 } from "../../geometry/layout.js";
 import type { Scene } from "../../wire/scene.js";
 import { ancestors, sameColumns } from "../../wire/timeline.js";
-import { h } from "../kit/dom.js";
+import { h, textMeasure } from "../kit/dom.js";
 import type { View } from "../view.js";
 
 export interface Stage {
   readonly element: HTMLElement;
   readonly layout: ReadonlySignal<Layout | null>;
   readonly ratio: ReadonlySignal<number>;
+  /** How wide a name is, in pixels. */
+  readonly measure: Measure;
   /** Changes whenever what is drawn may have been lost, as when an output scrolls back into view. */
   readonly appearances: ReadonlySignal<number>;
 }
@@ -34,23 +40,25 @@ export function createStage(view: View): Stage {
   const ratio = signal(1);
   const appearances = signal(0);
 
-  const measure = view.guard(() => {
+  const measure = textMeasure(element);
+
+  const look = view.guard(() => {
     const { clientWidth: width, clientHeight: height } = element;
     const { width: oldWidth, height: oldHeight } = size.peek();
     if (width !== oldWidth || height !== oldHeight) size.value = { width, height };
     ratio.value = window.devicePixelRatio || 1;
   });
-  const resizes = new ResizeObserver(measure);
+  const resizes = new ResizeObserver(look);
   const appears = new IntersectionObserver(
     view.guard((entries: IntersectionObserverEntry[]) => {
       if (!entries.some((entry) => entry.isIntersecting)) return;
-      measure();
+      look();
       appearances.value += 1;
     }),
   );
   resizes.observe(element);
   appears.observe(element);
-  window.addEventListener("resize", measure, { signal: view.signal });
+  window.addEventListener("resize", look, { signal: view.signal });
   view.signal.addEventListener(
     "abort",
     () => {
@@ -64,28 +72,65 @@ export function createStage(view: View): Stage {
     const scene = view.state.scene.value;
     const { width, height } = size.value;
     if (!scene || width < 40 || height < 40) return null;
-    const margins = marginsFor(width, scene);
+    const { margins, angle } = roomFor(scene, size.value, measure);
     const { value: camera } = view.state.camera;
     const plotWidth = plotWidthOf(columnPositions(scene), size.value, margins);
-    const at = camera ? cameraOf({ size: size.value, margins, plotWidth }, camera) : WHOLE;
-    const { y_scale, y_range } = view.state;
+    const frame = { size: size.value, margins, plotWidth };
+    const at = camera
+      ? heldCamera(cameraOf(frame, camera), frame)
+      : openingCamera(scene, frame, view.state.found.value);
+    const { scale, y_range } = view.state;
     const range = y_range.value;
-    return layOut(scene, y_scale.value, size.value, margins, at, LEAST_COLUMN, range);
+    return layOut(scene, scale.value, size.value, margins, at, LEAST_COLUMN, range, angle);
   });
-  return { element, layout: inMotion(view, settled), ratio, appearances };
+  return { element, layout: inMotion(view, settled), ratio, measure, appearances };
+}
+
+/** The whole graph; of a deep one the part around the link that most was found of, else its beginning. */
+function openingCamera(
+  scene: Scene,
+  frame: Pick<Layout, "size" | "margins" | "plotWidth">,
+  link: number | null,
+): Camera {
+  const { size, margins, plotWidth } = frame;
+  const room = size.width - margins.left - margins.right;
+  if (link === null || plotWidth <= room) return WHOLE;
+  const places = columnPositions(scene);
+  const scale = plotWidth / Math.max(...places, 1);
+  const ends = [scene.links[link].producer, scene.links[link].consumer];
+  const x = ends.map((map) => margins.left + places[map] * scale);
+  if (Math.max(...x) <= margins.left + room) return WHOLE;
+  return heldCamera({ ...WHOLE, x: margins.left + room / 2 - (x[0] + x[1]) / 2 }, frame);
 }
 
 /** Room for the axes' words, beside the first and the last column, and for arcs to bend. */
-function marginsFor(width: number, scene: Scene): Margins {
+function roomFor(
+  scene: Scene,
+  { width, height }: Size,
+  measure: Measure,
+): { margins: Margins; angle: Angle } {
   const beside = width < 700 ? 20 : 36;
   const { above, below } = bends(scene);
-  return {
-    top: above ? 36 : 16,
-    right: beside,
-    bottom: below ? 64 : 48,
-    left: AXIS_WIDTH + beside,
-  };
+  const sides = { right: beside, left: AXIS_WIDTH + beside, top: above ? 36 : 16 };
+  const places = columnPositions(scene);
+  const plotWidth = plotWidthOf(places, { width, height }, { ...sides, bottom: 0 });
+  const widest = Math.max(...places, 0);
+  const x = places.map((place) => sides.left + (widest > 0 ? place / widest : 0.5) * plotWidth);
+  const names = scene.maps.map(({ label }) => label);
+  const end = Math.max(width, sides.left + plotWidth + beside);
+  const angle = angleFor(names, x, [AXIS_WIDTH - 4, end - 2], measure);
+  const bottom = TICK + heightOfNames(names, angle, height, measure) + (below ? LOOPS : 0);
+  return { margins: { ...sides, bottom }, angle };
 }
+
+/** What links that run back need beneath the columns. */
+const LOOPS = 16;
+/** What the lower half of the lowest tick's words needs. */
+const TICK = 8;
+
+/** The height of the strip beneath the axis in which the names of the columns stand. */
+export const stripOf = (scene: Scene, { margins }: Layout) =>
+  margins.bottom - TICK - (bends(scene).below ? LOOPS : 0);
 
 export const AXIS_WIDTH = 68;
 

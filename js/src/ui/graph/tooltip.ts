@@ -64,14 +64,14 @@ function aroundRibbon(scene: Scene, layout: Layout, link: number): Surroundings 
 
 function aboutRibbon(scene: Scene, link: number): Child[] {
   const { producer, consumer, through } = scene.links[link];
-  const [from, to] = [producer, consumer].map((map) => scene.maps[map].name);
+  const [from, to] = [producer, consumer].map((map) => scene.maps[map]);
   return [
     h(
       "div",
       { class: "svr-tip-title" },
-      nameOf(from, { title: from }),
+      nameOf(from.label, { title: from.name }),
       " → ",
-      nameOf(to, { title: to }),
+      nameOf(to.label, { title: to.name }),
     ),
     h("div", {}, `${TIED}: ${byConstruction(scene, link)}`),
     through.length > 0 && h("div", { class: "svr-soft" }, `through ${through.join("; ")}`),
@@ -111,6 +111,7 @@ function aboutNeuron(scene: Scene, cut: Cut, neuron: Neuron, edges: readonly Edg
   const rest = edges.length - strong.length;
   return [
     h("div", { class: "svr-tip-title" }, ...neuronName(scene, neuron)),
+    map.label !== map.name && h("div", { class: "svr-soft svr-qualified" }, nameOf(map.name)),
     facts,
     rows.length > 0 &&
       h(
@@ -156,8 +157,8 @@ function aboutEdge(scene: Scene, cut: Cut, hover: Extract<Hover, { kind: "edge" 
 }
 
 function neuronName(scene: Scene, { map, k }: Neuron): Child[] {
-  const { name } = scene.maps[map];
-  return [nameOf(name, { title: name }), h("span", { class: "svr-index" }, ` · ${count(k)}`)];
+  const { name, label } = scene.maps[map];
+  return [nameOf(label, { title: name }), h("span", { class: "svr-index" }, ` · ${count(k)}`)];
 }
 
 function measures(scene: Scene, cut: Cut, edge: number): HTMLElement[] {
@@ -184,12 +185,15 @@ function surroundings(scene: Scene, stage: Stage, { neurons, edges }: Hovered): 
   for (let index = 0; index < edges.length; index += step) {
     const { link, m, n } = edges[index];
     const { points, length } = tracePath(scene, layout, link, m, n, path);
+    // Zoomed in, a straight edge is far longer than what is seen of it.
+    const apart = length > 4 ? 0.5 : 1 / (edges.length > 8 ? 16 : 160);
     for (let from = 0; from + 3 < length; from += 2) {
-      for (let share = 0; share <= 1; share += length > 4 ? 0.5 : 0.1) {
-        obstacles.push({
-          x: points[from] + (points[from + 2] - points[from]) * share,
-          y: points[from + 1] + (points[from + 3] - points[from + 1]) * share,
-        });
+      for (let share = 0; share <= 1; share += apart) {
+        const x = points[from] + (points[from + 2] - points[from]) * share;
+        const y = points[from + 1] + (points[from + 3] - points[from + 1]) * share;
+        if (x >= 0 && y >= 0 && x <= layout.size.width && y <= layout.size.height) {
+          obstacles.push({ x, y });
+        }
       }
     }
   }

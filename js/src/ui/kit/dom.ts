@@ -96,6 +96,28 @@ export function segmented<T extends string>(
   };
 }
 
+/** How wide a text is in an element's own type. */
+export function textMeasure(element: HTMLElement): (text: string) => number {
+  const context = document.createElement("canvas").getContext("2d");
+  const widths = new Map<string, number>();
+  let font = "";
+  return (text) => {
+    if (!context) return text.length * 7;
+    if (font === "" && element.isConnected) {
+      const style = getComputedStyle(element);
+      font = `${style.fontWeight} ${style.fontSize} ${style.fontFamily}`;
+      context.font = font;
+      widths.clear();
+    }
+    let width = widths.get(text);
+    if (width === undefined) {
+      width = Math.ceil(context.measureText(text).width);
+      widths.set(text, width);
+    }
+    return width;
+  };
+}
+
 function nodes(children: readonly Child[]): (Node | string)[] {
   return children
     .filter((child) => child !== null && child !== undefined && child !== false)

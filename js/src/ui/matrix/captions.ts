@@ -13,10 +13,11 @@ export function describeTarget(
   target: Target | null,
   hover: Hover | null,
   frame: Frame,
+  largest: Child,
 ): Child[] {
   const link = scene.links[facts.link];
-  const to = entered(scene.maps[link.consumer].name, link);
-  const column = (range: Pair) => [nameOf(scene.maps[link.producer].name), ` · ${span(range)}`];
+  const to = entered(scene.maps[link.consumer].label, link);
+  const column = (range: Pair) => [nameOf(scene.maps[link.producer].label), ` · ${span(range)}`];
   const row = (range: Pair) =>
     facts.which === "output" ? [`channel ${span(range)}`] : [nameOf(to), ` · ${span(range)}`];
   if (target?.cell) {
@@ -41,7 +42,7 @@ export function describeTarget(
   const { through } = link;
   const between =
     facts.which !== "output" && through.length > 0 ? ` · through ${through.join("; ")}` : "";
-  return [seen(facts, frame), `largest entry ${significant(facts.max, 2)}${between}`];
+  return [seen(facts, frame), largest, ` ${significant(facts.max, 2)}${between}`];
 }
 
 /** "7", or "8 to 15": the neurons [from, to). */

@@ -47,7 +47,8 @@ export function placement({ shape }: Facts, frame: Frame, size: Pair): Placement
   };
 }
 
-const toneOf = (value: number, max: number) => (max > 0 ? Math.min(1, value / max) ** TONE : 0);
+export const toneOf = (value: number, max: number) =>
+  max > 0 ? Math.min(1, value / max) ** TONE : 0;
 
 export function paintTile(
   { cells, values, log10p }: Tile,
@@ -142,6 +143,35 @@ export function drawCross(
   context.fillStyle = css(palette.accent);
   context.fillRect(x, 0, line, size[1]);
   context.fillRect(0, y, size[0], line);
+}
+
+/** A largest entry of fewer CSS pixels has a ring of this radius around it. */
+export const MARKED_BELOW = 9;
+export const RING = 6;
+
+/** A ring around the largest entry, which is but a speck where cells are small. */
+export function drawLargest(
+  context: CanvasRenderingContext2D,
+  at: { readonly row: number | null; readonly column: number | null } | null,
+  { entry, offset, size }: Placement,
+  origin: Pair,
+  palette: Palette,
+  ratio: number,
+): void {
+  if (at?.row == null || at.column == null || Math.min(...entry) >= MARKED_BELOW * ratio) return;
+  const x = offset[0] + (at.column + 0.5) * entry[0];
+  const y = offset[1] + (at.row + 0.5) * entry[1];
+  if (x < 0 || y < 0 || x > size[0] || y > size[1]) return;
+  for (const [colour, width] of [
+    [palette.paper, 4],
+    [palette.accent, 2],
+  ] as const) {
+    context.beginPath();
+    context.arc(origin[0] + x, origin[1] + y, RING * ratio, 0, 2 * Math.PI);
+    context.strokeStyle = css(colour);
+    context.lineWidth = width * ratio;
+    context.stroke();
+  }
 }
 
 /** Washes over selected rows and columns, frames the hovered row, column or cell. */

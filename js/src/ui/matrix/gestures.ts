@@ -12,16 +12,12 @@ import {
 } from "../../logic/tiles.js";
 import { followWheel } from "../kit/wheel.js";
 import type { View } from "../view.js";
-import { entryAt, type MatrixView, type ShownMatrix } from "./matrix.js";
-
-/** A row, a column, or where both are given an entry. */
-export interface Spot {
-  readonly row: number | null;
-  readonly column: number | null;
-}
+import { entryAt, isAtLargest, type MatrixView, type ShownMatrix, type Spot } from "./matrix.js";
 
 export interface EntryEvents {
   shown(): ShownMatrix | null;
+  /** The entry that has a ring around it where cells are small. */
+  largest(): Spot | null;
   /** Entries that the arrow keys step over: those of a cell. */
   step(spot: Spot): Pair;
   hover(spot: Spot | null): void;
@@ -81,7 +77,9 @@ function followPointer(
     const of = cursor.shape();
     if (!of) return;
     const { x, y } = point(event);
-    const spot = entryAt(box.peek(), frame.peek(), of, x, y);
+    const largest = events.largest();
+    const marked = isAtLargest(box.peek(), frame.peek(), of, largest, x, y) ? largest : null;
+    const spot = marked ?? entryAt(box.peek(), frame.peek(), of, x, y);
     cursor.spot = spot;
     events.hover(spot.row === null && spot.column === null ? null : spot);
   };

@@ -9,8 +9,23 @@ import type { Palette } from "../../paint/palette.js";
 import { h } from "../kit/dom.js";
 import { oncePerFrame } from "../kit/frames.js";
 import type { View } from "../view.js";
-import { drawCells, drawCross, drawMarks, paintTile, placement } from "./cells.js";
+import {
+  drawCells,
+  drawCross,
+  drawLargest,
+  drawMarks,
+  MARKED_BELOW,
+  paintTile,
+  placement,
+  RING,
+} from "./cells.js";
 import { drawMargins } from "./margins.js";
+
+/** A row, a column, or where both are given an entry. */
+export interface Spot {
+  readonly row: number | null;
+  readonly column: number | null;
+}
 
 /** Everything that the picture of a matrix depends on. */
 export interface ShownMatrix {
@@ -41,14 +56,17 @@ export interface MatrixInput {
   /** Entries with a larger p-value are dimmed; null where none are. */
   readonly mask: ReadonlySignal<number | null>;
   readonly marks: ReadonlySignal<Marks>;
+  /** The largest entry, to be marked where cells are small; null where it is not known. */
+  readonly largest: ReadonlySignal<Spot | null>;
   /** Changes when a tile has come. */
   readonly news: ReadonlySignal<number>;
 }
 
 const MARGIN = 26;
-/** A matrix is never shown flatter or taller than this. */
-const FLATTEST = 2.5;
-const NARROWEST = 96;
+/** Cells are square, but where that would make a matrix lower or narrower than this. */
+const SMALLEST = 40;
+/** Cells are never larger. */
+const LARGEST_CELL = 44;
 const NOTHING: Box = { left: 0, top: 0, width: 0, height: 0 };
 
 export function matrix(view: View, input: MatrixInput): MatrixView {
@@ -118,6 +136,7 @@ export function matrix(view: View, input: MatrixInput): MatrixView {
     const marks = input.marks.peek();
     drawMarks(context, marks, place, palette, ratio);
     context.restore();
+    drawLargest(context, input.largest.peek(), place, origin, palette, ratio);
     drawMargins(context, facts, place, origin, marks, palette, ratio, MARGIN);
     canvas.dataset.painted = String(tiles.settled());
   });
@@ -126,6 +145,7 @@ export function matrix(view: View, input: MatrixInput): MatrixView {
       cause.value;
     }
     input.marks.value;
+    input.largest.value;
     view.palette.value;
     canvas.dataset.painted = "false";
     draw();
@@ -134,19 +154,33 @@ export function matrix(view: View, input: MatrixInput): MatrixView {
   return { element: holder, canvas, box, slack };
 }
 
-/** The entries' box in the room there is: about as flat as the matrix is. */
-function boxWithin([wide, tall]: Pair, { shape, rows }: Facts): Box {
+/** The entries' box in the room there is, of square cells. */
+export function boxWithin([wide, tall]: Pair, { shape, rows }: Pick<Facts, "shape" | "rows">): Box {
   const left = rows ? MARGIN : 0;
   const top = MARGIN;
-  const most = Math.max(0, tall - top);
-  let width = Math.max(0, wide - left);
-  const flat = Math.min(FLATTEST, Math.max(1 / FLATTEST, shape[1] / shape[0]));
-  let height = width / flat;
-  if (height > most) {
-    height = most;
-    width = Math.min(width, Math.max(NARROWEST, height * flat));
-  }
-  return { left, top, width: Math.round(width), height: Math.round(height) };
+  const most: Pair = [Math.max(0, wide - left), Math.max(0, tall - top)];
+  const cell = Math.min(LARGEST_CELL, most[0] / shape[1], most[1] / shape[0]);
+  const side = (entries: number, room: number) =>
+    Math.round(Math.min(room, Math.max(SMALLEST, entries * cell)));
+  return { left, top, width: side(shape[1], most[0]), height: side(shape[0], most[1]) };
+}
+
+/** Whether a point of the canvas is at the ring around the largest entry. */
+export function isAtLargest(
+  { left, top, width, height }: Box,
+  { zoom, x, y }: Frame,
+  shape: Pair,
+  largest: Spot | null,
+  px: number,
+  py: number,
+): boolean {
+  if (largest?.row == null || largest.column == null) return false;
+  const cell = Math.min((width * zoom) / shape[1], (height * zoom) / shape[0]);
+  const middle = (at: number, entries: number, from: number) =>
+    ((at + 0.5) / entries - from) * zoom;
+  const dx = left + width * middle(largest.column, shape[1], x) - px;
+  const dy = top + height * middle(largest.row, shape[0], y) - py;
+  return cell < MARKED_BELOW && Math.hypot(dx, dy) <= RING + 2;
 }
 
 /** The entry under a point of the canvas; null for a coordinate in its margin. */

@@ -3,7 +3,7 @@
 import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
 import { byConstruction, TIED } from "../../logic/byConstruction.js";
 import { hoverOf, type Marks, marksOf, neuronsOf, type Target } from "../../logic/linkedHover.js";
-import { type Facts, internalWords } from "../../logic/matrices.js";
+import { type Facts, internalMeaning, internalWords, largestEntry } from "../../logic/matrices.js";
 import { ALL, type Frame, type Pair } from "../../logic/tiles.js";
 import { CONTRACT } from "../../wire/contract.js";
 import { endOf, linkKeyOf, testsOf, withoutLinks } from "../../wire/links.js";
@@ -14,9 +14,10 @@ import { select } from "../kit/select.js";
 import { ASKING, say } from "../status/status.js";
 import type { View } from "../view.js";
 import { describeTarget } from "./captions.js";
-import { followGestures, type Spot } from "./gestures.js";
+import { colourScale } from "./colourScale.js";
+import { type EntryEvents, followGestures } from "./gestures.js";
 import { linkChoice } from "./linkChoice.js";
-import { type MatrixView, matrix } from "./matrix.js";
+import { type MatrixView, matrix, type Spot } from "./matrix.js";
 import { type MatrixData, matrixData } from "./matrixData.js";
 
 const WORDS: Readonly<Record<Matrix, readonly [string, string]>> = {
@@ -44,8 +45,12 @@ export function matrixPane(view: View) {
       selected: state.selectedNeurons.value,
     }),
   );
-  const picture = matrix(view, { shown, internal, frame, mask, marks, news });
-  followTarget(view, data, picture, frame, target);
+  const largest = computed<Spot | null>(() => {
+    const [scene, facts] = [state.scene.value, shown.value?.facts];
+    return scene && facts ? largestEntry(scene, facts) : null;
+  });
+  const picture = matrix(view, { shown, internal, frame, mask, marks, largest, news });
+  const pointAt = followTarget(view, data, picture, frame, target, largest);
 
   const head = linkChoice(view);
   const tools = matrixTools(view, which, masking, frame);
@@ -61,7 +66,12 @@ export function matrixPane(view: View) {
     { class: "svr-adjacency" },
     tools,
     matrixFrame,
-    h("div", { class: "svr-captions" }, ...captions(view, data, target, frame), message),
+    h(
+      "div",
+      { class: "svr-captions" },
+      ...captions(view, data, target, frame, { largest, pointAt }),
+      message,
+    ),
   );
   view.watch(() => {
     const [scene, link] = [state.scene.value, state.link.value];
@@ -96,7 +106,8 @@ function followTarget(
   picture: MatrixView,
   frame: Signal<Frame>,
   target: Signal<Target | null>,
-): void {
+  largest: ReadonlySignal<Spot | null>,
+): EntryEvents {
   const { state } = view;
   let spot: Spot | null = null;
   let of: Facts | null = null;
@@ -127,8 +138,9 @@ function followTarget(
     frame.value;
     if (spot) hoverSoon();
   });
-  followGestures(view, picture, frame, {
+  const events: EntryEvents = {
     shown: () => shown.peek(),
+    largest: () => largest.peek(),
     step({ row, column }): Pair {
       const cell = shown.peek()?.tiles.cellOf(row ?? 0, column ?? 0);
       return cell ? [cell.rows[1] - cell.rows[0], cell.columns[1] - cell.columns[0]] : [1, 1];
@@ -145,7 +157,9 @@ function followTarget(
       const neurons = neuronsOf(scene, at.facts, target.peek() as Target);
       if (neurons.length > 0) select(view, neurons, add);
     },
-  });
+  };
+  followGestures(view, picture, frame, events);
+  return events;
 }
 
 function matrixTools(
@@ -183,7 +197,7 @@ function axisWords(view: View, { shown }: MatrixData, picture: MatrixView): HTML
     const facts = shown.value?.facts;
     if (!scene || !facts) return fill(across, "\u00a0");
     const link = scene.links[facts.link];
-    const from = scene.maps[link.producer].name;
+    const from = scene.maps[link.producer].label;
     const to = endOf(scene, facts.link);
     fill(across, tailOf(from), " →");
     if (facts.which === "output") fill(down, "channels");
@@ -204,9 +218,17 @@ function captions(
   { shown, internal }: MatrixData,
   target: ReadonlySignal<Target | null>,
   frame: ReadonlySignal<Frame>,
+  { largest, pointAt }: { largest: ReadonlySignal<Spot | null>; pointAt: EntryEvents },
 ): HTMLElement[] {
   const { state } = view;
   const internalLine = h("div", { "data-svr": "internal" });
+  const scale = colourScale(view, shown);
+  const go = h("button", { type: "button", class: "svr-go" }, "largest entry");
+  go.title = "Select the two neurons that it joins";
+  view.listen(go, "click", (event) => {
+    const { value } = largest;
+    if (value) pointAt.select(value, event.shiftKey);
+  });
   const words = h("div", { class: "svr-soft", "data-svr": "cell", role: "status" });
   view.watch(() => {
     const scene = state.scene.value;
@@ -215,12 +237,15 @@ function captions(
     const found = internal.value ? internalWords(internal.value) : "";
     const nothing = "nothing to test: null neurons, whose vectors are arbitrary";
     fill(internalLine, isNull ? nothing : found);
+    internalLine.title = internal.value ? internalMeaning(internal.value) : "";
   });
   view.watch(() => {
     const scene = state.scene.value;
     const facts = shown.value?.facts;
     if (!scene || !facts) return fill(words);
-    fill(words, ...describeTarget(scene, facts, target.value, state.hover.value, frame.value));
+    const known = largest.value === null ? "largest entry" : go;
+    const hover = state.hover.value;
+    fill(words, ...describeTarget(scene, facts, target.value, hover, frame.value, known));
   });
-  return [internalLine, words];
+  return [internalLine, words, scale];
 }

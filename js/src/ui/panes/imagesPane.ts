@@ -15,6 +15,8 @@ type Across = "maps" | "inputs";
 
 const NO_MODEL = "These are bare weights: no input can be run through them.";
 const NO_INPUTS = "No inputs yet: set widget.inputs = images in Python, or drop an image here.";
+const NO_KERNEL =
+  "The kernel is gone, and with it the inputs. Run the cell again to see spectral images.";
 
 export function imagesPane(view: View) {
   const { state } = view;
@@ -46,7 +48,8 @@ export function imagesPane(view: View) {
   const compared = h("p", { class: "svr-soft svr-empty" });
   const table = h("div", { class: "svr-image-grid", "data-svr": "images" });
   view.watch(() => {
-    const none = labels.value.length === 0 ? NO_INPUTS : "";
+    const empty = state.python.value === "gone" ? NO_KERNEL : NO_INPUTS;
+    const none = labels.value.length === 0 ? empty : "";
     message.textContent = hasModel.value ? none : NO_MODEL;
     message.hidden = message.textContent === "";
     table.hidden = tools.hidden = !message.hidden;

@@ -39,10 +39,10 @@ export function progress(view: View): HTMLElement {
       cancel.disabled = false;
       cancel.textContent = "Cancel";
     }
-    const { map, done = 0, total = 0, seconds_left: left } = status;
+    const { map, maps = 0, done = 0, total = 0, seconds_left: left } = status;
     const bar = h("progress", { "aria-label": "maps and links computed", max: total || 1 });
     if (total > 0) bar.value = done;
-    const counted = total > 0 ? `${count(done)} of ${count(total)} maps and links` : "";
+    const counted = total > 0 ? countedInWords(done, total, maps) : "";
     const time = left === null || left === undefined ? "" : `about ${duration(left)} left`;
     fill(
       element,
@@ -53,6 +53,16 @@ export function progress(view: View): HTMLElement {
     );
   });
   return element;
+}
+
+/** "12 of 183 maps", and after them the links between them. */
+function countedInWords(done: number, total: number, maps: number): string {
+  const links = total - maps;
+  if (done < maps) {
+    const rest = links > 0 ? `, then ${count(links)} link${links === 1 ? "" : "s"}` : "";
+    return `${count(done)} of ${count(maps)} map${maps === 1 ? "" : "s"}${rest}`;
+  }
+  return `${count(done - maps)} of ${count(links)} link${links === 1 ? "" : "s"}`;
 }
 
 /** What is done with a map, or with a link, which is named by both its ends. */

@@ -4,13 +4,8 @@ import { VIEW_TRAITS, viewAsPython } from "../../export/python.js";
 import { download, fileName, pngOf } from "../../export/save.js";
 import { MOST_VECTOR_EDGES, type Picture, svgOf } from "../../export/svg.js";
 import { constructedLinks } from "../../logic/byConstruction.js";
-import {
-  count,
-  expectation,
-  LAW_WORDS,
-  level as levelText,
-  MODE_WORDS,
-} from "../../logic/format.js";
+import { count, LAW_WORDS, level as levelText, MODE_WORDS } from "../../logic/format.js";
+import { cutInWords } from "../../logic/threshold.js";
 import type { Drawn } from "../graph/graph.js";
 import { type MenuItem, popUpMenu } from "../kit/menu.js";
 import type { View } from "../view.js";
@@ -96,7 +91,7 @@ function captionOf({ state }: View): string {
   const drawn = cut.drawn < cut.significant ? `${count(cut.drawn)} strongest of ` : "";
   return (
     `${MODE_WORDS[cut.mode]} ${levelText(cut.level)}, ${LAW_WORDS[cut.law]} · ` +
-    `${drawn}${count(cut.significant)} significant edges, ${expectation(cut.expected)} expected by chance` +
+    `${drawn}${cutInWords(cut)}` +
     (apart && ` · ${apart}`)
   );
 }

@@ -9,13 +9,15 @@ const POINTER: readonly (readonly [string, string])[] = [
   ["hover", "read a neuron, an edge or a cell; the same lights up everywhere"],
   ["click", "select a neuron, or both ends of an edge"],
   ["Shift click", "add to the selection, or take away"],
-  ["click between two columns", "choose that link"],
+  ["click between columns", "choose the link there"],
   ["drag", "move the picture"],
   ["Shift drag", "select all neurons in a box; with Ctrl or Cmd add them"],
-  ["drag with the lasso", "select all neurons within the line; with Shift add them"],
+  ["drag, lasso on", "select all neurons within the line; with Shift add them"],
   ["Ctrl or Cmd wheel", "zoom; after a click into the graph the wheel alone"],
   ["double-click", "show the whole graph"],
-  ["drag the line of the curve", "move the threshold"],
+  ["drag the curve", "move the threshold"],
+  ["drag the lower edge", "make the widget taller or lower"],
+  ["point beneath the axis", "read the whole name of a column"],
 ];
 
 export interface Help {
@@ -43,7 +45,11 @@ export function help(view: View, groups: () => Readonly<Record<string, readonly 
       "section",
       {},
       h("h3", {}, name),
-      h("dl", {}, ...rows.flatMap(([what, words]) => [h("dt", {}, what), h("dd", {}, words)])),
+      h(
+        "dl",
+        {},
+        ...rows.map(([what, words]) => h("div", {}, h("dt", {}, what), h("dd", {}, words))),
+      ),
     );
   const keys = (actions: readonly Action[]) =>
     actions.map(({ shown, words }) => [shown, words] as const);

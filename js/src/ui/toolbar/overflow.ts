@@ -14,15 +14,24 @@ export interface Tool {
   readonly rank: number;
 }
 
-/** Pixels that the title keeps, if it has as many. */
+/** Pixels that the title keeps, if it has as many, or this share of a wide line. */
 const TITLE = 160;
+const TITLE_SHARE = 0.3;
 const GAP = 8;
 const PADDING = 16;
+
+/** What stands at the beginning of the line, shortened in its middle where it has to be. */
+export interface Title {
+  readonly element: HTMLElement;
+  /** Pixels that the whole of it takes. */
+  width(): number;
+  show(room: number): void;
+}
 
 /** The line: a title that may be shortened, what always stays, and the tools, in their order. */
 export function toolLine(
   view: View,
-  title: HTMLElement,
+  title: Title,
   stays: HTMLElement,
   tools: readonly Tool[],
 ): HTMLElement {
@@ -45,7 +54,7 @@ export function toolLine(
   const line = h(
     "div",
     { class: "svr-bar svr-toolbar" },
-    title,
+    title.element,
     h("span", { class: "svr-grow" }),
     stays,
     ...tools.map(({ element }) => element),
@@ -79,8 +88,10 @@ export function toolLine(
       if (!isOut(index)) widths[index] = element.offsetWidth;
     }
     const sum = (from: readonly number[]) => from.reduce((total, width) => total + width, 0);
+    const kept = Math.min(title.width(), Math.max(TITLE, TITLE_SHARE * room));
     const needed = (outside: ReadonlySet<number>) =>
-      Math.min(TITLE, title.scrollWidth) +
+      kept +
+      GAP +
       wanted(stays) +
       sum(tools.map(({ element }, at) => (outside.has(at) ? 0 : wanted(element, widths[at])))) +
       (outside.size > 0 ? 24 + GAP : 0);
@@ -99,12 +110,13 @@ export function toolLine(
         line.insertBefore(element, next < 0 ? holder : tools[next].element);
       }
     }
+    title.show(Math.max(48, room - needed(out) + kept));
     holder.hidden = out.size === 0;
     if (out.size === 0) open(false);
   };
   // Whatever is shown or renamed on the line may need more room, or less.
   const resizes = new ResizeObserver(view.guard(fit));
-  for (const element of [line, title, stays, ...tools.map(({ element }) => element)]) {
+  for (const element of [line, title.element, stays, ...tools.map(({ element }) => element)]) {
     resizes.observe(element);
   }
   view.signal.addEventListener("abort", () => resizes.disconnect(), { once: true });

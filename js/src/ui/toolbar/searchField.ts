@@ -5,7 +5,7 @@ import { count } from "../../logic/format.js";
 import { type Match, search } from "../../logic/searchMaps.js";
 import type { Filter } from "../../state/derived.js";
 import type { Neuron, Scene } from "../../wire/scene.js";
-import { fill, h, nameOf } from "../kit/dom.js";
+import { fill, h, nameOf, tailOf } from "../kit/dom.js";
 import { icon } from "../kit/icons.js";
 import { optionList, type Shown } from "../kit/optionList.js";
 import { select } from "../kit/select.js";
@@ -48,10 +48,10 @@ export function searchField(view: View, goTo: (neuron: Neuron) => void): Search 
   };
 
   const optionOf = (scene: Scene, { map, k }: Match): Option => {
-    const { name, neurons } = scene.maps[map];
+    const { name, label, neurons } = scene.maps[map];
     if (k === null) {
       return {
-        words: [nameOf(name)],
+        words: [tailOf(label)],
         note: `${count(neurons)} neurons`,
         choose() {
           leave({ words: name, exactly: true, kept: true });
@@ -60,7 +60,7 @@ export function searchField(view: View, goTo: (neuron: Neuron) => void): Search 
       };
     }
     return {
-      words: [nameOf(name), h("span", { class: "svr-index" }, ` · ${k}`)],
+      words: [nameOf(label, { title: name }), h("span", { class: "svr-index" }, ` · ${k}`)],
       note: "neuron",
       choose(add) {
         leave(kept);

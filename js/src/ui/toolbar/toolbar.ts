@@ -1,12 +1,14 @@
 // The line of tools above the picture.
 
+import { shorten } from "../../geometry/labels.js";
+import { scaleOf } from "../../geometry/layout.js";
 import { count } from "../../logic/format.js";
 import type { ViewHistory } from "../../state/viewHistory.js";
-import { METHODS, type Method, Y_SCALES, type YScale } from "../../wire/scene.js";
-import { dropDown, fill, h, nameOf } from "../kit/dom.js";
+import { METHODS, type Method, type Scene, Y_SCALES, type YScale } from "../../wire/scene.js";
+import { dropDown, fill, h, textMeasure } from "../kit/dom.js";
 import { iconButton } from "../kit/icons.js";
 import type { View } from "../view.js";
-import { toolLine } from "./overflow.js";
+import { type Title, toolLine } from "./overflow.js";
 import { filterChip } from "./searchField.js";
 
 const METHOD_WORDS: Readonly<Record<Method, readonly [string, string]>> = {
@@ -33,27 +35,38 @@ export interface Others {
 export function toolbar(view: View, viewHistory: ViewHistory, others: Others): HTMLElement {
   const { name, counts } = title(view);
   return toolLine(view, name, filterChip(view), [
-    { element: counts, label: "network", rank: 4 },
+    { element: counts, label: "network", rank: 3 },
     { element: others.search, label: "search", rank: 9 },
-    { element: steps(view, viewHistory), label: "views", rank: 5 },
-    { element: method(view), label: "method", rank: 6 },
-    { element: yScale(view), label: "y scale", rank: 3 },
+    { element: steps(view, viewHistory), label: "views", rank: 4 },
+    { element: method(view), label: "method", rank: 7 },
+    { element: yScale(view), label: "y scale", rank: 8 },
     { element: budget(view), label: "edges at most", rank: 1 },
     { element: lasso(view), label: "lasso", rank: 2 },
     { element: others.panes, label: "panes", rank: 11 },
-    { element: others.exports, label: "save or copy", rank: 7 },
-    { element: others.fullScreen, label: "full screen", rank: 8 },
+    { element: others.exports, label: "save or copy", rank: 5 },
+    { element: others.fullScreen, label: "full screen", rank: 6 },
     { element: others.help, label: "help", rank: 10 },
   ]);
 }
 
-function title({ state, watch }: View) {
-  const name = h("div", { class: "svr-title" });
+function title({ state, watch }: View): { name: Title; counts: HTMLElement } {
+  const element = h("div", { class: "svr-title" });
+  const model = h("bdi", { class: "svr-name" });
+  const shared = h("bdi", { class: "svr-soft svr-shared" });
+  const measure = textMeasure(element);
+  const whole = () => state.scene.peek()?.model ?? "";
+  const name: Title = {
+    element,
+    width: () => (whole() === "" ? 0 : measure(whole()) + shared.offsetWidth + 2),
+    show(room) {
+      model.textContent = shorten(whole(), room - shared.offsetWidth, measure);
+    },
+  };
   const counts = h("span", { class: "svr-soft svr-counted" });
   watch(() => {
     const scene = state.scene.value;
     if (!scene) {
-      fill(name);
+      fill(element);
       return fill(counts);
     }
     const shown = scene.singularValue.length;
@@ -61,7 +74,12 @@ function title({ state, watch }: View) {
     const neurons = all > shown ? `${count(shown)} of ${count(all)}` : count(shown);
     const maps = new Set(scene.maps.map(({ map }) => map)).size;
     const words = `${plural(maps, "map")} · ${neurons} neurons`;
-    fill(name, nameOf(scene.model, { class: "svr-name", title: `${scene.model}: ${words}` }));
+    element.title = `${scene.model}: ${words}`;
+    model.textContent = scene.model;
+    shared.textContent = scene.shared === "" ? "" : `${scene.shared}…`;
+    shared.title = `The names of its maps begin with "${scene.shared}"`;
+    shared.hidden = scene.shared === "";
+    fill(element, model, shared);
     fill(counts, words);
   });
   return { name, counts };
@@ -134,10 +152,24 @@ function yScale(view: View): HTMLElement {
   );
   view.watch(() => {
     choice.value = state.y_scale.value;
+    const auto = choice.options[Y_SCALES.indexOf("auto")];
+    auto.textContent = state.scene.value ? `auto: ${autoScale(view)}` : "auto";
+    choice.title = SCALE_WORDS[state.scale.value];
   });
   view.listen(choice, "change", () => state.setYScale(choice.value as YScale));
   return labelled("y", choice);
 }
+
+const autoScale = ({ state }: View) =>
+  state.y_scale.value === "auto" ? state.scale.value : scaleOf(state.scene.value as Scene);
+
+const SCALE_WORDS: Readonly<Record<YScale, string>> = {
+  auto: "",
+  linear: "singular values as they are",
+  log: "logarithms of the singular values",
+  relative: "singular values relative to the largest of their map",
+  rank: "the places of the singular values in their map",
+};
 
 /** How many edges may travel: more are drawn, at the cost of a longer way. */
 function budget(view: View): HTMLElement {

@@ -1,5 +1,5 @@
-// What is selected, in the accent colour above the picture: the neurons, their significant edges
-// and the strongest path through them. Thousands of them are pixels, not strokes.
+// What is selected, above the picture: the neurons and their significant edges in the accent colour,
+// and in ink the strongest path through them. Thousands of them are pixels, not strokes.
 
 import { createPath, tracePath } from "../../../geometry/paths.js";
 import type { StrongPath } from "../../../logic/strongestPath.js";
@@ -14,6 +14,7 @@ import { edgeCanvas, pixelCanvas, type Surface } from "./edgeCanvas.js";
 /** A selected edge is seen more easily than an ordinary one, however weak. */
 const FAINTEST = 0.35;
 const RING = 2;
+const PATH_RING = 1;
 const GAP = 1;
 
 export function selectionCanvas(view: View, stage: Stage): HTMLCanvasElement {
@@ -26,16 +27,20 @@ export function selectionCanvas(view: View, stage: Stage): HTMLCanvasElement {
   const neurons = pixelCanvas((pixels, { scene, layout, palette, ratio, width, height }) => {
     const highlighted = state.highlighted.peek();
     if (!highlighted) return;
-    const all = [...(highlighted.path?.neurons ?? []), ...highlighted.neurons];
+    const onPath = highlighted.path?.neurons ?? [];
+    const all = [
+      ...onPath.map((neuron) => ({ ...neuron, around: palette.ink, ring: PATH_RING })),
+      ...highlighted.neurons.map((neuron) => ({ ...neuron, around: palette.accent, ring: RING })),
+    ];
     // All rings before all discs: where neurons crowd, one outline goes around them.
     for (const part of ["ring", "gap", "rim", "inside"] as const) {
-      const beyond = { ring: GAP + RING, gap: GAP, rim: 0, inside: -RIM }[part];
-      for (const { map, k } of all) {
+      for (const { map, k, around, ring } of all) {
+        const beyond = { ring: GAP + ring, gap: GAP, rim: 0, inside: -RIM }[part];
         const { start } = scene.maps[map];
         const x = layout.x[map] * ratio;
         const y = layout.y[start + k] * ratio;
         const ink = neuronInk(scene, palette, map, scene.intensity[start + k]);
-        const colour = { ring: palette.accent, gap: palette.paper, ...ink }[part];
+        const colour = { ring: around, gap: palette.paper, ...ink }[part];
         addDisc(pixels, width, height, x, y, (NEURON_RADIUS + beyond) * ratio, colour);
       }
     }
@@ -68,7 +73,7 @@ function strokePath({ context, scene, layout, palette, ratio }: Surface, path: S
   }
   for (const [colour, width] of [
     [palette.paper, 5],
-    [palette.accent, 2.5],
+    [palette.ink, 2.5],
   ] as const) {
     context.strokeStyle = css(colour);
     context.lineWidth = width;
