@@ -50,6 +50,7 @@ _SIDES: dict[Method, tuple[Flattening, Flattening]] = {
     "cross": ("svr", "cosvr"),
 }
 _ALL = slice(None)
+_CPU = torch.device("cpu")
 
 
 def sides(method: Method) -> tuple[Flattening, Flattening]:
@@ -88,6 +89,7 @@ class Adjacency:
         null: law of an entry under chance, ``"exact"`` or the paper's ``"chi2"``.
         seed: seeds the simulation behind ``internal_dimensions``.
         counted: gives the matrix as it was counted with others; None where it was not.
+        device: where products are computed; matrices are given out on the CPU.
 
     Raises:
         SVRError: a decomposition of the wrong flattening, a method that the link does not allow,
@@ -112,6 +114,7 @@ class Adjacency:
         null: Kind = "exact",
         seed: int = 0,
         counted: Callable[[], Tensor | None] = lambda: None,
+        device: torch.device = _CPU,
     ) -> None:
         if (producer.method, consumer.method) != sides(method):
             raise SVRError(
@@ -120,7 +123,7 @@ class Adjacency:
             )
         self.link, self.producer, self.consumer = link, producer, consumer
         self.method, self.null, self.seed = method, null, seed
-        self._counted = counted
+        self._counted, self._device = counted, device
         dtype = torch.promote_types(producer.U.dtype, consumer.V.dtype)
         self._U = producer.U.to(dtype).reshape(producer.U.shape[0], -1, len(producer))
         self._V = consumer.V.to(dtype).reshape(consumer.V.shape[0], -1, len(consumer))
@@ -230,27 +233,28 @@ class Adjacency:
     def _from_tiles(self) -> Tensor:
         places = list(tiles(self.shape))
         if len(places) == 1:
-            return self.entries()
+            return self.entries().cpu()
         dense = torch.empty(self.shape, dtype=self._U.dtype)
         for rows, columns in places:
-            dense[rows, columns] = self.entries(rows, columns)
+            dense[rows, columns] = self.entries(rows, columns).cpu()
         return dense
 
     def entries(self, rows: slice = _ALL, cols: slice = _ALL) -> Tensor:
-        """Some of the entries, computed anew: rows are the consumer's neurons.
+        """Some of the entries, computed anew on the device: rows are the consumer's neurons.
 
         As floating-point products go, those of other slices differ in their last bits; ``dense()``
         is put together from tiles of at most ``TILE`` neurons.
         """
         if self._meetings and not self.grouped:
             [whole] = self._blocks(rows, cols)
-            return whole.squares()
+            return whole.squares(self._device)
         shape = [
             len(range(size)[part]) for size, part in zip(self.shape, (rows, cols), strict=True)
         ]
-        found = torch.zeros(shape, dtype=self._U.dtype)
+        found = torch.zeros(shape, dtype=self._U.dtype, device=self._device)
         for block in self._blocks(rows, cols):
-            found[block.rows[:, None], block.columns] = block.squares()
+            at = block.rows[:, None].to(self._device), block.columns.to(self._device)
+            found[at] = block.squares(self._device)
         return found
 
     @property

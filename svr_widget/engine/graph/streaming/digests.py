@@ -90,12 +90,13 @@ class Digests:
             int(starts[tile.columns[0].end]) + tile.columns[0].neurons.start,
             int(starts[tile.columns[-1].end]) + tile.columns[-1].neurons.stop,
         )
-        null_rows, null_columns = (torch.from_numpy(null) for null in tile.null)
+        device = tile.entries.device
+        null_rows, null_columns = (torch.from_numpy(null).to(device) for null in tile.null)
         for span in tile.rows:
             mean = tile.mean if isinstance(tile.mean, float) else tile.mean[span.places]
             # A copy: the entries are still to be counted.
-            centred = torch.from_numpy(tile.entries[span.places]).to(torch.float64, copy=True)
-            centred -= torch.as_tensor(mean, dtype=torch.float64)
+            centred = tile.entries[span.places].to(torch.float64, copy=True)
+            centred -= torch.as_tensor(mean, dtype=torch.float64, device=device)
             centred[null_rows[span.places]] = 0.0
             if span.neurons.start:
                 centred[0] += self._sums[span.end]
@@ -104,10 +105,10 @@ class Digests:
             largest = sums.amax(0)
             largest[null_columns] = 0.0
             kept = self._intensities[at][span.end, columns]
-            np.maximum(kept, largest.numpy(), out=kept)
+            np.maximum(kept, largest.cpu().numpy(), out=kept)
 
-    def _add_strongest(self, tile: Tile, part: int, tested: NDArray[np.bool_] | None) -> None:
-        entries = tile.entries if tested is None else np.where(tested, tile.entries, -1.0)
+    def _add_strongest(self, tile: Tile, part: int, tested: torch.Tensor | None) -> None:
+        entries = tile.entries if tested is None else tile.entries.masked_fill(~tested, -1)
         width = entries.shape[1]
         starts = np.array([span.places.start for span in tile.columns])
         sizes = np.diff([*starts, width])
@@ -119,12 +120,12 @@ class Digests:
             if tested is None:
                 self.sizes[keys] += len(block) * sizes
             else:
-                self.sizes[keys] += np.add.reduceat(tested[row.places].sum(axis=0), starts)
-            values, rows = (each.numpy() for each in torch.from_numpy(block).max(0))
+                self.sizes[keys] += np.add.reduceat(tested[row.places].sum(0).cpu().numpy(), starts)
+            values, rows = (each.cpu().numpy() for each in block.max(0))
             largest = np.maximum.reduceat(values, starts)
             # Of equal ones the first in the order of rows.
             order = np.where(
-                values == np.repeat(largest, sizes), rows * width + np.arange(width), block.size
+                values == np.repeat(largest, sizes), rows * width + np.arange(width), block.numel()
             )
             n, m = np.divmod(np.minimum.reduceat(order, starts), width)
             better = largest > self.largest[keys]

@@ -38,9 +38,9 @@ class Tile:
         rows, columns: whose neurons stand along the sides, consumers' and producers'.
         links: the number of the link of each of the product's consumers and producers,
             ``[consumers, producers]``.
-        entries: float32 or float64 ``[rows, columns]``.
+        entries: float32 or float64 ``[rows, columns]``, on the device that computes.
         parts: int16, the law that each entry follows, -1 for one that is no test; None where all
-            follow the first.
+            follow the first. On that device too.
         mean: the expected entry, or each one's.
         null: whether the neurons of rows, of columns, are null.
     """
@@ -48,8 +48,8 @@ class Tile:
     rows: Pack
     columns: Pack
     links: NDArray[np.intp]
-    entries: NDArray[np.floating]
-    parts: NDArray[np.int16] | None
+    entries: Tensor
+    parts: Tensor | None
     mean: float | NDArray[np.float64]
     null: tuple[NDArray[np.bool_], NDArray[np.bool_]]
 
@@ -111,8 +111,9 @@ class OneLink(Product):
         )
         one_law = len(self.laws) == 1 and not adjacency.grouped
         parts = None if one_law and not (null[0].any() or null[1].any()) else adjacency.parts(n, m)
-        entries = adjacency.entries(n, m).numpy()
-        return Tile(rows, columns, self.links, entries, parts, adjacency.means(n, m), null)
+        entries = adjacency.entries(n, m)
+        of_entries = None if parts is None else torch.from_numpy(parts).to(entries.device)
+        return Tile(rows, columns, self.links, entries, of_entries, adjacency.means(n, m), null)
 
 
 class Bus(Product):
@@ -124,6 +125,7 @@ class Bus(Product):
         emitting: gives the producers' neurons.
         reading: gives the consumers'.
         channels: those of each producer and those of each consumer that travel.
+        device: where tiles are computed.
     """
 
     def __init__(
@@ -133,8 +135,9 @@ class Bus(Product):
         emitting: Sequence[Callable[[], Decomposition]],
         reading: Sequence[Callable[[], Decomposition]],
         channels: tuple[Tensor, Tensor],
+        device: torch.device,
     ) -> None:
-        self.links, self.laws = links, (law,)
+        self.links, self.laws, self._device = links, (law,), device
         self._emitting, self._reading, self._channels = emitting, reading, channels
         self.consumers, self.producers = (
             [len(each()) for each in side] for side in (reading, emitting)
@@ -148,10 +151,12 @@ class Bus(Product):
         U, m = _beside(self._emitting, columns, lambda each: each.U, sent)
         V, n = _beside(self._reading, rows, lambda each: each.V, read)
         dtype = torch.promote_types(U.dtype, V.dtype)
-        entries = matrix_product(V.to(dtype).T, U.to(dtype)).square_().numpy()
+        U, V = U.to(self._device, dtype), V.to(self._device, dtype)
+        entries = matrix_product(V.T, U).square_()
         parts = None
         if n.any() or m.any():
-            parts = np.where(n[:, None] | m, np.int16(-1), np.int16(0))
+            tested = np.where(n[:, None] | m, np.int16(-1), np.int16(0))
+            parts = torch.from_numpy(tested).to(self._device)
         return Tile(rows, columns, self.links, entries, parts, self.laws[0].mean, (n, m))
 
 
@@ -182,11 +187,13 @@ class Ends(NamedTuple):
         emitting: the producer's neurons.
         reading: the consumer's neurons, their ``V`` that of the side which the link ends in.
         adjacency: the adjacency of a link by its key, for this once.
+        device: where tiles are computed.
     """
 
     emitting: Callable[[Link], Decomposition]
     reading: Callable[[Link], Decomposition]
     adjacency: Callable[[LinkKey], Adjacency]
+    device: torch.device = torch.device("cpu")
 
 
 def products_of(links: Mapping[LinkKey, Link], ends: Ends) -> list[Product]:
@@ -223,6 +230,7 @@ def products_of(links: Mapping[LinkKey, Link], ends: Ends) -> list[Product]:
                     [partial(ends.emitting, link) for link in at[0]],
                     [partial(ends.reading, link) for link in at[1]],
                     (first.producer_channels, first.consumer_channels),
+                    ends.device,
                 )
             )
     alone: list[Product] = [OneLink(n, partial(ends.adjacency, keys[n])) for n in sorted(single)]
