@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -241,17 +242,26 @@ def _kind(link: Link, ends: Ends, known: dict[Hashable, Hashable]) -> Hashable |
     """What the links of one bus have in common; None for a link that goes by itself."""
     if link.signs is not None or link.consumer_channels.ndim > 1 or not link.shared:
         return None
-    U, V = ends.emitting(link), ends.reading(link)
-    plain = U.group_count == V.group_count == 1 and U.U[..., 0].numel() == len(U.U)
-    if not plain or V.V[..., 0].numel() != len(V.V):
-        return None
+    writes, reads = ends.emitting(link), ends.reading(link)
+    sides = (
+        _side(writes, writes.U, writes.confined[0], known),
+        _side(reads, reads.V, reads.confined[1], known),
+    )
     travelling = tuple(
         _identity(each, known) for each in (link.producer_channels, link.consumer_channels)
     )
-    if None in travelling:
-        return None
-    sides = ((U.U, U.confined[0]), (V.V, V.confined[1]))
-    return travelling, tuple((len(each), each.dtype, confined) for each, confined in sides)
+    return None if None in sides or None in travelling else (travelling, sides)
+
+
+def _side(
+    decomposition: Decomposition, vectors: Tensor, confined: bool, known: dict[Hashable, Hashable]
+) -> Hashable | None:
+    """What the maps along one side of a bus have in common; None for a kernel, or groups."""
+    if id(decomposition) not in known:
+        channels, *kernel, _ = vectors.shape
+        plain = decomposition.group_count == 1 and prod(kernel) == 1
+        known[id(decomposition)] = (channels, vectors.dtype, confined) if plain else None
+    return known[id(decomposition)]
 
 
 def _identity(channels: Tensor, known: dict[Hashable, Hashable]) -> Hashable | None:

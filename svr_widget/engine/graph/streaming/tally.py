@@ -141,8 +141,7 @@ class Tally:
     def end(self) -> None:
         """Sort what was kept."""
         kept = self.kept
-        order = np.lexsort((-kept.m, -kept.n, -kept.key, kept.weight))
-        self._parts = [kept.chosen(order)]
+        self._parts = [kept.chosen(np.argsort(kept.weight, kind="stable"))]
 
     # After it.
 
