@@ -138,6 +138,7 @@ class TestAccuracy:
             assert vectors[weak, start:stop].max(initial=0) < 100 * ratio + 1e-15
             start = stop
 
+    @pytest.mark.slow
     def test_the_layer_of_the_design(self):
         matrix, of_row = scaled_rows((1.0, 1e-9, 1e-14), (64, 576), seed=4)
         neurons = decompose(torch.from_numpy(matrix).float().reshape(64, 64, 3, 3))
