@@ -134,6 +134,7 @@ def test_a_wrong_option_is_one_line_too(
     assert said in line
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_seen_enough_is_no_error(folder: Path) -> None:
     code = "import sys; from svr_widget.command import main; sys.exit(main())"
     command = [sys.executable, "-c", code, "table", "my_net:make", "--quiet"]

@@ -314,6 +314,7 @@ class TestAnyPicture:
     def test_notebooks_show_it(self, svr):
         assert svr.plot()._repr_png_().startswith(b"\x89PNG")
 
+    @pytest.mark.slow
     def test_nothing_global_is_touched(self):
         """Neither pyplot nor the settings; and the engine alone does not load matplotlib."""
         script = """

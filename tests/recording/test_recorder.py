@@ -59,6 +59,7 @@ MODELS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("to_disk", [False, True])
 def test_a_checkpoint_is_the_svr_of_its_moment(name: str, to_disk: bool, tmp_path: Path) -> None:

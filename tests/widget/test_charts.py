@@ -62,6 +62,7 @@ def test_no_tick_lies_beyond_the_axes(charts: Charts) -> None:
         assert part.tick_values[-1] == 0
 
 
+@pytest.mark.slow
 def test_ticks_of_many_links_stay_apart() -> None:
     made = SVRWidget([torch.eye(3)] * 60).charts()
     ticks = made.dimensions.figure.axes[0].tick_values

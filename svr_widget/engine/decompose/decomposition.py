@@ -297,8 +297,11 @@ def _fix_signs(factors: Factors) -> None:
 
 def _signs(vectors: Array) -> Array:
     """1 or -1 for each column of ``[g, m, M]``: the sign of its component of largest magnitude."""
-    largest = np.abs(vectors).argmax(axis=1)[:, None, :]
-    negative = np.take_along_axis(vectors, largest, axis=1) < 0
+    peak, dip = vectors.max(axis=1, initial=0.0), -vectors.min(axis=1, initial=0.0)
+    negative = (dip > peak)[:, None, :]
+    if np.any((dip == peak) & (peak > 0)):  # of two that are as large the first one counts
+        largest = np.abs(vectors).argmax(axis=1)[:, None, :]
+        negative = np.take_along_axis(vectors, largest, axis=1) < 0
     return np.where(negative, -1, 1).astype(vectors.dtype)
 
 

@@ -222,6 +222,7 @@ def test_weights_must_be_sorted(weights) -> None:
         LinkTests(LAWS[0], np.array(weights))
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
@@ -242,6 +243,7 @@ def test_looser_levels_keep_what_stricter_ones_found(seed, signal, levels) -> No
     assert reordered.cut(fdr=levels[0]).counts == tests.cut(fdr=levels[0]).counts
 
 
+@pytest.mark.slow
 def test_the_false_discovery_rate_holds_on_random_frames() -> None:
     """c = 20, entries dependent as in a real adjacency: P(anything significant) is at most q."""
     rng = np.random.default_rng(11)
