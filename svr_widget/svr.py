@@ -12,9 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from svr_widget.engine.activations import activations
-from svr_widget.engine.activations.similarity import Reference, similarity
 from svr_widget.engine.analysis import tables
+from svr_widget.engine.analysis.activations import activations
+from svr_widget.engine.analysis.activations.similarity import Reference, similarity
 from svr_widget.engine.analysis.dead_channels import TOLERANCE, dead_channels
 from svr_widget.engine.analysis.dead_channels import TOLERANCE as INFLUENCE
 from svr_widget.engine.analysis.matching import Matching, match
@@ -900,7 +900,8 @@ class SVR(SpectralGraph):
     @classmethod
     def _of_saved(cls, saved: Saved) -> Self:
         svr = cls(saved.network, **saved.settings)
-        svr._decompositions |= {key: read_only(each) for key, each in saved.decompositions.items()}
+        for key, each in saved.decompositions.items():
+            svr._decompositions[key] = read_only(each)
         return svr
 
 

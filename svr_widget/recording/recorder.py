@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from svr_widget.engine.errors import NonFiniteWeightsError, SVRError, check_option
-from svr_widget.engine.graph.records import kind_written
 from svr_widget.engine.maps.linear_map import LinearMap
 from svr_widget.engine.network.network import Network
+from svr_widget.engine.work.records import kind_written
 from svr_widget.recording.checkpoints import (
     NETWORK,
     WRITER,

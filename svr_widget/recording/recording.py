@@ -14,11 +14,11 @@ import torch
 
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.graph.graph_file import described, network_of, settings_of
-from svr_widget.engine.graph.records import read_record, write_record
-from svr_widget.engine.graph.tensor_json import Writer
 from svr_widget.engine.maps.linear_map import LinearMap
 from svr_widget.engine.maps.links import Link
 from svr_widget.engine.network.network import Network
+from svr_widget.engine.work.records import read_record, write_record
+from svr_widget.engine.work.tensor_json import Writer
 from svr_widget.recording.checkpoints import (
     NETWORK,
     NETWORK_KIND,

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
+
+
+class Handle(ABC):
+    """Reads a weight wherever it is called and the file is seen; pickles as what to read."""
+
+    @abstractmethod
+    def __call__(self) -> Tensor:
+        """The values; ``OSError`` or ``SVRError`` where they cannot be read there."""
 
 
 class StoredTensor(Tensor):
@@ -82,6 +91,12 @@ def in_memory(tensor: Tensor) -> Tensor:
     return tensor.read() if isinstance(tensor, StoredTensor) else tensor
 
 
+def read_elsewhere(tensor: object) -> Handle | None:
+    """What reads a stored tensor in another process; None where only this one can."""
+    read = tensor._read if isinstance(tensor, StoredTensor) else tensor
+    return read if isinstance(read, Handle) else None
+
+
 def has_values(tensor: Tensor) -> bool:
     """Whether there are values, in memory or stored."""
     return isinstance(tensor, StoredTensor) or not tensor.is_meta
@@ -107,7 +122,7 @@ _ELSEWHERE = {_getter("is_meta"): False, _getter("device"): torch.device("cpu")}
 _VIEWS = frozenset(
     {
         *(_getter("T"), Tensor.__getitem__, Tensor.contiguous, Tensor.flatten),
-        *(Tensor.permute, Tensor.t, Tensor.transpose),
+        *(Tensor.permute, Tensor.reshape, Tensor.t, Tensor.transpose),
     }
 )
 """What moves entries and computes nothing."""

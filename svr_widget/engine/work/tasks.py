@@ -1,0 +1,179 @@
+"""One map to decompose: what that needs and nothing else, so that it can be sent anywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from svr_widget.engine.decompose import (
+    Decomposition,
+    Flattening,
+    decompose,
+    decompose_product,
+)
+from svr_widget.engine.decompose.decomposition import Normals
+from svr_widget.engine.maps.linear_map import LinearMap
+from svr_widget.engine.maps.read_only import plain
+from svr_widget.engine.maps.stored import Handle, in_memory, read_elsewhere
+from svr_widget.engine.work import records
+
+VERSION = 1
+"""Of how decompositions are computed and kept: with another one every map has another name.
+
+Versions of PyTorch, NumPy and LAPACK are no part of it: what they change is below the error that a
+decomposition's own certificate states.
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A map to decompose.
+
+    Attributes:
+        name: of the map, for messages.
+        weights: the weight ``[out, in/groups, *kernel]``, or the two matrices of a product; each
+            a tensor, or a handle that whoever does the task reads it with.
+        shapes: of the weights.
+        double: whether one of them is of float64.
+        groups, normals, method, rank, seed: as ``decompose`` takes them.
+    """
+
+    name: str
+    weights: tuple[Tensor | Handle, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    double: bool
+    groups: int
+    normals: Normals
+    method: Flattening
+    rank: int | None
+    seed: int
+
+    def read(self) -> tuple[Tensor, ...]:
+        """The weights; stored ones are read from their file."""
+        return tuple(
+            weight() if isinstance(weight, Handle) else plain(in_memory(weight))
+            for weight in self.weights
+        )
+
+    def decompose(self, weights: Sequence[Tensor]) -> Decomposition:
+        """The spectral neurons of the weights, which are those that ``read`` gives."""
+        if len(weights) > 1:
+            left, right = weights
+            return decompose_product(
+                left, right, self.method, self.rank, normals=self.normals, seed=self.seed
+            )
+        return decompose(
+            weights[0], self.groups, self.method, self.rank, normals=self.normals, seed=self.seed
+        )
+
+    def content(self, weights: Sequence[Tensor]) -> str:
+        """A name for what ``decompose`` gives: equal for equal content and settings, 40 digits."""
+        tensors = [*weights, *(each for each in self.normals if each is not None)]
+        settings = {
+            "version": [VERSION, records.VERSION],
+            "method": self.method,
+            "rank": self.rank,
+            "seed": self.seed,
+            "groups": self.groups,
+            "normals": [each is not None for each in self.normals],
+            "tensors": [[str(each.dtype), list(each.shape)] for each in tensors],
+        }
+        digest = hashlib.blake2b(json.dumps(settings).encode(), digest_size=20)
+        for each in tensors:
+            digest.update(array(each).data)
+        return digest.hexdigest()
+
+    def to_send(self, weights: Sequence[Tensor], *, by_handle: bool = True) -> Task:
+        """The same with these weights, or with handles where others can read them as well."""
+        handles = tuple(map(read_elsewhere, self.weights)) if by_handle else ()
+        known = [handle for handle in handles if handle is not None]
+        readable = len(known) == len(self.weights)
+        return replace(self, weights=tuple(known) if readable else tuple(weights))
+
+    @property
+    def by_handle(self) -> bool:
+        """Whether whoever does it reads the weights from their files."""
+        return all(isinstance(weight, Handle) for weight in self.weights)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _received, (
+            Task,
+            {each.name: _packed(getattr(self, each.name)) for each in fields(self)},
+        )
+
+
+def task_of(linear: LinearMap, method: Flattening, rank: int | None, seed: int) -> Task:
+    """The task to decompose a map.
+
+    With one kernel position both methods flatten to one matrix, which is decomposed by ``"svr"``.
+
+    Raises:
+        SVRError: the map's weight is not known.
+    """
+    linear.check_known()
+    if linear.positions == 1:
+        method = "svr"
+    factors = linear.factors
+    return Task(
+        linear.name,
+        factors,
+        tuple(tuple(each.shape) for each in factors),
+        any(each.dtype == torch.float64 for each in factors),
+        linear.groups,
+        linear.normals,
+        method,
+        rank,
+        seed,
+    )
+
+
+def array(tensor: Tensor) -> NDArray[Any]:
+    """The entries of a tensor one after the other, in its own memory where they are kept so."""
+    return np.asarray(plain(tensor).detach().contiguous().numpy())
+
+
+@dataclass(frozen=True, eq=False)
+class Sent:
+    """A decomposition on its way to another process."""
+
+    neurons: Decomposition
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        values = {each.name: getattr(self.neurons, each.name) for each in fields(self.neurons)}
+        return _received, (Sent, {name: _packed(each) for name, each in values.items()})
+
+
+def _packed(value: Any) -> Any:
+    """A value with arrays for tensors.
+
+    PyTorch pickles a tensor for another process by moving it, the caller's own, to shared memory.
+    An array keeps its order of dimensions, on which the last bit of a product depends.
+    """
+    if isinstance(value, Tensor):
+        return np.asarray(plain(value).detach().numpy())
+    return tuple(map(_packed, value)) if type(value) is tuple else value
+
+
+def _unpacked(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(value if value.flags.writeable else value.copy(order="K"))
+    return tuple(map(_unpacked, value)) if type(value) is tuple else value
+
+
+def _received(kind: type[Task] | type[Sent], values: dict[str, Any]) -> Task | Sent:
+    """What pickles of these describe."""
+    known = {name: _unpacked(each) for name, each in values.items()}
+    return Task(**known) if kind is Task else Sent(Decomposition(**known))
+
+
+def derived(content: str, what: str) -> str:
+    """A name for what is made of a decomposition of that name."""
+    return hashlib.blake2b(f"{content} {what}".encode(), digest_size=20).hexdigest()
