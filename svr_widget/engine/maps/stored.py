@@ -12,11 +12,25 @@ from torch.utils._pytree import tree_map_only
 
 
 class Handle(ABC):
-    """Reads a weight wherever it is called and the file is seen; pickles as what to read."""
+    """Reads a weight, in other processes as well: it pickles as what is to be read there."""
+
+    @property
+    @abstractmethod
+    def elsewhere(self) -> bool:
+        """Whether others can read it, where they see the file."""
 
     @abstractmethod
+    def values(self) -> Tensor:
+        """The values, in the file's own memory where they can be: nobody may write to them.
+
+        Raises:
+            OSError, SVRError: they cannot be read here.
+        """
+
     def __call__(self) -> Tensor:
-        """The values; ``OSError`` or ``SVRError`` where they cannot be read there."""
+        """A copy of the values."""
+        values = self.values()
+        return torch.empty(values.shape, dtype=values.dtype).copy_(values)
 
 
 class StoredTensor(Tensor):
@@ -91,10 +105,16 @@ def in_memory(tensor: Tensor) -> Tensor:
     return tensor.read() if isinstance(tensor, StoredTensor) else tensor
 
 
+def values_of(tensor: Tensor) -> Tensor:
+    """The same, in the memory of the file where it can be; nobody may write to it."""
+    read = getattr(tensor, "_read", None) if isinstance(tensor, StoredTensor) else None
+    return read.values() if isinstance(read, Handle) else in_memory(tensor)
+
+
 def read_elsewhere(tensor: object) -> Handle | None:
     """What reads a stored tensor in another process; None where only this one can."""
     read = tensor._read if isinstance(tensor, StoredTensor) else tensor
-    return read if isinstance(read, Handle) else None
+    return read if isinstance(read, Handle) and read.elsewhere else None
 
 
 def has_values(tensor: Tensor) -> bool:

@@ -22,7 +22,7 @@ from svr_widget.engine.decompose import (
 from svr_widget.engine.decompose.decomposition import Normals
 from svr_widget.engine.maps.linear_map import LinearMap
 from svr_widget.engine.maps.read_only import plain
-from svr_widget.engine.maps.stored import Handle, in_memory, read_elsewhere
+from svr_widget.engine.maps.stored import Handle, read_elsewhere, values_of
 from svr_widget.engine.work import records
 
 VERSION = 1
@@ -57,9 +57,9 @@ class Task:
     seed: int
 
     def read(self) -> tuple[Tensor, ...]:
-        """The weights; stored ones are read from their file."""
+        """The weights, which are not to be written to; stored ones are read from their file."""
         return tuple(
-            weight() if isinstance(weight, Handle) else plain(in_memory(weight))
+            weight.values() if isinstance(weight, Handle) else plain(values_of(weight))
             for weight in self.weights
         )
 
