@@ -123,7 +123,7 @@ class SVRRecorder(Recording):
         template, settings = template_of(first), first.settings
         store: Store
         store = _opened(Path(path), existing, template, settings) if path else MemoryStore()
-        super().__init__(template, settings, store)
+        super().__init__(template, settings, store, first.work)
         steps = self.steps
         self._step = steps[-1] if steps else 0
         self._released: list[Callable[[], None]] = []

@@ -13,6 +13,7 @@ from svr_widget.engine.errors import SVRError
 from svr_widget.engine.work.tasks import Task
 
 _GROUPS = Path("/sys/fs/cgroup")
+_OWN = Path("/proc/self/cgroup")
 _NO_LIMIT = 1 << 60
 """What the first version of control groups has for "no limit" is near 2^63."""
 
@@ -34,7 +35,7 @@ def needed(task: Task) -> int:
     short, long = sorted(sides)
     if task.double:
         return task.groups * 64 * short * long + 64 * short**2
-    return task.groups * (16 * short * long + 28 * short**2)
+    return task.groups * (24 * short * long + 28 * short**2)
 
 
 def available() -> int:
@@ -61,7 +62,7 @@ def _gigabytes(count: int) -> str:
 def _left_in_groups() -> Iterator[int]:
     """What each control group that this process is in leaves it; none where there are none."""
     with suppress(OSError):
-        for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
+        for line in _OWN.read_text(encoding="utf-8").splitlines():
             _, kinds, path = line.split(":", 2)
             if kinds and "memory" not in kinds.split(","):
                 continue

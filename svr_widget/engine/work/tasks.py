@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from svr_widget.engine.maps.linear_map import LinearMap
 from svr_widget.engine.maps.read_only import plain
 from svr_widget.engine.maps.stored import Handle, read_elsewhere, values_of
 from svr_widget.engine.work import records
+from svr_widget.engine.work.tensor_json import order_of, ordered
 
 VERSION = 1
 """Of how decompositions are computed and kept: with another one every map has another name.
@@ -151,20 +152,29 @@ class Sent:
         return _received, (Sent, {name: _packed(each) for name, each in values.items()})
 
 
-def _packed(value: Any) -> Any:
-    """A value with arrays for tensors.
+class _Packed(NamedTuple):
+    """A tensor as an array of its entries one after the other, and the order of its dimensions.
 
     PyTorch pickles a tensor for another process by moving it, the caller's own, to shared memory.
-    An array keeps its order of dimensions, on which the last bit of a product depends.
     """
+
+    entries: NDArray[Any]
+    order: list[int]
+
+
+def _packed(value: Any) -> Any:
     if isinstance(value, Tensor):
-        return np.asarray(plain(value).detach().numpy())
+        held = plain(value)
+        order = order_of(held)
+        return _Packed(array(held.permute(order)), order)
     return tuple(map(_packed, value)) if type(value) is tuple else value
 
 
 def _unpacked(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return torch.from_numpy(value if value.flags.writeable else value.copy(order="K"))
+    if isinstance(value, _Packed):
+        entries, order = value
+        own = entries if entries.flags.writeable else entries.copy()
+        return ordered(torch.from_numpy(own), order)
     return tuple(map(_unpacked, value)) if type(value) is tuple else value
 
 
