@@ -412,9 +412,9 @@ class SpectralGraph:
 
         def keep(task: Task, found: Decomposition) -> None:
             name, method = asked[task]
-            held.append(self._decomposer.flattened(found, method))
-            with self._lock:
-                self._decompositions[name, method] = held[-1]
+            with self._lock:  # another thread may have been before us
+                flat = self._decomposer.flattened(found, method)
+                held.append(self._decompositions.setdefault((name, method), flat))
 
         self._decomposer.by_executor(asked, report, keep, self.add_note)
         left = [column for column in columns if column not in self._decompositions]

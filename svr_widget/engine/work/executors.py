@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import (
@@ -159,7 +160,7 @@ class _Run:
             if order is None:
                 continue
             try:
-                future = self._executor.submit(run, order)
+                future = _submitted(self._executor, order)
             except Exception as error:
                 if not self._taken:
                     raise SVRError(
@@ -233,7 +234,7 @@ class _Run:
         if order is None:
             return
         try:
-            self._pending[self._executor.submit(run, order)] = task, order
+            self._pending[_submitted(self._executor, order)] = task, order
         except Exception as error:
             self._lost(error, task)
 
@@ -246,6 +247,14 @@ class _Run:
         """Keep what was done when the work was stopped."""
         if not future.cancelled() and future.exception() is None and not future.result().error:
             self._take(future)
+
+
+def _submitted(executor: Executor, order: Order) -> Future[Answer]:
+    """A worker's future answer."""
+    with warnings.catch_warnings():
+        # Of dask, which would rather have the data loaded by the workers; so they are, from files.
+        warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
+        return executor.submit(run, order)
 
 
 def _held(task: Task) -> int:

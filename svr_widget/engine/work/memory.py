@@ -40,7 +40,8 @@ def needed(task: Task) -> int:
 
 def available() -> int:
     """Bytes that this process can still take, by the machine and by its control group."""
-    return min(int(psutil.virtual_memory().available), *_left_in_groups(), _NO_LIMIT)
+    machine = int(psutil.virtual_memory().available + psutil.swap_memory().free)
+    return min(machine, *_left_in_groups(), _NO_LIMIT)
 
 
 def check(task: Task) -> None:

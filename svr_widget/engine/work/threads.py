@@ -8,13 +8,15 @@ that results depend neither on how many workers there are nor on how many cores 
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 
 def cores() -> int:
@@ -24,10 +26,15 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+@functools.cache
+def _blas() -> ThreadpoolController:
+    """The libraries of this process, NumPy's and SciPy's; to look for them takes 10 ms."""
+    return ThreadpoolController().select(user_api="blas")
+
+
 def team() -> int:
     """In how many threads BLAS computes one product in this process."""
-    pools = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
-    return max(pools, default=1)
+    return max((pool["num_threads"] for pool in _blas().info()), default=1)
 
 
 class _Turns:
@@ -57,7 +64,7 @@ class _OneThread:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._inside = 0
-        self._limits: threadpool_limits | None = None
+        self._limits: Any = None
         self._torch = 1
 
     @contextmanager
@@ -66,7 +73,7 @@ class _OneThread:
             if self._inside == 0:
                 self._torch = torch.get_num_threads()
                 torch.set_num_threads(1)
-                self._limits = threadpool_limits(1, user_api="blas")
+                self._limits = _blas().limit(limits=1)
             self._inside += 1
         try:
             yield

@@ -35,16 +35,27 @@ def test_workers_of_a_cluster(client, chain, tmp_path, same):
     assert len(list(entries(tmp_path))) == len(chain)
 
 
+def test_large_weights_travel_without_a_warning(client):
+    weight = gaussian(40, 70_000)
+    assert weight.nbytes > 10 * 2**20  # of which dask warns
+    svr = SVR([weight], executor=client.get_executor())
+    svr.decompose_all()
+    assert not svr.notes
+    assert float((svr["0"].S - SVR([weight])["0"].S).abs().max()) == 0
+
+
 def test_one_that_is_killed(client, same):
     weights = [gaussian(60, 60, seed=seed) for seed in range(12)]
-    killed = []
+    reports, workers = [], client.run(os.getpid)
 
-    def progress(_, done, __):
-        if done == 3 and not killed:
-            killed.extend(client.run(os.getpid).values())
-            os.kill(killed[0], signal.SIGKILL)
+    def progress(*step):
+        reports.append(step)
+        if len(reports) == len(weights) + 1:  # all are sent, and waited for
+            os.kill(next(iter(workers.values())), signal.SIGKILL)
 
     svr = SVR(weights, executor=client.get_executor())
     svr.compute(progress)
-    assert len(killed) == 2
+    assert len(svr.decomposed) == len(weights)
     assert same(svr, SVR(weights))
+    client.wait_for_workers(len(workers))
+    assert set(client.run(os.getpid).values()) != set(workers.values())

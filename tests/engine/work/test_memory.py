@@ -73,8 +73,9 @@ class TestControlGroups:
 
     @pytest.fixture(autouse=True)
     def _machine(self, monkeypatch, tmp_path):
-        there = SimpleNamespace(available=10**12)
+        there, swap = SimpleNamespace(available=10**12), SimpleNamespace(free=500)
         monkeypatch.setattr(psutil, "virtual_memory", lambda: there)
+        monkeypatch.setattr(psutil, "swap_memory", lambda: swap)
         monkeypatch.setattr(memory, "_GROUPS", tmp_path / "groups")
         monkeypatch.setattr(memory, "_OWN", tmp_path / "own")
 
@@ -87,7 +88,7 @@ class TestControlGroups:
         (folder / "memory.stat").write_text(stat)
 
     def test_none(self):
-        assert memory.available() == 10**12
+        assert memory.available() == 10**12 + 500
 
     def test_the_smallest_counts_and_pages_of_files_make_room(self, tmp_path):
         (tmp_path / "own").write_text("0::/slice/job\n")
