@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from svr_widget import cache
 from svr_widget.engine.analysis.matching import Matching
 from svr_widget.engine.compression.pruning.report import PruningReport
 from svr_widget.engine.compression.removal.report import RemovalReport
@@ -58,6 +59,7 @@ __all__ = [
     "TraceError",
     "UnsupportedLayerError",
     "WidthMismatchError",
+    "cache",
 ]
 __version__ = "0.1.0"
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import traitlets as t
 
-from svr_widget.engine.activations.activations import form_of_inputs
-from svr_widget.engine.activations.similarity import Reference
+from svr_widget.engine.analysis.activations.activations import form_of_inputs
+from svr_widget.engine.analysis.activations.similarity import Reference
 from svr_widget.engine.errors import SVRError, nearest_name
 from svr_widget.engine.significance.multiple_testing import MODES
 from svr_widget.svr import SVR

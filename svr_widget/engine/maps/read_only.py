@@ -190,6 +190,12 @@ def read_only(what: Each, known: dict[int, tuple[Any, Any]] | None = None) -> Ea
     return cast(Each, made)
 
 
+def plain(tensor: Tensor) -> Tensor:
+    """The memory of a tensor as an ordinary one, for what is not given out: no copy is made."""
+    held: Tensor = _held(tensor)
+    return held
+
+
 def array_of(tensor: Tensor) -> NDArray[Any]:
     """The memory of a tensor as a read-only array, for what is not given out: no copy is made."""
     array: NDArray[Any] = _held(tensor).numpy()
