@@ -1,7 +1,8 @@
 """Three ways to the SVD of a matrix, and the choice between them by what the matrix needs.
 
 ``gram``    the Gram matrix of the short side in float64: as good as a float32 SVD in a fraction
-            of its time, while no singular value falls below 1e-5 of the largest.
+            of its time, while no singular value falls below 1e-5 of the largest, or few do: they
+            are found in what the others leave, down to 1e-9.
 ``lapack``  divide and conquer in float64: an error of a few ``eps * S[0]`` in every value.
 ``jacobi``  one-sided Jacobi after two pivoted triangular factorisations: small singular values
             keep their *relative* accuracy where rows or columns differ in scale, which is what
@@ -39,6 +40,9 @@ LITTLE_SPREAD = 1e-3
 # Below this condition number, in Frobenius norms, a triangular factor by way of the Gram matrix is
 # right to eps times its square, 2e-8, which is less than what rounds a float32 weight.
 CHOLESKY_CONDITION = 1e4
+# Where one falls below that floor, neurons below this ratio are refined, if they are that few.
+REFINED_BELOW = 1e-4
+REFINED_SHARE = 0.25
 # Entries that are turned to float64 at once: 2 MB, where a large weight as a whole takes gigabytes.
 PART = 1 << 18
 
@@ -144,7 +148,8 @@ def gram(
     error = EPSILON * S[:, :1] ** 2 / sizes
     done = (S[:, 0] > 0) & (S[:, -1] >= GRAM_FLOOR * S[:, 0])
     right = np.zeros((count, columns, rows), np.float32)
-    if not done.any():  # nobody wants V
+    few = np.count_nonzero(REFINED_BELOW * S[:, :1] > S, axis=1) <= REFINED_SHARE * rows
+    if not (done | few).any():  # nobody wants V
         return left.astype(np.float32), S, right, error, done
     peak = max(float(wide.max()), -float(wide.min()))
     strong = 0
@@ -159,7 +164,42 @@ def gram(
         exact = left[..., strong:] / sizes[:, None, strong:]
         for these, part in in_parts(long, rows):
             right[:, these, strong:] = part @ exact
+    for index in np.flatnonzero(~done):
+        done[index] = _refine(wide[index], left[index], S[index], right[index], error[index])
     return left.astype(np.float32), S, right, error, done
+
+
+def _refine(
+    wide: Array,
+    left: NDArray[np.float64],
+    S: NDArray[np.float64],
+    right: Array,
+    error: NDArray[np.float64],
+) -> bool:
+    """Find the weak neurons of one matrix in what the strong ones leave of it; all in place.
+
+    The Gram matrix has lost the weak values and their ``V``, but it knows the space of their ``U``
+    to ``eps * (S[0] / s)^2`` for each strong ``s``, less than a rounding in float32. So ``A^T U``
+    of that space is small; what it has of the strong ``V`` comes of that error, and is taken out.
+    The SVD of the rest has each value to a few ``eps * S[0]``, as one in float64 of the whole.
+
+    Returns:
+        Whether that is enough: there are few weak ones, and none is nearly null.
+    """
+    first = int(np.count_nonzero(REFINED_BELOW * S[0] <= S))
+    if not 0 < len(S) - first <= REFINED_SHARE * len(S):
+        return False
+    weak = left[:, first:]
+    small = np.concatenate([part[0] @ weak for _, part in in_parts(wide.T[None], len(S))])
+    known = right[None, :, :first]
+    common = sum(part[0].T @ small[these] for these, part in in_parts(known, len(S)))
+    for these, part in in_parts(known, len(S)):
+        small[these] -= part[0] @ common
+    one = lapack(small.T)
+    left[:, first:], right[:, first:] = weak @ one.U, one.V
+    # At the border two values may lie closer to each other than the error of either.
+    S[first:], error[first:] = np.minimum(one.S, S[first - 1]), EPSILON * S[0]
+    return bool(one.S[-1] >= LAPACK_FLOOR * S[0])
 
 
 def _add_square(rows: NDArray[np.float64], total: NDArray[np.float64]) -> None:

@@ -94,6 +94,39 @@ class TestAccuracy:
         np.testing.assert_allclose(neurons.S, expected, rtol=1e-6)
         assert off_orthonormal(neurons.V) < 2e-6
 
+    @pytest.mark.parametrize("transposed", [False, True])
+    @pytest.mark.parametrize("groups", [1, 2])
+    def test_few_weak_neurons_of_float32_weights_are_refined(self, transposed, groups):
+        """What the Gram matrix has lost of them comes back, to what float32 vectors can say."""
+        random = np.random.default_rng(30)
+        planted = np.concatenate([np.geomspace(1, 1.2e-4, 18), np.geomspace(9e-5, 3e-8, 6)])
+        matrices = []
+        for _ in range(groups):
+            U, V = (np.linalg.qr(random.standard_normal((n, 24)))[0] for n in (24, 40))
+            matrices.append(((U * planted) @ V.T).astype(np.float32))
+        stacked = [matrix.T if transposed else matrix for matrix in matrices]
+        neurons = decompose(torch.from_numpy(np.concatenate(stacked)), groups)
+        assert neurons.driver == "gram"
+        assert not neurons.null.any()
+        for group, matrix in enumerate(stacked):
+            mine = neurons.groups == group
+            expected = true_singular_values(matrix)
+            np.testing.assert_allclose(neurons.S[mine], expected, rtol=1e-7)
+            U, _, Vh = np.linalg.svd(matrix.astype(float), full_matrices=False)
+            found = neurons.U[:, mine], neurons.V[:, mine]
+            for vectors, expected in zip(found, (U, Vh.T), strict=True):
+                assert off_orthonormal(vectors) < 2e-6
+                overlaps = np.abs(flat(vectors).T @ expected)
+                np.testing.assert_allclose(overlaps, np.eye(24), atol=2e-6)
+
+    def test_many_weak_neurons_are_not_refined(self):
+        random = np.random.default_rng(31)
+        U, V = (np.linalg.qr(random.standard_normal((n, 24)))[0] for n in (24, 40))
+        matrix = ((U * np.geomspace(1, 1e-6, 24)) @ V.T).astype(np.float32)
+        neurons = decompose(torch.from_numpy(matrix))
+        assert neurons.driver == "lapack"
+        np.testing.assert_allclose(neurons.S, true_singular_values(matrix), rtol=1e-9)
+
     @pytest.mark.parametrize("shape", [(12, 70), (72, 12), (6, 5, 3, 3)])
     @pytest.mark.parametrize("groups", [1, 3])
     def test_a_weight_read_in_parts(self, shape, groups, monkeypatch):
