@@ -55,7 +55,9 @@ def known_device(device: str | torch.device | None) -> torch.device:
 
 
 def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n", 1)[0].rstrip(".") or type(error).__name__
+    """What it says first; PyTorch goes on with all the devices that there might be."""
+    line = str(error).strip().split("\n", 1)[0].split(". ", 1)[0]
+    return line.rstrip(".") or type(error).__name__
 
 
 def unless_full(made: Callable[[], Made]) -> Made | None:
