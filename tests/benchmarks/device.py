@@ -137,7 +137,8 @@ def billions(layers: int, device: torch.device) -> None:
     assert abs(expected - 0.05) < 1e-3, expected  # nothing but chance in random weights
     print(
         f"{layers} of 32 layers of 7 billion: {len(weights)} maps decomposed in "
-        f"{decomposing:.1f} s, {len(links)} links with {total / 1e9:.2f} billion entries counted in {counting:.1f} s"
+        f"{decomposing:.1f} s, {len(links)} links with {total / 1e9:.2f} billion entries counted "
+        f"in {counting:.1f} s"
     )
 
 
