@@ -91,6 +91,12 @@ bench: $(READY) frontend chromium
 	$(BIN)/python -m tests.benchmarks.painting
 	$(BIN)/python -m tests.benchmarks.opening
 
+# Networks that do not fit where everything is kept: GPT-2 up to its large one, 32 layers of heads.
+# Some half an hour, and 12 GB.
+.PHONY: bench-large
+bench-large: $(READY) frontend
+	$(BIN)/python -m tests.benchmarks.large
+
 # How many of the architectures that people bring become a graph, and why the others do not; the links
 # of those, by experiment. Goes on where it was interrupted. Not in continuous integration: its
 # environment takes 6 GB, for torchvision's operators fit no other torch on PyPI than the one with CUDA.

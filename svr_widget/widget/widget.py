@@ -266,7 +266,8 @@ class SVRWidget(Traits):
         them, and every link's matrix pooled to at most 256 x 256 cells; the filters and images
         that its panes show when they open, and whatever views of this widget have asked for about
         this graph: other matrices, filters and images. Of images ``MOST_IMAGE_BYTES`` go in at
-        most, of all else ``MOST_OTHER_BYTES``, links with the strongest edges first.
+        most, of all else ``MOST_OTHER_BYTES``, links with the strongest edges first; less where the
+        graph itself is large, so that the page of GPT-2 small takes 5 MB.
         Threshold, hover, selection and panes are alive in it; what it does not hold says so.
         Waits for a computation that is under way.
 

@@ -58,7 +58,8 @@ class Exports:
             for question in page_questions(svr, asked, state["selected"], widget._inputs)
         ]
         title = f"Singular value representation of {svr.title}"
-        return page(title, state, answers_to(questions, self._answers.reply))
+        graph = sum(len(value) for value in state.values() if isinstance(value, bytes))
+        return page(title, state, answers_to(questions, self._answers.reply, graph))
 
     def small_picture(self) -> str:
         """What is shown as a small PNG in base64, as notebooks hold it."""

@@ -18,8 +18,10 @@ from svr_widget.widget.wire.codec import Array, encode
 
 MOST_IMAGE_BYTES = 8_000_000
 MOST_OTHER_BYTES = 16_000_000
+LEAST_OTHER_BYTES = 500_000
 """Spectral images, and matrices, filters and vectors in a page, before they are compressed; those
-asked for come first."""
+asked for come first. Of the latter as much less as the graph itself is large, threefold: a page of
+tens of thousands of links has room for the matrices of a few."""
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -63,15 +65,18 @@ class Answer(NamedTuple):
 def answers_to(
     questions: Iterable[Question],
     ask: Callable[[Question], tuple[Mapping[str, Any], Sequence[bytes]] | None],
+    beside: int = 0,
 ) -> list[Answer]:
     """Ask in advance: matrices in coarse, and all until ``MOST_..._BYTES`` are full.
 
     Args:
         questions: more important ones first; what comes twice is asked once.
         ask: gives the message and its buffers, if there is a reply.
+        beside: bytes of the graph itself.
     """
     answers: dict[str, Answer] = {}
-    room = {True: MOST_IMAGE_BYTES, False: MOST_OTHER_BYTES}
+    other = min(MOST_OTHER_BYTES, max(MOST_OTHER_BYTES - 3 * beside, LEAST_OTHER_BYTES))
+    room = {True: MOST_IMAGE_BYTES, False: other}
     for question in questions:
         key = json.dumps(question)
         is_image = question["kind"] == "images"

@@ -75,7 +75,7 @@ def test_log10_p_is_the_engines(svr: SVR) -> None:
                     _entered(names, link),
                     int(arrays["edge_n"][i]),
                 )
-                assert arrays[f"log10_p_{law}"][i] == expected[edge]
+                assert arrays[f"log10_p_{law}"][i] == pytest.approx(expected[edge], rel=2e-11)
 
 
 @pytest.mark.parametrize("law", LAWS)
@@ -151,7 +151,7 @@ def test_a_budget_keeps_the_smallest_p_values(svr: SVR, budget: int) -> None:
     kept = arrays["log10_p_exact"]
     every = np.sort(svr.edges(p=1.0)["log10_p"])
     assert len(kept) <= budget
-    assert np.array_equal(np.sort(kept), every[: len(kept)])
+    np.testing.assert_allclose(np.sort(kept), every[: len(kept)], rtol=2e-11)
     if len(kept) < budget:  # only ties may not fit
         assert every[len(kept)] == every[budget]
 
