@@ -88,6 +88,7 @@ pictures: $(READY) frontend chromium
 bench: $(READY) frontend chromium
 	$(BIN)/python -m tests.benchmarks.engine
 	$(BIN)/python -m tests.benchmarks.similarity
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.work
 	$(BIN)/python -m tests.benchmarks.painting
 	$(BIN)/python -m tests.benchmarks.opening
 

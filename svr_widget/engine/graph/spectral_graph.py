@@ -451,13 +451,14 @@ class SpectralGraph:
         columns = [column for column in self.columns.values() if column not in self._decompositions]
         held: list[Decomposition] = []
         asked: dict[Task, ColumnKey] = {}
+        known = set(self._decompositions)
         for name, method in columns:
             first = self._maps[name].tied_to or name
             task = task_of(self._maps[first], method, self.rank, self.seed, str(self.device))
             either = ("svr", "cosvr") if self._maps[first].positions == 1 else (method,)
-            known = {*self._decompositions, *asked.values()}
             if not known.intersection((first, side) for side in either):
                 asked[task] = first, method
+                known.add((first, method))
 
         def keep(task: Task, found: Decomposition) -> None:
             name, method = asked[task]

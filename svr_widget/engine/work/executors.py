@@ -105,16 +105,13 @@ def through(
     tasks: Iterable[Task],
     sending: Sending,
     known: Callable[[str, Decomposition], Decomposition],
-) -> list[Task]:
-    """Decompose maps by an executor.
-
-    Returns:
-        The tasks that it could not do, which are to be done here.
+) -> None:
+    """Decompose maps by an executor; what is lost on the way is not kept, and left to the caller.
 
     Raises:
         SVRError: the executor takes no tasks, or a task was refused.
     """
-    return _Run(executor, tasks, sending, known).tasks_left()
+    _Run(executor, tasks, sending, known).until_done()
 
 
 class _Run:
@@ -131,10 +128,10 @@ class _Run:
         # The longest first: what is begun last is what everybody waits for.
         self._waiting = deque(sorted(tasks, key=memory.needed, reverse=True))
         self._pending: dict[Future[Answer], tuple[Task, Order]] = {}
-        self._here: list[Task] = []
+        self._told: set[type[Exception]] = set()
         self._taken = False
 
-    def tasks_left(self) -> list[Task]:
+    def until_done(self) -> None:
         try:
             while self._waiting or self._pending:
                 self._send()
@@ -146,7 +143,6 @@ class _Run:
             for future in list(self._pending):
                 if not future.cancel() and future.done():
                     self._take_if_done(future)
-        return self._here
 
     def _send(self) -> None:
         """Send so many tasks that their weights leave most of the memory free."""
@@ -167,7 +163,7 @@ class _Run:
                         f"executor= takes no work ({said(error)}): it is shut down or broken. Give "
                         "a new one; what was decomposed before is kept"
                     ) from error
-                self._lost(error, task, *self._waiting)
+                self._lost(error)
                 self._waiting.clear()
                 return
             self._taken = True
@@ -191,7 +187,7 @@ class _Run:
         return Order(sent, content, folder, identity, this_process())
 
     def _take(self, future: Future[Answer]) -> None:
-        """Keep what a worker gives back; what is lost is done here."""
+        """Keep what a worker gives back."""
         task, order = self._pending.pop(future)
         error: BaseException | None
         try:
@@ -201,7 +197,7 @@ class _Run:
         if error is not None:  # the worker's or the way's: what the task raises is in the answer
             if not isinstance(error, Exception):
                 raise error
-            self._lost(error, task)
+            self._lost(error)
             return
         answer = future.result()
         for each in answer.notes:
@@ -223,10 +219,8 @@ class _Run:
                 made = found
                 if entries.fetch(order.content, lambda: made, self._sending.note) is None:
                     found = entries.find(order.content, self._sending.note)
-        if found is None:
-            self._here.append(task)
-            return
-        self._sending.keep(task, self._known(order.content, found) if order.content else found)
+        if found is not None:
+            self._sending.keep(task, self._known(order.content, found) if order.content else found)
 
     def _again(self, task: Task) -> None:
         """Send the weights to a worker that does not see their file."""
@@ -236,12 +230,16 @@ class _Run:
         try:
             self._pending[_submitted(self._executor, order)] = task, order
         except Exception as error:
-            self._lost(error, task)
+            self._lost(error)
 
-    def _lost(self, error: Exception, *tasks: Task) -> None:
-        self._here.extend(tasks)
-        what = "the executor broke" if isinstance(error, BrokenExecutor) else "workers were lost"
-        self._sending.note(f"{what} ({said(error)}): their maps were decomposed in this process")
+    def _lost(self, error: Exception) -> None:
+        """Say that there is something left to be done without the executor."""
+        if type(error) not in self._told:
+            self._told.add(type(error))
+            broken = isinstance(error, BrokenExecutor)
+            what = "the executor broke" if broken else "workers were lost"
+            told = f"{what} ({said(error)}): their maps were decomposed in this process"
+            self._sending.note(told)
 
     def _take_if_done(self, future: Future[Answer]) -> None:
         """Keep what was done when the work was stopped."""
@@ -251,8 +249,10 @@ class _Run:
 
 def _submitted(executor: Executor, order: Order) -> Future[Answer]:
     """A worker's future answer."""
+    if not type(executor).__module__.startswith("distributed."):
+        return executor.submit(run, order)
+    # Dask warns of weights, which it would rather have the workers load; so they do, from files.
     with warnings.catch_warnings():
-        # Of dask, which would rather have the data loaded by the workers; so they are, from files.
         warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
         return executor.submit(run, order)
 
@@ -278,10 +278,10 @@ def _done(order: Order, elsewhere: bool, notes: list[str]) -> Answer:
     task, folder = order.task, order.folder
     try:
         weights = task.read()
-    except (OSError, SVRError):
+    except Exception:
         if not task.by_handle:
             raise
-        return Answer(unread=True)
+        return Answer(unread=True)  # there is no such file here, or it is none
     if task.by_handle and task.content(weights) != order.content:
         return Answer(unread=True)  # another file of that path
 

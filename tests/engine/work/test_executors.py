@@ -244,6 +244,12 @@ class TestLost:
         (note,) = (note for note in svr.notes if "lost" in note)
         assert "workers were lost (KilledWorkerError: 'run-1', 4 times)" in note
 
+    def test_many_lost_workers_are_said_once(self, chain, same):
+        svr = SVR(chain, executor=Failing(lambda call: KilledWorkerError(f"run-{call}")))
+        svr.compute()
+        assert same(svr, SVR(chain))
+        assert len([note for note in svr.notes if "lost" in note]) == 1
+
     def test_a_cluster_that_cancels(self, chain, same):
         svr = SVR(chain, executor=Failing(lambda call: CancelledError() if call == 0 else None))
         svr.compute()
