@@ -151,6 +151,7 @@ def floating(name: str, weight: Tensor) -> Tensor:
 
 def dense(name: str, weight: Tensor) -> Tensor:
     """In strided float32, or in float64 where it is already, whatever form it is kept in."""
+    weight = _whole(name, weight)
     try:
         if weight.is_quantized or type(weight).dequantize is not Tensor.dequantize:
             weight = weight.dequantize()
