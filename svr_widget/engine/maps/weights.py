@@ -132,7 +132,7 @@ def floating(name: str, weight: Tensor) -> Tensor:
     if isinstance(weight, LowRank):
         return LowRank(*(floating(name, factor) for factor in weight.factors))
     check_readable(name, weight)
-    weight = _whole(name, in_memory(weight))
+    weight = in_memory(weight)
     shape = tuple(weight.shape)
     if weight.ndim < 2 or weight.numel() == 0:
         raise UnsupportedLayerError(
