@@ -836,8 +836,9 @@ class SVR(SpectralGraph):
             **options: for every picture ``ax`` (a matplotlib ``Axes`` to draw into), ``theme``
                 (``"light"``, ``"dark"`` or a ``svr_widget.plot.Theme``), ``size`` of a new figure
                 in inches, ``title``. For the graph and the survival function the threshold, as in
-                ``edges``; for the graph ``y_scale`` (``"linear"``, ``"log"``, ``"relative"``, ``"rank"``,
-                ``"auto"`` for the one on which no kind is squashed) and ``max_edges``, the most to draw (20,000; where there are more, the
+                ``edges``; for the graph ``y_scale`` (``"linear"``, ``"log"``, ``"relative"``,
+                ``"rank"``, or ``"auto"`` for the one on which no kind of map is squashed) and
+                ``max_edges``, the most to draw (20,000; where there are more, the
                 picture says so); for ``"adjacency"``, ``"output"``, ``"dimensions"`` and
                 ``"images"`` ``method``; for ``"cross"`` and ``"output"`` ``ratio``, as in
                 ``near_kernels``; for ``"output"`` ``sort``, to order the channels by block; for

@@ -25,7 +25,7 @@ from svr_widget.plot.themes import LARGE, MEDIUM, RULE, SMALL, Theme, theme_of
 from svr_widget.plot.words import level_of
 
 MOST_EDGES = 20_000
-_DOT, _NULL_DOT, _RIM = 6.0, 1.5, 0.6  # areas within their rims in square points; their width
+_DOT, _NULL_DOT, _RIM = 9.0, 2.0, 0.6  # areas within their rims in square points; their width
 _FDR = LEVELS["fdr"].default
 TIED = "tied weights"
 """What stands on the band of a link by construction."""
@@ -69,7 +69,8 @@ def graph(
     axes.set_xlim(-0.35, widest + 0.35)
     axes.set_ylim(*up.limits)
     labels = labels_of({name: svr.maps[column.map] for name, column in svr.columns.items()})
-    _names(axes, {labels.of[name]: place for name, place in across.items()}, theme)
+    counts = {labels.of[name]: len(svr[name]) for name in svr.columns}
+    _names(axes, {labels.of[name]: place for name, place in across.items()}, counts, theme)
     shared = f"  {labels.shared}…" if labels.shared else ""
     axes.set_title(
         svr.title + shared if title is None else title,
@@ -80,7 +81,7 @@ def graph(
     )
     counted = "no link is known" if svr.unlinked else _counts(svr, found, len(middles))
     axes.set_title(counted, loc="right", pad=18, **theme.text(SMALL, soft=True))
-    _legend(svr, axes, theme)
+    _legend(svr, axes, theme, found)
     return figure_of(axes)
 
 
@@ -126,8 +127,8 @@ def _neurons(
     dots.set(edgecolor=np.concatenate(rims)[::-1], in_layout=False)
 
 
-def _names(axes: Axes, across: dict[str, float], theme: Theme) -> None:
-    """The maps beneath their columns; turned where they would run into one another."""
+def _names(axes: Axes, across: dict[str, float], counts: dict[str, int], theme: Theme) -> None:
+    """The maps beneath their columns and how many neurons each has; turned where they are long."""
     names = list(across)
     axes.set_xticks(list(across.values()), names)
     labels = axes.get_xticklabels()
@@ -136,6 +137,10 @@ def _names(axes: Axes, across: dict[str, float], theme: Theme) -> None:
     if not _fit(axes, labels, list(across.values())):
         for label in labels:
             label.set(rotation=45, ha="right", va="top", rotation_mode="anchor")
+        return
+    axes.set_xticks(
+        list(across.values()), [f"{name}\n{counts[name]:,}" for name in names], linespacing=1.4
+    )
 
 
 def _fit(axes: Axes, labels: list[Text], at: list[float]) -> bool:
@@ -168,14 +173,15 @@ def _counts(svr: SpectralGraph, found: edges.DrawnEdges, constructed: int) -> st
     return said
 
 
-def _legend(svr: SpectralGraph, axes: Axes, theme: Theme) -> None:
-    """The kinds that occur, above the columns."""
+def _legend(svr: SpectralGraph, axes: Axes, theme: Theme, found: edges.DrawnEdges) -> None:
+    """The kinds that occur, and what the weakest and the strongest edge are, above the columns."""
     kinds = dict.fromkeys(svr.maps[column.map].kind for column in svr.columns.values())
     dots = [_dot(kind, theme.hue(kind)) for kind in kinds]
     if svr.unlinked:
         dots.append(_dot("no link is known", theme.paper, theme.soft))
     else:
         dots.append(_dot("near its random baseline", theme.neutral))
+    dots += _weights(svr, found, theme)
     axes.legend(
         handles=dots,
         loc="lower left",
@@ -184,12 +190,27 @@ def _legend(svr: SpectralGraph, axes: Axes, theme: Theme) -> None:
         frameon=False,
         borderpad=0,
         borderaxespad=0.4,
-        handlelength=0.7,
+        handlelength=1.2,
         handletextpad=0.4,
         columnspacing=1.2,
         prop={"family": theme.text()["fontfamily"], "size": SMALL},
         labelcolor=theme.soft,
     )
+
+
+def _weights(svr: SpectralGraph, found: edges.DrawnEdges, theme: Theme) -> list[Line2D]:
+    """Lines as dark as the weakest and the strongest edge that are drawn, with their weights."""
+    drawn = [(weight, key) for key, (_, _, weight) in found.links.items() if len(weight)]
+    if not drawn:
+        return []
+    weakest = min((weight.min(), key) for weight, key in drawn)
+    strongest = max((weight.max(), key) for weight, key in drawn)
+    lines = []
+    for words, (weight, key) in zip(("edge weight ", ""), (weakest, strongest), strict=True):
+        dark = edges.opacity_of(svr, key, found.links[key][2], np.array([weight]))
+        label = f"{words}{weight:.2g}"
+        lines.append(Line2D([], [], color=theme.ink, alpha=float(dark[0]), lw=1.4, label=label))
+    return lines[:1] if weakest == strongest else lines
 
 
 def _dot(label: str, fill: str, rim: str | None = None) -> Line2D:
