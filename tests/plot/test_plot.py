@@ -156,7 +156,12 @@ class TestGraph:
     def test_a_cross_graph_has_both_columns(self):
         weights = [torch.randn(6, 4, 3), torch.randn(5, 6, 3), torch.randn(4, 5, 3)]
         labels = SVR(weights, method="cross").plot().axes[0].get_xticklabels()
-        assert [label.get_text() for label in labels] == ["Conv 1\n6", "Conv 2~\n6", "Conv 2\n5", "Conv 3\n5"]
+        assert [label.get_text() for label in labels] == [
+            "Conv 1\n6",
+            "Conv 2~\n6",
+            "Conv 2\n5",
+            "Conv 3\n5",
+        ]
 
 
 class TestMatrices:
