@@ -79,7 +79,10 @@ def graph(
         pad=18,
         **theme.text(LARGE),
     )
-    counted = "no link is known" if svr.unlinked else _counts(svr, found, len(middles))
+    counted = "no link is known"
+    if not svr.unlinked:
+        certain = svr.significance(threshold.get("null")).cut(fdr=_FDR).significant
+        counted = _counts(found, certain, len(middles))
     axes.set_title(counted, loc="right", pad=18, **theme.text(SMALL, soft=True))
     _legend(svr, axes, theme, found)
     return figure_of(axes)
@@ -154,7 +157,7 @@ def _fit(axes: Axes, labels: list[Text], at: list[float]) -> bool:
     return bool((np.array(needed) + 4 * figure.dpi / 72 <= room).all())
 
 
-def _counts(svr: SpectralGraph, found: edges.DrawnEdges, constructed: int) -> str:
+def _counts(found: edges.DrawnEdges, certain: int, constructed: int) -> str:
     cut = found.cut
     drawn = f"{found.drawn:,}"
     if found.drawn < cut.significant:
@@ -166,7 +169,7 @@ def _counts(svr: SpectralGraph, found: edges.DrawnEdges, constructed: int) -> st
         said += f"{expected} expected by chance"
     else:
         said += f"no more than chance gives ({expected})"
-        if certain := svr.significance().cut(fdr=_FDR).significant:
+        if certain:
             said += f", {certain:,} at FDR {_FDR:g}"
     if constructed:
         said += f" · {constructed:,} link{'s'[: constructed > 1]} by construction"

@@ -154,13 +154,14 @@ def test_zoomed_in_the_plot_fills_the_frame_and_names_stay(planted: Notebook) ->
     picture = picture_of(planted)
     box = picture.canvas.bounding_box()
     picture.canvas.focus()
-    for _ in range(8):
+    for _ in range(4):
         picture.canvas.press("+")
     mouse = planted.page.mouse
-    mouse.move(box["x"] + 200, box["y"] + 100)
-    mouse.down()
-    mouse.move(box["x"] + 200 + 9 * box["width"], box["y"] + 9 * box["height"], steps=3)
-    mouse.up()
+    for _ in range(8):
+        mouse.move(box["x"] + 80, box["y"] + 20)
+        mouse.down()
+        mouse.move(box["x"] + box["width"] - 20, box["y"] + box["height"] - 80, steps=3)
+        mouse.up()
     picture.settle()
     # However far it was dragged, the first column is still at the left, and the top neuron seen.
     labels = picture.root.locator(".svr-columns [data-map], .svr-columns [data-pin]")

@@ -66,6 +66,7 @@ def test_panes_share_the_room_of_any_width(planted: Notebook) -> None:
     tabs = root.get_by_role("tablist", name="panes").get_by_role("tab")
     expect(tabs).to_have_text(["Adjacency", "Images", "Filters", "Table"])
     expect(root.locator("[data-pane]:visible")).to_have_count(1)
+    tabs.first.click()
     tabs.first.press("ArrowLeft")
     expect(root.locator('[data-pane="table"]')).to_be_visible()
     expect(tabs.last).to_be_focused()
