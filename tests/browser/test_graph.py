@@ -158,12 +158,12 @@ def test_zoomed_in_the_plot_fills_the_frame_and_names_stay(planted: Notebook) ->
         picture.canvas.press("+")
     mouse = planted.page.mouse
     for _ in range(8):
-        mouse.move(box["x"] + 80, box["y"] + 20)
+        mouse.move(box["x"] + 80, box["y"] + box["height"] - 80)
         mouse.down()
-        mouse.move(box["x"] + box["width"] - 20, box["y"] + box["height"] - 80, steps=3)
+        mouse.move(box["x"] + box["width"] - 20, box["y"] + 20, steps=3)
         mouse.up()
     picture.settle()
-    # However far it was dragged, the first column is still at the left, and the top neuron seen.
+    # However far it was dragged, the first column is still at the left, with its lowest neurons.
     labels = picture.root.locator(".svr-columns [data-map], .svr-columns [data-pin]")
     expect(labels.first).to_have_text(re.compile("Linear 1"))
     expect(picture.root.locator(".svr-columns [data-pin]")).to_have_text(["Linear 2 →"])
