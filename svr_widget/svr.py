@@ -859,10 +859,10 @@ class SVR(SpectralGraph):
                 (``"light"``, ``"dark"`` or a ``svr_widget.plot.Theme``), ``size`` of a new figure
                 in inches, ``title``. For the graph and the survival function the threshold, as in
                 ``edges``; for the graph ``y_scale`` (``"linear"``, ``"log"``, ``"relative"``,
-                ``"rank"``, ``"auto"`` for the one on which no kind is squashed) and ``max_edges``,
-                the most to draw (20,000; where there are more, the picture says so); for
-                ``"adjacency"``, ``"output"``, ``"dimensions"`` and ``"images"`` ``method``; for
-                ``"cross"`` and ``"output"`` ``ratio``, as in
+                ``"rank"``, or ``"auto"`` for the one on which no kind of map is squashed) and
+                ``max_edges``, the most to draw (20,000; where there are more, the
+                picture says so); for ``"adjacency"``, ``"output"``, ``"dimensions"`` and
+                ``"images"`` ``method``; for ``"cross"`` and ``"output"`` ``ratio``, as in
                 ``near_kernels``; for ``"output"`` ``sort``, to order the channels by block; for
                 ``"images"`` ``inputs``, what the model is called with, and ``neurons``, indices of
                 which -1 is the last (the first two and the last); for ``"similarity"`` ``found``.

@@ -156,7 +156,12 @@ class TestGraph:
     def test_a_cross_graph_has_both_columns(self):
         weights = [torch.randn(6, 4, 3), torch.randn(5, 6, 3), torch.randn(4, 5, 3)]
         labels = SVR(weights, method="cross").plot().axes[0].get_xticklabels()
-        assert [label.get_text() for label in labels] == ["Conv 1", "Conv 2~", "Conv 2", "Conv 3"]
+        assert [label.get_text() for label in labels] == [
+            "Conv 1\n6",
+            "Conv 2~\n6",
+            "Conv 2\n5",
+            "Conv 3\n5",
+        ]
 
 
 class TestMatrices:
@@ -307,7 +312,8 @@ class TestAnyPicture:
         figure = svr.plot()
         figure.canvas.draw()
         labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
-        assert labels == [r"$\bad$", "$b$"]
+        assert labels == ["$\\bad$\n4", "$b$\n4"]
+        assert not any(label.get_parse_math() for label in figure.axes[0].get_xticklabels())
         pixels(svr.plot("adjacency", (r"$\bad$", "$b$")))
         pixels(svr.plot("output", r"$\bad$"))
 

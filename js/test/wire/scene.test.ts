@@ -30,6 +30,17 @@ describe("scene", () => {
     expect(scene?.largestWeight).toBe(Math.max(...(scene?.edgeWeight ?? [])));
   });
 
+  it("calls columns as Python does, and by their names where it does not say", () => {
+    const named = broken((meta) => {
+      meta.shared = "layers.";
+      meta.maps[1].label = "Linear 2";
+    });
+    const { maps, shared } = sceneOf(named);
+    expect(shared).toBe("layers.");
+    expect(maps.map(({ label }) => label)).toEqual(["layers.0", "Linear 2", "layers.2"]);
+    expect(maps[1].name).toBe("layers.1");
+  });
+
   it.each<[string, (meta: Loose, arrays: Map<string, Loose>) => void]>([
     ["no maps", (meta) => delete meta.maps],
     ["a missing array", (_, arrays) => arrays.delete("intensity")],

@@ -169,6 +169,12 @@ def test_neurons_are_the_engines(svr: SVR) -> None:
         assert described["neurons"] == (frame["map"] == name).sum()
 
 
+def test_columns_are_sent_with_what_they_are_called() -> None:
+    meta, _ = decode(encode_scene(convolutional(), 10))
+    assert [each["label"] for each in meta["maps"]] == ["Conv 1", "Conv 2", "Linear 1"]
+    assert [each["name"] for each in meta["maps"]] == ["0", "2", "5"]
+
+
 def test_a_link_by_construction_is_told_apart_and_sends_nothing() -> None:
     torch.manual_seed(0)
     svr = SVR(*language.gpt2())

@@ -170,6 +170,8 @@ function counts(view: View, showLink: (link: number) => void): HTMLElement {
     if (!scene || !cut) return;
     apart.textContent = constructedLinks(scene);
     apart.hidden = apart.textContent === "";
+    // That nothing is significant is said in words.
+    if (cut.significant === 0 && cut.expected === 0) numbersInWords.hidden = true;
     write(numbers.shown, count(cut.drawn), cut.drawn);
     write(numbers.significant, count(cut.significant), cut.significant);
     write(numbers.expected, expectation(cut.expected), cut.expected);

@@ -10,7 +10,7 @@ import type { Hover } from "../../logic/linkedHover.js";
 import type { Cut } from "../../logic/threshold.js";
 import { whichOf } from "../../wire/links.js";
 import type { Edge, Neuron, Scene } from "../../wire/scene.js";
-import { type Child, fill, h, nameOf } from "../kit/dom.js";
+import { type Child, fill, h, nameOf, tailOf } from "../kit/dom.js";
 import type { View } from "../view.js";
 import type { HoverCanvas, Hovered } from "./canvases/hoverCanvas.js";
 import { AXIS_WIDTH, type Stage } from "./stage.js";
@@ -41,7 +41,7 @@ export function tooltip(view: View, stage: Stage, { hovered }: HoverCanvas): HTM
     const { anchors, obstacles } =
       hover.kind === "ribbon"
         ? aroundRibbon(scene, layout, hover.link)
-        : surroundings(scene, stage, hovered.value);
+        : surroundings(scene, stage, hovered.value, state.highlighted.value?.path?.edges ?? []);
     const box = { width: tip.offsetWidth, height: tip.offsetHeight };
     const { x, y } = placeTip(box, layout.size, anchors, obstacles, AXIS_WIDTH);
     tip.style.transform = `translate(${x}px, ${y}px)`;
@@ -66,13 +66,7 @@ function aboutRibbon(scene: Scene, link: number): Child[] {
   const { producer, consumer, through } = scene.links[link];
   const [from, to] = [producer, consumer].map((map) => scene.maps[map]);
   return [
-    h(
-      "div",
-      { class: "svr-tip-title" },
-      nameOf(from.label, { title: from.name }),
-      " → ",
-      nameOf(to.label, { title: to.name }),
-    ),
+    h("div", { class: "svr-tip-title" }, tailOf(from.label), " → ", tailOf(to.label)),
     h("div", {}, `${TIED}: ${byConstruction(scene, link)}`),
     through.length > 0 && h("div", { class: "svr-soft" }, `through ${through.join("; ")}`),
   ];
@@ -158,7 +152,8 @@ function aboutEdge(scene: Scene, cut: Cut, hover: Extract<Hover, { kind: "edge" 
 
 function neuronName(scene: Scene, { map, k }: Neuron): Child[] {
   const { name, label } = scene.maps[map];
-  return [nameOf(label, { title: name }), h("span", { class: "svr-index" }, ` · ${count(k)}`)];
+  const tail = h("span", { class: "svr-tail" }, nameOf(label, { title: name }));
+  return [tail, h("span", { class: "svr-index" }, ` · ${count(k)}`)];
 }
 
 function measures(scene: Scene, cut: Cut, edge: number): HTMLElement[] {
@@ -172,7 +167,13 @@ const fact = (label: string, value: string) =>
   h("span", {}, h("span", { class: "svr-soft" }, label), ` ${value}`);
 
 /** The neurons that the words are about, and points along what is highlighted, better not covered. */
-function surroundings(scene: Scene, stage: Stage, { neurons, edges }: Hovered): Surroundings {
+function surroundings(
+  scene: Scene,
+  stage: Stage,
+  { neurons, edges: lit }: Hovered,
+  path: readonly Edge[],
+): Surroundings {
+  const edges = [...lit, ...path];
   const layout = stage.layout.peek();
   const obstacles: Point[] = [];
   if (!layout) return { anchors: [], obstacles };
@@ -180,11 +181,11 @@ function surroundings(scene: Scene, stage: Stage, { neurons, edges }: Hovered): 
     x: layout.x[map],
     y: layout.y[scene.maps[map].start + k],
   });
-  const path = createPath();
+  const course = createPath();
   const step = Math.max(1, Math.floor(edges.length / 48));
   for (let index = 0; index < edges.length; index += step) {
     const { link, m, n } = edges[index];
-    const { points, length } = tracePath(scene, layout, link, m, n, path);
+    const { points, length } = tracePath(scene, layout, link, m, n, course);
     // Zoomed in, a straight edge is far longer than what is seen of it.
     const apart = length > 4 ? 0.5 : 1 / (edges.length > 8 ? 16 : 160);
     for (let from = 0; from + 3 < length; from += 2) {

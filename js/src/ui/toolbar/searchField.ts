@@ -128,7 +128,7 @@ export function filterChip(view: View): HTMLElement {
     chip.hidden = !filter?.kept;
     if (!filter || !matched) return;
     const many = `${count(matched.size)} column${matched.size === 1 ? "" : "s"}`;
-    fill(words, nameOf(filter.words), h("span", { class: "svr-soft" }, ` ${many}`));
+    fill(words, tailOf(filter.words), h("span", { class: "svr-soft" }, ` ${many}`));
   });
   return chip;
 }
