@@ -225,13 +225,18 @@ class SVR(SpectralGraph):
         return tables.edges(self, threshold, by_construction=by_construction)
 
     def neurons(self) -> pd.DataFrame:
-        """Every spectral neuron: map, k, singular_value, intensity, null, cluster.
+        """Every spectral neuron.
+
+        Returns:
+            map, k, singular_value; intensity (paper, 3.2; see ``intensity``); p_value, how likely a
+            random neuron is at least as intense, and p_adjusted, the smallest false discovery rate
+            over the graph at which it stands out (see ``intensity_p_values``); null, cluster.
 
         Examples:
-            >>> svr.neurons().round(2).head(2)
-              map  k  singular_value  intensity   null  cluster
-            0   0  0            5.27       1.00  False        0
-            1   0  1            0.89       0.07  False        1
+            >>> svr.neurons().iloc[:2, :6].round(2)
+              map  k  singular_value  intensity  p_value  p_adjusted
+            0   0  0            5.27       1.00      0.0         0.0
+            1   0  1            0.89       0.07      0.7         1.0
         """
         self.compute()
         return tables.neurons(self)
@@ -837,12 +842,13 @@ class SVR(SpectralGraph):
                 (``"light"``, ``"dark"`` or a ``svr_widget.plot.Theme``), ``size`` of a new figure
                 in inches, ``title``. For the graph and the survival function the threshold, as in
                 ``edges``; for the graph ``y_scale`` (``"linear"``, ``"log"``, ``"relative"``,
-                ``"rank"``) and ``max_edges``, the most to draw (20,000; where there are more, the
-                picture says so); for ``"adjacency"``, ``"output"``, ``"dimensions"`` and
-                ``"images"`` ``method``; for ``"cross"`` and ``"output"`` ``ratio``, as in
-                ``near_kernels``; for ``"output"`` ``sort``, to order the channels by block; for
-                ``"images"`` ``inputs``, what the model is called with, and ``neurons``, indices of
-                which -1 is the last (the first two and the last); for ``"similarity"`` ``found``.
+                ``"rank"``), ``colour`` (``"paper"``, its intensity, or ``"chance"``: how sure it is
+                that chance does not give a neuron its edges) and ``max_edges``, the most to draw
+                (20,000; where there are more, the picture says so); for ``"adjacency"``,
+                ``"output"``, ``"dimensions"`` and ``"images"`` ``method``; for ``"cross"`` and
+                ``"output"`` ``ratio``, as in ``near_kernels``; for ``"output"`` ``sort``, to order
+                the channels by block; for ``"images"`` ``inputs``, what the model is called with,
+                and ``neurons``, indices of which -1 is the last (the first two and the last); for ``"similarity"`` ``found``.
 
         Returns:
             The figure, which notebooks show; ``savefig`` writes it, to a PDF for instance.

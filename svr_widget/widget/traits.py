@@ -16,7 +16,7 @@ from svr_widget.engine.network.norms.folding import Normalisation
 from svr_widget.engine.significance.multiple_testing import LEVELS, MODES, Mode, check_level
 from svr_widget.engine.significance.nulls import Kind
 from svr_widget.svr import SVR
-from svr_widget.widget.wire.contract import LAWS, PANES, THEMES, Y_SCALES
+from svr_widget.widget.wire.contract import COLOURS, LAWS, PANES, THEMES, Y_SCALES
 from svr_widget.widget.wire.words import sendable, shown
 
 _LONGEST_LINK = 3
@@ -52,6 +52,12 @@ class Traits(anywidget.AnyWidget):
     ).tag(sync=True)
     null: t.Enum[Kind] = t.Enum(LAWS, "exact", help="law of an entry under chance").tag(sync=True)
     y_scale = t.Enum(Y_SCALES, "linear", help="the vertical axis").tag(sync=True)
+    colour = t.Enum(
+        COLOURS,
+        "chance",
+        help="what the hue of a neuron tells: how sure it is that chance does not give it its "
+        "edges, or the paper's intensity",
+    ).tag(sync=True)
     selected: t.List[Any] = t.List(help="spectral neurons, as (map name, k)").tag(sync=True)
     selected_link: t.List[Any] = t.List(
         default_value=None,

@@ -354,3 +354,24 @@ assert "matplotlib.pyplot" not in sys.modules
     def test_refusals(self, svr, call, error, message):
         with pytest.raises(error, match=message):
             call(svr)
+
+
+def test_by_chance_a_random_network_is_grey_and_a_planted_direction_is_not():
+    generator = torch.Generator().manual_seed(2)
+    first, second = (torch.randn(40, 40, generator=generator) for _ in range(2))
+
+    def shades(*weights):
+        figure = SVR(list(weights)).plot(colour="chance")
+        dots = of_type(figure, PathCollection)
+        return dots.get_facecolor()[40:, :3][::-1]  # the last map's are drawn first
+
+    grey, hue = np.array(to_rgb(LIGHT.neutral)), np.array(to_rgb(LIGHT.hue("linear")))
+    assert abs(shades(first, second) - grey).max() < 0.5 * abs(hue - grey).max()
+    direction = torch.nn.functional.normalize(torch.ones(40), dim=0)
+    planted = shades(
+        first + 60 * torch.outer(direction, first[0]) / 6,
+        second + 60 * torch.outer(second[0], direction) / 6,
+    )
+    np.testing.assert_allclose(planted[0], hue, atol=1e-6)
+    with pytest.raises(SVRError, match="colour must be"):
+        SVR([first, second]).plot(colour="hue")

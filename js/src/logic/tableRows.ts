@@ -184,10 +184,12 @@ export function tabSeparated(
       lines.push([...ends, ...values, ...(parallels ? [link.number] : [])].join("\t"));
     }
   } else {
-    lines.push("map\tk\tsingular_value\tintensity\tnull");
+    const adjusted = scene.log10pAdjusted;
+    lines.push(`map\tk\tsingular_value\tintensity${adjusted ? "\tp_adjusted" : ""}\tnull`);
     for (const neuron of rows) {
       const map = scene.maps[mapOf(scene, neuron)];
       const values = [scene.singularValue[neuron], scene.intensity[neuron]];
+      if (adjusted) values.push(10 ** adjusted[neuron]);
       lines.push(
         [plain(map.name), neuron - map.start, ...values, Boolean(scene.isNull[neuron])].join("\t"),
       );

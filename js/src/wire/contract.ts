@@ -27,6 +27,11 @@ export const CONTRACT = {
     "relative",
     "rank"
   ],
+  "colours": [
+    "chance",
+    "paper"
+  ],
+  "certain": 0.001,
   "themes": [
     "auto",
     "light",

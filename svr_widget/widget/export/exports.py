@@ -108,6 +108,7 @@ class Exports:
             widget.threshold_mode: widget.threshold,
             "null": widget.null,
             "y_scale": widget.y_scale,
+            "colour": widget.colour,
             "theme": "dark" if widget.theme == "dark" else "light",
         }
 

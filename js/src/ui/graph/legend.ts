@@ -4,6 +4,7 @@ import { TIED, TIED_MEANING } from "../../logic/byConstruction.js";
 import { significant } from "../../logic/format.js";
 import { edgeAlpha } from "../../paint/density.js";
 import { css, kindColour, mix } from "../../paint/palette.js";
+import { CONTRACT } from "../../wire/contract.js";
 import { fill, h } from "../kit/dom.js";
 import type { View } from "../view.js";
 
@@ -25,14 +26,8 @@ export function legend(view: View): HTMLElement {
       return h("span", {}, h("i", { class: "svr-dot", style }), alike.join(", "));
     });
     const hue = kindColour(palette, kinds[0] ?? "other");
-    const shades = STEPS.map((share) => css(mix(palette.neutral, hue, share)));
-    const intensity = h(
-      "span",
-      { title: "How far a neuron's edges depart from chance, within its map (paper, section 3.2)" },
-      "intensity 0",
-      ramp(shades),
-      "1",
-    );
+    const shades = ramp(STEPS.map((share) => css(mix(palette.neutral, hue, share))));
+    const vivid = scene.hue === scene.intensity ? byIntensity(shades) : byChance(shades);
     let weakest = Number.POSITIVE_INFINITY;
     let strongest = 0;
     cut.drawnPerLink.forEach((drawn, link) => {
@@ -56,7 +51,7 @@ export function legend(view: View): HTMLElement {
     fill(
       element,
       ...dots,
-      scene.feeds.includes(true) && intensity,
+      scene.feeds.includes(true) && vivid,
       !scene.unlinked && edges,
       scene.feeds.includes(false) && h("span", {}, h("i", { class: "svr-dot svr-hollow" }), hollow),
       someNull && h("span", {}, h("i", { class: "svr-dot svr-null" }), "null"),
@@ -68,6 +63,31 @@ export function legend(view: View): HTMLElement {
   });
   return element;
 }
+
+const byIntensity = (shades: HTMLElement) =>
+  h(
+    "span",
+    { title: "How far a neuron's edges depart from chance, within its map (paper, section 3.2)" },
+    "intensity 0",
+    shades,
+    "1",
+  );
+
+const CERTAIN = `${100 * CONTRACT.certain} %`;
+
+const byChance = (shades: HTMLElement) =>
+  h(
+    "span",
+    {
+      title:
+        "Grey: random neurons would have edges like its own. The more vivid, the surer it is that " +
+        "they would not, by the paper's intensity (section 3.2) against random ones; full from a " +
+        `false discovery rate of ${CERTAIN} over the graph's neurons on`,
+    },
+    "like chance",
+    shades,
+    `FDR ${CERTAIN}`,
+  );
 
 function ramp(colours: readonly string[]): HTMLElement {
   const style = `background:linear-gradient(to right, ${colours.join(", ")})`;

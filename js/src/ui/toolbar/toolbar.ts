@@ -2,7 +2,8 @@
 
 import { count } from "../../logic/format.js";
 import type { ViewHistory } from "../../state/viewHistory.js";
-import { METHODS, type Method, Y_SCALES, type YScale } from "../../wire/scene.js";
+import { CONTRACT } from "../../wire/contract.js";
+import { type Colour, METHODS, type Method, Y_SCALES, type YScale } from "../../wire/scene.js";
 import { dropDown, fill, h, nameOf } from "../kit/dom.js";
 import { iconButton } from "../kit/icons.js";
 import type { View } from "../view.js";
@@ -17,6 +18,7 @@ const METHOD_WORDS: Readonly<Record<Method, readonly [string, string]>> = {
     "what a map emits by the SVR, joined to what the next reads by the co-SVR (5.2.1)",
   ],
 };
+const COLOUR_WORDS: Readonly<Record<Colour, string>> = { chance: "chance", paper: "intensity" };
 const FOLD = "norms multiplied into the weights that they touch; else left out, as in the paper";
 const NEEDS_PYTHON = "This needs Python, which is not there.";
 const BUDGETS = [1_000, 10_000, 100_000, 1_000_000];
@@ -33,17 +35,18 @@ export interface Others {
 export function toolbar(view: View, viewHistory: ViewHistory, others: Others): HTMLElement {
   const { name, counts } = title(view);
   return toolLine(view, name, filterChip(view), [
-    { element: counts, label: "network", rank: 4 },
-    { element: others.search, label: "search", rank: 9 },
-    { element: steps(view, viewHistory), label: "views", rank: 5 },
-    { element: method(view), label: "method", rank: 6 },
-    { element: yScale(view), label: "y scale", rank: 3 },
+    { element: counts, label: "network", rank: 5 },
+    { element: others.search, label: "search", rank: 10 },
+    { element: steps(view, viewHistory), label: "views", rank: 6 },
+    { element: method(view), label: "method", rank: 7 },
+    { element: yScale(view), label: "y scale", rank: 4 },
+    { element: colour(view), label: "colour", rank: 2 },
     { element: budget(view), label: "edges at most", rank: 1 },
-    { element: lasso(view), label: "lasso", rank: 2 },
-    { element: others.panes, label: "panes", rank: 11 },
-    { element: others.exports, label: "save or copy", rank: 7 },
-    { element: others.fullScreen, label: "full screen", rank: 8 },
-    { element: others.help, label: "help", rank: 10 },
+    { element: lasso(view), label: "lasso", rank: 3 },
+    { element: others.panes, label: "panes", rank: 12 },
+    { element: others.exports, label: "save or copy", rank: 8 },
+    { element: others.fullScreen, label: "full screen", rank: 9 },
+    { element: others.help, label: "help", rank: 11 },
   ]);
 }
 
@@ -137,6 +140,26 @@ function yScale(view: View): HTMLElement {
   });
   view.listen(choice, "change", () => state.setYScale(choice.value as YScale));
   return labelled("y", choice);
+}
+
+/** What the hue of a neuron tells. */
+function colour(view: View): HTMLElement {
+  const { state } = view;
+  const choice = dropDown(
+    "colour",
+    CONTRACT.colours.map((name) => [name, COLOUR_WORDS[name]] as const),
+  );
+  view.watch(() => {
+    const known = state.scene.value?.log10pAdjusted !== null;
+    choice.value = known ? state.colour.value : "paper";
+    choice.disabled = !known;
+    choice.title = known
+      ? "what the hue of a neuron tells: how sure it is that chance does not give it its edges, " +
+        "or the paper's intensity (section 3.2), which a random network has too"
+      : "This graph was saved by a version that knew the paper's intensity only.";
+  });
+  view.listen(choice, "change", () => state.setColour(choice.value as Colour));
+  return labelled("colour", choice);
 }
 
 /** How many edges may travel: more are drawn, at the cost of a longer way. */
