@@ -848,7 +848,8 @@ class SVR(SpectralGraph):
                 ``"output"``, ``"dimensions"`` and ``"images"`` ``method``; for ``"cross"`` and
                 ``"output"`` ``ratio``, as in ``near_kernels``; for ``"output"`` ``sort``, to order
                 the channels by block; for ``"images"`` ``inputs``, what the model is called with,
-                and ``neurons``, indices of which -1 is the last (the first two and the last); for ``"similarity"`` ``found``.
+                and ``neurons``, indices of which -1 is the last (the first two and the last); for
+                ``"similarity"`` ``found``.
 
         Returns:
             The figure, which notebooks show; ``savefig`` writes it, to a PDF for instance.
