@@ -348,7 +348,12 @@ class SVR(SpectralGraph):
         return blocks_of_channels(self, name, ratio, share)
 
     def match(
-        self, other: SpectralGraph, maps: Mapping[str, str] | None = None, *, level: float = 0.05
+        self,
+        other: SpectralGraph,
+        maps: Mapping[str, str] | None = None,
+        *,
+        level: float = 0.05,
+        least: float = 0.0,
     ) -> Matching:
         """Which spectral neurons of another network, or checkpoint, are which of this one.
 
@@ -364,6 +369,8 @@ class SVR(SpectralGraph):
                 peft) or one of the two as a whole.
             level: probability, between networks that have nothing to do with each other, that
                 anything at all is paired (Bonferroni over all pairs of neurons, with exact laws).
+            least: overlap that a pair has at least. Chance explains no more than a small one where
+                a map is wide, so an overlap may be significant and next to nothing.
 
         Returns:
             A ``Matching`` with the frames ``pairs``, ``births`` and ``deaths``.
@@ -381,7 +388,7 @@ class SVR(SpectralGraph):
             0   0  0        0      1.0
             1   0  1        1      1.0
         """
-        return match(self, other, maps, level)
+        return match(self, other, maps, level, least)
 
     def dead_channels(self, *, tolerance: float = TOLERANCE) -> pd.DataFrame:
         """Output channels that tell the next maps nothing, from the weights alone (section 5.2.2).

@@ -90,6 +90,7 @@ class Traits(anywidget.AnyWidget):
     _scene = t.Bytes(b"").tag(sync=True, echo_update=False)
     _status = t.Dict({"state": "computing"}).tag(sync=True)
     _notice = t.Unicode("").tag(sync=True)
+    _name = t.Unicode("", help="what the network is called beside others").tag(sync=True)
     _marked = t.Dict(help="neurons with a ring, and what it means").tag(sync=True)
     _inputs = t.Dict(help="what the pane of spectral images can show").tag(sync=True)
     _level_given = False
@@ -110,6 +111,14 @@ class Traits(anywidget.AnyWidget):
 
     def _small_picture(self) -> str:
         """What is shown as a small PNG in base64, as notebooks hold it."""
+        raise NotImplementedError
+
+    def _look(self) -> dict[str, Any]:
+        """What is set, as options of ``SVR.plot``."""
+        raise NotImplementedError
+
+    def _page_part(self) -> Any:
+        """What a page holds of it."""
         raise NotImplementedError
 
     def _publish_picture(self) -> None:

@@ -30,6 +30,11 @@ export function significant(value: number, digits = 3): string {
   return text.replace("-", MINUS);
 }
 
+/** A difference with its sign: "+0.31", "−2.4", "0". */
+export function signed(value: number, digits = 3): string {
+  return value > 0 ? `+${significant(value, digits)}` : significant(value, digits);
+}
+
 /** How many entries chance would give: whole ones where they are many. */
 export const expectation = (value: number) =>
   value >= 10 || value === 0 ? count(value) : significant(value, 2);

@@ -12,7 +12,7 @@ import { announcer } from "./graph/announcer.js";
 import { graph } from "./graph/graph.js";
 import { h } from "./kit/dom.js";
 import { followKeys } from "./kit/keys.js";
-import { isDark, onHostTheme, readPalette } from "./kit/theme.js";
+import { followTheme } from "./kit/theme.js";
 import { panes, paneToggles } from "./panes/panes.js";
 import { notices } from "./status/notices.js";
 import { exportMenu } from "./toolbar/exportMenu.js";
@@ -21,7 +21,7 @@ import { help } from "./toolbar/help.js";
 import { searchField } from "./toolbar/searchField.js";
 import { toolbar } from "./toolbar/toolbar.js";
 import { widgetActions } from "./toolbar/widgetKeys.js";
-import { createView, type View } from "./view.js";
+import { createView } from "./view.js";
 
 /** Shows the widget in `element` until the signal is aborted. */
 export function mount(element: HTMLElement, host: Host, abort: AbortSignal): void {
@@ -83,23 +83,4 @@ function build(root: HTMLElement, host: Host, abort: AbortSignal): void {
   for (const type of ["keydown", "keyup", "keypress"] as const) {
     view.listen(root, type, (event) => event.stopPropagation());
   }
-}
-
-function followTheme(root: HTMLElement, view: View, use: (palette: Palette) => void): void {
-  const themeHost = { document, matchMedia: (query: string) => window.matchMedia(query) };
-  const apply = () => {
-    const theme = view.state.theme.peek() ?? "auto";
-    root.dataset.theme = isDark(theme, themeHost) ? "dark" : "light";
-    // With a theme of its own the widget does not borrow the host's background.
-    root.dataset.followsHost = String(theme === "auto");
-    use(readPalette(root));
-  };
-  view.watch(() => {
-    view.state.theme.value;
-    apply();
-  });
-  onHostTheme(themeHost, view.guard(apply), view.signal);
-  // The style sheet may arrive after the first frame.
-  const frame = requestAnimationFrame(view.guard(apply));
-  view.signal.addEventListener("abort", () => cancelAnimationFrame(frame), { once: true });
 }

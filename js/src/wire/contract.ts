@@ -48,6 +48,10 @@ export const CONTRACT = {
     "cross",
     "output"
   ],
+  "comparison_views": [
+    "beside",
+    "difference"
+  ],
   "kinds": [
     "linear",
     "convolution",

@@ -47,6 +47,8 @@ export interface PrivateTraits {
   _scene: Bytes | null;
   _status: Status;
   _notice: string;
+  /** What the network is called beside others. */
+  _name?: string;
   _inputs: Inputs | null;
   /** Neurons with a ring, and what that means, in a word and at length. */
   _marked?: Marked | null;

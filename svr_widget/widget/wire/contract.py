@@ -23,6 +23,9 @@ COLOURS = ("chance", "paper")
 
 THEMES = ("auto", "light", "dark")
 PANES = ("adjacency", "images", "filters", "table")
+COMPARISON_VIEWS = ("beside", "difference")
+"""How networks are compared: beside each other, or by what changed."""
+
 MATRICES = ("adjacency", "cross", "output")
 """The matrices of a link."""
 
@@ -61,6 +64,7 @@ def contract() -> dict[str, Any]:
         "themes": THEMES,
         "panes": PANES,
         "matrices": MATRICES,
+        "comparison_views": COMPARISON_VIEWS,
         "kinds": KINDS,
         "levels": {mode: levels._asdict() for mode, levels in LEVELS.items()},
         "filters": {

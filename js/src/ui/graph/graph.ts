@@ -42,7 +42,7 @@ export interface Graph {
 }
 
 /** The picture, what the tools need of it, and what an export does. */
-export function graph(view: View): Drawn & Graph {
+export function graph(view: View, { legend: explained = true } = {}): Drawn & Graph {
   const stage = createStage(view);
   const canvas = h("canvas", {
     class: "svr-picture",
@@ -78,7 +78,13 @@ export function graph(view: View): Drawn & Graph {
     canvas.classList.toggle("svr-lassoing", view.state.lasso.value);
   });
   return {
-    element: h("div", { class: "svr-graph" }, legend(view), stage.element, overview(view, stage)),
+    element: h(
+      "div",
+      { class: "svr-graph" },
+      explained && legend(view),
+      stage.element,
+      overview(view, stage),
+    ),
     hovered: hover.hovered,
     actions,
     goTo(neuron) {

@@ -10,7 +10,8 @@ import type { View } from "../view.js";
 
 const STEPS = [0, 0.25, 0.5, 0.75, 1];
 
-export function legend(view: View): HTMLElement {
+/** `marks`: whether it explains the rings, which others may do. */
+export function legend(view: View, { marks = true } = {}): HTMLElement {
   const { state } = view;
   const element = h("div", { class: "svr-legend", role: "note", "aria-label": "legend" });
   view.watch(() => {
@@ -55,8 +56,9 @@ export function legend(view: View): HTMLElement {
       !scene.unlinked && edges,
       scene.feeds.includes(false) && h("span", {}, h("i", { class: "svr-dot svr-hollow" }), hollow),
       someNull && h("span", {}, h("i", { class: "svr-dot svr-null" }), "null"),
-      marked?.neurons?.length &&
-        h("span", { title: marked.meaning }, h("i", { class: "svr-ring" }), marked.word),
+      marks &&
+        (marked?.neurons?.length ?? 0) > 0 &&
+        h("span", { title: marked?.meaning }, h("i", { class: "svr-ring" }), marked?.word),
       backward && h("span", {}, h("i", { class: "svr-dash" }), "backward"),
       tied && h("span", { title: TIED_MEANING }, h("i", { class: "svr-band" }), TIED),
     );

@@ -25,17 +25,21 @@ const BUDGETS = [1_000, 10_000, 100_000, 1_000_000];
 
 /** Tools that others make. */
 export interface Others {
+  /** In place of the network's name and counts. */
+  readonly title?: HTMLElement;
   readonly search: HTMLElement;
   readonly panes: HTMLElement;
-  readonly exports: HTMLElement;
+  readonly exports?: HTMLElement;
+  /** What of several networks is seen. */
+  readonly views?: HTMLElement;
   readonly fullScreen: HTMLElement;
   readonly help: HTMLElement;
 }
 
 export function toolbar(view: View, viewHistory: ViewHistory, others: Others): HTMLElement {
   const { name, counts } = title(view);
-  return toolLine(view, name, filterChip(view), [
-    { element: counts, label: "network", rank: 5 },
+  return toolLine(view, others.title ?? name, filterChip(view), [
+    ...(others.title ? [] : [{ element: counts, label: "network", rank: 5 }]),
     { element: others.search, label: "search", rank: 10 },
     { element: steps(view, viewHistory), label: "views", rank: 6 },
     { element: method(view), label: "method", rank: 7 },
@@ -44,7 +48,8 @@ export function toolbar(view: View, viewHistory: ViewHistory, others: Others): H
     { element: budget(view), label: "edges at most", rank: 1 },
     { element: lasso(view), label: "lasso", rank: 3 },
     { element: others.panes, label: "panes", rank: 12 },
-    { element: others.exports, label: "save or copy", rank: 8 },
+    ...(others.views ? [{ element: others.views, label: "view", rank: 20 }] : []),
+    ...(others.exports ? [{ element: others.exports, label: "save or copy", rank: 8 }] : []),
     { element: others.fullScreen, label: "full screen", rank: 9 },
     { element: others.help, label: "help", rank: 11 },
   ]);
