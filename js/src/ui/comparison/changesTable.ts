@@ -194,25 +194,27 @@ function changesGrid(
   const header = h("div", { class: "svr-row svr-header", role: "row" });
   const inner = h("div", { class: "svr-rows", role: "rowgroup" });
   const sized = h("div", { class: "svr-sized-rows" }, inner);
-  const viewport = h("div", { class: "svr-scroll" }, sized);
+  // What scrolls has the focus: its keys move the row.
   const grid = h(
     "div",
     {
-      class: "svr-grid-table",
+      class: "svr-grid-table svr-scroll",
       role: "grid",
       tabindex: 0,
       "aria-label": "changes",
       "data-kind": "changes",
     },
-    h("div", { role: "rowgroup" }, header),
-    viewport,
+    h("div", { class: "svr-stuck", role: "rowgroup" }, header),
+    sized,
   );
   const scrolled = signal(0);
   const tall = signal(0);
-  const resizes = new ResizeObserver(view.guard(() => (tall.value = viewport.clientHeight)));
-  resizes.observe(viewport);
+  const resizes = new ResizeObserver(
+    view.guard(() => (tall.value = grid.clientHeight - ROW_HEIGHT)),
+  );
+  resizes.observe(grid);
   view.signal.addEventListener("abort", () => resizes.disconnect(), { once: true });
-  view.listen(viewport, "scroll", () => (scrolled.value = viewport.scrollTop));
+  view.listen(grid, "scroll", () => (scrolled.value = grid.scrollTop));
   view.watch(() => fill(header, ...columnHeads(own, sorting.value)));
   view.watch(() => {
     const all = rows.value;
@@ -240,10 +242,10 @@ function changesGrid(
     const now = sorting.peek();
     const descending = now.column === column ? !now.descending : COLUMNS[column].large;
     sorting.value = { column, descending };
-    viewport.scrollTop = 0;
+    grid.scrollTop = 0;
     active.value = 0;
   });
-  followRows({ views, own, rows, active, grid, viewport });
+  followRows({ views, own, rows, active, grid });
   return grid;
 }
 
@@ -253,10 +255,9 @@ interface Followed {
   readonly rows: { peek(): readonly Row[] };
   readonly active: { value: number; peek(): number };
   readonly grid: HTMLElement;
-  readonly viewport: HTMLElement;
 }
 
-function followRows({ views, own, rows, active, grid, viewport }: Followed): void {
+function followRows({ views, own, rows, active, grid }: Followed): void {
   const [view] = views;
   const point = (at: number | null) => {
     own.at.value = at === null ? null : (rows.peek()[at]?.place ?? null);
@@ -270,19 +271,19 @@ function followRows({ views, own, rows, active, grid, viewport }: Followed): voi
     const row = rows.peek()[at];
     if (row) selectBoth(views, own, row.change);
   };
-  view.listen(viewport, "pointermove", (event) => point(rowAt(event)));
-  view.listen(viewport, "pointerleave", () => point(null));
+  view.listen(grid, "pointermove", (event) => point(rowAt(event)));
+  view.listen(grid, "pointerleave", () => point(null));
   // Not click: the line is made anew as it is pointed at.
-  view.listen(viewport, "pointerup", (event) => {
+  view.listen(grid, "pointerup", (event) => {
     const at = rowAt(event);
     if (at !== null) choose(at);
   });
-  const page = () => Math.max(1, Math.floor(viewport.clientHeight / ROW_HEIGHT) - 1);
+  const page = () => Math.max(1, Math.floor(grid.clientHeight / ROW_HEIGHT) - 2);
   const move = (to: number) => {
     const last = rows.peek().length - 1;
     active.value = Math.max(0, Math.min(last, to));
-    const { scrollTop, clientHeight } = viewport;
-    viewport.scrollTop = revealRow(last + 1, scrollTop, clientHeight, active.peek());
+    const { scrollTop, clientHeight } = grid;
+    grid.scrollTop = revealRow(last + 1, scrollTop, clientHeight - ROW_HEIGHT, active.peek());
     point(active.peek());
   };
   const actions: Record<string, () => void> = {
