@@ -272,6 +272,9 @@ class SVRWidget(Traits):
             >>> trained = {name: weight + 0.01 for name, weight in model.state_dict().items()}
             >>> both = compare(model, trained, names=("base", "tuned"), fdr=0.01)
             >>> both.changes().head(2)[["change", "map", "k", "other_k"]]
+              change map   k  other_k
+            0    new   0  14       15
+            1   same   0  12       12
         """
         from svr_widget.widget.comparison import Comparison, named
 
