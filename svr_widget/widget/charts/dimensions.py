@@ -91,7 +91,7 @@ class Dimensions:
                 dots.x = np.array([getattr(one, side) for one in found], np.float64)
                 dots.y = rows
                 dots.colors = [colour if certain else "transparent" for certain in clear]
-        names = [_name(key, of_all=shown is every) for key in shown]
+        names = [_name(key, None if shown is every else entered) for key in shown]
         most = max((max(one.d_in, one.d_out) for one in found), default=1) or 1
         self._counts.min, self._counts.max = -0.03 * most, 1.03 * most
         self._count_axis.tick_values = round_ticks(most, whole=True)
@@ -125,8 +125,10 @@ class Dimensions:
         self._choose(self.links[event["data"]["index"]])
 
 
-def _name(key: LinkKey, *, of_all: bool) -> str:
-    """A link in few signs: both ends, or the producer where the consumer is one for all."""
+def _name(key: LinkKey, entered: str | None) -> str:
+    """A link in few signs: both ends, or the producer where all enter one map."""
     number = f" ({key[2]})" if len(key) > 2 else ""
-    producer = shortened(key[0], _NAME if of_all else 2 * _NAME)
-    return f"{producer} → {shortened(key[1], _NAME)}{number}" if of_all else f"{producer}{number}"
+    if entered is None:
+        return f"{shortened(key[0], _NAME)} → {shortened(key[1], _NAME)}{number}"
+    side = key[1].removeprefix(entered)  # of a product of queries and keys, which of them reads
+    return f"{shortened(key[0], 2 * _NAME - len(side))} {side}{number}".rstrip()

@@ -40,12 +40,14 @@ CSS = """
   height: 24px; padding: 0 20px 0 6px; border: 0; border-radius: 4px; appearance: none;
   field-sizing: content; max-width: 100%; text-overflow: ellipsis; box-shadow: none;
   color: var(--jp-ui-font-color1, inherit); font-size: 12px; font-weight: 600;
-  background-color: transparent; background-size: 9px; background-position: right 5px center;
+  background:
+    linear-gradient(45deg, transparent 50%, #7d8790 50%) calc(100% - 10px) 11px / 4px 4px no-repeat,
+    linear-gradient(-45deg, transparent 50%, #7d8790 50%) calc(100% - 6px) 11px / 4px 4px no-repeat;
 }
 .svr-chart-head select:hover { background-color: var(--jp-layout-color2, #7d879020); }
 .svr-chart-head select:focus-visible { outline: 2px solid #3d84e6; outline-offset: -2px; }
 .svr-chart-words { color: var(--jp-ui-font-color2, #5a646e); font-size: 12px; line-height: 16px; }
-.svr-chart-words > span { white-space: nowrap; margin-inline-end: 12px; }
+.svr-chart-words > span { display: inline-block; margin-inline-end: 12px; }
 .svr-chart-words i {
   display: inline-block; width: 9px; height: 9px; margin-inline-end: 5px; border-radius: 50%;
   box-sizing: border-box;
