@@ -57,6 +57,18 @@ export function pValue(log10: number): string {
   return power(log10, 0, 1);
 }
 
+/** A p-value as it stands in a column of others, all written alike: "4.2 × 10⁻³". */
+export function pInColumn(log10: number): string {
+  if (log10 === Number.NEGATIVE_INFINITY) return "0";
+  return log10 >= 0 ? "1" : power(log10, 1, 1);
+}
+
+/** How many decimals three digits of the largest of some numbers leave, as in a column of them. */
+export function decimalsOf(largest: number): number {
+  if (!(largest > 0) || !Number.isFinite(largest)) return 3;
+  return Math.max(0, Math.min(8, 2 - Math.floor(Math.log10(largest))));
+}
+
 /** A level of significance as it is typed and shown in the field: "0.05", "1e-12". */
 export function level(value: number): string {
   return String(Number(value.toPrecision(3)));

@@ -57,7 +57,7 @@ function build(root: HTMLElement, host: Host, abort: AbortSignal): void {
   root.setAttribute("role", "group");
   const drawn = graph(view);
   const viewHistory = createViewHistory(state, abort);
-  const search = searchField(view, drawn.goTo);
+  const search = searchField(view, drawn);
   const guide = help(view, () => ({
     "Keys on the graph": drawn.actions,
     "Keys anywhere": anywhere,

@@ -77,7 +77,7 @@ export function mountComparison(
 /** The line of tools, whose settings all networks follow. */
 function tools(root: HTMLElement, view: View, own: Compared, drawn: Drawn & Graph): HTMLElement {
   const viewHistory = createViewHistory(view.state, view.signal);
-  const search = searchField(view, drawn.goTo);
+  const search = searchField(view, drawn);
   const guide = help(view, () => ({
     "Keys on the graph": drawn.actions,
     "Keys anywhere": anywhere,

@@ -16,7 +16,7 @@ import { edgeCanvas, pixelCanvas } from "./canvases/edgeCanvas.js";
 import { type Hovered, hoverCanvas } from "./canvases/hoverCanvas.js";
 import { lassoOutline } from "./canvases/lassoOutline.js";
 import { selectionCanvas } from "./canvases/selectionCanvas.js";
-import { forgetOnBlur, goTo, graphActions } from "./keyboard.js";
+import { forgetOnBlur, goTo, graphActions, reveal } from "./keyboard.js";
 import { legend } from "./legend.js";
 import { overview } from "./overview.js";
 import { followPointer } from "./pointer.js";
@@ -39,6 +39,8 @@ export interface Graph {
   readonly actions: readonly Action[];
   /** Gives the graph the focus, with the keyboard at a neuron. */
   goTo(neuron: Neuron): void;
+  /** Brings a neuron into sight, and leaves the focus where it is. */
+  reveal(neuron: Neuron): void;
 }
 
 /** The picture, what the tools need of it, and what an export does. */
@@ -91,6 +93,7 @@ export function graph(view: View, { legend: explained = true } = {}): Drawn & Gr
       canvas.focus({ preventScroll: true });
       goTo(view, stage, neuron);
     },
+    reveal: (neuron) => reveal(view, stage, neuron),
     picture() {
       const [scene, layout] = [view.state.scene.peek(), stage.layout.peek()];
       const [cut, palette] = [view.state.cut.peek(), view.palette.peek()];
