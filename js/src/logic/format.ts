@@ -69,6 +69,10 @@ export function decimalsOf(largest: number): number {
   return Math.max(0, Math.min(8, 2 - Math.floor(Math.log10(largest))));
 }
 
+/** A number with so many decimals, as in a column of them: "−0.30". */
+export const fixed = (value: number, decimals: number) =>
+  value.toFixed(decimals).replace("-", MINUS);
+
 /** A level of significance as it is typed and shown in the field: "0.05", "1e-12". */
 export function level(value: number): string {
   return String(Number(value.toPrecision(3)));

@@ -1,6 +1,6 @@
 // The pane of filters: between the selected neurons of a link, and those of one neuron.
 
-import { count, signed, significant } from "../../logic/format.js";
+import { count, decimalsOf, fixed, significant } from "../../logic/format.js";
 import type { Palette } from "../../paint/palette.js";
 import { scaleOf } from "../../paint/signedColours.js";
 import { CONTRACT } from "../../wire/contract.js";
@@ -113,13 +113,14 @@ function effective(view: View, scene: Scene, found: EffectiveFilters, palette: P
   const { rows, columns, kernel, filters } = found;
   const { producer, consumer } = scene.links[view.state.link.peek() ?? 0];
   const scale = Math.max(...filters.map(scaleOf), 0);
+  const decimals = Math.max(0, decimalsOf(scale) - 1);
   const single = kernel.every((length) => length === 1);
   const cell = (n: number, m: number, values: Float32Array) => {
     const norm = values.reduce((sum, value) => sum + value * value, 0);
     const words = `${count(m)} → ${count(n)}: weight ${significant(norm, 2)}`;
     const drawn = picture(values, single ? [1, 1] : kernel, scale, palette, words);
     drawn.title = words;
-    const number = single && h("div", { class: "svr-soft" }, signed(values[0], 2));
+    const number = single && h("div", { class: "svr-soft" }, fixed(values[0], decimals));
     const cell = h("td", {}, drawn, number);
     view.listen(cell, "pointerenter", () => {
       const link = view.state.link.peek() ?? 0;
