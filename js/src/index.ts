@@ -38,9 +38,13 @@ function show(model: AnyModel, el: HTMLElement, abort: AbortSignal): void {
 /** The model that a trait refers to: some hosts hand it over, others its name. */
 function modelOf(model: AnyModel, side: unknown): Promise<AnyModel<Traits>> {
   if (typeof side !== "string") return Promise.resolve(side as AnyModel<Traits>);
-  const manager = model.widget_manager as unknown as {
-    get_model(id: string): Promise<AnyModel<Traits>>;
-  };
+  const manager = model.widget_manager as unknown as
+    | { get_model?(id: string): Promise<AnyModel<Traits>> }
+    | undefined;
+  if (!manager?.get_model) {
+    const words = "this host shows one widget at a time; to_html writes the comparison as a page";
+    return Promise.reject(new Error(words));
+  }
   return manager.get_model(side.replace(/^IPY_MODEL_/, ""));
 }
 
