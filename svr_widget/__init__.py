@@ -33,7 +33,7 @@ from svr_widget.recording.recording import Recording
 from svr_widget.svr import SVR
 
 if TYPE_CHECKING:
-    from svr_widget.widget import SVRTimeline, SVRWidget
+    from svr_widget.widget import SVRTimeline, SVRWidget, compare
 
 __all__ = [
     "SVR",
@@ -60,12 +60,13 @@ __all__ = [
     "UnsupportedLayerError",
     "WidthMismatchError",
     "cache",
+    "compare",
 ]
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("SVRTimeline", "SVRWidget"):
+    if name in ("SVRTimeline", "SVRWidget", "compare"):
         from svr_widget import widget
 
         return getattr(widget, name)

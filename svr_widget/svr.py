@@ -247,13 +247,18 @@ class SVR(SpectralGraph):
         return tables.edges(self, threshold, by_construction=by_construction)
 
     def neurons(self) -> pd.DataFrame:
-        """Every spectral neuron: map, k, singular_value, intensity, null, cluster.
+        """Every spectral neuron.
+
+        Returns:
+            map, k, singular_value; intensity (paper, 3.2; see ``intensity``); p_value, how likely a
+            random neuron is at least as intense, and p_adjusted, the smallest false discovery rate
+            over the graph at which it stands out (see ``intensity_p_values``); null, cluster.
 
         Examples:
-            >>> svr.neurons().round(2).head(2)
-              map  k  singular_value  intensity   null  cluster
-            0   0  0            5.27       1.00  False        0
-            1   0  1            0.89       0.07  False        1
+            >>> svr.neurons().iloc[:2, :6].round(2)
+              map  k  singular_value  intensity  p_value  p_adjusted
+            0   0  0            5.27       1.00      0.0         0.0
+            1   0  1            0.89       0.07      0.7         1.0
         """
         self.compute()
         return tables.neurons(self)
@@ -365,7 +370,12 @@ class SVR(SpectralGraph):
         return blocks_of_channels(self, name, ratio, share)
 
     def match(
-        self, other: SpectralGraph, maps: Mapping[str, str] | None = None, *, level: float = 0.05
+        self,
+        other: SpectralGraph,
+        maps: Mapping[str, str] | None = None,
+        *,
+        level: float = 0.05,
+        least: float = 0.0,
     ) -> Matching:
         """Which spectral neurons of another network, or checkpoint, are which of this one.
 
@@ -381,6 +391,8 @@ class SVR(SpectralGraph):
                 peft) or one of the two as a whole.
             level: probability, between networks that have nothing to do with each other, that
                 anything at all is paired (Bonferroni over all pairs of neurons, with exact laws).
+            least: overlap that a pair has at least. Chance explains no more than a small one where
+                a map is wide, so an overlap may be significant and next to nothing.
 
         Returns:
             A ``Matching`` with the frames ``pairs``, ``births`` and ``deaths``.
@@ -398,7 +410,7 @@ class SVR(SpectralGraph):
             0   0  0        0      1.0
             1   0  1        1      1.0
         """
-        return match(self, other, maps, level)
+        return match(self, other, maps, level, least)
 
     def dead_channels(self, *, tolerance: float = TOLERANCE) -> pd.DataFrame:
         """Output channels that tell the next maps nothing, from the weights alone (section 5.2.2).
@@ -859,13 +871,15 @@ class SVR(SpectralGraph):
                 (``"light"``, ``"dark"`` or a ``svr_widget.plot.Theme``), ``size`` of a new figure
                 in inches, ``title``. For the graph and the survival function the threshold, as in
                 ``edges``; for the graph ``y_scale`` (``"linear"``, ``"log"``, ``"relative"``,
-                ``"rank"``, or ``"auto"`` for the one on which no kind of map is squashed) and
-                ``max_edges``, the most to draw (20,000; where there are more, the
-                picture says so); for ``"adjacency"``, ``"output"``, ``"dimensions"`` and
-                ``"images"`` ``method``; for ``"cross"`` and ``"output"`` ``ratio``, as in
-                ``near_kernels``; for ``"output"`` ``sort``, to order the channels by block; for
-                ``"images"`` ``inputs``, what the model is called with, and ``neurons``, indices of
-                which -1 is the last (the first two and the last); for ``"similarity"`` ``found``.
+                ``"rank"``, or ``"auto"`` for the one on which no kind of map is squashed),
+                ``colour`` (``"paper"``, its intensity, or ``"chance"``: how sure it is
+                that chance does not give a neuron its edges) and ``max_edges``, the most to draw
+                (20,000; where there are more, the picture says so); for ``"adjacency"``,
+                ``"output"``, ``"dimensions"`` and ``"images"`` ``method``; for ``"cross"`` and
+                ``"output"`` ``ratio``, as in ``near_kernels``; for ``"output"`` ``sort``, to order
+                the channels by block; for ``"images"`` ``inputs``, what the model is called with,
+                and ``neurons``, indices of which -1 is the last (the first two and the last); for
+                ``"similarity"`` ``found``.
 
         Returns:
             The figure, which notebooks show; ``savefig`` writes it, to a PDF for instance.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Unpack
+from typing import Literal, Unpack, get_args
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,17 +12,22 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
 from svr_widget.engine.graph.thresholds import Threshold
 from svr_widget.engine.maps.labels import labels_of
+from svr_widget.engine.significance.intensity_null import CERTAIN
 from svr_widget.engine.significance.multiple_testing import LEVELS
 from svr_widget.plot import edges
 from svr_widget.plot.canvas import axes_on, figure_of
 from svr_widget.plot.columns import Heights, YScale, heights, places
 from svr_widget.plot.themes import LARGE, MEDIUM, RULE, SMALL, Theme, theme_of
 from svr_widget.plot.words import level_of
+
+Colour = Literal["paper", "chance"]
+"""What the hue tells: the paper's intensity, or how sure it is that chance does not do it."""
 
 MOST_EDGES = 20_000
 _DOT, _NULL_DOT, _RIM = 9.0, 2.0, 0.6  # areas within their rims in square points; their width
@@ -38,6 +43,7 @@ def graph(
     theme: str | Theme = "light",
     size: tuple[float, float] = (7.2, 4.2),
     y_scale: YScale = "linear",
+    colour: Colour = "paper",
     max_edges: int = MOST_EDGES,
     title: str | None = None,
     **threshold: Unpack[Threshold],
@@ -45,6 +51,8 @@ def graph(
     """Columns are maps, heights singular values, lines significant edges (see ``SVR.plot``)."""
     if max_edges < 1:
         raise SVRError(f"max_edges = {max_edges}: at least one edge")
+    if colour not in get_args(Colour):
+        raise SVRError(f"colour must be 'paper' or 'chance', got {colour!r}")
     theme, up, across = theme_of(theme), heights(svr, y_scale), places(svr)
     found = edges.chosen(svr, threshold, max_edges)
     axes = axes_on(ax, theme, size)
@@ -64,7 +72,7 @@ def graph(
             va="top",
             **theme.text(SMALL, soft=True),
         )
-    _neurons(svr, axes, across, up, theme)
+    _neurons(svr, axes, across, up, theme, colour)
     widest = max(across.values(), default=0.0)
     axes.set_xlim(-0.35, widest + 0.35)
     axes.set_ylim(*up.limits)
@@ -84,7 +92,7 @@ def graph(
         certain = svr.significance(threshold.get("null")).cut(fdr=_FDR).significant
         counted = _counts(found, certain, len(middles))
     axes.set_title(counted, loc="right", pad=18, **theme.text(SMALL, soft=True))
-    _legend(svr, axes, theme, found)
+    _legend(svr, axes, theme, found, colour)
     return figure_of(axes)
 
 
@@ -102,7 +110,12 @@ def _axis(axes: Axes, up: Heights, theme: Theme) -> None:
 
 
 def _neurons(
-    svr: SpectralGraph, axes: Axes, across: dict[str, float], up: Heights, theme: Theme
+    svr: SpectralGraph,
+    axes: Axes,
+    across: dict[str, float],
+    up: Heights,
+    theme: Theme,
+    colour: Colour,
 ) -> None:
     """Weak ones first, so that large singular values lie on top."""
     x, y, fills, rims, areas = [], [], [], [], []
@@ -113,7 +126,7 @@ def _neurons(
         kind = svr.maps[column.map].kind
         intensity = svr.intensity(name)
         unknown = np.isnan(intensity)[:, None]
-        shades = theme.shades(kind, intensity)
+        shades = theme.shades(kind, intensity if colour == "paper" else _certainty(svr, name))
         fills.append(np.where(unknown, to_rgb(theme.paper), shades))
         rims.append(np.where(unknown, to_rgb(theme.hue(kind)), shades))
         areas.append(np.where(null, _NULL_DOT, _DOT))
@@ -128,6 +141,15 @@ def _neurons(
         rasterized=len(places) > edges.MANY,
     )
     dots.set(edgecolor=np.concatenate(rims)[::-1], in_layout=False)
+
+
+def _certainty(svr: SpectralGraph, name: str) -> NDArray[np.float64]:
+    """How sure it is that chance does not do it, from 0 to 1; 1 for a last map, as in the paper."""
+    adjusted = svr.intensity_p_values(name, adjusted=True)
+    if not svr.feeds(name):
+        return np.ones_like(adjusted)
+    share = np.log(np.nan_to_num(adjusted, nan=1.0)) / np.log(CERTAIN)
+    return np.asarray(np.clip(share, 0.0, 1.0))
 
 
 def _names(axes: Axes, across: dict[str, float], counts: dict[str, int], theme: Theme) -> None:
@@ -176,14 +198,17 @@ def _counts(found: edges.DrawnEdges, certain: int, constructed: int) -> str:
     return said
 
 
-def _legend(svr: SpectralGraph, axes: Axes, theme: Theme, found: edges.DrawnEdges) -> None:
+def _legend(
+    svr: SpectralGraph, axes: Axes, theme: Theme, found: edges.DrawnEdges, colour: Colour
+) -> None:
     """The kinds that occur, and what the weakest and the strongest edge are, above the columns."""
     kinds = dict.fromkeys(svr.maps[column.map].kind for column in svr.columns.values())
     dots = [_dot(kind, theme.hue(kind)) for kind in kinds]
     if svr.unlinked:
         dots.append(_dot("no link is known", theme.paper, theme.soft))
     else:
-        dots.append(_dot("near its random baseline", theme.neutral))
+        grey = "near its random baseline" if colour == "paper" else "no more than chance"
+        dots.append(_dot(grey, theme.neutral))
     dots += _weights(svr, found, theme)
     axes.legend(
         handles=dots,

@@ -61,7 +61,7 @@ CELLS = {
 some = train[labels[train] < 5]
 base = fit(mlp(), 30, some)
 tuned = fit(copy.deepcopy(base), 6, lr=1e-3)
-SVRWidget.compare(SVR(base, images[:1]), SVR(tuned, images[:1]), panes=[], height=460)
+SVRWidget.compare(SVR(base, images[:1]), SVR(tuned, images[:1]), names=("five digits", "all ten"))
 """,
     "timeline": """
 model = mlp()

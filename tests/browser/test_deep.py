@@ -118,3 +118,14 @@ def test_a_column_reached_by_keyboard_comes_into_view(page: Page) -> None:
         page.keyboard.press("ArrowRight")
     page.wait_for_selector(DRAWN)
     assert any(name == DEPTH - 1 for name, _ in labels(page))
+
+
+def test_what_is_searched_for_comes_into_sight_and_goes_again(page: Page) -> None:
+    before = labels(page)
+    field = page.get_by_label("search maps and neurons")
+    field.fill("blocks.80.")
+    page.wait_for_function("() => document.querySelector('.svr-columns [data-map=\"80\"]')")
+    assert page.evaluate("() => document.activeElement.tagName") == "INPUT"
+    field.press("Escape")
+    page.wait_for_function("() => !document.querySelector('.svr-columns [data-map=\"80\"]')")
+    assert labels(page) == before

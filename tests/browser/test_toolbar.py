@@ -12,7 +12,8 @@ from svr_widget import SVRWidget
 from tests.browser.networks import PLANTED
 
 TOOLS = (
-    "back", "forward", "whole graph", "SVR", "co-SVR", "cross", "y scale", "edge budget", "lasso",
+    "back", "forward", "whole graph", "SVR", "co-SVR", "cross", "y scale", "colour", "edge budget",
+    "lasso",
     "Adjacency", "Images", "Filters", "Table", "Export", "full screen", "help",
     "search maps and neurons",
 )  # fmt: skip

@@ -381,3 +381,24 @@ class TestScale:
         svr = SVR(lstm, torch.zeros(3, 1, 6))
         assert scale_of(svr) == "log"
         assert svr.plot(y_scale="auto").axes[0].get_yscale() == "log"
+
+
+def test_by_chance_a_random_network_is_grey_and_a_planted_direction_is_not():
+    generator = torch.Generator().manual_seed(2)
+    first, second = (torch.randn(40, 40, generator=generator) for _ in range(2))
+
+    def shades(*weights):
+        figure = SVR(list(weights)).plot(colour="chance")
+        dots = of_type(figure, PathCollection)
+        return dots.get_facecolor()[40:, :3][::-1]  # the last map's are drawn first
+
+    grey, hue = np.array(to_rgb(LIGHT.neutral)), np.array(to_rgb(LIGHT.hue("linear")))
+    assert abs(shades(first, second) - grey).max() < 0.5 * abs(hue - grey).max()
+    direction = torch.nn.functional.normalize(torch.ones(40), dim=0)
+    planted = shades(
+        first + 60 * torch.outer(direction, first[0]) / 6,
+        second + 60 * torch.outer(second[0], direction) / 6,
+    )
+    np.testing.assert_allclose(planted[0], hue, atol=1e-6)
+    with pytest.raises(SVRError, match="colour must be"):
+        SVR([first, second]).plot(colour="hue")

@@ -205,6 +205,8 @@ class TestNeurons:
             "k",
             "singular_value",
             "intensity",
+            "p_value",
+            "p_adjusted",
             "null",
             "cluster",
         ]

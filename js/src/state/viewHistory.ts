@@ -18,6 +18,7 @@ const SEEN = [
   "selected",
   "selected_link",
   "y_scale",
+  "colour",
   "threshold_mode",
   "threshold",
   "null",

@@ -28,6 +28,11 @@ export const CONTRACT = {
     "relative",
     "rank"
   ],
+  "colours": [
+    "chance",
+    "paper"
+  ],
+  "certain": 0.001,
   "themes": [
     "auto",
     "light",
@@ -43,6 +48,10 @@ export const CONTRACT = {
     "adjacency",
     "cross",
     "output"
+  ],
+  "comparison_views": [
+    "beside",
+    "difference"
   ],
   "kinds": [
     "linear",

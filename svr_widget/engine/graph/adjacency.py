@@ -33,6 +33,7 @@ from svr_widget.engine.graph.internal_dimensions import (
 from svr_widget.engine.maps.links import Link
 from svr_widget.engine.maps.read_only import array_of, read_only
 from svr_widget.engine.significance.entries import LinkTests
+from svr_widget.engine.significance.intensity_null import RandomColumn, intensity_p_values
 from svr_widget.engine.significance.multiple_testing import LEVELS, Significance
 from svr_widget.engine.significance.nulls import Kind, NullLaw
 from svr_widget.engine.significance.random_frames import Frame, RandomFrames
@@ -502,6 +503,51 @@ class Adjacency:
         found = np.zeros(self.shape[1])
         found[columns] = intensity(dense, mean)
         return read_only(found)
+
+    def intensity_p_values(
+        self, intensities: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
+        """How likely a random neuron is at least as intense (beyond the paper), float64 ``[m]``.
+
+        NaN for what is no test: null neurons, and on a link by construction all.
+
+        Args:
+            intensities: what ``intensity`` gives, where that is known.
+        """
+        p_values = np.full(self.shape[1], np.nan)
+        if self.link.by_construction:
+            return p_values
+        if intensities is None:
+            intensities = self.intensity()
+        null, groups = self.producer.null.numpy(), self.producer.groups.numpy()
+        for group in np.unique(groups[~null]):
+            mine = ~null & (groups == group)
+            column = self._random_column(int(group))
+            p_values[mine] = intensity_p_values(intensities[mine], column, self.seed)
+        return p_values
+
+    def _random_column(self, group: int) -> RandomColumn:
+        """What the column of a neuron of one of the producer's groups is under chance."""
+        (p, y), (q, z) = self._U.shape[:2], self._V.shape[:2]
+        confined, reach = self._confined, 1.0
+        if self._single_channels_into_hyperplane:
+            reach -= 1 / q
+        sent, removed = p - confined[0], any(confined) and reach == 1.0
+        meeting = [(h, len(part) - removed) for g, h, part in self._meetings if g == group]
+        order = np.full(self.consumer.group_count, -1)
+        rows = self.consumer.groups.numpy()[~self.consumer.null.numpy()]
+        # Groups are told apart by their order of appearance, so that equal columns compare equal.
+        shared = dict(meeting)
+        seen = [h for h in dict.fromkeys(rows.tolist()) if h in shared]
+        order[seen] = np.arange(len(seen))
+        told = order[rows]
+        return RandomColumn(
+            (int(sent), int(y)),
+            tuple(shared[h] for h in seen),
+            (int(self._V_length - z * confined[1]), int(z)),
+            tuple(told[told >= 0].tolist()),
+            reach,
+        )
 
     def internal_dimensions(self) -> InternalDimensions:
         """``(d_out, d_in, deviation, p_value)`` of the block of strong entries (section 3.2).

@@ -17,6 +17,7 @@ from typing import Any, ParamSpec, Self, TypeVar, get_args
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import stats
 from torch import Tensor
 
 from svr_widget.engine.decompose import Decomposition, Flattening, check_method
@@ -242,7 +243,7 @@ class SpectralGraph:
         other.method = method
         other._join()
         other._streams, other._significance = {}, {}
-        for cached in ("_columns", "_column_names"):
+        for cached in ("_columns", "_column_names", "_intensity_p_values", "_adjusted_p_values"):
             other.__dict__.pop(cached, None)
         return other
 
@@ -513,6 +514,57 @@ class SpectralGraph:
         stream = self._streams.get(False)
         found = stream.intensity(link) if stream is not None and stream.done else None
         return self.adjacency(link).intensity() if found is None else found
+
+    def feeds(self, name: str) -> bool:
+        """Whether a link with tests leaves the column."""
+        return name in self._leaving
+
+    def intensity_p_values(self, name: str, *, adjusted: bool = False) -> NDArray[np.float64]:
+        """How likely random neurons are at least as intense as a column's (beyond the paper).
+
+        Of each neuron the smallest p-value over the links that leave it, times their number (at
+        most 1). NaN for what is no test: null neurons, a column that feeds none, one of which
+        nobody says what it feeds.
+
+        Args:
+            name: of the column.
+            adjusted: by Benjamini and Hochberg over all neurons of the graph that are tested: the
+                smallest false discovery rate at which the neuron stands out.
+
+        Returns:
+            float64 ``[M]`` in (0, 1], or NaN.
+
+        Examples:
+            >>> svr.intensity_p_values("0")[:3].round(4)
+            array([0.    , 0.7046, 0.5357])
+        """
+        self._lookup(self.columns, name, "map")
+        p_values = self._intensity_p_values
+        if not adjusted:
+            return p_values[name]
+        return self._adjusted_p_values[name]
+
+    @functools.cached_property
+    def _intensity_p_values(self) -> dict[str, NDArray[np.float64]]:
+        return {name: self._of_leaving(name) for name in self.columns}
+
+    def _of_leaving(self, name: str) -> NDArray[np.float64]:
+        leaving = self._leaving.get(name, [])
+        found = [
+            self.adjacency(key).intensity_p_values(self.link_intensity(key)) for key in leaving
+        ]
+        if not found:
+            return np.full(len(self[name]), np.nan)
+        return np.asarray(np.minimum(np.min(found, axis=0) * len(found), 1.0))
+
+    @functools.cached_property
+    def _adjusted_p_values(self) -> dict[str, NDArray[np.float64]]:
+        together = np.concatenate([np.empty(0), *self._intensity_p_values.values()])
+        tested = ~np.isnan(together)
+        if tested.any():
+            together[tested] = stats.false_discovery_control(together[tested])
+        ends = np.cumsum([len(of) for of in self._intensity_p_values.values()])[:-1]
+        return dict(zip(self._intensity_p_values, np.split(together, ends), strict=True))
 
     def check_linked(self, wanted: str) -> None:
         """Raise ``SVRError`` where nobody says which map feeds which, on which something rests."""

@@ -111,11 +111,13 @@ def _cut_within(tests: GraphTests, budget: int) -> float:
 
 def _neurons(svr: SVR) -> dict[str, Array]:
     decompositions = [svr[name] for name in svr.columns]
+    adjusted = [svr.intensity_p_values(name, adjusted=True) for name in svr.columns]
     return {
         "singular_value": np.concatenate([d.S.numpy() for d in decompositions]),
         "intensity": np.concatenate([svr.intensity(name) for name in svr.columns]).astype(
             np.float32
         ),
+        "log10_p_adjusted": np.log10(np.concatenate(adjusted)).astype(np.float32),
         "null": np.concatenate([d.null.numpy() for d in decompositions]).astype(np.uint8),
     }
 

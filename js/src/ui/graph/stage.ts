@@ -164,8 +164,8 @@ export function between(
     for (let neuron = start; neuron < start + neurons; neuron++) {
       if (lives[neuron] || before.scene.isNull[neuron]) continue;
       const was = before.layout.passage?.presence[neuron] ?? 1;
-      const intensity = before.scene.intensity[neuron];
-      leaving.push({ map, y: before.layout.y[neuron], intensity, presence: was * (1 - eased) });
+      const hue = before.scene.hue[neuron];
+      leaving.push({ map, y: before.layout.y[neuron], hue, presence: was * (1 - eased) });
     }
   });
   return { ...layout, y, passage: { presence, leaving } };

@@ -8,6 +8,7 @@ import { byConstruction, TIED } from "../../logic/byConstruction.js";
 import { count, percent, pValue, significant } from "../../logic/format.js";
 import type { Hover } from "../../logic/linkedHover.js";
 import type { Cut } from "../../logic/threshold.js";
+import { CONTRACT } from "../../wire/contract.js";
 import { whichOf } from "../../wire/links.js";
 import type { Edge, Neuron, Scene } from "../../wire/scene.js";
 import { type Child, fill, h, nameOf, tailOf } from "../kit/dom.js";
@@ -16,6 +17,7 @@ import type { HoverCanvas, Hovered } from "./canvases/hoverCanvas.js";
 import { AXIS_WIDTH, type Stage } from "./stage.js";
 
 const STRONGEST_SHOWN = 4;
+const CHANCE = Math.log10(CONTRACT.levels.fdr.default);
 
 interface Surroundings {
   readonly anchors: Point[];
@@ -84,7 +86,7 @@ function aboutNeuron(scene: Scene, cut: Cut, neuron: Neuron, edges: readonly Edg
     scene.isNull[at]
       ? h("span", { class: "svr-soft" }, "null: its vectors are arbitrary")
       : scene.feeds[neuron.map]
-        ? fact("intensity", significant(scene.intensity[at], 2))
+        ? h("span", {}, fact("intensity", significant(scene.intensity[at], 2)), surety(scene, at))
         : h("span", { class: "svr-soft" }, scene.unlinked ? "no link is known" : "feeds no map"),
   );
   const strong = [...edges]
@@ -148,6 +150,14 @@ function aboutEdge(scene: Scene, cut: Cut, hover: Extract<Hover, { kind: "edge" 
     side && h("div", { class: "svr-soft" }, `read by its ${side === "q" ? "queries" : "keys"}`),
     backward && h("div", { class: "svr-soft" }, "runs against the flow of data"),
   ];
+}
+
+/** At which false discovery rate a neuron stands out among random ones. */
+function surety({ log10pAdjusted }: Scene, at: number): Child {
+  const log10p = log10pAdjusted?.[at];
+  if (log10p === undefined || Number.isNaN(log10p)) return false;
+  const words = log10p > CHANCE ? "no more than chance" : `beyond chance, FDR ${pValue(log10p)}`;
+  return h("span", { class: "svr-soft" }, ` ${words}`);
 }
 
 function neuronName(scene: Scene, { map, k }: Neuron): Child[] {
