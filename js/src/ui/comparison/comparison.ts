@@ -66,7 +66,7 @@ export function mountComparison(
     beside,
     difference,
     changesTable(views, shared),
-    footer(view, drawn[0]),
+    footer(view, drawn[0].showLink),
     announcer(view, () => drawn[0].hovered.value),
   );
   for (const type of ["keydown", "keyup", "keypress"] as const) {
