@@ -73,4 +73,4 @@ def test_linear_maps_have_bars_and_cells_light_their_edge(planted: Notebook) -> 
     assert np.corrcoef(shown, signed)[0, 1] > 0.999
     pane.locator('[data-svr="effective"] td').nth(1 + 4 + 1).hover()
     title = planted.page.locator('[data-svr="tooltip"] .svr-tip-title')
-    expect(title).to_have_text("0 · 1 → 2 · 1")
+    expect(title).to_have_text("Linear 1 · 1 → Linear 2 · 1")
