@@ -36,6 +36,7 @@ def pictured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     layers = [nn.Conv2d(1, 6, 3), nn.ReLU(), nn.Conv2d(6, 8, 3), nn.Flatten(), nn.Linear(512, 5)]
     widget = SVRWidget(nn.Sequential(*layers), inputs=torch.rand(2, 1, 12, 12), p=0.5)
     widget.panes = ["adjacency", "images", "filters"]
+    widget.selected_link = ("0", "2")
     for kind in ("matrix", "tile"):
         widget._answer(widget, {"kind": kind, "link": 0, "matrix": "output", **TILE}, [])
     path = tmp_path_factory.mktemp("pictured") / "page.html"
