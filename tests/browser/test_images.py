@@ -59,7 +59,7 @@ def test_images_have_the_activations_signs(open_notebook: Callable[..., Notebook
 
     cells.nth(3 + 1).hover()
     tooltip = notebook.page.locator('[data-svr="tooltip"] .svr-tip-title')
-    expect(tooltip).to_have_text("2 · 1")
+    expect(tooltip).to_have_text("Conv 2 · 1")
     cells.nth(3 + 1).click()
     notebook.wait_for_python("widget.selected == [('2', 1)]")
     expect(cells).to_have_count(1)

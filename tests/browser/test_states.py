@@ -74,7 +74,7 @@ def test_a_long_computation_shows_how_far_it_is(open_notebook: Open) -> None:
     root = notebook.page.locator(WIDGET)
     status = root.locator('[data-svr="status"]')
     expect(status).to_contain_text("layer<b>1</b>")
-    expect(status).to_contain_text("1 of 4")
+    expect(status).to_contain_text("1 of 3 maps, then 1 link")
     notebook.execute("gate.set(); widget.wait(60)")
     expect(status).to_be_hidden()
     assert Picture(root).ink() > 1000

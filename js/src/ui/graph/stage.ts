@@ -119,7 +119,7 @@ function roomFor(
   const names = scene.maps.map(({ label }) => label);
   const end = Math.max(width, sides.left + plotWidth + beside);
   const angle = angleFor(names, x, [AXIS_WIDTH - 4, end - 2], measure);
-  const bottom = TICK + heightOfNames(names, angle, height, measure) + (below ? LOOPS : 0);
+  const bottom = TICK + heightOfNames(names, angle, height) + (below ? LOOPS : 0);
   return { margins: { ...sides, bottom }, angle };
 }
 
