@@ -334,7 +334,10 @@ def test_the_budget_is_chosen_in_the_page(planted: Notebook) -> None:
     significant = planted.python("len(widget.edges())")
     expect(shown).to_have_attribute("data-value", "200")
     assert 200 < significant == picture.count("significant") < 1000
-    picture.root.get_by_label("edge budget").select_option("1000")
+    budget = picture.root.get_by_label("edge budget")
+    if not budget.is_visible():
+        picture.root.get_by_role("button", name="more tools").click()
+    budget.select_option("1000")
     planted.wait_for_python("widget.max_edges == 1000")
     expect(shown).to_have_attribute("data-value", str(significant))
 
