@@ -90,7 +90,7 @@ def check(svr: SVR, links: int = 12) -> None:
 def products_alone(svr: SVR) -> float:
     """Seconds that the matrix products of all tiles take, at the rate of a full one."""
     stream = svr._streams[False]
-    channels = max(svr.maps[link.producer].out_channels for link in svr.links.values())
+    channels = max(link.shared for link in svr.links.values())
     left, right = torch.randn(1024, channels), torch.randn(channels, 1024)
     matrix_product(left, right)
     start = time.perf_counter()

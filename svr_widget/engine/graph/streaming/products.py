@@ -24,7 +24,7 @@ from svr_widget.engine.environment.settings import matrix_product
 from svr_widget.engine.graph.adjacency import Adjacency
 from svr_widget.engine.graph.streaming.tiles import Pack, extent, packs
 from svr_widget.engine.maps.links import Link, LinkKey
-from svr_widget.engine.maps.read_only import array_of
+from svr_widget.engine.maps.read_only import array_of, plain
 from svr_widget.engine.significance.nulls import NullLaw
 
 FEWEST = 8
@@ -168,16 +168,17 @@ def _beside(
     channels: Tensor,
 ) -> tuple[Tensor, NDArray[np.bool_]]:
     """Representations ``[s, neurons]`` on channels that travel, and which neurons are null."""
-    first = vectors(maps[pack[0].end]())
+    first = plain(vectors(maps[pack[0].end]()))
     width = first.shape[0]
+    channels = plain(channels)
     every = len(channels) == width and torch.equal(channels, torch.arange(width))
     beside = torch.empty(len(channels), extent(pack), dtype=first.dtype)
     null = np.empty(extent(pack), np.bool_)
     for end, neurons, places in pack:
         decomposition = maps[end]()
-        flat = vectors(decomposition).reshape(width, -1)[:, neurons]
+        flat = plain(vectors(decomposition)).reshape(width, -1)[:, neurons]
         beside[:, places] = flat if every else flat[channels]
-        null[places] = decomposition.null.numpy()[neurons]
+        null[places] = array_of(decomposition.null)[neurons]
     return beside, null
 
 
