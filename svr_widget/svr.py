@@ -32,7 +32,7 @@ from svr_widget.engine.compression import pruning, removal
 from svr_widget.engine.decompose import Flattening
 from svr_widget.engine.environment.settings import methods_with_own_settings
 from svr_widget.engine.errors import SVRError
-from svr_widget.engine.graph.graph_file import Saved, from_bytes, load, save, to_bytes
+from svr_widget.engine.graph.file.graph_file import Saved, from_bytes, load, save, to_bytes
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
 from svr_widget.engine.graph.thresholds import Threshold
 from svr_widget.engine.maps.links import LinkKey
@@ -846,6 +846,7 @@ class SVR(SpectralGraph):
             "output",
             "survival",
             "dimensions",
+            "links",
             "images",
             "similarity",
         ] = "graph",
@@ -860,6 +861,8 @@ class SVR(SpectralGraph):
         their near-kernels, and ``plot("survival", link)`` the survival function of a link's entries
         beside the exact law and the paper's (Fig 10). ``plot("dimensions")`` shows the internal
         dimensions of all links (section 3.2), pale where their p is 0.05 or more,
+        ``plot("links")`` who speaks to whom, a row a consumer and a column a producer, as dark as
+        what was found on the link beyond chance,
         ``plot("images", map, inputs=...)`` what neurons make of inputs (Fig 5b), and
         ``plot("similarity", map, found=svr.similarity(...))`` how like the reference that is, with
         two standard errors of the mean to either side (Figs 6 and 14).
@@ -869,17 +872,18 @@ class SVR(SpectralGraph):
             of: the link, a key of ``links``, or the map that it shows.
             **options: for every picture ``ax`` (a matplotlib ``Axes`` to draw into), ``theme``
                 (``"light"``, ``"dark"`` or a ``svr_widget.plot.Theme``), ``size`` of a new figure
-                in inches, ``title``. For the graph and the survival function the threshold, as in
-                ``edges``; for the graph ``y_scale`` (``"linear"``, ``"log"``, ``"relative"``,
-                ``"rank"``, or ``"auto"`` for the one on which no kind of map is squashed),
-                ``colour`` (``"paper"``, its intensity, or ``"chance"``: how sure it is
+                in inches, ``title``. For the graph, the links and the survival function the
+                threshold, as in ``edges``; for the graph ``y_scale`` (``"linear"``, ``"log"``,
+                ``"relative"``, ``"rank"``, or ``"auto"`` for the one on which no kind of map is
+                squashed), ``colour`` (``"paper"``, its intensity, or ``"chance"``: how sure it is
                 that chance does not give a neuron its edges) and ``max_edges``, the most to draw
-                (20,000; where there are more, the picture says so); for ``"adjacency"``,
-                ``"output"``, ``"dimensions"`` and ``"images"`` ``method``; for ``"cross"`` and
-                ``"output"`` ``ratio``, as in ``near_kernels``; for ``"output"`` ``sort``, to order
-                the channels by block; for ``"images"`` ``inputs``, what the model is called with,
-                and ``neurons``, indices of which -1 is the last (the first two and the last); for
-                ``"similarity"`` ``found``.
+                (20,000; where there are more, the picture says so); for ``"links"`` ``folded``,
+                names of modules that are one row each (as many as leave some 24 rows); for
+                ``"adjacency"``, ``"output"``, ``"dimensions"`` and ``"images"`` ``method``; for
+                ``"cross"`` and ``"output"`` ``ratio``, as in ``near_kernels``; for ``"output"``
+                ``sort``, to order the channels by block; for ``"images"`` ``inputs``, what the
+                model is called with, and ``neurons``, indices of which -1 is the last (the first
+                two and the last); for ``"similarity"`` ``found``.
 
         Returns:
             The figure, which notebooks show; ``savefig`` writes it, to a PDF for instance.

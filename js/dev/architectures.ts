@@ -172,6 +172,52 @@ export function transformer(layers = 12, many = 24): Uint8Array {
   return scene(`gpt2-like, ${layers} layers`, maps, pairs, many);
 }
 
+/**
+ * The same with each head's products as columns. Every writer feeds every later reader, or with
+ * `near` those of its own layer and the next: of thousands of columns all pairs are millions.
+ */
+export function heads(layers = 12, each = 12, neurons = 64, near = false): Uint8Array {
+  const { maps, map } = plan();
+  const pairs: [number, number][] = [];
+  const writers = [map("transformer.wte", 0, 64, "embedding")];
+  let from = 0;
+  let depth = 1;
+  const read = (reader: number) => {
+    for (const writer of near ? writers.slice(from) : writers) pairs.push([writer, reader]);
+  };
+  for (let layer = 0; layer < layers; layer++) {
+    const name = `transformer.h.${layer}`;
+    const before = writers.length;
+    const found: number[] = [];
+    for (let head = 0; head < each; head++) {
+      if (!near) read(map(`${name}.attn[QK.${head}]`, depth, neurons, "attention"));
+      const out = map(`${name}.attn[OV.${head}]`, depth, neurons, "attention");
+      read(out);
+      found.push(out);
+    }
+    writers.push(...found);
+    const up = map(`${name}.mlp.c_fc`, depth + 1, 64, "linear");
+    read(up);
+    const down = map(`${name}.mlp.c_proj`, depth + 2, 64, "linear");
+    pairs.push([up, down]);
+    writers.push(down);
+    from = before;
+    depth += 3;
+  }
+  read(map("lm_head", depth, 64, "embedding"));
+  const random = randomFrom(7);
+  const links: LinkPlan[] = pairs.map(([producer, consumer], index) => ({
+    producer,
+    consumer,
+    channels: 64,
+    edges:
+      random() < 600 / pairs.length + 0.01
+        ? someEdges(index + 1, maps, [producer, consumer], 12)
+        : [],
+  }));
+  return sceneBytes(`gpt2-like, ${maps.length} columns`, maps, links);
+}
+
 /** A recurrent layer whose gates feed themselves and one another. */
 export function recurrent(): Uint8Array {
   const { maps, map } = plan();

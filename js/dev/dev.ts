@@ -5,6 +5,7 @@ import type { Traits } from "../src/wire/host.js";
 import {
   branches,
   chain,
+  heads,
   parallel,
   recurrent,
   resnet,
@@ -29,10 +30,13 @@ const SCENES: Record<string, () => Uint8Array> = {
   unet,
   transformer: () => transformer(),
   dense: () => transformer(12, 200),
+  heads315: () => heads(),
+  heads2000: () => heads(32, 64, 64, true),
   recurrent,
   parallel,
   one: () => chain(1),
   three: () => chain(3),
+  chain100: () => chain(100),
 };
 
 const query = new URLSearchParams(location.search);

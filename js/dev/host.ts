@@ -15,6 +15,7 @@ const DEFAULTS: Traits = {
   colour: "chance",
   selected: [],
   selected_link: null,
+  folded: null,
   panes: ["adjacency"],
   theme: "auto",
   height: 620,

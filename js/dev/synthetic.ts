@@ -50,10 +50,102 @@ export function sceneBytes(model: string, maps: MapPlan[], links: LinkPlan[]): U
   const { linkMeta, widths, log10p } = addEdges(add, maps, links);
   const tests = linkMeta.reduce((total, link) => total + link.tests, 0);
   for (const law of ["exact", "chi2"]) addStops(add, law, linkMeta, log10p, widths, tests);
+  const counted = linkMeta.length <= COUNTED;
+  if (!counted) packLinks(add, linkMeta, widths);
   const hasNorms = linkMeta.some(({ through }) => through.some((step) => step.includes("norm")));
   const norm = hasNorms ? "ignore" : null;
-  const meta = { model, method: "svr", norm, maps: mapMeta, links: linkMeta, tests };
-  return encode({ ...meta, modes: MODES, laws: ["exact", "chi2"] }, arrays);
+  const { modules, innermost } = modulesOf(maps.map(({ name }) => name));
+  const placed = mapMeta.map((map, at) => ({
+    ...map,
+    label: map.name.replace(/^transformer\./, ""),
+    module: innermost[at],
+  }));
+  const meta = { model, method: "svr", norm, maps: placed, modules, tests };
+  const said = counted ? { links: linkMeta } : { through: [["ReLU"]] };
+  return encode({ ...meta, ...said, modes: MODES, laws: ["exact", "chi2"] }, arrays);
+}
+
+/** Links of more than these come as columns, and are not counted one by one. */
+const COUNTED = 512;
+
+type LinkMeta = ReturnType<typeof addEdges>["linkMeta"][number];
+
+function packLinks(add: Add, links: readonly LinkMeta[], widths: readonly number[]): void {
+  const whole = (name: string, of: (link: LinkMeta) => number) =>
+    add(`link_${name}`, Uint32Array.from(links, of));
+  whole("producer", ({ producer }) => producer);
+  whole("consumer", ({ consumer }) => consumer);
+  whole("through", () => 0);
+  whole("sent", ({ sent }) => sent);
+  whole("tests", ({ tests }) => tests);
+  whole("m", ({ strongest }) => strongest?.m ?? 0);
+  whole("n", ({ strongest }) => strongest?.n ?? 0);
+  add(
+    "link_number",
+    Uint16Array.from(links, ({ number }) => number),
+  );
+  add(
+    "link_law",
+    Uint16Array.from(links, ({ law }) => law),
+  );
+  add(
+    "link_flags",
+    Uint8Array.from(
+      links,
+      ({ backward, side }) => (backward ? 1 : 0) + (side === "q" ? 4 : side ? 8 : 0),
+    ),
+  );
+  add(
+    "link_strongest",
+    Float64Array.from(links, ({ strongest }) => strongest?.weight ?? 0),
+  );
+  add(
+    "law_mean",
+    Float64Array.from(widths, (channels) => 1 / channels),
+  );
+  for (const law of ["exact", "chi2"] as const) {
+    const p = ({ strongest }: LinkMeta) => strongest?.log10_p[law] ?? 0;
+    add(`link_log10_p_${law}`, Float64Array.from(links, p));
+  }
+}
+
+/** A likeness of what svr_widget/engine/graph/folding.py makes of the names. */
+function modulesOf(names: readonly string[]) {
+  const paths = names.map((name) => {
+    const [path, bracket] = name.split("[");
+    const parts = path.split(".");
+    const above = parts.slice(1).map((_, end) => parts.slice(0, end + 1).join("."));
+    return bracket === undefined ? above : [...above, path];
+  });
+  const counts = new Map<string, number>();
+  for (const path of paths.flat()) counts.set(path, (counts.get(path) ?? 0) + 1);
+  const known = [...counts]
+    .filter(([, many]) => many > 1 && many < 0.75 * names.length)
+    .sort(([a], [b]) => a.split(".").length - b.split(".").length)
+    .map(([name]) => name);
+  const place = new Map(known.map((name, at) => [name, at]));
+  const levelOf = (name: string) => known.filter((other) => name.startsWith(`${other}.`)).length;
+  const seen = (level: number) =>
+    names.length -
+    known
+      .filter((name) => levelOf(name) === level)
+      .reduce((sum, name) => sum + (counts.get(name) ?? 0) - 1, 0);
+  const levels = [...new Set(known.map(levelOf))];
+  const fitting = levels.filter((level) => seen(level) <= 24);
+  const chosen = names.length <= 24 ? Number.POSITIVE_INFINITY : Math.max(0, ...fitting);
+  const modules = known.map((name) => {
+    const level = levelOf(name);
+    return {
+      name,
+      label: name.replace(/^transformer\./, ""),
+      parent: place.get(known.findLast((other) => name.startsWith(`${other}.`)) ?? "") ?? null,
+      folded: level === chosen || (level > chosen && (counts.get(name) ?? 0) > 8),
+    };
+  });
+  const innermost = paths.map(
+    (path) => place.get(path.findLast((each) => place.has(each)) ?? "") ?? null,
+  );
+  return { modules, innermost };
 }
 
 type Add = (name: string, data: Tensor["data"], shape?: number[]) => void;
@@ -153,12 +245,16 @@ function addStops(
   widths: readonly number[],
   tests: number,
 ): void {
-  const counter = (cut: number) => links.map((link) => countUnder(cut, link, log10p));
+  const counted = links.length <= COUNTED;
+  const sorted = counted ? log10p : Float64Array.from(log10p).sort();
+  const all = [{ start: 0, sent: sorted.length, tests }];
+  const counter = (cut: number) =>
+    (counted ? links : all).map((link) => countUnder(cut, link, sorted));
   add(`log10_p_${law}`, log10p);
   for (const mode of MODES) {
     const level = levels(mode);
     const cuts = level.map((at) => cutOf(mode, at, tests, counter));
-    const counts = packIncrements([...cuts].map(counter));
+    const counts = [...cuts].map(counter);
     const expected = level.map((at, stop) => {
       if (mode === "bonferroni") return at;
       return mode === "fdr" ? at * total(counter(cuts[stop])) : tests * 10 ** cuts[stop];
@@ -166,7 +262,12 @@ function addStops(
     const prefix = `stops_${law}_${mode}`;
     add(`${prefix}_level`, level);
     add(`${prefix}_log10_p`, cuts);
-    add(`${prefix}_counts`, counts);
+    if (counted) add(`${prefix}_counts`, packIncrements(counts));
+    else
+      add(
+        `${prefix}_significant`,
+        Float64Array.from(counts, ([found]) => found),
+      );
     add(`${prefix}_expected`, expected);
   }
   const stop = Uint32Array.from({ length: 80 }, (_, at) => Math.round((at * (STOPS - 1)) / 79));

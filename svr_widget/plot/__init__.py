@@ -12,6 +12,7 @@ from svr_widget.engine.graph.spectral_graph import SpectralGraph
 from svr_widget.plot.dimensions import dimensions
 from svr_widget.plot.graph import graph
 from svr_widget.plot.images import images
+from svr_widget.plot.links import links
 from svr_widget.plot.matrices import adjacency, cross, output
 from svr_widget.plot.similarity import similarity
 from svr_widget.plot.survival import survival
@@ -28,13 +29,22 @@ __all__ = [
     "draw",
     "graph",
     "images",
+    "links",
     "output",
     "similarity",
     "survival",
 ]
 
 Plot = Literal[
-    "graph", "adjacency", "cross", "output", "survival", "dimensions", "images", "similarity"
+    "graph",
+    "adjacency",
+    "cross",
+    "output",
+    "survival",
+    "dimensions",
+    "links",
+    "images",
+    "similarity",
 ]
 
 _PLOTS: dict[Plot, Callable[..., Figure]] = {
@@ -44,12 +54,13 @@ _PLOTS: dict[Plot, Callable[..., Figure]] = {
     "output": output,
     "survival": survival,
     "dimensions": dimensions,
+    "links": links,
     "images": images,
     "similarity": similarity,
 }
 
 _OF: dict[str, str] = {
-    **dict.fromkeys(("graph", "dimensions"), "nothing"),
+    **dict.fromkeys(("graph", "dimensions", "links"), "nothing"),
     **dict.fromkeys(("output", "images", "similarity"), "the name of a map"),
 }
 """What a picture is of, where that is not a link."""

@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 
 from svr_widget.engine.errors import SVRError
-from svr_widget.engine.graph.graph_file import described, network_of, settings_of
+from svr_widget.engine.graph.file.graph_file import described, network_of, settings_of
 from svr_widget.engine.maps.linear_map import LinearMap
 from svr_widget.engine.maps.links import Link
 from svr_widget.engine.network.network import Network

@@ -12,6 +12,7 @@ import traitlets as t
 
 from svr_widget.engine.errors import SVRError, ThresholdError, nearest_name
 from svr_widget.engine.graph.adjacency import Method
+from svr_widget.engine.graph.folding import check_folded, modules_of
 from svr_widget.engine.network.norms.folding import Normalisation
 from svr_widget.engine.significance.multiple_testing import LEVELS, MODES, Mode, check_level
 from svr_widget.engine.significance.nulls import Kind
@@ -68,6 +69,13 @@ class Traits(anywidget.AnyWidget):
         default_value=None,
         allow_none=True,
         help="(producer, consumer) in the adjacency pane; a key of `svr.links`",
+    ).tag(sync=True)
+    folded: t.List[str] = t.List(
+        t.Unicode(),
+        None,
+        allow_none=True,
+        help="qualified names of modules that are shown as one column each; None folds a deep "
+        "network until some 24 columns are seen, [] nothing",
     ).tag(sync=True)
     panes = t.List(
         t.Enum(PANES), ["adjacency"], maxlen=len(PANES), help="side panes that are open"
@@ -188,7 +196,7 @@ class Traits(anywidget.AnyWidget):
         finally:
             self._level_given = False
 
-    @t.validate("threshold", "selected", "selected_link", "camera")
+    @t.validate("threshold", "selected", "selected_link", "folded", "camera")
     def _check(self, proposal: dict[str, Any]) -> Any:
         name = proposal["trait"].name
         with self._noticing():
@@ -262,6 +270,12 @@ class Traits(anywidget.AnyWidget):
             raise SVRError(f"no link {asked!r}{nearest_name(asked, arrows)}")
         return None if value is None else list(value)
 
+    def _allowed_folded(self, value: Sequence[str] | None, _: Mode) -> list[str] | None:
+        if value is None:
+            return None
+        check_folded(modules_of(list(self._network.columns)), value)
+        return list(dict.fromkeys(value))
+
     def _allowed_camera(self, value: list[float] | None, _: Mode) -> list[float] | None:
         if value is not None and (
             len(value) != 3 or not 1 <= value[0] <= 200 or not all(map(math.isfinite, value))
@@ -311,6 +325,9 @@ class Traits(anywidget.AnyWidget):
     def _keep_existing(self) -> None:
         """Let go of what is selected and not there: another method has other columns."""
         self.selected = [item for item in self.selected if item[1] < self._neurons_of(item[0])]
+        if self.folded is not None:
+            there = {module.name for module in modules_of(list(self._network.columns))}
+            self.folded = [name for name in self.folded if name in there]
 
     @t.observe("threshold_mode")
     def _keep_the_cut(self, change: dict[str, Any]) -> None:

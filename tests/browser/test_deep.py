@@ -131,3 +131,149 @@ def test_what_is_searched_for_comes_into_sight_and_goes_again(page: Page) -> Non
     field.press("Escape")
     page.wait_for_function(f"() => !{column}")
     assert labels(page) == before
+
+
+LAYERS, HEADS = 10, 3
+
+
+@pytest.fixture(scope="module")
+def layered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    generator = torch.Generator().manual_seed(5)
+    weights = {}
+    for layer in range(LAYERS):
+        names = [f"h.{layer}.attn.head{head}" for head in range(HEADS)] + [f"h.{layer}.mlp"]
+        weights |= {name: torch.randn(12, 12, generator=generator) for name in names}
+    weights = {"wte": torch.randn(12, 12, generator=generator), **weights, "head": torch.eye(12)}
+    path = tmp_path_factory.mktemp("layered") / "page.html"
+    SVRWidget(weights, p=0.05, panes=[], links="chain").to_html(path)
+    return path
+
+
+@pytest.fixture
+def folded(layered: Path, browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1000, "height": 700}, reduced_motion="reduce")
+    opened = context.new_page()
+    problems: list[str] = []
+    opened.on("pageerror", lambda error: problems.append(str(error)))
+    opened.goto(layered.as_uri())
+    opened.wait_for_selector(DRAWN)
+    yield opened
+    context.close()
+    assert problems == []
+
+
+def names(page: Page) -> list[str]:
+    shown = page.locator(".svr-column-names > *").evaluate_all(
+        "all => all.map(each => [each.offsetLeft, each.querySelector('.svr-name').textContent])"
+    )
+    return [name for _, name in sorted(shown)]
+
+
+FOLDED = ["wte", *(f"h.{layer}" for layer in range(LAYERS)), "head"]
+OPENED = ["wte", "h.0", "h.1", "attn", "mlp", *(f"h.{layer}" for layer in range(3, LAYERS)), "head"]
+
+
+def test_a_deep_network_is_folded_and_a_module_opens_and_closes_by_a_click(folded: Page) -> None:
+    page = folded
+    page.locator('[data-svr="levels"] >> text="−"').click()
+    assert names(page) == FOLDED
+    page.get_by_role("button", name="h.2, 4 columns").click()
+    page.wait_for_selector(DRAWN)
+    assert names(page) == OPENED
+    bracket = page.get_by_role("button", name="h.2, 4 columns")
+    assert bracket.get_attribute("aria-expanded") == "true"
+    bracket.click()
+    page.wait_for_selector(DRAWN)
+    assert names(page) == FOLDED
+
+
+def test_modules_fold_by_keyboard_and_keep_the_focus(folded: Page) -> None:
+    page = folded
+    page.locator('[data-svr="levels"] >> text="−"').click()
+    page.get_by_role("button", name="h.0, 4 columns").focus()
+    for key in ("ArrowRight", "ArrowRight", "Enter"):
+        page.keyboard.press(key)
+    assert names(page) == OPENED
+    assert page.evaluate("document.activeElement.ariaLabel") == "h.2, 4 columns"
+    page.keyboard.press("Enter")
+    assert names(page) == FOLDED
+    assert page.evaluate("document.activeElement.textContent").startswith("h.2")
+
+
+def test_a_search_unfolds_what_it_finds(folded: Page) -> None:
+    page = folded
+    page.locator('[data-svr="levels"] >> text="−"').click()
+    page.locator('[data-svr="graph"]').press("/")
+    page.keyboard.type("h.4.attn.head1 3")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(DRAWN)
+    assert names(page)[5:10] == ["head0", "head1", "head2", "mlp", "h.5"]
+    # The keyboard is there: one column to the left is the head before it.
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function(
+        """() => document.querySelector('[data-svr="tooltip"]').textContent
+             .includes("attn.head0")"""
+    )
+
+
+def test_links_are_seen_as_bands_where_nothing_is_significant(folded: Page) -> None:
+    page = folded
+    page.get_by_label("significance level").fill("1e-12")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(DRAWN)
+    assert page.locator('[data-svr="shown"]').inner_text() == "0"
+    page.locator('[data-svr="levels"] >> text="−"').click()
+    # Eleven from column to column, and one inside of each module.
+    page.wait_for_selector(f'[data-svr="bands"][data-bands="{LAYERS + 1 + LAYERS}"]')
+    before, after = (
+        page.get_by_role("button", name=f"h.{at}, 4 columns").bounding_box() for at in (2, 3)
+    )
+    assert before
+    assert after
+    box = page.locator('[data-svr="graph"]').bounding_box()
+    assert box
+    x = (before["x"] + after["x"] + before["width"]) / 2
+    tooltip = page.locator('[data-svr="tooltip"]')
+    for share in range(20, 90):
+        page.mouse.move(x, box["y"] + box["height"] * share / 100)
+        page.evaluate("() => new Promise(requestAnimationFrame)")
+        if "h.2 → h.3" in tooltip.inner_text():
+            break
+    assert "h.2 → h.3\n0 significant" in tooltip.inner_text()
+
+
+def test_the_matrix_of_links_is_folded_alike_and_chooses_a_link(folded: Page) -> None:
+    page = folded
+    page.locator('[data-svr="levels"] >> text="−"').click()
+    for pane in ("Links", "Adjacency"):
+        page.get_by_role("button", name=pane, exact=True).click()
+    cells = page.locator('[data-svr="links"][data-painted="true"]')
+    cells.focus()
+    for key in ("ArrowDown", "ArrowDown", "ArrowRight"):
+        page.keyboard.press(key)
+    words = page.locator('[data-svr="link-cell"]')
+    assert words.inner_text().startswith("h.0 → h.1\n")
+    page.keyboard.press("Enter")
+    assert page.get_by_label("producer", exact=True).input_value() == "h.0.mlp"
+    cells.evaluate("canvas => canvas.blur()")
+    page.wait_for_selector('[data-svr="links"][data-painted="true"]')
+    # Each module feeds itself and the next: what is not paper lies on two diagonals.
+    inked = cells.evaluate(
+        """(canvas, many) => {
+             const context = canvas.getContext("2d");
+             const { width, height } = canvas;
+             const { data } = context.getImageData(0, 0, width, height);
+             const alpha = (x, y) => data[4 * (Math.round(y) * width + Math.round(x)) + 3];
+             let left = 0;  // the names end where the frame's line begins
+             while (alpha(left, height - 2) === 0 || alpha(left, height / 2) === 0) left++;
+             const cell = (width - left) / many, top = height - many * cell;
+             return Array.from({ length: many * many }, (_, at) => {
+               const [row, column] = [Math.floor(at / many), at % many];
+               return alpha(left + (column + 0.5) * cell, top + (row + 0.5) * cell) > 0
+                 ? [row, column] : null;
+             }).filter(Boolean); }""",
+        LAYERS + 2,
+    )
+    last = LAYERS + 1
+    feeds_itself = [[at, at] for at in range(1, last)]
+    assert inked == sorted(feeds_itself + [[at, at - 1] for at in range(1, last + 1)])

@@ -275,6 +275,7 @@ class TestAnyPicture:
         ("output", "2"),
         ("survival", ("5", "7")),
         ("dimensions", None),
+        ("links", None),
         ("images", "0"),
         ("similarity", "2"),
     )

@@ -12,6 +12,7 @@ from matplotlib.collections import (
 from torch import nn
 
 from svr_widget.engine.errors import SVRError
+from svr_widget.engine.maps.labels import labels_of
 from svr_widget.svr import SVR
 
 IMAGES = torch.rand(4, 3, 6, 8, generator=torch.Generator().manual_seed(0))
@@ -59,6 +60,40 @@ class TestDimensions:
     def test_a_graph_without_links_is_refused(self):
         with pytest.raises(SVRError, match="has no links"):
             SVR([torch.eye(3)]).plot("dimensions")
+
+
+class TestLinks:
+    def test_a_cell_is_what_was_found_beyond_chance(self, svr):
+        axes = svr.plot("links", p=0.1).axes[0]
+        names = [label.get_text() for label in axes.get_xticklabels()]
+        cells = axes.images[0].get_array()
+        edges = svr.edges(p=0.1)
+        labels = labels_of(svr.maps).of
+        for row, consumer in enumerate(names):
+            for column, producer in enumerate(names):
+                keys = [
+                    k for k in svr.links if (labels[k[0]], labels[k[1]]) == (producer, consumer)
+                ]
+                assert np.ma.is_masked(cells[row, column]) == (not keys)
+                if keys:
+                    between = (edges.producer == keys[0][0]) & (edges.consumer == keys[0][1])
+                    tests = np.prod(svr.adjacency(keys[0]).shape)
+                    beyond = max(0, between.sum() - 0.1 * tests)
+                    assert cells[row, column] == pytest.approx(beyond, abs=1e-6)
+
+    def test_modules_are_one_row_each(self):
+        torch.manual_seed(2)
+        weights = {f"{at}.{end}": torch.randn(6, 6) for at in "abc" for end in ("up", "down")}
+        svr = SVR(weights, links="chain")
+        axes = svr.plot("links", folded=["b"]).axes[0]
+        names = [label.get_text() for label in axes.get_yticklabels()]
+        assert names == ["a.up", "a.down", "b", "c.up", "c.down"]
+        with pytest.raises(SVRError, match="no module 'd'"):
+            svr.plot("links", folded=["d"])
+
+    def test_a_graph_without_links_is_refused(self):
+        with pytest.raises(SVRError, match="has no links"):
+            SVR([torch.eye(3)]).plot("links")
 
 
 class TestImages:

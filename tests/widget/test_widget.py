@@ -256,6 +256,17 @@ def test_the_budget_bounds_what_travels(svr: SVR) -> None:
     assert len(widget._scene) < whole
 
 
+def test_folded_modules_are_named_and_others_refused() -> None:
+    weights = {f"h.{i}.{end}": torch.eye(4) for i in range(3) for end in ("up", "down")}
+    widget = SVRWidget(weights, folded=["h.1", "h.0", "h.1"])
+    assert widget.folded == ["h.1", "h.0"]
+    with pytest.raises(traitlets.TraitError, match=r"no module 'h\.7'; did you mean 'h\."):
+        widget.folded = ["h.7"]
+    assert widget.folded == ["h.1", "h.0"]
+    widget.folded = None
+    assert list(widget.svr.columns) == list(weights)
+
+
 @pytest.mark.parametrize("camera", [[0.5, 0, 0], [1, 0.5], [2, float("nan"), 0]])
 def test_a_camera_that_shows_nothing_is_refused(camera: list[float]) -> None:
     widget = SVRWidget(chain(6, 5, 4))

@@ -9,6 +9,7 @@ export const VIEW_TRAITS = [
   "colour",
   "selected",
   "selected_link",
+  "folded",
   "panes",
   "camera",
 ] as const satisfies readonly (keyof PublicTraits)[];

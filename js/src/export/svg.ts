@@ -1,10 +1,19 @@
 // The picture as SVG, from the same layout and colours as on the screen. Pure: text out.
 
+import type { Bundle, Column } from "../geometry/columns.js";
 import { columnLabels, type Measure } from "../geometry/labels.js";
 import type { Layout } from "../geometry/layout.js";
 import { createPath, DASH, isDashed, tracePath } from "../geometry/paths.js";
-import { pathOf, ribbonsOf } from "../geometry/ribbons.js";
-import { TIED } from "../logic/byConstruction.js";
+import type { Point } from "../geometry/placement.js";
+import {
+  bandOpacity,
+  curveOf,
+  isInSight,
+  pathOf,
+  reachOf,
+  ribbonsOf,
+} from "../geometry/ribbons.js";
+import { TIED } from "../logic/format.js";
 import { edgeAlpha, fullWeight } from "../paint/density.js";
 import { edgeWidth, NEURON_RADIUS, neuronInk, RIM } from "../paint/paint.js";
 import { css, kindColour, type Palette } from "../paint/palette.js";
@@ -21,6 +30,8 @@ export interface Picture {
   readonly rule: string;
   readonly font: string;
   readonly measure: Measure;
+  /** All links, a band each or all between two columns one, and how wide they are. */
+  readonly bands: { readonly bundles: readonly Bundle[]; readonly widths: ArrayLike<number> };
   /** Where the words on the left end and the plot begins, in CSS pixels. */
   readonly axisWidth: number;
   /** One line under the picture: threshold and counts. */
@@ -74,8 +85,31 @@ function grid({ layout, rule, axisWidth }: Picture): string {
   return element("path", { d: lines.join(""), stroke: rule, fill: "none" }, true);
 }
 
-/** Links by construction, behind all edges. */
-function bands({ scene, layout, palette, soft }: Picture): string[] {
+/** Who feeds whom, behind all edges. */
+function bands(picture: Picture): string[] {
+  const { scene, layout, palette, bands } = picture;
+  const reach = reachOf(scene, layout);
+  const seen = bands.bundles
+    .map((bundle, at) => ({ curve: curveOf(layout, reach, bundle), width: bands.widths[at] }))
+    .filter(({ curve }) => isInSight(curve, layout));
+  const stroke = css(palette.neutral);
+  const style = `stroke-opacity:${bandOpacity(seen.length).toPrecision(2)}`;
+  const at = ({ x, y }: Point) => `${round(x)} ${round(y)}`;
+  return [
+    element("g", { fill: "none", stroke, style }),
+    ...seen.map(({ curve: [a, b, c, d], width }) =>
+      element(
+        "path",
+        { d: `M${at(a)}C${at(b)} ${at(c)} ${at(d)}`, "stroke-width": round(width) },
+        true,
+      ),
+    ),
+    "</g>",
+    ...tiedBands(picture),
+  ];
+}
+
+function tiedBands({ scene, layout, palette, soft }: Picture): string[] {
   const fill = css(palette.neutral);
   return ribbonsOf(scene, layout).flatMap(({ outline, words: { x, y } }) => [
     element("path", { d: pathOf(outline), fill, "fill-opacity": BAND_OPACITY }, true),
@@ -89,6 +123,7 @@ function shapes(picture: Picture): string[] {
   const parts = [element("g", { fill: "none", stroke: ink, "stroke-linecap": "round" })];
   const path = createPath();
   for (const { link, edge } of byWeight(picture)) {
+    if (layout.shapes[link] === "inner") continue;
     const weight = scene.edgeWeight[edge];
     const { points, length } = tracePath(
       scene,
@@ -141,12 +176,14 @@ function words({ scene, layout, soft, palette, axisWidth, measure }: Picture): s
   const { size, margins } = layout;
   const bottom = size.height - margins.bottom;
   const middle = (margins.top + bottom) / 2;
-  const names = scene.maps.map(({ label }) => label);
+  const { columns, rows } = layout.folding;
+  const names = columns.map(({ label }) => label);
+  const strip = margins.bottom - rows * BRACKET;
   const frame = [axisWidth - 4, size.width - 2] as const;
   const { angle } = layout;
-  const labels = columnLabels(names, layout.x, frame, angle, margins.bottom, measure);
+  const labels = columnLabels(names, layout.columnX, frame, angle, strip, measure);
   const ink = css(palette.ink);
-  const top = size.height - margins.bottom + (margins.bottom > 60 && angle === 0 ? 16 : 0);
+  const top = size.height - margins.bottom + (strip > 60 && angle === 0 ? 16 : 0);
   const nameAt = (at: number): Attributes =>
     angle === 0
       ? { x: round(at), y: top + 18, fill: ink, "text-anchor": "middle" }
@@ -166,14 +203,39 @@ function words({ scene, layout, soft, palette, axisWidth, measure }: Picture): s
     }),
     ...labels.map(({ text: name, at }) => text(name, nameAt(at))),
     ...(angle === 0 ? labels : []).map(({ index, at }) =>
-      text(scene.maps[index].neurons.toLocaleString("en"), {
+      text(contentOf(scene, columns[index]), {
         x: round(at),
         y: top + 34,
         fill: soft,
         "text-anchor": "middle",
       }),
     ),
+    ...bracketsOf(layout, soft),
   ].join("\n");
+}
+
+/** How many neurons a column has, or of a folded module how many columns. */
+const contentOf = ({ maps }: Scene, { module, maps: inside }: Column) =>
+  module === null
+    ? maps[inside[0]].neurons.toLocaleString("en")
+    : `${inside.length.toLocaleString("en")} columns`;
+
+/** A row of brackets, as on the screen. */
+const BRACKET = 20;
+
+/** The modules that are open, beneath the names of their columns. */
+function bracketsOf(layout: Layout, soft: string): string[] {
+  const { size, columnX, folding } = layout;
+  return folding.brackets.flatMap(({ label, first, last, row }) => {
+    const [left, right] = [round(columnX[first] - 8), round(columnX[last] + 8)];
+    const y = size.height - (folding.rows - row) * BRACKET;
+    const d = `M${left} ${y - 3}v3H${right}v-3`;
+    const at = { x: round((left + right) / 2), y: y + 14, fill: soft, "text-anchor": "middle" };
+    return [
+      element("path", { d, fill: "none", stroke: soft, "stroke-opacity": 0.6 }, true),
+      text(label, at),
+    ];
+  });
 }
 
 /** What the colours mean, from the right edge inwards. */

@@ -3,7 +3,8 @@
 
 import { scaleLinear, scaleLog } from "d3-scale";
 import type { CameraTrait, ValueRange } from "../wire/host.js";
-import type { Link, Scene, YScale } from "../wire/scene.js";
+import type { Scene, YScale } from "../wire/scene.js";
+import { columnPositions, type Folding, type Shape, shapesOf, unfolded } from "./columns.js";
 import type { Angle } from "./labels.js";
 
 export interface Size {
@@ -29,8 +30,6 @@ export const WHOLE: Camera = { zoom: 1, x: 0, y: 0 };
 
 export const MAX_ZOOM = 200;
 
-export type Shape = "line" | "arc" | "loop";
-
 export interface Tick {
   readonly y: number;
   readonly label: string;
@@ -40,7 +39,10 @@ export interface Layout {
   readonly size: Size;
   readonly margins: Margins;
   readonly camera: Camera;
-  /** Each map's column. */
+  readonly folding: Folding;
+  /** Each column's place, from left to right. */
+  readonly columnX: Float64Array;
+  /** The place of each map's column. */
   readonly x: Float64Array;
   /** Each neuron's height on the screen. */
   readonly y: Float64Array;
@@ -54,6 +56,8 @@ export interface Layout {
   readonly plotWidth: number;
   /** How far the names beneath the columns are turned. */
   readonly angle: Angle;
+  /** While columns come together or part: their edges are drawn when they stand. */
+  readonly isMoving?: boolean;
   /** On the way from one checkpoint to the next: what comes and what goes. */
   readonly passage?: Passage;
 }
@@ -78,9 +82,6 @@ export interface Leaving {
  */
 export const LEAST_COLUMN = 24;
 
-/** Parallel branches stand this far apart, where maps of successive depths stand 1 apart. */
-const BRANCH_GAP = 0.5;
-
 export function layOut(
   scene: Scene,
   yScale: YScale,
@@ -90,9 +91,10 @@ export function layOut(
   leastColumn = LEAST_COLUMN,
   range: ValueRange | null = null,
   angle: Angle = 0,
+  folding: Folding = unfolded(scene),
 ): Layout {
   const height = Math.max(1, size.height - margins.top - margins.bottom);
-  const columns = columnPositions(scene);
+  const columns = columnPositions(scene, folding);
   const widest = Math.max(...columns, 0);
   const width = plotWidthOf(columns, size, margins, leastColumn);
   const toX = (column: number) => {
@@ -108,18 +110,19 @@ export function layOut(
       y[map.start + k] = toY(vertical.share(map.start + k, k, map));
     }
   }
-  const sorted = [...x].sort((a, b) => a - b);
-  const gaps = sorted.slice(1).map((value, index) => value - sorted[index]);
-  const ranks = depthRanks(scene);
+  const columnX = Float64Array.from(folding.columns, ({ maps }) => x[maps[0]]);
+  const gaps = columnX.slice(1).map((value, index) => value - columnX[index]);
   const invert = (pixel: number) => 1 - ((pixel - camera.y) / camera.zoom - margins.top) / height;
   const bounds: [number, number] = [invert(size.height - margins.bottom), invert(margins.top)];
   return {
     size,
     margins,
     camera,
+    folding,
+    columnX,
     x,
     y,
-    shapes: scene.links.map((link) => shapeOf(link, ranks)),
+    shapes: shapesOf(scene, folding),
     ticks: vertical.ticks(bounds, height).map(({ share, label }) => ({ y: toY(share), label })),
     title: vertical.title,
     reach: Math.min(width * camera.zoom, ...gaps) / 2,
@@ -198,7 +201,7 @@ const middleOf = (size: Size, margins: Margins) => [
 
 /** What takes a point of one layout to the same point of another; null where no such map does. */
 export function moved(from: Layout, to: Layout): Move | null {
-  if (from.title !== to.title) return null;
+  if (from.title !== to.title || from.folding !== to.folding) return null;
   const height = ({ size, margins }: Layout) => size.height - margins.top - margins.bottom;
   const across = (to.plotWidth * to.camera.zoom) / (from.plotWidth * from.camera.zoom);
   const down = (height(to) * to.camera.zoom) / (height(from) * from.camera.zoom);
@@ -213,40 +216,6 @@ export interface Move {
   readonly y: number;
   readonly across: number;
   readonly down: number;
-}
-
-/** The columns' places: 1 from depth to depth, less between the parallel branches of one depth. */
-export function columnPositions(scene: Scene): number[] {
-  const ranks = depthRanks(scene);
-  const places = new Array<number>(scene.maps.length).fill(0);
-  const order = scene.maps.map((_, index) => index).sort((a, b) => ranks[a] - ranks[b] || a - b);
-  let place = 0;
-  order.forEach((map, position) => {
-    if (position > 0) place += ranks[map] === ranks[order[position - 1]] ? BRANCH_GAP : 1;
-    places[map] = place;
-  });
-  return places;
-}
-
-/** Each map's depth as its rank among the depths that occur. */
-function depthRanks({ maps }: Scene): number[] {
-  const depths = [...new Set(maps.map((map) => map.depth))].sort((a, b) => a - b);
-  return maps.map((map) => depths.indexOf(map.depth));
-}
-
-function shapeOf({ producer, consumer }: Link, ranks: readonly number[]): Shape {
-  if (producer === consumer) return "loop";
-  return ranks[consumer] - ranks[producer] === 1 ? "line" : "arc";
-}
-
-/** Whether links bend above the data, those that skip columns, and below it, those that run back. */
-export function bends(scene: Scene): { above: boolean; below: boolean } {
-  const ranks = depthRanks(scene);
-  const arcs = scene.links.filter((link) => shapeOf(link, ranks) === "arc");
-  return {
-    above: arcs.some(({ backward }) => !backward),
-    below: arcs.some(({ backward }) => backward),
-  };
 }
 
 /** Kinds of maps whose medians lie further apart than this do not share a linear axis. */
@@ -286,17 +255,28 @@ interface VerticalScale {
   ticks(bounds: [number, number], height: number): { share: number; label: string }[];
 }
 
-function verticalScale(
-  { singularValue, isNull }: Scene,
-  yScale: YScale,
-  range: ValueRange | null,
-): VerticalScale {
-  let largest = range?.[1] ?? 0;
-  let smallest = range && range[0] > 0 ? range[0] : Number.POSITIVE_INFINITY;
-  singularValue.forEach((value, neuron) => {
+const reaches = new WeakMap<Scene, readonly [smallest: number, largest: number]>();
+
+/** The least singular value that is not zero but for rounding, and the largest one. */
+function reachOf(scene: Scene): readonly [smallest: number, largest: number] {
+  const before = reaches.get(scene);
+  if (before) return before;
+  const { singularValue, isNull } = scene;
+  let [smallest, largest] = [Number.POSITIVE_INFINITY, 0];
+  for (let neuron = 0; neuron < singularValue.length; neuron++) {
+    const value = singularValue[neuron];
     largest = Math.max(largest, value);
     if (value > 0 && isNull[neuron] === 0) smallest = Math.min(smallest, value);
-  });
+  }
+  reaches.set(scene, [smallest, largest]);
+  return [smallest, largest];
+}
+
+function verticalScale(scene: Scene, yScale: YScale, range: ValueRange | null): VerticalScale {
+  const { singularValue, isNull } = scene;
+  const [least, most] = reachOf(scene);
+  const largest = Math.max(range?.[1] ?? 0, most);
+  const smallest = Math.min(range && range[0] > 0 ? range[0] : least, least);
   if (yScale === "rank") {
     return {
       title: "rank of the singular value in its map",

@@ -39,13 +39,13 @@ export function tracePath(
     points[2] = x1;
     points[3] = y1;
     path.length = 4;
-  } else if (shape === "loop") {
+  } else if (shape === "loop" || shape === "inner") {
     const bulge = (Math.min(36 * layout.camera.zoom, layout.reach * 1.2) * 4) / 3;
     // Neurons at one height still need a loop to be seen.
     const spread = Math.abs(y1 - y0) < 12 ? 10 : 0;
     bezier(path, LOOP_PIECES, x0, y0, x0 + bulge, y0 - spread, x0 + bulge, y1 + spread, x1, y1);
   } else {
-    const lift = arcLift(layout, x0, y0, x1, y1, link.backward);
+    const lift = arcLift(layout, x0, y0, x1, y1, link.backward || x1 < x0);
     const third = (x1 - x0) / 3;
     const rise = (y1 - y0) / 3;
     bezier(
@@ -81,12 +81,12 @@ export function mayPass(
   within: number,
 ): boolean {
   const shape = layout.shapes[linkIndex];
-  if (shape === "loop") return true;
+  if (shape === "loop" || shape === "inner") return true;
   const { producer, consumer, backward } = scene.links[linkIndex];
   const [x0, x1] = [layout.x[producer], layout.x[consumer]];
   const y0 = layout.y[scene.maps[producer].start + m];
   const y1 = layout.y[scene.maps[consumer].start + n];
-  const lift = shape === "arc" ? arcLift(layout, x0, y0, x1, y1, backward) : 0;
+  const lift = shape === "arc" ? arcLift(layout, x0, y0, x1, y1, backward || x1 < x0) : 0;
   const share = (at: number) => Math.min(1, Math.max(0, (at - x0) / (x1 - x0)));
   const [from, to] = [share(x - within), share(x + within)];
   const height = (t: number) => y0 + (y1 - y0) * t + 3 * lift * t * (1 - t);
@@ -139,7 +139,7 @@ export const MOST_LIFT = 0.3;
 export const HALF_SPAN = 240;
 
 /** How far an arc's inner control points leave the straight line; negative is up. */
-function arcLift(
+export function arcLift(
   { size, margins, camera }: Layout,
   x0: number,
   y0: number,

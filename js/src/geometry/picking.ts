@@ -47,6 +47,7 @@ export function pickEdge(
   const candidates: { edge: Edge; distance: number }[] = [];
   let nearest = within;
   scene.links.forEach((link, index) => {
+    if (drawn[index] === 0 || layout.shapes[index] === "inner") return;
     if (!mayReach(layout, layout.shapes[index], link.producer, link.consumer, x, within)) return;
     for (let edge = link.start; edge < link.start + drawn[index]; edge++) {
       const m = scene.edgeM[edge];
@@ -71,6 +72,7 @@ export function pickLink(scene: Scene, layout: Layout, x: number): number | null
   let best: number | null = null;
   let narrowest = Number.POSITIVE_INFINITY;
   scene.links.forEach(({ producer, consumer }, index) => {
+    if (layout.shapes[index] === "inner") return;
     const left = Math.min(layout.x[producer], layout.x[consumer]);
     const right = Math.max(layout.x[producer], layout.x[consumer]);
     if (x < left || x > right || right - left >= narrowest || right === left) return;

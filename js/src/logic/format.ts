@@ -1,6 +1,6 @@
-// Numbers as people read them.
+// Numbers as people read them, and what is said of links by construction.
 
-import type { Law, Mode } from "../wire/scene.js";
+import type { Law, Mode, Scene } from "../wire/scene.js";
 
 const MINUS = "−";
 const SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹";
@@ -129,4 +129,27 @@ function power(log10: number, decimals: number, sign: number): string {
     mantissa = (1).toFixed(decimals);
   }
   return `${sign < 0 ? MINUS : ""}${mantissa} × ${powerOfTen(exponent)}`;
+}
+
+// Links by construction: one tensor at both ends, so that nothing there is a finding.
+
+/** What stands on their bands. */
+export const TIED = "tied weights";
+
+export const TIED_MEANING =
+  "one tensor at both ends of a link, plain at one and transposed at the other: its edges are there by construction, outside the tests";
+
+/** Why a link is no test. */
+export function byConstruction({ maps, links }: Scene, index: number): string {
+  const { producer, through } = links[index];
+  const isIdentity =
+    maps[producer].kernel.length === 0 && !through.some((step) => step.endsWith(", folded"));
+  const what = isIdentity ? "the identity by construction" : "alike by construction";
+  return `one tensor at both ends: ${what}; outside the tests`;
+}
+
+/** "1 link by construction", counted apart from what is tested; empty where there is none. */
+export function constructedLinks({ links }: Scene): string {
+  const many = links.filter((link) => link.by_construction).length;
+  return many === 0 ? "" : `${count(many)} ${many === 1 ? "link" : "links"} by construction`;
 }

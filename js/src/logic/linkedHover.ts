@@ -5,12 +5,12 @@ import { edgeOf, type Facts } from "./matrices.js";
 import { type Cell, type Extent, isSingle, type Pair } from "./tiles.js";
 
 /** Where something is pointed at. */
-type Pane = "graph" | "adjacency" | "images" | "filters" | "table" | "keyboard";
+type Pane = "graph" | "adjacency" | "links" | "images" | "filters" | "table" | "keyboard";
 
 /** The neuron, edge or band that is pointed at, anywhere in the widget. */
 export type Hover =
   | { readonly kind: "neuron"; readonly neuron: Neuron; readonly from: Pane }
-  /** The band of a link by construction. */
+  /** The band of a link: of all between its two columns, or by itself where it is by construction. */
   | { readonly kind: "ribbon"; readonly link: number; readonly from: Pane }
   | {
       readonly kind: "edge";

@@ -41,7 +41,8 @@ export function significantOn({ links }: Scene, cut: Cut, of: readonly number[])
   const edges = of.reduce((total, link) => total + (known ?? drawn)[link], 0);
   const open = (link: number) =>
     drawn[link] === links[link].sent && drawn[link] < links[link].tests;
-  return { edges, atLeast: known === null && of.some(open) };
+  // Where as many are drawn as are significant, none of any link is missing.
+  return { edges, atLeast: known === null && cut.drawn < cut.significant && of.some(open) };
 }
 
 /**
@@ -58,13 +59,19 @@ export const cutInWords = ({ mode, significant, expected }: Cut) =>
   foundInWords(significant, expected, exceedsChance(mode, significant, expected));
 
 /** The link with most significant edges at a cut, among equals the one with the strongest. */
-export function foremostLink({ links }: Scene, cut: Cut): number | null {
-  if (links.length === 0) return null;
+export function foremostLink(scene: Scene, cut: Cut): number | null {
+  const { links } = scene;
+  const tested = [...links.keys()].filter((link) => !links[link].by_construction);
+  return foremostOf(scene, cut, tested) ?? (links.length > 0 ? 0 : null);
+}
+
+/** The same of some links. */
+export function foremostOf({ links }: Scene, cut: Cut, of: readonly number[]): number | null {
+  if (of.length === 0) return null;
   const p = (link: number) => links[link].strongest?.log10_p[cut.law] ?? 1;
   const found = cut.significantPerLink ?? cut.drawnPerLink;
   const better = (a: number, b: number) => found[a] - found[b] || p(b) - p(a);
-  const tested = [...links.keys()].filter((link) => !links[link].by_construction);
-  return tested.reduce((best, link) => (better(link, best) > 0 ? link : best), tested[0] ?? 0);
+  return of.reduce((best, link) => (better(link, best) > 0 ? link : best), of[0]);
 }
 
 /** Whether a level means something in its mode. */

@@ -59,20 +59,37 @@ export function edgeDepths(
   layout: Layout,
   choice: EdgeChoice,
 ): (link: number, edge: number) => number {
-  const { edgeWeight, links } = scene;
+  const { edgeWeight } = scene;
   const levelOf = levels(scene);
   const isChosen = chooser(scene, choice);
-  const depths = depthTable(scene, layout, choice);
+  const { depths, place, width } = depthTable(scene, layout, choice);
   return (link, edge) =>
-    isChosen(link, edge) ? depths[levelOf(edgeWeight[edge]) * links.length + link] : 0;
+    isChosen(link, edge) ? depths[levelOf(edgeWeight[edge]) * width + place[link]] : 0;
 }
 
-/** The depth of the chosen edges of every level and link: row by row, a level a row. */
-export function depthTable(scene: Drawable, layout: Layout, choice: EdgeChoice): Float32Array {
+export interface DepthTable {
+  /** Row by row, a level a row. */
+  readonly depths: Float32Array;
+  /** Where in a row each link has its depth; -1 for a link without an edge that is drawn. */
+  readonly place: Int32Array;
+  /** The length of a row. */
+  readonly width: number;
+}
+
+/** The depth of the chosen edges of every level and link. */
+export function depthTable(scene: Drawable, layout: Layout, choice: EdgeChoice): DepthTable {
   const { only = null, faintest = FAINTEST } = choice;
-  const { edgeWeight, links } = scene;
+  const { edgeWeight } = scene;
   const levelOf = levels(scene);
   const isChosen = chooser(scene, choice);
+  const place = new Int32Array(scene.links.length).fill(-1);
+  const drawn = [...scene.links.keys()].filter(
+    (link) => scene.links[link].sent > 0 && (only || layout.shapes[link] !== "inner"),
+  );
+  drawn.forEach((link, at) => {
+    place[link] = at;
+  });
+  const links = drawn.map((link) => scene.links[link]);
   const counts = new Uint32Array(LEVELS * links.length);
   links.forEach(({ start, sent }, link) => {
     const end = start + sent;
@@ -81,17 +98,19 @@ export function depthTable(scene: Drawable, layout: Layout, choice: EdgeChoice):
       // A link's edges are sorted by weight: of all of them, a level is one run.
       const next =
         only === null ? firstWhere(edge, end, (at) => levelOf(edgeWeight[at]) > level) : edge + 1;
-      if (isChosen(link, edge)) counts[level * links.length + link] += next - edge;
+      if (isChosen(drawn[link], edge)) counts[level * links.length + link] += next - edge;
       edge = next;
     }
   });
-  const full = links.map((_, link) => fullWeight(scene, link));
-  const alone = Float64Array.from(counts, (_, at) => {
-    const level = Math.floor(at / links.length);
+  const full = drawn.map((link) => fullWeight(scene, link));
+  const alone = new Float32Array(counts.length);
+  for (let level = 0; level < LEVELS; level++) {
     const weight = scene.largestWeight * LEAST_WEIGHT ** ((level + 0.5) / LEVELS);
-    return opticalDepth(edgeAlpha(weight, full[at % links.length], faintest));
-  });
-  return shrunk(scene, layout, counts, alone);
+    for (let link = 0, at = level * links.length; link < links.length; link++, at++) {
+      if (counts[at] > 0) alone[at] = opticalDepth(edgeAlpha(weight, full[link], faintest));
+    }
+  }
+  return { depths: shrunk(scene, drawn, layout, counts, alone), place, width: links.length };
 }
 
 /** Whether an edge of a link is one of the chosen. */
@@ -109,11 +128,12 @@ function chooser(scene: Drawable, { only = null }: EdgeChoice) {
 /** From the strongest level to the weakest: what each link's edges of it have left. */
 function shrunk(
   scene: Drawable,
+  drawn: readonly number[],
   layout: Layout,
   counts: Uint32Array,
-  alone: Float64Array,
+  alone: Float32Array,
 ): Float32Array {
-  const { links } = scene;
+  const links = drawn.map((link) => scene.links[link]);
   // Beside the last column there is room for loops.
   const columns = Float64Array.from(new Set([...layout.x, Math.max(...layout.x) + layout.reach]));
   columns.sort();
@@ -123,7 +143,7 @@ function shrunk(
     const ends = [producer, consumer].map((map) => place.get(layout.x[map]) as number);
     const from = Math.min(...ends);
     const to = Math.max(...ends, from + 1);
-    return { from, to, band: bandHeight(scene, layout, index) };
+    return { from, to, band: bandHeight(scene, layout, drawn[index]) };
   });
   const density = new Float64Array(columns.length);
   const before = new Float64Array(columns.length);

@@ -73,7 +73,10 @@ export function createEdgePainter(
   };
   return {
     *towards(drawn) {
-      let waiting = links.filter((link) => link.there !== drawn[link.index]);
+      // Edges within a folded module are left out, unless they are those of chosen neurons.
+      const isSeen = ({ index }: LinkInk) =>
+        layout.shapes[index] !== "inner" || Boolean(choice.only);
+      let waiting = links.filter((link) => link.there !== drawn[link.index] && isSeen(link));
       while (waiting.length > 0) {
         for (const link of waiting) {
           const wanted = drawn[link.index];
@@ -112,9 +115,13 @@ export function paintNeurons(
   width: number,
   height: number,
 ): void {
+  for (const { maps } of layout.folding.columns) {
+    if (maps.length > 1) paintFolded(scene, layout, palette, ratio, pixels, width, height, maps);
+  }
   for (const index of scene.maps.keys()) {
     const x = layout.x[index] * ratio;
     if (x < -10 * ratio || x > width + 10 * ratio) continue;
+    if (layout.folding.columns[layout.folding.columnOf[index]].maps.length > 1) continue;
     const stamp = (y: number, radius: number, hue: number, presence: number) => {
       if (presence <= 0) return;
       const { rim, inside } = neuronInk(scene, palette, index, hue);
@@ -130,6 +137,47 @@ export function paintNeurons(
     for (const { neuron, hue } of visibleNeurons(scene, layout, index, 0.5 / ratio)) {
       const radius = scene.isNull[neuron] ? NULL_RADIUS : NEURON_RADIUS;
       stamp(layout.y[neuron], radius, hue, layout.passage?.presence[neuron] ?? 1);
+    }
+  }
+}
+
+/**
+ * The neurons of all maps of a folded module, those of the last map on top: of thousands those that
+ * others cover are left out.
+ */
+function paintFolded(
+  scene: Scene,
+  layout: Layout,
+  palette: Palette,
+  ratio: number,
+  pixels: Uint32Array,
+  width: number,
+  height: number,
+  maps: readonly number[],
+): void {
+  const seen: { readonly map: number; readonly neuron: number }[] = [];
+  // Maps that are coming together stand apart from each other.
+  const taken = new Map<number, Set<number>>();
+  for (const map of [...maps].reverse()) {
+    const { start, neurons } = scene.maps[map];
+    const rows = taken.get(layout.x[map]) ?? new Set<number>();
+    taken.set(layout.x[map], rows);
+    for (let neuron = start; neuron < start + neurons; neuron++) {
+      const row = Math.round(layout.y[neuron] * ratio * 2);
+      if (rows.has(row)) continue;
+      rows.add(row);
+      seen.push({ map, neuron });
+    }
+  }
+  for (const { map, neuron } of seen.reverse()) {
+    const presence = layout.passage?.presence[neuron] ?? 1;
+    if (presence <= 0) continue;
+    const { rim, inside } = neuronInk(scene, palette, map, scene.intensity[neuron]);
+    const size = (scene.isNull[neuron] ? NULL_RADIUS : NEURON_RADIUS) * Math.sqrt(presence);
+    const [x, y] = [layout.x[map] * ratio, layout.y[neuron] * ratio];
+    addDisc(pixels, width, height, x, y, size * ratio, mix(palette.paper, rim, presence));
+    if (inside !== rim && size > RIM) {
+      addDisc(pixels, width, height, x, y, (size - RIM) * ratio, inside);
     }
   }
 }

@@ -2,6 +2,8 @@
 // view knows, such as what the pointer is over; and what can be done.
 
 import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
+import type { Folding } from "../geometry/columns.js";
+import { opened, stepped, toggled } from "../logic/folding.js";
 import type { Hover } from "../logic/linkedHover.js";
 import { type Cut, convert } from "../logic/threshold.js";
 import type { CameraTrait, Host, PaneName, PublicTraits, Python, Status } from "../wire/host.js";
@@ -35,6 +37,7 @@ export function createState(host: Host, abort: AbortSignal, ask: Ask | null = nu
   const playback = createPlayback(host, traits.selected as Signal<Selection>, ask, abort);
   const { scene, fault } = sceneOnScreen(host, playback, traits.colour, abort);
   const derived = deriveFrom(traits, scene, filter);
+  const change = createChange(host, traits, abort);
   return {
     ...traits,
     status,
@@ -49,7 +52,8 @@ export function createState(host: Host, abort: AbortSignal, ask: Ask | null = nu
     filter,
     lasso: signal(false),
     ...derived,
-    ...createActions(createChange(host, traits, abort), traits, scene, derived.cut),
+    ...createActions(change, traits, scene, derived.cut),
+    ...folds(change, traits, scene, derived.folding),
   };
 }
 
@@ -75,6 +79,35 @@ function sceneOnScreen(
   });
   const scene = computed(() => sent.value && coloured(sent.value, colour.value));
   return { scene, fault };
+}
+
+/** What folds modules and unfolds them. */
+function folds(
+  change: (changes: Partial<PublicTraits>) => void,
+  traits: PublicSignals,
+  scene: ReadonlySignal<Scene | null>,
+  folding: ReadonlySignal<Folding | null>,
+) {
+  const now = () => traits.folded.peek() ?? null;
+  return {
+    /** Folds a module, or unfolds it. */
+    toggleFold(module: number) {
+      const { value } = scene;
+      if (value?.modules[module]) change({ folded: toggled(value, now(), module) });
+    },
+    /** Unfolds whatever hides these maps. */
+    unfoldTo(maps: readonly number[]) {
+      const { value } = scene;
+      if (!value) return;
+      const folded = maps.reduce((names, map) => opened(value, names, map) ?? names, now());
+      if (folded !== now()) change({ folded });
+    },
+    /** Shows all modules one level further out or in. */
+    stepFold(by: -1 | 1) {
+      const folded = scene.value && folding.value && stepped(scene.value, folding.value, by);
+      if (folded) change({ folded });
+    },
+  };
 }
 
 function createActions(

@@ -33,6 +33,7 @@ export function mirrorPublic(host: Host, abort: AbortSignal) {
     colour: trait("colour"),
     selected: trait("selected"),
     selected_link: trait("selected_link"),
+    folded: trait("folded"),
     panes: trait("panes"),
     panes_width: trait("panes_width"),
     camera: trait("camera"),

@@ -17,6 +17,7 @@ const SEEN = [
   "camera",
   "selected",
   "selected_link",
+  "folded",
   "y_scale",
   "colour",
   "threshold_mode",

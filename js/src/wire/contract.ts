@@ -40,6 +40,7 @@ export const CONTRACT = {
   ],
   "panes": [
     "adjacency",
+    "links",
     "images",
     "filters",
     "table"

@@ -28,6 +28,8 @@ export interface PublicTraits {
   colour: Colour;
   selected: [string, number][];
   selected_link: LinkKey | null;
+  /** Qualified names; null is as many as leave some 24 columns. */
+  folded: readonly string[] | null;
   panes: readonly PaneName[];
   /** Pixels; null is about a third of the widget. */
   panes_width: number | null;

@@ -22,6 +22,8 @@ export interface LinearMap {
   readonly map: string;
   readonly kind: string;
   readonly depth: number;
+  /** The innermost of the modules that it stands in; scenes of before do not say it. */
+  readonly module?: number | null;
   readonly out: number;
   readonly in: number;
   readonly kernel: readonly number[];
@@ -32,6 +34,19 @@ export interface LinearMap {
   readonly start: number;
   /** Sum of the squares of all its singular values, shown or not. */
   readonly energy: number;
+}
+
+/** A module of the network that has several columns. */
+export interface Module {
+  readonly name: string;
+  /** The name without what all share. */
+  readonly label: string;
+  /** The module that it stands in, which comes before it. */
+  readonly parent: number | null;
+  /** Whether it is folded where nobody says which are. */
+  readonly folded: boolean;
+  /** Its columns, those of modules within it too. */
+  readonly maps: readonly number[];
 }
 
 export interface Link {
@@ -110,6 +125,8 @@ export interface Scene {
   /** What became of the network's norms; null where it has none, or they are not known. */
   readonly norm: Norm | null;
   readonly maps: readonly LinearMap[];
+  /** Each after the one that it stands in. */
+  readonly modules: readonly Module[];
   /** Maps that are not drawn, for they have NaN or infinite entries. */
   readonly damaged: readonly Damaged[];
   /** Where nobody says which map feeds which: that, and what does. */
@@ -184,6 +201,7 @@ export function sceneOf(container: Container): Scene {
     method: String(meta.method ?? "svr"),
     norm: meta.norm ?? null,
     maps,
+    modules: readModules(meta.modules ?? [], maps),
     damaged: meta.damaged ?? [],
     unlinked: String(meta.unlinked ?? ""),
     links,
@@ -232,6 +250,25 @@ function hueOf(
 export function coloured(scene: Scene, colour: Colour): Scene {
   if (colour === "chance" || !scene.log10pAdjusted) return scene;
   return { ...scene, hue: hueOf(scene, colour) };
+}
+
+function readModules(
+  said: readonly Omit<Module, "maps">[],
+  maps: readonly LinearMap[],
+): readonly Module[] {
+  const inside = said.map((): number[] => []);
+  maps.forEach(({ module }, map) => {
+    for (let at = module ?? null; at !== null; at = said[at].parent) {
+      if (!said[at]) throw new SceneError("a column stands in a module that is not there");
+      inside[at].push(map);
+    }
+  });
+  said.forEach(({ name, parent }, at) => {
+    if (parent !== null && !(parent >= 0 && parent < at)) {
+      throw new SceneError(`module "${name}" does not come after the one it stands in`);
+    }
+  });
+  return said.map((module, at) => ({ ...module, maps: inside[at] }));
 }
 
 /** In a cross graph a map that feeds one does so with one of its two columns. */
@@ -408,7 +445,8 @@ function checkLinks({ maps, links, edgeM, edgeN, edgeWeight }: Scene): void {
 function checkSurvival({ links, laws, stops, survival }: Scene): void {
   for (const law of laws) {
     const { stop, weight } = survival[law];
-    const rows = Math.max(0, ...links.map((link) => link.law + 1));
+    // Spread out as arguments, a hundred thousand links are too many.
+    const rows = links.reduce((most, link) => Math.max(most, link.law + 1), 0);
     const beyond = stop.some((at) => at >= stops[law].p.level.length);
     if (beyond || weight.length !== rows * stop.length) {
       throw new SceneError("the survival table does not fit the links and their stops");

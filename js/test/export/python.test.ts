@@ -11,6 +11,7 @@ describe("viewAsPython", () => {
       colour: "chance",
       selected: [["conv\"1'\n", 3]],
       selected_link: ["a", "b"],
+      folded: ["h.0"],
       panes: [],
     });
     expect(viewAsPython(host)).toBe(
@@ -21,6 +22,7 @@ describe("viewAsPython", () => {
         'widget.colour = "chance"',
         'widget.selected = [("conv\\"1\'\\n", 3)]',
         'widget.selected_link = ["a", "b"]',
+        'widget.folded = ["h.0"]',
         "widget.panes = []",
         "widget.camera = None",
         "",

@@ -20,6 +20,7 @@ function picture(change: Partial<Picture> = {}): Picture {
     rule: "#ddd",
     font: "sans-serif",
     measure: (text) => 6 * text.length,
+    bands: { bundles: [], widths: [] },
     axisWidth: 68,
     caption: "FDR 0.05 <b>",
     ...change,

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { deep, mlp, residual, vgg } from "../../dev/networks.js";
+import { columnPositions } from "../../src/geometry/columns.js";
 import {
   angleFor,
   beside,
@@ -7,15 +8,7 @@ import {
   heightOfNames,
   shorten,
 } from "../../src/geometry/labels.js";
-import {
-  cameraOf,
-  columnPositions,
-  layOut,
-  moved,
-  scaleOf,
-  traitOf,
-  WHOLE,
-} from "../../src/geometry/layout.js";
+import { cameraOf, layOut, moved, scaleOf, traitOf, WHOLE } from "../../src/geometry/layout.js";
 import { createPath, tracePath } from "../../src/geometry/paths.js";
 import { placeTip } from "../../src/geometry/placement.js";
 import { readScene, type Scene, Y_SCALES } from "../../src/wire/scene.js";

@@ -1,1 +1,1 @@
-"""Spectral neurons joined by adjacencies; thresholds over them; their file."""
+"""Spectral neurons joined by adjacencies; thresholds over them; modules that fold; their file."""

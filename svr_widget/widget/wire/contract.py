@@ -22,7 +22,7 @@ COLOURS = ("chance", "paper")
 """What the hue of a neuron tells: how sure it is that chance does not do it, or the intensity."""
 
 THEMES = ("auto", "light", "dark")
-PANES = ("adjacency", "images", "filters", "table")
+PANES = ("adjacency", "links", "images", "filters", "table")
 COMPARISON_VIEWS = ("beside", "difference")
 """How networks are compared: beside each other, or by what changed."""
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from svr_widget.engine.environment.settings import with_own_settings
 from svr_widget.engine.graph.adjacency import Edges
+from svr_widget.engine.graph.folding import Module, modules_of
 from svr_widget.engine.graph.streaming.graph_tests import GraphTests
 from svr_widget.engine.graph.streaming.stream import COUNTED
 from svr_widget.engine.maps.labels import Labels, labels_of
@@ -66,12 +67,14 @@ def encode_scene(svr: SVR, max_edges: int, identity: Array | None = None) -> byt
         arrays["identity"] = identity.astype(np.int32)
     arrays.update(survival_tables(laws, {law: stops[law, "p"] for law in LAWS}))
     labels = labels_of({name: svr.maps[column.map] for name, column in svr.columns.items()})
+    modules = modules_of(list(svr.columns))
     meta = {
         "model": svr.title,
         "shared": labels.shared,
         "method": svr.method,
         "norm": svr.norm if svr.has_norms else None,
-        "maps": _describe_maps(svr, labels),
+        "maps": _describe_maps(svr, labels, modules),
+        "modules": _describe_modules(modules, labels),
         "damaged": [{"name": name, "why": why} for name, why in svr.damaged.items()],
         "unlinked": svr.unlinked,
         "through": through,
@@ -151,9 +154,10 @@ def _shortened(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return ((bits + (1 << 15)) & ~np.int64((1 << 16) - 1)).view(np.float64)
 
 
-def _describe_maps(svr: SVR, labels: Labels) -> list[dict[str, Any]]:
+def _describe_maps(svr: SVR, labels: Labels, modules: tuple[Module, ...]) -> list[dict[str, Any]]:
+    innermost = {at: place for place, module in enumerate(modules) for at in module.columns}
     described, start = [], 0
-    for name, (map_name, _) in svr.columns.items():
+    for at, (name, (map_name, _)) in enumerate(svr.columns.items()):
         linear, neurons = svr.maps[map_name], svr[name]
         described.append(
             {
@@ -162,6 +166,7 @@ def _describe_maps(svr: SVR, labels: Labels) -> list[dict[str, Any]]:
                 "map": map_name,
                 "kind": linear.kind,
                 "depth": linear.depth,
+                "module": innermost.get(at),
                 "out": linear.out_channels,
                 "in": linear.in_channels,
                 "kernel": linear.kernel,
@@ -173,3 +178,16 @@ def _describe_maps(svr: SVR, labels: Labels) -> list[dict[str, Any]]:
         )
         start += len(neurons)
     return described
+
+
+def _describe_modules(modules: tuple[Module, ...], labels: Labels) -> list[dict[str, Any]]:
+    """The modules that hold several columns; a column says which is the innermost of its own."""
+    return [
+        {
+            "name": module.name,
+            "label": module.name.removeprefix(labels.shared),
+            "parent": module.parent,
+            "folded": module.folded,
+        }
+        for module in modules
+    ]

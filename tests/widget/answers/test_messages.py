@@ -59,6 +59,7 @@ STATE: dict[str, Any] = {
     "theme": "dark",
     "selected": [["0", 1]],
     "selected_link": ["0", "1"],
+    "folded": [],
     "panes": ["table"],
     "height": 500,
     "camera": [2.0, 0.5, 0.5],

@@ -11,6 +11,7 @@ from scipy import stats
 from torch import nn
 
 from svr_widget import SVR
+from svr_widget.engine.graph.folding import modules_of
 from svr_widget.engine.maps.links import Link
 from svr_widget.engine.significance.multiple_testing import MODES, Mode
 from svr_widget.engine.significance.nulls import Kind
@@ -42,6 +43,19 @@ def svr(request: pytest.FixtureRequest) -> SVR:
 
 def _entered(names: list[str], link: dict[str, Any]) -> str:
     return names[link["consumer"]] + (f".{link['side']}" if link["side"] else "")
+
+
+def test_columns_say_in_which_module_they_stand(svr: SVR) -> None:
+    meta, _ = decode(encode_scene(svr, 10))
+    names, modules = list(svr.columns), modules_of(list(svr.columns))
+    assert [each["name"] for each in meta["modules"]] == [each.name for each in modules]
+    inside: list[set[int]] = [set() for _ in modules]
+    for at, described in enumerate(meta["maps"]):
+        place = described["module"]
+        while place is not None:
+            inside[place].add(at)
+            place = meta["modules"][place]["parent"]
+    assert inside == [set(each.columns) for each in modules], names
 
 
 def test_every_entry_fits_into_a_large_budget(svr: SVR) -> None:

@@ -4,7 +4,7 @@
 import type { Layout } from "../../geometry/layout.js";
 import { ARC_PIECES, isDashed, LOOP_PIECES, MOST_LIFT } from "../../geometry/paths.js";
 import type { Drawable } from "../../wire/scene.js";
-import { depthTable, levels } from "../density.js";
+import { type DepthTable, depthTable, levels } from "../density.js";
 import { HEAVY } from "../paint.js";
 import { type Job, sizeOf } from "../paintJob.js";
 import type { Rgb } from "../palette.js";
@@ -53,6 +53,7 @@ export function createGpuPainter(gl: Gl): GpuPainter {
   const sum = gl.createTexture();
   const target = gl.createFramebuffer();
   let last: Pick<Job, "scene" | "layout" | "faintest"> | null = null;
+  let depth: DepthTable | null = null;
   const { canvas } = gl;
 
   const upload = (job: Job) => {
@@ -60,7 +61,8 @@ export function createGpuPainter(gl: Gl): GpuPainter {
     if (last?.scene !== scene) edges.fill(edgeTable(scene), "RGBA32UI");
     if (last?.layout !== layout) heights.fill(Float32Array.from(layout.y), "R32F");
     if (last?.scene !== scene || last.layout !== layout || last.faintest !== faintest) {
-      depths.fill(depthTable(scene, layout, { faintest }), "R32F");
+      depth = depthTable(scene, layout, { faintest });
+      depths.fill(depth.depths, "R32F");
     }
     last = { scene, layout, faintest };
   };
@@ -82,8 +84,8 @@ export function createGpuPainter(gl: Gl): GpuPainter {
       const most: number = gl.getParameter(gl.MAX_TEXTURE_SIZE);
       const { links, edgeM } = job.scene;
       const room = most * TABLE_WIDTH;
-      const fits =
-        edgeM.length <= room && job.layout.y.length <= room && links.length <= MOST_LINKS;
+      const rows = links.filter(({ sent }) => sent > 0).length;
+      const fits = edgeM.length <= room && job.layout.y.length <= room && rows <= MOST_LINKS;
       return fits && Math.max(width, height) <= most && width * height > 0;
     },
     paint(job) {
@@ -97,7 +99,7 @@ export function createGpuPainter(gl: Gl): GpuPainter {
       gl.useProgram(strokes.program);
       gl.enable(gl.BLEND);
       gl.blendFunc(gl.ONE, gl.ONE);
-      drawStrokes(gl, strokes.at, job);
+      if (depth) drawStrokes(gl, strokes.at, job, depth);
     },
     develop([red, green, blue]) {
       gl.bindFramebuffer(gl.FRAMEBUFFER, null);
@@ -113,11 +115,16 @@ export function createGpuPainter(gl: Gl): GpuPainter {
 
 type Locations = (name: string) => WebGLUniformLocation | null;
 
-function drawStrokes(gl: Gl, at: Locations, { scene, layout, ratio, drawn }: Job): void {
+function drawStrokes(
+  gl: Gl,
+  at: Locations,
+  { scene, layout, ratio, drawn }: Job,
+  { place, width: links }: DepthTable,
+): void {
   const { camera, margins, size } = layout;
   const { width, height } = sizeOf({ layout, ratio });
   for (const [unit, name] of ["edges", "heights", "depths"].entries()) gl.uniform1i(at(name), unit);
-  gl.uniform1i(at("links"), scene.links.length);
+  gl.uniform1i(at("links"), links);
   gl.uniform2f(at("size"), width, height);
   gl.uniform1f(at("ratio"), ratio);
   gl.uniform1f(at("thickness"), Math.max(1, Math.round(ratio)));
@@ -127,9 +134,11 @@ function drawStrokes(gl: Gl, at: Locations, { scene, layout, ratio, drawn }: Job
   gl.uniform1f(at("top"), margins.top * camera.zoom + camera.y - margins.top + 4);
   gl.uniform1f(at("bottom"), (size.height - margins.bottom / 2) * camera.zoom + camera.y);
   for (const [index, { producer, consumer, start, backward }] of scene.links.entries()) {
-    if (drawn[index] === 0 || isBeside(layout, producer, consumer)) continue;
-    const { shape, pieces } = courseOf(layout, index, backward);
-    gl.uniform1i(at("link"), index);
+    if (drawn[index] === 0 || place[index] < 0) continue;
+    if (isBeside(layout, producer, consumer)) continue;
+    const back = backward || layout.x[consumer] < layout.x[producer];
+    const { shape, pieces } = courseOf(layout, index, back);
+    gl.uniform1i(at("link"), place[index]);
     gl.uniform1i(at("first"), start);
     gl.uniform1i(at("pieces"), pieces);
     gl.uniform1i(at("shape"), shape);

@@ -3,7 +3,7 @@
 
 import { computed, type ReadonlySignal, signal } from "@preact/signals-core";
 import { scaleLinear } from "d3-scale";
-import { columnPositions } from "../../geometry/layout.js";
+import { columnPositions } from "../../geometry/columns.js";
 import { placeTip } from "../../geometry/placement.js";
 import type { Change } from "../../logic/differences.js";
 import { count, pValue, signed, significant } from "../../logic/format.js";

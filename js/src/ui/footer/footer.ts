@@ -1,7 +1,7 @@
 // The line beneath the picture: the threshold, and what it leaves, counted.
 
-import { constructedLinks, TIED_MEANING } from "../../logic/byConstruction.js";
 import {
+  constructedLinks,
   count,
   expectation,
   LAW_WORDS,
@@ -9,6 +9,7 @@ import {
   MODE_WORDS,
   parseLevel,
   pValue,
+  TIED_MEANING,
 } from "../../logic/format.js";
 import {
   type Cut,

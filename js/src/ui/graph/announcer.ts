@@ -1,8 +1,15 @@
 // What a screen reader says: the neuron or edge that one is at, the selection, the counts. It waits
 // for a pause, so that a walk or a drag is not read out step by step.
 
-import { byConstruction, constructedLinks } from "../../logic/byConstruction.js";
-import { count, level as levelText, MODE_WORDS, pValue, significant } from "../../logic/format.js";
+import {
+  byConstruction,
+  constructedLinks,
+  count,
+  level as levelText,
+  MODE_WORDS,
+  pValue,
+  significant,
+} from "../../logic/format.js";
 import type { Hover } from "../../logic/linkedHover.js";
 import { type Cut, cutInWords } from "../../logic/threshold.js";
 import type { Scene } from "../../wire/scene.js";
@@ -76,6 +83,7 @@ function hoverInWords(scene: Scene, cut: Cut, hover: Hover, { edges }: Hovered):
   const { producer, consumer } = scene.links[hover.link];
   if (hover.kind === "ribbon") {
     const [from, to] = [producer, consumer].map((map) => scene.maps[map].label);
+    if (!scene.links[hover.link].by_construction) return `links from ${from} to ${to}`;
     return `link from ${from} to ${to}: ${byConstruction(scene, hover.link)}`;
   }
   const p = hover.edge === null ? "" : `, p ${pValue(scene.log10p[cut.law][hover.edge])}`;

@@ -2,6 +2,7 @@
 
 import { fill, h } from "../kit/dom.js";
 import type { View } from "../view.js";
+import { brackets } from "./brackets.js";
 import { columnNames } from "./columnNames.js";
 import { AXIS_WIDTH, type Stage, stripOf } from "./stage.js";
 
@@ -16,6 +17,7 @@ export function axes(view: View, stage: Stage): Axes {
   const title = h("div", { class: "svr-axis-title" });
   const chosen = h("i", { class: "svr-chosen" });
   const strip = h("div", { class: "svr-columns" }, chosen, ...columnNames(view, stage));
+  strip.append(...brackets(view, stage, strip));
 
   view.watch(() => {
     const layout = stage.layout.value;

@@ -2,13 +2,14 @@
 // and whole of the one that is pointed at.
 
 import { type ReadonlySignal, signal } from "@preact/signals-core";
+import type { Column } from "../../geometry/columns.js";
 import { areApart, beside, columnLabels, lengthIn } from "../../geometry/labels.js";
 import type { Layout } from "../../geometry/layout.js";
 import { count } from "../../logic/format.js";
 import type { LinearMap, Scene } from "../../wire/scene.js";
 import { fill, h, nameOf } from "../kit/dom.js";
 import type { View } from "../view.js";
-import { AXIS_WIDTH, type Stage, stripOf } from "./stage.js";
+import { AXIS_WIDTH, namesStripOf, type Stage, stripOf } from "./stage.js";
 
 /** A pinned name is never longer. */
 const PINNED = 120;
@@ -21,18 +22,19 @@ export function columnNames(view: View, stage: Stage): HTMLElement[] {
   view.watch(() => {
     const [layout, scene] = [stage.layout.value, state.scene.value];
     if (!layout || !scene) return fill(names);
-    const { angle } = layout;
+    const { angle, columnX } = layout;
+    const { columns } = layout.folding;
     const frame = frameOf(layout);
-    const labels = scene.maps.map(({ label }) => label);
-    const strip = stripOf(scene, layout);
-    const shown = columnLabels(labels, layout.x, frame, angle, strip, stage.measure);
-    const counts = scene.maps.map((map) => neuronsOf(map));
+    const labels = columns.map(({ label }) => label);
+    const strip = namesStripOf(scene, layout);
+    const shown = columnLabels(labels, columnX, frame, angle, strip, stage.measure);
+    const counts = columns.map((column) => contentOf(scene, column));
     const seen = shown.map(({ index }) => index);
     const counted =
       angle === 0 &&
       areApart(
         seen.map((at) => counts[at]),
-        seen.map((at) => layout.x[at]),
+        seen.map((at) => columnX[at]),
         frame,
         stage.measure,
       );
@@ -40,30 +42,36 @@ export function columnNames(view: View, stage: Stage): HTMLElement[] {
     const matched = state.matched.value;
     fill(
       names,
-      ...shown.map(({ index, text, at }) =>
-        h(
-          "div",
+      ...shown.map(({ index, text, at }) => {
+        const column = columns[index];
+        const { module, maps } = column;
+        return h(
+          module === null ? "div" : "button",
           {
-            class: matched && !matched.has(index) && "svr-dim",
+            class: matched && !maps.some((map) => matched.has(map)) && "svr-dim",
             style: `left:${at}px`,
-            title: describe(scene.maps[index]),
-            "data-map": index,
+            title: describe(scene, column),
+            "data-map": maps[0],
+            "data-column": index,
+            ...(module !== null && { type: "button", "data-fold": module, tabindex: -1 }),
+            "aria-expanded": module === null ? null : "false",
+            "aria-label": module === null ? null : `${column.name}, ${counts[index]}`,
           },
           nameOf(text),
           counted && h("small", {}, counts[index]),
-        ),
-      ),
+        );
+      }),
     );
     fill(pins, ...pinned(scene, layout, shown[0]?.at, shown.at(-1)?.at, stage));
   });
   view.watch(() => {
     // The words beside a neuron say its column's name; beneath the axis it stands out.
     const { value: hover } = state.hover;
-    const at = hover?.kind === "neuron" ? String(hover.neuron.map) : null;
-    stage.layout.value;
+    const layout = stage.layout.value;
+    const at = hover?.kind === "neuron" ? String(layout?.folding.columnOf[hover.neuron.map]) : null;
     state.matched.value;
-    for (const label of names.querySelectorAll<HTMLElement>("[data-map]")) {
-      label.classList.toggle("svr-at", label.dataset.map === at);
+    for (const label of names.querySelectorAll<HTMLElement>("[data-column]")) {
+      label.classList.toggle("svr-at", label.dataset.column === at);
     }
   });
   return [names, pins, pointedAt(view, stage)];
@@ -80,12 +88,15 @@ function pinned(
   { measure }: Stage,
 ): HTMLElement[] {
   const frame = frameOf(layout);
-  const [left, right] = beside(layout.x, frame);
+  const [left, right] = beside(layout.columnX, frame);
+  const { columns } = layout.folding;
   const reach =
-    layout.angle === 0 ? PINNED / 2 : lengthIn(stripOf(scene, layout), layout.angle) * Math.SQRT1_2;
+    layout.angle === 0
+      ? PINNED / 2
+      : lengthIn(namesStripOf(scene, layout), layout.angle) * Math.SQRT1_2;
   const pin = (index: number | null, side: "left" | "right") => {
     if (index === null) return [];
-    const words = scene.maps[index].label;
+    const words = columns[index].label;
     const width = Math.min(PINNED, measure(words)) + 24;
     const free =
       side === "left"
@@ -95,7 +106,11 @@ function pinned(
     return [
       h(
         "div",
-        { class: `svr-pin svr-pin-${side}`, title: describe(scene.maps[index]), "data-pin": index },
+        {
+          class: `svr-pin svr-pin-${side}`,
+          title: describe(scene, columns[index]),
+          "data-pin": index,
+        },
         side === "left" && "← ",
         h("span", { class: "svr-tail" }, nameOf(words)),
         side === "right" && " →",
@@ -114,8 +129,10 @@ function pointedAt(view: View, stage: Stage): HTMLElement {
     const [layout, scene, index] = [stage.layout.value, state.scene.value, under.value];
     element.hidden = !layout || !scene || index === null;
     if (!layout || !scene || index === null) return;
-    const { name, label } = scene.maps[index];
-    const [words, ...more] = describe(scene.maps[index]).split("\n");
+    const column = layout.folding.columns[index];
+    const { name, maps, module } = column;
+    const label = module === null ? scene.maps[maps[0]].label : name;
+    const [words, ...more] = describe(scene, column).split("\n");
     const said = [label === name ? "" : label, words].filter(Boolean);
     fill(
       element,
@@ -124,7 +141,7 @@ function pointedAt(view: View, stage: Stage): HTMLElement {
     );
     const [low, high] = frameOf(layout);
     const half = element.offsetWidth / 2;
-    const at = Math.max(low + half, Math.min(high - half, layout.x[index]));
+    const at = Math.max(low + half, Math.min(high - half, layout.columnX[index]));
     element.style.left = `${Math.max(half, at)}px`;
   });
   return element;
@@ -147,7 +164,7 @@ function columnUnder(view: View, stage: Stage): ReadonlySignal<number | null> {
   return under;
 }
 
-function nearest({ x }: Layout, at: number): number | null {
+function nearest({ columnX: x }: Layout, at: number): number | null {
   let found: number | null = null;
   for (let index = 0; index < x.length; index++) {
     if (found === null || Math.abs(x[index] - at) < Math.abs(x[found] - at)) found = index;
@@ -159,7 +176,17 @@ function nearest({ x }: Layout, at: number): number | null {
 const neuronsOf = ({ neurons, rank }: LinearMap) =>
   neurons === rank ? count(neurons) : `${count(neurons)} of ${count(rank)}`;
 
-function describe(map: LinearMap): string {
+/** The same; of a folded module how many columns it has. */
+const contentOf = ({ maps }: Scene, column: Column) =>
+  column.module === null ? neuronsOf(maps[column.maps[0]]) : `${count(column.maps.length)} columns`;
+
+function describe({ maps }: Scene, column: Column): string {
+  const map = maps[column.maps[0]];
+  if (column.module !== null) {
+    const neurons = column.maps.reduce((sum, at) => sum + maps[at].neurons, 0);
+    const held = `${count(column.maps.length)} columns, ${count(neurons)} spectral neurons`;
+    return `${column.name}\n${held}; a click unfolds them`;
+  }
   const kernel = map.kernel.length > 0 ? ` × ${map.kernel.join(" × ")}` : "";
   const rank =
     map.neurons === map.rank

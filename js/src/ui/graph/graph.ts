@@ -15,12 +15,12 @@ import { dimOthers } from "./canvases/dimming.js";
 import { edgeCanvas, pixelCanvas } from "./canvases/edgeCanvas.js";
 import { type Hovered, hoverCanvas } from "./canvases/hoverCanvas.js";
 import { lassoOutline } from "./canvases/lassoOutline.js";
+import { bands, ribbons } from "./canvases/ribbons.js";
 import { selectionCanvas } from "./canvases/selectionCanvas.js";
 import { forgetOnBlur, goTo, graphActions, reveal } from "./keyboard.js";
 import { legend } from "./legend.js";
 import { overview } from "./overview.js";
 import { followPointer, showLink } from "./pointer.js";
-import { ribbons } from "./ribbons.js";
 import { AXIS_WIDTH, createStage, type Stage } from "./stage.js";
 import { tooltip } from "./tooltip.js";
 
@@ -59,8 +59,10 @@ export function graph(view: View, { legend: explained = true } = {}): Drawn & Gr
   const hover = hoverCanvas(view, stage);
   const drawn = lassoOutline();
   const chosen = selectionCanvas(view, stage);
+  const faint = bands(view, stage);
   stage.element.append(
     grid,
+    faint,
     ribbons(view, stage),
     canvas,
     chosen,
@@ -75,7 +77,7 @@ export function graph(view: View, { legend: explained = true } = {}): Drawn & Gr
   const actions = graphActions(view, stage);
   followKeys(view, canvas, actions);
   forgetOnBlur(view, canvas);
-  dimOthers(view, stage, canvas, chosen);
+  dimOthers(view, stage, canvas, chosen, faint);
   forgetWithScene(view);
   view.watch(() => {
     canvas.classList.toggle("svr-dimmed", view.state.selectedMask.value !== null);
@@ -94,6 +96,7 @@ export function graph(view: View, { legend: explained = true } = {}): Drawn & Gr
     showLink: (link) => showLink(view, stage, link),
     goTo(neuron) {
       canvas.focus({ preventScroll: true });
+      view.state.unfoldTo([neuron.map]);
       goTo(view, stage, neuron);
     },
     reveal: (neuron) => reveal(view, stage, neuron),
@@ -103,7 +106,8 @@ export function graph(view: View, { legend: explained = true } = {}): Drawn & Gr
       if (!scene || !layout || !cut || !palette) return null;
       const { drawnPerLink } = cut;
       const { measure } = stage;
-      return { scene, layout, drawnPerLink, palette, measure, axisWidth: AXIS_WIDTH };
+      const bands = { bundles: view.state.bundles.peek(), widths: view.state.bundleWidths.peek() };
+      return { scene, layout, drawnPerLink, palette, measure, bands, axisWidth: AXIS_WIDTH };
     },
     raster: () => canvas.toDataURL("image/png"),
   };

@@ -1,9 +1,12 @@
 // The graph by keyboard: from neuron to neuron, selecting, zooming.
 
-import type { Neuron } from "../../wire/scene.js";
+import type { Column } from "../../geometry/columns.js";
+import type { Layout } from "../../geometry/layout.js";
+import type { Neuron, Scene } from "../../wire/scene.js";
 import type { Action } from "../kit/keys.js";
 import { select } from "../kit/select.js";
 import type { View } from "../view.js";
+import { toggleAt } from "./brackets.js";
 import { moveCamera, zoomBy } from "./pointer.js";
 import { AXIS_WIDTH, type Stage } from "./stage.js";
 
@@ -30,8 +33,8 @@ export function graphActions(view: View, stage: Stage): Action[] {
     },
     { keys: ["Shift+ArrowUp"], shown: "Shift ↑", words: "ten neurons up", run: walkBy(0, -10) },
     { keys: ["Shift+ArrowDown"], shown: "Shift ↓", words: "ten neurons down", run: walkBy(0, 10) },
-    { keys: ["ArrowLeft"], shown: "←", words: "to the map before", run: walkBy(-1, 0) },
-    { keys: ["ArrowRight"], shown: "→", words: "to the next map", run: walkBy(1, 0) },
+    { keys: ["ArrowLeft"], shown: "←", words: "to the column before", run: walkBy(-1, 0) },
+    { keys: ["ArrowRight"], shown: "→", words: "to the next column", run: walkBy(1, 0) },
     { keys: ["Enter"], shown: "Enter", words: "select the neuron", run: keep(false) },
     {
       keys: ["Shift+Enter"],
@@ -42,8 +45,26 @@ export function graphActions(view: View, stage: Stage): Action[] {
     {
       keys: ["Mod+a"],
       shown: "Ctrl/Cmd A",
-      words: "select all neurons of the map",
-      run: () => selectMap(view),
+      words: "select all neurons of the column",
+      run: () => selectColumn(view),
+    },
+    {
+      keys: ["f"],
+      shown: "f",
+      words: "unfold the module that the neuron stands in, or fold it",
+      run: () => foldHere(view, stage),
+    },
+    {
+      keys: [">"],
+      shown: ">",
+      words: "unfold all modules by one level",
+      run: () => state.stepFold(1),
+    },
+    {
+      keys: ["<"],
+      shown: "<",
+      words: "fold all modules by one level",
+      run: () => state.stepFold(-1),
     },
     {
       keys: ["+", "="],
@@ -73,6 +94,20 @@ export function forgetOnBlur(view: View, canvas: HTMLCanvasElement): void {
   });
 }
 
+/** Unfolds the module that hides the keyboard's column among others, else folds the one around it. */
+function foldHere(view: View, stage: Stage): void {
+  const { state } = view;
+  const [scene, folding] = [state.scene.peek(), state.folding.peek()];
+  const hover = state.hover.peek();
+  const at = hover?.kind === "neuron" ? hover.neuron : state.selectedNeurons.peek().at(-1);
+  if (!scene || !folding || !at) return;
+  const { module } = folding.columns[folding.columnOf[at.map]];
+  const around = module ?? scene.maps[at.map].module ?? null;
+  if (around === null) return;
+  toggleAt(view, stage, around);
+  goTo(view, stage, at);
+}
+
 /** Puts the keyboard at a neuron and brings it into sight. */
 export function goTo(view: View, stage: Stage, neuron: Neuron): void {
   view.state.hover.value = { kind: "neuron", neuron, from: "keyboard" };
@@ -81,7 +116,7 @@ export function goTo(view: View, stage: Stage, neuron: Neuron): void {
 
 /** Brings a neuron into sight, as little as it takes. */
 export function reveal(view: View, stage: Stage, neuron: Neuron): void {
-  const layout = stage.layout.peek();
+  const layout = stage.settled.peek();
   const scene = view.state.scene.peek();
   if (!layout || !scene) return;
   const { size, margins } = layout;
@@ -103,42 +138,55 @@ function walk(view: View, stage: Stage, columns: number, neurons: number): void 
   const hover = state.hover.peek();
   const from: Neuron | undefined =
     hover?.kind === "neuron" ? hover.neuron : state.selectedNeurons.peek().at(-1);
-  const order = scene.maps
-    .map((_, map) => map)
-    .filter((map) => scene.maps[map].neurons > 0)
-    .sort((a, b) => layout.x[a] - layout.x[b]);
+  const order = layout.folding.columns.filter(({ maps }) =>
+    maps.some((map) => scene.maps[map].neurons > 0),
+  );
   if (order.length === 0) return;
   if (!from) {
-    goTo(view, stage, { map: order[0], k: 0 });
+    goTo(view, stage, neuronsOf(scene, layout, order[0])[0]);
     return;
   }
+  const here = order.findIndex(({ maps }) => maps.includes(from.map));
   if (columns === 0) {
-    const last = scene.maps[from.map].neurons - 1;
-    const k = Math.min(last, Math.max(0, from.k + neurons));
-    goTo(view, stage, { map: from.map, k });
+    const inside = neuronsOf(scene, layout, order[here]);
+    const at = inside.findIndex(({ map, k }) => map === from.map && k === from.k);
+    goTo(view, stage, inside[Math.min(inside.length - 1, Math.max(0, at + neurons))]);
     return;
   }
-  const map = order[order.indexOf(from.map) + columns];
-  if (map === undefined) return;
+  const next = order[here + columns];
+  if (!next) return;
   // Sideways to the neuron at about the same height.
-  const height = layout.y[scene.maps[from.map].start + from.k];
-  const { start, neurons: many } = scene.maps[map];
-  let k = 0;
-  for (let other = 1; other < many; other++) {
-    const nearer =
-      Math.abs(layout.y[start + other] - height) < Math.abs(layout.y[start + k] - height);
-    if (nearer) k = other;
-  }
-  goTo(view, stage, { map, k });
+  const heightOf = ({ map, k }: Neuron) => layout.y[scene.maps[map].start + k];
+  const away = (neuron: Neuron) => Math.abs(heightOf(neuron) - heightOf(from));
+  const inside = neuronsOf(scene, layout, next);
+  goTo(
+    view,
+    stage,
+    inside.reduce((best, neuron) => (away(neuron) < away(best) ? neuron : best)),
+  );
 }
 
-function selectMap({ state }: View): void {
-  const scene = state.scene.peek();
+/** The neurons of a column from the top down; those of a map in their own order. */
+function neuronsOf(scene: Scene, { y }: Layout, { maps }: Column): Neuron[] {
+  const all = maps.flatMap((map) =>
+    Array.from({ length: scene.maps[map].neurons }, (_, k) => ({ map, k })),
+  );
+  if (maps.length === 1) return all;
+  const heightOf = ({ map, k }: Neuron) => y[scene.maps[map].start + k];
+  return all.sort((a, b) => heightOf(a) - heightOf(b));
+}
+
+/** All neurons of the column: of a folded module those of all its maps. */
+function selectColumn({ state }: View): void {
+  const [scene, folding] = [state.scene.peek(), state.folding.peek()];
   const hover = state.hover.peek();
   const at = hover?.kind === "neuron" ? hover.neuron : state.selectedNeurons.peek().at(-1);
-  if (!scene || !at) return;
-  const { neurons } = scene.maps[at.map];
-  state.select(Array.from({ length: neurons }, (_, k) => ({ map: at.map, k })));
+  if (!scene || !folding || !at) return;
+  const { maps } = folding.columns[folding.columnOf[at.map]];
+  const all = maps.flatMap((map) =>
+    Array.from({ length: scene.maps[map].neurons }, (_, k) => ({ map, k })),
+  );
+  state.select(all);
 }
 
 function zoomAtMiddle(view: View, stage: Stage, factor: number): void {

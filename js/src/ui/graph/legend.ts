@@ -1,7 +1,6 @@
 // What the colours mean.
 
-import { TIED, TIED_MEANING } from "../../logic/byConstruction.js";
-import { count, pValue, significant } from "../../logic/format.js";
+import { count, pValue, significant, TIED, TIED_MEANING } from "../../logic/format.js";
 import { edgeAlpha, fullWeight } from "../../paint/density.js";
 import { css, kindColour, mix } from "../../paint/palette.js";
 import { CONTRACT } from "../../wire/contract.js";
@@ -11,6 +10,8 @@ import type { View } from "../view.js";
 
 /** Neurons of a path that are named. */
 const NAMED = 5;
+const BAND_MEANING =
+  "Who feeds whom: a band a link, as wide as what was found on it; of folded modules all their links";
 const STEPS = [0, 0.25, 0.5, 0.75, 1];
 
 /** `marks`: whether it explains the rings, which others may do. */
@@ -74,6 +75,8 @@ export function legend(view: View, { marks = true } = {}): HTMLElement {
         (marked?.neurons?.length ?? 0) > 0 &&
         h("span", { title: marked?.meaning }, h("i", { class: "svr-ring" }), marked?.word),
       backward && h("span", {}, h("i", { class: "svr-dash" }), "backward"),
+      scene.links.length > 0 &&
+        h("span", { title: BAND_MEANING }, h("i", { class: "svr-link-band" }), "link"),
       tied && h("span", { title: TIED_MEANING }, h("i", { class: "svr-band" }), TIED),
     );
   });

@@ -82,19 +82,24 @@ function seen({ size, margins, camera, plotWidth }: Layout): [number, number] {
   return [share(margins.left), share(size.width - margins.right)];
 }
 
-function columnsSeen(scene: Scene | null, { x, size, margins }: Layout): string {
-  const inside = [...x.keys()].filter(
-    (map) => x[map] >= margins.left - 1 && x[map] <= size.width - margins.right + 1,
+function columnsSeen(
+  scene: Scene | null,
+  { columnX: x, size, margins, folding: { columns } }: Layout,
+): string {
+  const inside = columns.filter(
+    (_, at) => x[at] >= margins.left - 1 && x[at] <= size.width - margins.right + 1,
   );
   if (!scene || inside.length === 0) return "no column";
-  const ordered = inside.sort((a, b) => x[a] - x[b]);
-  const [first, last] = [ordered[0], ordered[ordered.length - 1]].map((at) => scene.maps[at].label);
-  return `${ordered.length} of ${scene.maps.length} columns, ${first} to ${last}`;
+  const [first, last] = [inside[0], inside[inside.length - 1]].map(({ module, maps }) =>
+    module === null ? scene.maps[maps[0]].label : scene.modules[module].label,
+  );
+  return `${inside.length} of ${columns.length} columns, ${first} to ${last}`;
 }
 
 function smallLayout(scene: Scene, layout: Layout, yScale: Parameters<typeof layOut>[1]): Layout {
   const size = { width: layout.size.width, height: HEIGHT };
-  return layOut(scene, yScale, size, MARGINS, undefined, 0);
+  const { folding } = layout;
+  return layOut(scene, yScale, size, MARGINS, undefined, 0, null, 0, folding);
 }
 
 /** Every neuron as a speck, and of each link the strongest edge that is drawn. */

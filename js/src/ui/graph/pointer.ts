@@ -3,9 +3,10 @@
 import { type Camera, heldCamera, MAX_ZOOM, traitOf, WHOLE } from "../../geometry/layout.js";
 import { pickEdge, pickLink, pickNeuron } from "../../geometry/picking.js";
 import type { Point } from "../../geometry/placement.js";
-import { pickRibbon } from "../../geometry/ribbons.js";
+import { pickBand, pickRibbon } from "../../geometry/ribbons.js";
 import { joined, neuronsWithin, rectangle } from "../../geometry/selection.js";
 import { endsOf, type Hover } from "../../logic/linkedHover.js";
+import { foremostOf } from "../../logic/threshold.js";
 import type { PublicTraits } from "../../wire/host.js";
 import { oncePerFrame } from "../kit/frames.js";
 import { select } from "../kit/select.js";
@@ -150,7 +151,7 @@ export function zoomBy(view: View, stage: Stage, factor: number, x: number, y: n
 
 /** Moves the camera, but never so far that the picture is lost from sight. */
 export function moveCamera(view: View, stage: Stage, camera: Camera): void {
-  const layout = stage.layout.peek();
+  const layout = stage.settled.peek();
   if (!layout) return;
   view.state.moveCamera(traitOf({ ...layout, camera: heldCamera(camera, layout) }));
 }
@@ -158,11 +159,13 @@ export function moveCamera(view: View, stage: Stage, camera: Camera): void {
 /** Brings a link into sight, at its own size where one has zoomed in. */
 export function showLink(view: View, stage: Stage, index: number): void {
   const scene = view.state.scene.peek();
-  const layout = stage.layout.peek();
-  if (!scene || !layout) return;
-  view.state.chooseLink(index);
-  const { size, margins, camera } = layout;
+  if (!scene?.links[index]) return;
   const { producer, consumer } = scene.links[index];
+  view.state.unfoldTo([producer, consumer]);
+  view.state.chooseLink(index);
+  const layout = stage.settled.peek();
+  if (!layout) return;
+  const { size, margins, camera } = layout;
   const ends = [layout.x[producer], layout.x[consumer]];
   const isSeen = ends.every((x) => x >= margins.left && x <= size.width - margins.right);
   if (isSeen && camera.zoom === 1) return;
@@ -179,7 +182,10 @@ function pick(view: View, stage: Stage, x: number, y: number): Hover | null {
   if (neuron) return { kind: "neuron", neuron, from: "graph" };
   const edge = pickEdge(scene, layout, cut.drawnPerLink, x, y, EDGE_DISTANCE);
   if (!edge) {
-    const link = pickRibbon(scene, layout, x, y);
+    const tied = pickRibbon(scene, layout, x, y);
+    const [bundles, widths] = [view.state.bundles.peek(), view.state.bundleWidths.peek()];
+    const bundle = tied === null && pickBand(scene, layout, bundles, widths, x, y);
+    const link = bundle ? foremostOf(scene, cut, bundle.links) : tied;
     return link === null ? null : { kind: "ribbon", link, from: "graph" };
   }
   return { kind: "edge", ...edge, weight: scene.edgeWeight[edge.edge], from: "graph" };

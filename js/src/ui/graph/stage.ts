@@ -3,12 +3,11 @@
 // what is born grows, what dies shrinks away.
 
 import { computed, type ReadonlySignal, signal } from "@preact/signals-core";
+import { bends, columnPositions, type Folding } from "../../geometry/columns.js";
 import { type Angle, angleFor, heightOfNames, type Measure } from "../../geometry/labels.js";
 import {
-  bends,
   type Camera,
   cameraOf,
-  columnPositions,
   heldCamera,
   type Layout,
   LEAST_COLUMN,
@@ -27,6 +26,8 @@ import type { View } from "../view.js";
 export interface Stage {
   readonly element: HTMLElement;
   readonly layout: ReadonlySignal<Layout | null>;
+  /** Where everything will stand once nothing moves any more. */
+  readonly settled: ReadonlySignal<Layout | null>;
   readonly ratio: ReadonlySignal<number>;
   /** How wide a name is, in pixels. */
   readonly measure: Measure;
@@ -69,33 +70,34 @@ export function createStage(view: View): Stage {
   );
 
   const settled = computed(() => {
-    const scene = view.state.scene.value;
+    const [scene, folding] = [view.state.scene.value, view.state.folding.value];
     const { width, height } = size.value;
-    if (!scene || width < 40 || height < 40) return null;
-    const { margins, angle } = roomFor(scene, size.value, measure);
+    if (!scene || !folding || width < 40 || height < 40) return null;
+    const { margins, angle } = roomFor(scene, folding, size.value, measure);
     const { value: camera } = view.state.camera;
-    const plotWidth = plotWidthOf(columnPositions(scene), size.value, margins);
+    const places = columnPositions(scene, folding);
+    const plotWidth = plotWidthOf(places, size.value, margins);
     const frame = { size: size.value, margins, plotWidth };
     const at = camera
       ? heldCamera(cameraOf(frame, camera), frame)
-      : openingCamera(scene, frame, view.state.found.value);
+      : openingCamera(scene, places, frame, view.state.found.value);
     const { scale, y_range } = view.state;
     const range = y_range.value;
-    return layOut(scene, scale.value, size.value, margins, at, LEAST_COLUMN, range, angle);
+    return layOut(scene, scale.value, size.value, margins, at, LEAST_COLUMN, range, angle, folding);
   });
-  return { element, layout: inMotion(view, settled), ratio, measure, appearances };
+  return { element, layout: inMotion(view, settled), settled, ratio, measure, appearances };
 }
 
 /** The whole graph; of a deep one the part around the link that most was found of, else its beginning. */
 function openingCamera(
   scene: Scene,
+  places: readonly number[],
   frame: Pick<Layout, "size" | "margins" | "plotWidth">,
   link: number | null,
 ): Camera {
   const { size, margins, plotWidth } = frame;
   const room = size.width - margins.left - margins.right;
   if (link === null || plotWidth <= room) return WHOLE;
-  const places = columnPositions(scene);
   const scale = plotWidth / Math.max(...places, 1);
   const ends = [scene.links[link].producer, scene.links[link].consumer];
   const x = ends.map((map) => margins.left + places[map] * scale);
@@ -106,20 +108,26 @@ function openingCamera(
 /** Room for the axes' words, beside the first and the last column, and for arcs to bend. */
 function roomFor(
   scene: Scene,
+  folding: Folding,
   { width, height }: Size,
   measure: Measure,
 ): { margins: Margins; angle: Angle } {
   const beside = width < 700 ? 20 : 36;
-  const { above, below } = bends(scene);
-  const sides = { right: beside, left: AXIS_WIDTH + beside, top: above ? 36 : 16 };
-  const places = columnPositions(scene);
+  const { above, below } = bends(scene, folding);
+  const isFolded = folding.columns.some(({ module }) => module !== null);
+  const top = above ? (isFolded ? 72 : 36) : isFolded ? 40 : 16;
+  const sides = { right: beside, left: AXIS_WIDTH + beside, top };
+  const places = columnPositions(scene, folding);
   const plotWidth = plotWidthOf(places, { width, height }, { ...sides, bottom: 0 });
   const widest = Math.max(...places, 0);
-  const x = places.map((place) => sides.left + (widest > 0 ? place / widest : 0.5) * plotWidth);
-  const names = scene.maps.map(({ label }) => label);
+  const names = folding.columns.map(({ label }) => label);
+  const x = folding.columns.map(
+    ({ maps: [map] }) => sides.left + (widest > 0 ? places[map] / widest : 0.5) * plotWidth,
+  );
   const end = Math.max(width, sides.left + plotWidth + beside);
   const angle = angleFor(names, x, [AXIS_WIDTH - 4, end - 2], measure);
-  const bottom = TICK + heightOfNames(names, angle, height) + (below ? LOOPS : 0);
+  const beneath = heightOfNames(names, angle, height) + folding.rows * BRACKET;
+  const bottom = TICK + beneath + (below ? LOOPS : 0);
   return { margins: { ...sides, bottom }, angle };
 }
 
@@ -128,14 +136,23 @@ const LOOPS = 16;
 /** What the lower half of the lowest tick's words needs. */
 const TICK = 8;
 
-/** The height of the strip beneath the axis in which the names of the columns stand. */
-export const stripOf = (scene: Scene, { margins }: Layout) =>
-  margins.bottom - TICK - (bends(scene).below ? LOOPS : 0);
+/** A row of brackets beneath the names. */
+export const BRACKET = 20;
+
+/** The height of the strip beneath the axis in which the names of the columns and brackets stand. */
+export const stripOf = (scene: Scene, { margins, folding }: Layout) =>
+  margins.bottom - TICK - (bends(scene, folding).below ? LOOPS : 0);
+
+/** The part of it that the names of the columns have. */
+export const namesStripOf = (scene: Scene, layout: Layout) =>
+  stripOf(scene, layout) - layout.folding.rows * BRACKET;
 
 export const AXIS_WIDTH = 68;
 
 /** Milliseconds from one checkpoint to the next. */
 const DURATION = 420;
+/** Milliseconds in which a module folds. */
+const FOLD = 240;
 
 /** A layout between two: of the scene of the second, at a share of the way. */
 export function between(
@@ -143,7 +160,7 @@ export function between(
   after: { readonly scene: Scene; readonly layout: Layout },
   share: number,
 ): Layout {
-  const eased = share < 0.5 ? 2 * share * share : 1 - (2 - 2 * share) ** 2 / 2;
+  const eased = ease(share);
   const from = ancestors(before.scene, after.scene);
   const { layout } = after;
   const y = new Float64Array(layout.y);
@@ -171,15 +188,47 @@ export function between(
   return { ...layout, y, passage: { presence, leaving } };
 }
 
-/** The layout as it is on screen at the moment; a widget of one graph has nothing that moves. */
+/** The layout as columns come together or part, at a share of the way. */
+export function betweenFolds(before: Layout, layout: Layout, share: number): Layout {
+  const eased = ease(share);
+  const along = (to: Float64Array, from: Float64Array) =>
+    to.map((at, index) => from[index] + (at - from[index]) * eased);
+  const x = along(layout.x, before.x);
+  const columnX = Float64Array.from(layout.folding.columns, ({ maps }) => x[maps[0]]);
+  return { ...layout, x, y: along(layout.y, before.y), columnX, isMoving: true };
+}
+
+const ease = (share: number) => (share < 0.5 ? 2 * share * share : 1 - (2 - 2 * share) ** 2 / 2);
+
+interface Shown {
+  readonly scene: Scene | null;
+  readonly layout: Layout | null;
+}
+
+/** What leads from one layout to another, and how long it takes; null where nothing is to move. */
+function motion(before: Shown, after: Shown): [at: (share: number) => Layout, time: number] | null {
+  const { scene: last, layout: from } = before;
+  const { scene: next, layout: to } = after;
+  if (!last || !from || !next || !to || !sameFrame(from, to)) return null;
+  if (next === last) {
+    return from.folding === to.folding ? null : [(share) => betweenFolds(from, to, share), FOLD];
+  }
+  if (!sameColumns(last, next)) return null;
+  const [start, end] = [
+    { scene: last, layout: from },
+    { scene: next, layout: to },
+  ];
+  return [(share) => between(start, end, share), DURATION];
+}
+
+/** The layout as it is on screen at the moment. */
 function inMotion(
   view: View,
   settled: ReadonlySignal<Layout | null>,
 ): ReadonlySignal<Layout | null> {
   const { state } = view;
-  if (!state.playback) return settled;
-  const shown = signal(settled.peek());
-  let scene = state.scene.peek();
+  const moving = signal<{ readonly to: Layout | null; readonly layout: Layout } | null>(null);
+  let last: Shown = { scene: state.scene.peek(), layout: settled.peek() };
   let frame = 0;
   const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
   const stop = () => {
@@ -188,29 +237,26 @@ function inMotion(
   };
   view.signal.addEventListener("abort", stop, { once: true });
   view.watch(() => {
-    const layout = settled.value;
-    const next = state.scene.peek();
-    const [last, before] = [scene, shown.peek()];
-    scene = next;
+    const after = { scene: state.scene.value, layout: settled.value };
+    const found = motion(last, after);
+    last = after;
     stop();
-    const moves =
-      next && layout && last && before && next !== last && !calm.matches && inSight(view);
-    if (!moves || !sameColumns(last, next) || !sameFrame(before, layout)) {
-      shown.value = layout;
-      return;
-    }
+    if (!found || calm.matches || !inSight(view)) return;
+    const [at, time] = found;
     const begin = performance.now();
     const step = view.guard((now: number) => {
-      const share = Math.min(1, Math.max(0, (now - begin) / DURATION));
+      const share = Math.min(1, Math.max(0, (now - begin) / time));
       frame = share < 1 ? requestAnimationFrame(step) : 0;
-      shown.value =
-        share < 1
-          ? between({ scene: last, layout: before }, { scene: next, layout }, share)
-          : layout;
+      const layout = share < 1 ? at(share) : null;
+      moving.value = layout && { to: after.layout, layout };
+      last = { ...after, layout: layout ?? after.layout };
     });
     step(begin);
   });
-  return shown;
+  return computed(() => {
+    const [to, now] = [settled.value, moving.value];
+    return now && now.to === to ? now.layout : to;
+  });
 }
 
 /** A page in the background gets no frames. */

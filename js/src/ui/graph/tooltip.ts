@@ -1,11 +1,12 @@
 // Words about what the pointer or the keyboard is at.
 
+import { type Bundle, bundleAt, type Folding } from "../../geometry/columns.js";
 import type { Layout } from "../../geometry/layout.js";
 import { createPath, tracePath } from "../../geometry/paths.js";
 import { type Point, placeTip } from "../../geometry/placement.js";
-import { ribbonsOf } from "../../geometry/ribbons.js";
-import { byConstruction, TIED } from "../../logic/byConstruction.js";
-import { count, percent, pValue, significant } from "../../logic/format.js";
+import { curveOf, pointOn, reachOf, ribbonsOf } from "../../geometry/ribbons.js";
+import { factsInWords, factsOf } from "../../logic/folding.js";
+import { byConstruction, count, percent, pValue, significant, TIED } from "../../logic/format.js";
 import type { Hover } from "../../logic/linkedHover.js";
 import type { Cut } from "../../logic/threshold.js";
 import { CONTRACT } from "../../wire/contract.js";
@@ -39,10 +40,19 @@ export function tooltip(view: View, stage: Stage, { hovered }: HoverCanvas): HTM
     const layout = stage.layout.value;
     tip.hidden = !scene || !cut || !hover || !layout;
     if (!scene || !cut || !hover || !layout) return;
-    fill(tip, ...wordsFor(scene, cut, hover, hovered.value));
+    const bundles = state.bundles.value;
+    const at = hover.kind === "ribbon" ? bundleAt(bundles, hover.link) : -1;
+    fill(
+      tip,
+      ...(at < 0
+        ? wordsFor(scene, cut, hover, hovered.value)
+        : aboutBundle(scene, cut, layout.folding, bundles[at])),
+    );
     const { anchors, obstacles } =
       hover.kind === "ribbon"
-        ? aroundRibbon(scene, layout, hover.link)
+        ? at < 0
+          ? aroundRibbon(scene, layout, hover.link)
+          : aroundBundle(scene, layout, bundles[at])
         : surroundings(scene, stage, hovered.value, state.highlighted.value?.path?.edges ?? []);
     const box = { width: tip.offsetWidth, height: tip.offsetHeight };
     const { x, y } = placeTip(box, layout.size, anchors, obstacles, AXIS_WIDTH);
@@ -54,6 +64,38 @@ export function tooltip(view: View, stage: Stage, { hovered }: HoverCanvas): HTM
 function wordsFor(scene: Scene, cut: Cut, hover: Hover, hovered: Hovered): Child[] {
   if (hover.kind === "neuron") return aboutNeuron(scene, cut, hover.neuron, hovered.edges);
   return hover.kind === "ribbon" ? aboutRibbon(scene, hover.link) : aboutEdge(scene, cut, hover);
+}
+
+/** Beside the middle of its band, off the band. */
+function aroundBundle(scene: Scene, layout: Layout, bundle: Bundle): Surroundings {
+  const curve = curveOf(layout, reachOf(scene, layout), bundle);
+  const obstacles = Array.from({ length: 17 }, (_, at) => pointOn(curve, at / 16));
+  return { anchors: [pointOn(curve, 0.5)], obstacles };
+}
+
+function aboutBundle(scene: Scene, cut: Cut, folding: Folding, bundle: Bundle): Child[] {
+  const { from, to, links } = bundle;
+  const called = (column: number) => {
+    const { module, maps, name } = folding.columns[column];
+    const { label } = module === null ? scene.maps[maps[0]] : scene.modules[module];
+    return nameOf(label, { title: name });
+  };
+  const many = links.length === 1 ? "1 link" : `${count(links.length)} links`;
+  const { through, backward, side } = scene.links[links[0]];
+  const one = links.length === 1;
+  return [
+    h(
+      "div",
+      { class: "svr-tip-title" },
+      ...(from === to ? ["within ", called(from)] : [called(from), " → ", called(to)]),
+    ),
+    h("div", {}, `${one ? "" : `${many}: `}${factsInWords(factsOf(scene, cut, bundle))}`),
+    one && through.length > 0 && h("div", { class: "svr-soft" }, `through ${through.join("; ")}`),
+    one &&
+      side &&
+      h("div", { class: "svr-soft" }, `read by its ${side === "q" ? "queries" : "keys"}`),
+    one && backward && h("div", { class: "svr-soft" }, "runs against the flow of data"),
+  ];
 }
 
 /** Beside the words of the band. */

@@ -2,7 +2,7 @@
 
 import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
 import { shorten } from "../../geometry/labels.js";
-import { byConstruction, TIED } from "../../logic/byConstruction.js";
+import { byConstruction, TIED } from "../../logic/format.js";
 import { hoverOf, type Marks, marksOf, neuronsOf, type Target } from "../../logic/linkedHover.js";
 import { type Facts, internalMeaning, internalWords, largestEntry } from "../../logic/matrices.js";
 import { ALL, type Frame, type Pair } from "../../logic/tiles.js";

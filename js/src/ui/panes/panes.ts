@@ -14,6 +14,7 @@ import { matrixPane } from "../matrix/matrixPane.js";
 import type { View } from "../view.js";
 import { filtersPane } from "./filtersPane.js";
 import { imagesPane } from "./imagesPane.js";
+import { linkMapPane } from "./linkMap.js";
 import { tablePane } from "./tablePane.js";
 
 /** What fills a pane; it is made when the pane is opened for the first time. */
@@ -26,6 +27,7 @@ interface PaneKind {
 
 const PANES: Readonly<Record<PaneName, PaneKind>> = {
   adjacency: { title: "Adjacency", content: matrixPane },
+  links: { title: "Links", content: linkMapPane },
   images: { title: "Images", content: imagesPane },
   filters: { title: "Filters", content: filtersPane },
   table: { title: "Table", content: tablePane },

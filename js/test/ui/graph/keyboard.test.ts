@@ -34,7 +34,8 @@ function started() {
     },
   } as unknown as View;
   const layout = layOut(state.scene.value as Scene, "linear", { width: 800, height: 400 }, MARGINS);
-  const stage = { layout: { peek: () => layout } } as unknown as Stage;
+  const shown = { peek: () => layout };
+  const stage = { layout: shown, settled: shown } as unknown as Stage;
   const viewHistory = { go: vi.fn() };
   const [search, help] = [vi.fn(), vi.fn()];
   const onGraph = graphActions(view, stage);

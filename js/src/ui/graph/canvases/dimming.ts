@@ -19,11 +19,11 @@ export function dimOthers(view: View, stage: Stage, ...canvases: readonly HTMLEl
 }
 
 /** Opaque at the columns that match, and between two of them that are neighbours. */
-function maskOf({ x }: Layout, matched: ReadonlySet<number>): string {
-  const order = [...x.keys()].sort((a, b) => x[a] - x[b]);
-  const stops = order.flatMap((map) => {
-    const colour = `rgb(0 0 0 / ${matched.has(map) ? 1 : DIM})`;
-    return [x[map] - BESIDE, x[map] + BESIDE].map((at) => `${colour} ${at.toFixed(1)}px`);
+function maskOf({ columnX, folding }: Layout, matched: ReadonlySet<number>): string {
+  const stops = folding.columns.flatMap(({ maps }, column) => {
+    const colour = `rgb(0 0 0 / ${maps.some((map) => matched.has(map)) ? 1 : DIM})`;
+    const ends = [columnX[column] - BESIDE, columnX[column] + BESIDE];
+    return ends.map((at) => `${colour} ${at.toFixed(1)}px`);
   });
   return `linear-gradient(to right, ${stops.join(", ")})`;
 }

@@ -36,6 +36,9 @@ export interface Surface {
 
 type Where = "page" | "beside";
 
+/** The depths of the edges of more links take too long for the page. */
+const FEW_LINKS = 2000;
+
 /** A picture on a canvas of its own, to be put where the camera has moved it. */
 interface Sheet {
   readonly canvas: HTMLCanvasElement;
@@ -116,11 +119,15 @@ export function edgeCanvas(
     const ratio = stage.ratio.peek();
     const { drawnPerLink: drawn } = cut;
     const { faintest } = drawing;
+    // While columns come together or part, their neurons alone are seen to move.
+    if (layout.isMoving) whole.job = draft.job = null;
     job = { scene, layout, ratio, drawn, only, faintest, ink: drawing.ink(palette) };
     if (whole.job && whole.job.layout !== layout) compose();
     // The edges of a selection are few beside all the others.
-    where = only === null && cut.drawn > FEW_EDGES ? "beside" : "page";
-    painterAt(where).paint(job);
+    const many = scene.links.length > FEW_LINKS || (only === null && cut.drawn > FEW_EDGES);
+    where = many ? "beside" : "page";
+    if (layout.isMoving) compose();
+    else painterAt(where).paint(job);
   });
   view.watch(() => {
     for (const cause of [state.scene, state.cut, stage.layout, stage.ratio, stage.appearances]) {

@@ -1,8 +1,10 @@
 // What the pointer or the keyboard is at, drawn in the accent colour above the picture.
 
 import { computed, type ReadonlySignal } from "@preact/signals-core";
+import { bundleAt } from "../../../geometry/columns.js";
 import type { Layout } from "../../../geometry/layout.js";
 import { createPath, DASH, isDashed, tracePath } from "../../../geometry/paths.js";
+import { curveOf, reachOf } from "../../../geometry/ribbons.js";
 import { endsOf, type Hover } from "../../../logic/linkedHover.js";
 import { incidentEdges } from "../../../logic/strongestPath.js";
 import type { Cut } from "../../../logic/threshold.js";
@@ -13,6 +15,7 @@ import { h } from "../../kit/dom.js";
 import { oncePerFrame } from "../../kit/frames.js";
 import type { View } from "../../view.js";
 import type { Stage } from "../stage.js";
+import { strokeCurve } from "./ribbons.js";
 
 export interface Hovered {
   readonly neurons: readonly Neuron[];
@@ -56,6 +59,16 @@ export function hoverCanvas(view: View, stage: Stage): HoverCanvas {
     const accent = css(palette.accent);
     context.strokeStyle = accent;
     const { neurons, edges } = hovered.peek();
+    const hover = state.hover.peek();
+    const at = hover?.kind === "ribbon" ? bundleAt(state.bundles.peek(), hover.link) : -1;
+    if (at >= 0) {
+      const curve = curveOf(layout, reachOf(scene, layout), state.bundles.peek()[at]);
+      context.lineWidth = Math.max(3, state.bundleWidths.peek()[at]);
+      context.globalAlpha = 0.6;
+      context.beginPath();
+      strokeCurve(context, curve);
+      context.globalAlpha = 1;
+    }
     strokeEdges(context, scene, layout, edges);
     for (const neuron of neurons) {
       const { start } = scene.maps[neuron.map];
@@ -78,7 +91,7 @@ export function hoverCanvas(view: View, stage: Stage): HoverCanvas {
     }
   });
   view.watch(() => {
-    for (const cause of [hovered, stage.layout, stage.ratio, stage.appearances]) {
+    for (const cause of [hovered, stage.layout, stage.ratio, stage.appearances, state.hover]) {
       cause.value;
     }
     view.palette.value;

@@ -92,8 +92,7 @@ export function workerPainter(view: View, show: Show): Painter {
       const news = newsOf(job, sent);
       sent = job;
       jobs.set(++last, job);
-      const scene = news.scene && { scene: drawableOf(news.scene) };
-      worker?.postMessage({ id: last, job: { ...news, ...scene } } satisfies Order);
+      worker?.postMessage({ id: last, job: withEdges(news, job.scene) } satisfies Order);
     },
   };
 }
@@ -136,8 +135,25 @@ function startHelper(view: View, worker: Worker): MessagePort {
   return port2;
 }
 
+const kept = new WeakMap<Drawable, readonly number[]>();
+
+/** The same without the links of which no edge was sent: of a transformer's those are most. */
+function withEdges(news: Partial<Job>, whole: Drawable): Partial<Job> {
+  const links =
+    kept.get(whole) ?? [...whole.links.keys()].filter((link) => whole.links[link].sent > 0);
+  kept.set(whole, links);
+  const { scene, layout, drawn } = news;
+  return {
+    ...news,
+    ...(scene && { scene: drawableOf(scene, links) }),
+    ...(layout && { layout: { ...layout, shapes: links.map((link) => layout.shapes[link]) } }),
+    ...(drawn && { drawn: Uint32Array.from(links, (link) => drawn[link]) }),
+  };
+}
+
 /** Copies of the arrays: a view would be sent with the whole buffer that it lies in. */
-function drawableOf({ maps, links, edgeM, edgeN, edgeWeight, largestWeight }: Drawable): Drawable {
+function drawableOf(scene: Drawable, links: readonly number[]): Drawable {
+  const { maps, edgeM, edgeN, edgeWeight, largestWeight } = scene;
   const arrays = { edgeM: edgeM.slice(), edgeN: edgeN.slice(), edgeWeight: edgeWeight.slice() };
-  return { maps, links, ...arrays, largestWeight };
+  return { maps, links: links.map((link) => scene.links[link]), ...arrays, largestWeight };
 }

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from svr_widget.engine.decompose import Decomposition, Flattening
 from svr_widget.engine.environment.files import destination
-from svr_widget.engine.graph.file_checks import check_decompositions, check_network
+from svr_widget.engine.graph.file.file_checks import check_decompositions, check_network
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
 from svr_widget.engine.maps.linear_map import LinearMap
 from svr_widget.engine.maps.links import Link

@@ -1,0 +1,177 @@
+// Which columns are seen of a deep network: those of a folded module are one. Pure.
+
+import {
+  arranged,
+  type Bracket,
+  type Bundle,
+  type Column,
+  type Folding,
+  unfolded,
+} from "../geometry/columns.js";
+import type { Module, Scene } from "../wire/scene.js";
+import { count, expectation } from "./format.js";
+import { type Cut, type Found, significantOn } from "./threshold.js";
+
+/** A graph of no more columns has no brackets, unless something of it is folded. */
+const FEW = 8;
+
+/** The names of the modules that are folded; null stands for those that are at first. */
+export const foldedNames = ({ modules }: Scene, folded: readonly string[] | null) =>
+  folded ?? modules.filter((module) => module.folded).map(({ name }) => name);
+
+/** What is seen while these modules are folded; names of modules that are not there mean nothing. */
+export function foldingOf(scene: Scene, folded: readonly string[] | null): Folding {
+  const { maps, modules } = scene;
+  if (modules.length === 0) return unfolded(scene);
+  const names = new Set(foldedNames(scene, folded));
+  const outermost = modules.map((): number | null => null);
+  modules.forEach(({ name, parent }, at) => {
+    const above = parent === null ? null : outermost[parent];
+    outermost[at] = above ?? (names.has(name) ? at : null);
+  });
+  const columns: Column[] = [];
+  const seen = new Set<number>();
+  maps.forEach(({ name, label, module }, map) => {
+    const at = module === null || module === undefined ? null : outermost[module];
+    if (at === null) columns.push({ module: null, maps: [map], name, label });
+    else if (!seen.has(at)) {
+      seen.add(at);
+      const { name, label, maps } = modules[at];
+      columns.push({ module: at, maps, name, label });
+    }
+  });
+  const found = arranged(scene, columns);
+  if (seen.size === 0 && maps.length <= FEW) return found;
+  return named(scene, withBrackets(scene, found, outermost));
+}
+
+/** Brackets of the modules that are open, each over the longest run of columns that are its own. */
+function withBrackets(
+  { modules, maps }: Scene,
+  folding: Folding,
+  outermost: readonly (number | null)[],
+): Folding {
+  const { columns } = folding;
+  const spans = modules.map((): { first: number; last: number } | null => null);
+  const running = modules.map(() => -1);
+  columns.forEach(({ module, maps: [map] }, index) => {
+    let at = module === null ? (maps[map].module ?? null) : modules[module].parent;
+    for (; at !== null; at = modules[at].parent) {
+      const goesOn = running[at] >= 0 && isRun(at, index - 1);
+      if (!goesOn) running[at] = index;
+      const span = spans[at];
+      if (!span || index - running[at] > span.last - span.first) {
+        spans[at] = { first: running[at], last: index };
+      }
+    }
+  });
+  const rows = modules.map(() => -1);
+  const brackets: Bracket[] = [];
+  for (let module = modules.length - 1; module >= 0; module--) {
+    const span = spans[module];
+    if (outermost[module] !== null || !span) continue;
+    const row = rows[module] + 1;
+    const { parent, label } = modules[module];
+    const around = parent === null ? null : modules[parent];
+    brackets.push({ module, label: within(label, around), ...span, row });
+    if (parent !== null) rows[parent] = Math.max(rows[parent], row);
+  }
+  brackets.reverse();
+  return { ...folding, brackets, rows: Math.max(0, ...brackets.map(({ row }) => row + 1)) };
+
+  /** Whether the column there is one of the module's. */
+  function isRun(module: number, index: number): boolean {
+    const {
+      module: own,
+      maps: [map],
+    } = columns[index];
+    let at = own === null ? (maps[map].module ?? null) : modules[own].parent;
+    while (at !== null && at !== module) at = modules[at].parent;
+    return at === module;
+  }
+}
+
+/** What a bracket says the columns above it need not say again. */
+function named({ modules }: Scene, folding: Folding): Folding {
+  const around: (Module | null)[] = folding.columns.map(() => null);
+  // An inner bracket comes after the one that it stands in.
+  for (const { module, first, last } of folding.brackets)
+    around.fill(modules[module], first, last + 1);
+  const columns = folding.columns.map((column, index) => {
+    const label = within(column.label, around[index]);
+    return label === column.label ? column : { ...column, label };
+  });
+  return { ...folding, columns };
+}
+
+/** A label without the module's, where what is left of it is a name and no number. */
+function within(label: string, around: Module | null): string {
+  if (!around || !label.startsWith(around.label)) return label;
+  const rest = label.slice(around.label.length);
+  const part = /^\[([^[\]]+)\]$/.exec(rest)?.[1] ?? rest.slice(1);
+  return /^[.[]/.test(rest) && /^\p{L}/u.test(part) ? part : label;
+}
+
+/** The folded modules after one was folded, or unfolded; its own modules stay as they were. */
+export function toggled(
+  scene: Scene,
+  folded: readonly string[] | null,
+  module: number,
+): readonly string[] {
+  const { name } = scene.modules[module];
+  const before = foldedNames(scene, folded);
+  return before.includes(name) ? before.filter((other) => other !== name) : [...before, name];
+}
+
+/** The folded modules after all that hide this map were unfolded; null where none does. */
+export function opened(
+  scene: Scene,
+  folded: readonly string[] | null,
+  map: number,
+): readonly string[] | null {
+  const hiding = new Set<string>();
+  const before = foldedNames(scene, folded);
+  for (let at = scene.maps[map].module ?? null; at !== null; at = scene.modules[at].parent) {
+    if (before.includes(scene.modules[at].name)) hiding.add(scene.modules[at].name);
+  }
+  return hiding.size === 0 ? null : before.filter((name) => !hiding.has(name));
+}
+
+/** How many columns are seen where all modules of a level are folded; level 0 has the outermost. */
+export function levelsOf({ modules }: Scene): number[] {
+  const levels: number[] = [];
+  for (const { parent } of modules) levels.push(parent === null ? 0 : levels[parent] + 1);
+  return levels;
+}
+
+/**
+ * The folded modules one level further out or in than now; null where there is no such level. What
+ * is seen may be a mixture of levels: in opens the outermost that are folded, out folds the
+ * innermost that are open.
+ */
+export function stepped(scene: Scene, folding: Folding, by: -1 | 1): readonly string[] | null {
+  const levels = levelsOf(scene);
+  const deepest = Math.max(-1, ...levels);
+  const closed = folding.columns.flatMap(({ module }) => (module === null ? [] : levels[module]));
+  const open = folding.brackets.map(({ module }) => levels[module]);
+  if (by > 0 ? closed.length === 0 : open.length === 0) return null;
+  const level = by > 0 ? Math.min(...closed) + 1 : Math.max(...open);
+  if (level > deepest) return [];
+  return scene.modules.filter((_, at) => levels[at] >= level).map(({ name }) => name);
+}
+
+/** What is known of all links between two columns. */
+export interface BundleFacts extends Found {
+  readonly tests: number;
+  /** How many of the tests chance alone brings below the cut's p-value. */
+  readonly expected: number;
+}
+
+export function factsOf(scene: Scene, cut: Cut, { links }: Pick<Bundle, "links">): BundleFacts {
+  const tests = links.reduce((sum, link) => sum + scene.links[link].tests, 0);
+  return { ...significantOn(scene, cut, links), tests, expected: tests * 10 ** cut.log10p };
+}
+
+/** "12 significant, 0.3 by chance" */
+export const factsInWords = ({ edges, atLeast, expected }: BundleFacts) =>
+  `${atLeast ? "at least " : ""}${count(edges)} significant, ${expectation(expected)} by chance`;

@@ -1,0 +1,118 @@
+// Who feeds whom, behind the edges: a faint band a link, or all links between two columns; and the
+// wide ones of links by construction.
+
+import {
+  bandOpacity,
+  type Curve,
+  curveOf,
+  isInSight,
+  pathOf,
+  reachOf,
+  ribbonsOf,
+} from "../../../geometry/ribbons.js";
+import { TIED } from "../../../logic/format.js";
+import { css } from "../../../paint/palette.js";
+import { fill, h, s } from "../../kit/dom.js";
+import { inNextFrame, oncePerFrame } from "../../kit/frames.js";
+import type { View } from "../../view.js";
+import type { Stage } from "../stage.js";
+
+export function ribbons(view: View, stage: Stage): SVGElement {
+  const { state } = view;
+  const element = s("svg", { class: "svr-ribbons", "aria-hidden": true, "data-svr": "ribbons" });
+  view.watch(() => {
+    const [scene, layout] = [state.scene.value, stage.layout.value];
+    if (!scene || !layout) return fill(element);
+    const found = ribbonsOf(scene, layout);
+    fill(
+      element,
+      ...found.map(({ link, outline }) => s("path", { d: pathOf(outline), "data-link": link })),
+      ...found.map(({ words }) => s("text", { ...words }, TIED)),
+    );
+  });
+  view.watch(() => {
+    const { value: hover } = state.hover;
+    state.scene.value;
+    stage.layout.value;
+    for (const band of element.querySelectorAll("path")) {
+      const isHovered = hover?.kind === "ribbon" && band.dataset.link === String(hover.link);
+      band.classList.toggle("svr-hovered", isHovered);
+    }
+  });
+  return element;
+}
+
+/** Bands that are drawn between two frames of the page. */
+const SLICE = 600;
+
+/** The mark of links within a folded module is no wider. */
+const INNER = 4;
+
+interface Band {
+  readonly curve: Curve;
+  readonly width: number;
+  readonly opacity: number;
+}
+
+/** The canvas of the bands of all other links. */
+export function bands(view: View, stage: Stage): HTMLCanvasElement {
+  const { state } = view;
+  const canvas = h("canvas", { class: "svr-bands", "aria-hidden": true, "data-svr": "bands" });
+  const context = canvas.getContext("2d");
+  if (!context) throw new Error("this browser gives no 2D canvas");
+  let rest: readonly Band[] = [];
+  let drawn = 0;
+  const goOn = () => {
+    for (const end = Math.min(drawn + SLICE, rest.length); drawn < end; drawn++) {
+      const { curve, width, opacity } = rest[drawn];
+      context.lineWidth = width;
+      context.globalAlpha = opacity;
+      context.beginPath();
+      strokeCurve(context, curve);
+    }
+    canvas.dataset.bands = String(drawn);
+    if (drawn < rest.length) later();
+  };
+  const later = inNextFrame(view, goOn);
+  const begin = oncePerFrame(view, () => {
+    const [scene, layout, palette] = [state.scene.peek(), stage.layout.peek(), view.palette.peek()];
+    const ratio = stage.ratio.peek();
+    rest = [];
+    drawn = 0;
+    canvas.width = Math.round((layout?.size.width ?? 0) * ratio);
+    canvas.height = Math.round((layout?.size.height ?? 0) * ratio);
+    if (!scene || !layout || !palette) return;
+    const bundles = state.bundles.peek();
+    // While columns move, thousands of bands would hold them up.
+    if (layout.isMoving && bundles.length > SLICE) return;
+    const reach = reachOf(scene, layout);
+    const widths = state.bundleWidths.peek();
+    const seen = bundles
+      .map(({ from, to, links }, at) => ({
+        curve: curveOf(layout, reach, { from, to, links }),
+        width: from === to ? Math.min(INNER, widths[at]) : widths[at],
+        isInner: from === to,
+      }))
+      .filter(({ curve }) => isInSight(curve, layout));
+    const faint = bandOpacity(seen.length);
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.strokeStyle = css(palette.neutral);
+    rest = seen.map((band) => ({ ...band, opacity: band.isInner ? 0.8 : faint }));
+    goOn();
+  });
+  view.watch(() => {
+    for (const cause of [state.bundles, state.bundleWidths, stage.layout, stage.appearances]) {
+      cause.value;
+    }
+    stage.ratio.value;
+    view.palette.value;
+    begin();
+  });
+  return canvas;
+}
+
+export function strokeCurve(context: CanvasRenderingContext2D, [a, b, c, d]: Curve): void {
+  context.moveTo(a.x, a.y);
+  context.bezierCurveTo(b.x, b.y, c.x, c.y, d.x, d.y);
+  context.stroke();
+}

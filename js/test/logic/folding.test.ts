@@ -1,0 +1,145 @@
+import { describe, expect, it } from "vitest";
+import { heads, resnet, transformer } from "../../dev/architectures.js";
+import { mlp } from "../../dev/networks.js";
+import { bundlesOf, unfolded } from "../../src/geometry/columns.js";
+import { layOut } from "../../src/geometry/layout.js";
+import { foldedNames, foldingOf, opened, stepped, toggled } from "../../src/logic/folding.js";
+import { readScene, type Scene } from "../../src/wire/scene.js";
+
+const SIZE = { width: 900, height: 400 };
+const MARGINS = { top: 20, right: 30, bottom: 60, left: 70 };
+const gpt = readScene(heads(4, 3)) as Scene;
+const labels = (scene: Scene, folded: readonly string[] | null) =>
+  foldingOf(scene, folded).columns.map(({ label }) => label);
+const moduleOf = ({ modules }: Scene, label: string) =>
+  modules.findIndex((module) => module.label === label);
+
+describe("what is seen of a deep network", () => {
+  it("is a column a module that is folded", () => {
+    const layers = [0, 1, 2, 3].map((layer) => `transformer.h.${layer}`);
+    expect(labels(gpt, layers)).toEqual(["wte", "h.0", "h.1", "h.2", "h.3", "lm_head"]);
+    const halves = layers.flatMap(() => ["attn", "mlp"]);
+    expect(labels(gpt, null)).toEqual(["wte", ...halves, "lm_head"]);
+  });
+
+  it("shares out all maps among the columns, in the order in which data flows", () => {
+    for (const scene of [gpt, readScene(resnet()) as Scene, readScene(transformer()) as Scene]) {
+      const all = scene.modules.map(({ name }) => name);
+      for (const folded of [null, [], all, all.slice(0, 1), all.slice(-1)]) {
+        const { columns, columnOf } = foldingOf(scene, folded);
+        const seen = columns.flatMap(({ maps }) => maps);
+        expect([...seen].sort((a, b) => a - b)).toEqual([...scene.maps.keys()]);
+        columns.forEach(({ maps }, at) => {
+          for (const map of maps) expect(columnOf[map]).toBe(at);
+        });
+        const first = columns.map(({ maps }) =>
+          Math.min(...maps.map((map) => scene.maps[map].depth)),
+        );
+        expect(first).toEqual([...first].sort((a, b) => a - b));
+      }
+    }
+  });
+
+  it("opens one module at a time, with its own modules as they were", () => {
+    const folded = toggled(gpt, ["transformer.h.1", "transformer.h.1.attn"], moduleOf(gpt, "h.1"));
+    expect(folded).toEqual(["transformer.h.1.attn"]);
+    const { columns, brackets } = foldingOf(gpt, folded);
+    const at = columns.findIndex(({ label }) => label === "attn");
+    expect(columns[at].maps).toHaveLength(6);
+    const bracket = brackets.find(({ module }) => gpt.modules[module].label === "h.1");
+    expect(bracket).toMatchObject({ first: at, last: at + 2, label: "h.1" });
+    expect(toggled(gpt, folded, moduleOf(gpt, "h.1"))).toEqual([...folded, "transformer.h.1"]);
+  });
+
+  it("has no module without modules, and no bracket over a few columns", () => {
+    const small = readScene(mlp(true)) as Scene;
+    expect(foldingOf(small, null)).toBe(unfolded(small));
+    const few: Scene = { ...gpt, maps: gpt.maps.slice(0, 6), links: [] };
+    expect(foldingOf(few, []).brackets).toEqual([]);
+  });
+
+  it("unfolds what hides a map, and nothing else", () => {
+    const head = gpt.maps.findIndex(({ name }) => name === "transformer.h.2.attn[OV.1]");
+    const all = gpt.modules.map(({ name }) => name);
+    const folded = opened(gpt, all, head) as readonly string[];
+    expect(all.filter((name) => !folded.includes(name))).toEqual([
+      "transformer.h.2",
+      "transformer.h.2.attn",
+    ]);
+    expect(
+      foldingOf(gpt, folded).columns.some(({ maps }) => maps.includes(head) && maps.length === 1),
+    ).toBe(true);
+    expect(opened(gpt, [], head)).toBeNull();
+  });
+
+  it("goes from level to level until everything is open, and back", () => {
+    const counts: number[] = [];
+    let folded: readonly string[] | null = null;
+    const count = () => foldingOf(gpt, folded).columns.length;
+    for (let next: readonly string[] | null = foldedNames(gpt, null); next; ) {
+      folded = next;
+      counts.push(count());
+      next = stepped(gpt, foldingOf(gpt, folded), 1);
+    }
+    expect(counts).toEqual([10, gpt.maps.length]);
+    const back: number[] = [];
+    for (;;) {
+      const next = stepped(gpt, foldingOf(gpt, folded), -1);
+      if (!next) break;
+      folded = next;
+      back.push(count());
+    }
+    expect(back).toEqual([10, 6]);
+  });
+});
+
+describe("brackets", () => {
+  it("say once what the names above them share", () => {
+    const { columns, brackets, rows } = foldingOf(gpt, []);
+    const names = columns.filter(({ name }) => name.startsWith("transformer.h.0."));
+    expect(names.map(({ label }) => label).slice(-3)).toEqual(["OV.2", "c_fc", "c_proj"]);
+    expect(rows).toBe(2);
+    const inner = brackets.filter(({ row }) => row === 0).map(({ label }) => label);
+    expect(inner.slice(0, 2)).toEqual(["attn", "mlp"]);
+  });
+
+  it("span the columns of their module, and a number is no name", () => {
+    const scene = readScene(resnet()) as Scene;
+    const { columns, brackets } = foldingOf(scene, ["layer2.0"]);
+    for (const { module, first, last } of brackets) {
+      const { maps, name } = scene.modules[module];
+      const inside = columns.slice(first, last + 1).flatMap((column) => column.maps);
+      expect(
+        [...inside].sort((a, b) => a - b),
+        name,
+      ).toEqual(maps);
+    }
+    expect(columns.map(({ label }) => label)).toContain("layer2.0");
+  });
+});
+
+describe("links between folded columns", () => {
+  it("are every link once, within the bundle of its two columns", () => {
+    for (const folded of [null, [], ["transformer.h.0"]]) {
+      const folding = foldingOf(gpt, folded);
+      const bundles = bundlesOf(gpt, folding);
+      const all = bundles.flatMap(({ links }) => links).sort((a, b) => a - b);
+      expect(all).toEqual([...gpt.links.keys()]);
+      for (const { from, to, links } of bundles) {
+        for (const link of links) {
+          expect(folding.columnOf[gpt.links[link].producer]).toBe(from);
+          expect(folding.columnOf[gpt.links[link].consumer]).toBe(to);
+        }
+      }
+    }
+  });
+
+  it("are drawn but for those within one", () => {
+    const folding = foldingOf(gpt, null);
+    const { x, shapes } = layOut(gpt, "linear", SIZE, MARGINS, undefined, 24, null, 0, folding);
+    gpt.links.forEach(({ producer, consumer }, link) => {
+      expect(shapes[link] === "inner").toBe(x[producer] === x[consumer]);
+    });
+    expect(new Set(shapes)).toEqual(new Set(["line", "arc", "inner"]));
+  });
+});
