@@ -172,7 +172,7 @@ function paintFolded(
   for (const { map, neuron } of seen.reverse()) {
     const presence = layout.passage?.presence[neuron] ?? 1;
     if (presence <= 0) continue;
-    const { rim, inside } = neuronInk(scene, palette, map, scene.intensity[neuron]);
+    const { rim, inside } = neuronInk(scene, palette, map, scene.hue[neuron]);
     const size = (scene.isNull[neuron] ? NULL_RADIUS : NEURON_RADIUS) * Math.sqrt(presence);
     const [x, y] = [layout.x[map] * ratio, layout.y[neuron] * ratio];
     addDisc(pixels, width, height, x, y, size * ratio, mix(palette.paper, rim, presence));
