@@ -169,14 +169,18 @@ export function curveOf(layout: Layout, reach: Reach, { from, to, links }: Bundl
 /** A band on which nothing was found, and one on which most was, in CSS pixels. */
 export const NARROWEST = 2;
 const WIDEST = 12;
+/** More bands than these are narrower. */
+const FEW = 30;
 
 /** How wide the bands are, by how many edges were found on each. */
 export function widthsOf(found: ArrayLike<number>): Float64Array {
   let most = 0;
   for (let at = 0; at < found.length; at++) most = Math.max(most, found[at]);
+  // Many wide ones would be one grey.
+  const more = (WIDEST - NARROWEST) * Math.min(1, Math.sqrt(FEW / Math.max(1, found.length)));
   return Float64Array.from(
     found,
-    (edges) => NARROWEST + (most > 0 ? (WIDEST - NARROWEST) * Math.sqrt(edges / most) : 0),
+    (edges) => NARROWEST + (most > 0 ? more * Math.sqrt(edges / most) : 0),
   );
 }
 

@@ -54,9 +54,11 @@ function withBrackets(
   const { columns } = folding;
   const spans = modules.map((): { first: number; last: number } | null => null);
   const running = modules.map(() => -1);
+  const seenOf = modules.map(() => 0);
   columns.forEach(({ module, maps: [map] }, index) => {
     let at = module === null ? (maps[map].module ?? null) : modules[module].parent;
     for (; at !== null; at = modules[at].parent) {
+      seenOf[at] += 1;
       const goesOn = running[at] >= 0 && isRun(at, index - 1);
       if (!goesOn) running[at] = index;
       const span = spans[at];
@@ -70,6 +72,9 @@ function withBrackets(
   for (let module = modules.length - 1; module >= 0; module--) {
     const span = spans[module];
     if (outermost[module] !== null || !span) continue;
+    // One that is scattered among others would say something wrong over a part of it.
+    const [inRun, all] = [span.last - span.first + 1, seenOf[module]];
+    if (inRun < 2 || 2 * inRun < all) continue;
     const row = rows[module] + 1;
     const { parent, label } = modules[module];
     const around = parent === null ? null : modules[parent];
@@ -104,12 +109,13 @@ function named({ modules }: Scene, folding: Folding): Folding {
   return { ...folding, columns };
 }
 
-/** A label without the module's, where what is left of it is a name and no number. */
+/** A label without the module's; a number keeps its dot: ".0" goes on from what the bracket says. */
 function within(label: string, around: Module | null): string {
   if (!around || !label.startsWith(around.label)) return label;
   const rest = label.slice(around.label.length);
+  if (!/^[.[]./.test(rest)) return label;
   const part = /^\[([^[\]]+)\]$/.exec(rest)?.[1] ?? rest.slice(1);
-  return /^[.[]/.test(rest) && /^\p{L}/u.test(part) ? part : label;
+  return /^\p{L}/u.test(part) ? part : rest;
 }
 
 /** The folded modules after one was folded, or unfolded; its own modules stay as they were. */

@@ -1,14 +1,11 @@
 // What follows from the scene and the traits: the cut, what is selected and highlighted.
 
 import { computed, type ReadonlySignal, signal } from "@preact/signals-core";
-import { type Bundle, bundlesOf, type Folding } from "../geometry/columns.js";
-import { widthsOf } from "../geometry/ribbons.js";
-import { foldedNames, foldingOf } from "../logic/folding.js";
 import { search } from "../logic/searchMaps.js";
 import { type Highlighted, highlightedBy, maskOf } from "../logic/strongestPath.js";
 import { type Cut, cutAtLevel } from "../logic/threshold.js";
 import type { Law, Neuron, Scene } from "../wire/scene.js";
-import { sameColumns } from "../wire/timeline.js";
+import { foldsOf } from "./folds.js";
 import { openingOf } from "./opening.js";
 import type { PublicSignals } from "./traits.js";
 
@@ -48,8 +45,6 @@ export function deriveFrom(
   });
 
   const opening = openingOf(traits, scene, law);
-  const folding = foldingSeen(traits, scene);
-  const { bundles, bundleWidths } = bundlesSeen(scene, folding, cut);
 
   const mapByName = computed(
     () => new Map(scene.value?.maps.map((map, index) => [map.name, index] as const)),
@@ -93,51 +88,10 @@ export function deriveFrom(
     toldCut,
     cut,
     ...opening,
-    folding,
-    bundles,
-    bundleWidths,
+    ...foldsOf(traits, scene, cut),
     selectedNeurons,
     matched,
     selectedMask,
     highlighted,
   };
-}
-
-/** What is seen as one column; the same from checkpoint to checkpoint. */
-function foldingSeen(
-  { folded }: PublicSignals,
-  scene: ReadonlySignal<Scene | null>,
-): ReadonlySignal<Folding | null> {
-  let last: { readonly scene: Scene; readonly names: string; readonly folding: Folding } | null =
-    null;
-  return computed(() => {
-    const { value } = scene;
-    if (!value) return null;
-    const names = foldedNames(value, folded.value ?? null).join("\n");
-    const isKept = last?.names === names && sameColumns(last.scene, value);
-    if (!last || !isKept) {
-      last = { scene: value, names, folding: foldingOf(value, folded.value ?? null) };
-    }
-    return last.folding;
-  });
-}
-
-/** The links between each two columns, and how wide they are drawn. */
-function bundlesSeen(
-  scene: ReadonlySignal<Scene | null>,
-  folding: ReadonlySignal<Folding | null>,
-  cut: ReadonlySignal<Cut | null>,
-) {
-  const bundles = computed<readonly Bundle[]>(() => {
-    const { value } = scene;
-    return value && folding.value ? bundlesOf(value, folding.value) : [];
-  });
-  const bundleWidths = computed(() => {
-    const { value } = cut;
-    const found = value ? (value.significantPerLink ?? value.drawnPerLink) : [];
-    return widthsOf(
-      bundles.value.map(({ links }) => links.reduce((sum, link) => sum + (found[link] ?? 0), 0)),
-    );
-  });
-  return { bundles, bundleWidths };
 }

@@ -103,7 +103,29 @@ describe("brackets", () => {
     expect(inner.slice(0, 2)).toEqual(["attn", "mlp"]);
   });
 
-  it("span the columns of their module, and a number is no name", () => {
+  it("are left out where a module is scattered among others", () => {
+    const turn = (at: number) => ({ ...gpt.maps[at], depth: at });
+    const mixed = ["a.x", "b.x", "a.y", "b.y", "c.x", "c.y", "a.z", "b.z", "c.z"].map(
+      (name, at) => ({
+        ...turn(at),
+        name,
+        label: name,
+        module: "abc".indexOf(name[0]),
+      }),
+    );
+    const modules = ["a", "b", "c"].map((name, at) => ({
+      ...gpt.modules[0],
+      name,
+      label: name,
+      parent: null,
+      folded: false,
+      maps: mixed.flatMap(({ module }, map) => (module === at ? [map] : [])),
+    }));
+    const { brackets } = foldingOf({ ...gpt, maps: mixed, modules, links: [] }, []);
+    expect(brackets).toEqual([{ module: 2, label: "c", first: 4, last: 5, row: 0 }]);
+  });
+
+  it("span the columns of their module, and a number goes on from its name", () => {
     const scene = readScene(resnet()) as Scene;
     const { columns, brackets } = foldingOf(scene, ["layer2.0"]);
     for (const { module, first, last } of brackets) {
@@ -114,7 +136,7 @@ describe("brackets", () => {
         name,
       ).toEqual(maps);
     }
-    expect(columns.map(({ label }) => label)).toContain("layer2.0");
+    expect(columns.map(({ label }) => label)).toContain(".0");
   });
 });
 

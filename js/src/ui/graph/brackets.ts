@@ -1,6 +1,7 @@
 // The modules beneath the names of the columns: a bracket over what is open, whose name folds it as
 // that of a folded one unfolds it; and all of them one level further in or out.
 
+import { shorten } from "../../geometry/labels.js";
 import type { Layout } from "../../geometry/layout.js";
 import { stepped } from "../../logic/folding.js";
 import { count } from "../../logic/format.js";
@@ -11,8 +12,6 @@ import { AXIS_WIDTH, BRACKET, namesStripOf, type Stage } from "./stage.js";
 
 /** A bracket reaches so far beyond its columns, if there is room. */
 const BEYOND = 8;
-/** A name is not seen in less. */
-const LEAST_NAME = 28;
 
 /** `strip` holds the names of folded modules, too. */
 export function brackets(view: View, stage: Stage, strip: HTMLElement): HTMLElement[] {
@@ -41,7 +40,7 @@ export function brackets(view: View, stage: Stage, strip: HTMLElement): HTMLElem
             "aria-label": `${name}, ${count(maps.length)} columns`,
             tabindex: -1,
           },
-          room >= LEAST_NAME && nameOf(label),
+          nameOf(shorten(label, room, stage.measure)),
         ),
       ];
     });

@@ -126,10 +126,19 @@ function roomFor(
   );
   const end = Math.max(width, sides.left + plotWidth + beside);
   const angle = angleFor(names, x, [AXIS_WIDTH - 4, end - 2], measure);
-  const beneath = heightOfNames(names, angle, height) + folding.rows * BRACKET;
+  const beneath = heightOfNames(usual(names), angle, height) + folding.rows * BRACKET;
   const bottom = TICK + beneath + (below ? LOOPS : 0);
   return { margins: { ...sides, bottom }, angle };
 }
+
+/** The names, but for the ends of those far longer than most: what is shortened needs no more room. */
+function usual(names: readonly string[]): string[] {
+  const lengths = names.map(({ length }) => length).sort((a, b) => a - b);
+  const most = Math.max(LEAST_USUAL, 1.5 * (lengths[Math.floor(0.75 * lengths.length)] ?? 0));
+  return names.map((name) => name.slice(0, most));
+}
+
+const LEAST_USUAL = 10;
 
 /** What links that run back need beneath the columns. */
 const LOOPS = 16;

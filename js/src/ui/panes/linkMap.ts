@@ -175,11 +175,8 @@ function scale(
   element.title = "Edges beyond those that chance gives are shown by orders of magnitude";
   view.watch(() => {
     const [palette, { cells }, { most, unit }] = [view.palette.value, shown.value, measure.value];
-    element.hidden = !palette || cells.length === 0;
-    if (!palette || cells.length === 0) return;
-    if (most <= 0) {
-      return fill(element, unit === "beyond chance" && "no link has more than chance gives");
-    }
+    element.hidden = !palette || cells.length === 0 || most <= 0;
+    if (!palette || element.hidden) return;
     const colours = Array.from({ length: STEPS }, (_, step) =>
       css(inkOf(palette, step / (STEPS - 1))),
     );
