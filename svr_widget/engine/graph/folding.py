@@ -63,6 +63,7 @@ def modules_of(columns: Sequence[str]) -> tuple[Module, ...]:
     """The modules that columns stand in, by the columns' names; each after the one it stands in.
 
     Examples:
+        >>> from svr_widget.engine.graph.folding import modules_of
         >>> found = modules_of(["stem", "layer1.a", "layer1.b", "layer2.a", "layer2.b", "head"])
         >>> [(module.name, module.columns) for module in found]
         [('layer1', (1, 2)), ('layer2', (3, 4))]
@@ -160,8 +161,9 @@ def folded_links(
         ThresholdError: the level is out of range, or more than one is given.
 
     Examples:
+        >>> from svr_widget.engine.graph.folding import folded_links
         >>> found = folded_links(svr)
-        >>> [group.name for group in found.groups], found.significant.sum()
+        >>> [group.name for group in found.groups], int(found.significant.sum())
         (['0', '2', '4'], 2)
     """
     columns = list(graph.columns)

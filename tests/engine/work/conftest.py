@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from concurrent.futures import Executor, Future
 from dataclasses import replace
 
@@ -27,6 +28,14 @@ class Elsewhere(Executor):
         answer = fn(self.before(replace(pickle.loads(sent), caller="another process")))
         future.set_result(pickle.loads(pickle.dumps(answer)))
         return future
+
+
+@pytest.fixture(autouse=True, scope="session")
+def main_module():
+    """What pytest's own workers run as has no ``__spec__``, by which ``spawn`` finds it."""
+    main = sys.modules["__main__"]
+    if not hasattr(main, "__spec__"):
+        main.__spec__ = None
 
 
 @pytest.fixture
