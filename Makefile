@@ -1,5 +1,5 @@
-# `make demo` opens the quickstart; `make test` runs every check, `make quick` those that one waits
-# for before each commit. The rest is what they are made of.
+# `make demo` opens the quickstart; `make test` runs every check, `make quick`, within three minutes,
+# those that one waits for before each commit. The rest is what they are made of.
 
 PYTHON ?= python3
 VENV := .venv
@@ -13,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # pip would compile, which takes it a minute.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-check test every-check quick quick-checks soak check python-tests js-tests browser-tests notebook-tests package-tests notebooks pictures snapshots bench coverage coverage-links format chromium clean
+.PHONY: demo demo-check test every-check quick quick-checks soak check python-tests quick-tests js-tests browser-tests notebook-tests package-tests notebooks pictures snapshots bench coverage coverage-links format chromium clean
 
 demo: $(READY) frontend
 	$(BIN)/jupyter lab notebooks/quickstart.ipynb
@@ -33,7 +33,7 @@ every-check: browser-tests package-tests check js-tests notebook-tests python-te
 quick:
 	@$(MAKE) $(TWO_AT_A_TIME) quick-checks
 
-quick-checks: python-tests check js-tests
+quick-checks: quick-tests check js-tests
 
 check: $(READY) frontend
 	$(BIN)/ruff format --check .
@@ -44,8 +44,14 @@ check: $(READY) frontend
 	$(NPM) run lint
 
 # A thread a process: two processes that each want every core take turns instead of working.
+PYTHON_TESTS := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist worksteal tests/test_*.py tests/svr tests/engine tests/plot tests/recording tests/widget
+
 python-tests: $(READY) frontend
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist worksteal tests/test_*.py tests/svr tests/engine tests/plot tests/recording tests/widget
+	$(PYTHON_TESTS)
+
+# Without those that are marked slow; names those that should be.
+quick-tests: $(READY) frontend
+	$(PYTHON_TESTS) -m 'not slow' --durations=10 --durations-min=1
 
 js-tests: $(READY) frontend
 	$(NPM) test
@@ -82,8 +88,15 @@ pictures: $(READY) frontend chromium
 bench: $(READY) frontend chromium
 	$(BIN)/python -m tests.benchmarks.engine
 	$(BIN)/python -m tests.benchmarks.similarity
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.work
 	$(BIN)/python -m tests.benchmarks.painting
 	$(BIN)/python -m tests.benchmarks.opening
+
+# Networks that do not fit where everything is kept: GPT-2 up to its large one, 32 layers of heads.
+# Some half an hour, and 12 GB.
+.PHONY: bench-large
+bench-large: $(READY) frontend
+	$(BIN)/python -m tests.benchmarks.large
 
 # How many of the architectures that people bring become a graph, and why the others do not; the links
 # of those, by experiment. Goes on where it was interrupted. Not in continuous integration: its

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from svr_widget import cache
 from svr_widget.engine.analysis.matching import Matching
 from svr_widget.engine.compression.pruning.report import PruningReport
 from svr_widget.engine.compression.removal.report import RemovalReport
@@ -32,7 +33,7 @@ from svr_widget.recording.recording import Recording
 from svr_widget.svr import SVR
 
 if TYPE_CHECKING:
-    from svr_widget.widget import SVRTimeline, SVRWidget
+    from svr_widget.widget import SVRTimeline, SVRWidget, compare
 
 __all__ = [
     "SVR",
@@ -58,12 +59,14 @@ __all__ = [
     "TraceError",
     "UnsupportedLayerError",
     "WidthMismatchError",
+    "cache",
+    "compare",
 ]
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("SVRTimeline", "SVRWidget"):
+    if name in ("SVRTimeline", "SVRWidget", "compare"):
         from svr_widget import widget
 
         return getattr(widget, name)

@@ -205,6 +205,9 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rank", type=int, help="keep the first neurons of every map")
     parser.add_argument("--non-finite", choices=("refuse", "leave out"), dest="non_finite")
     parser.add_argument("--seed", type=int)
+    parser.add_argument(
+        "--cache", metavar="FOLDER", help="keep decompositions there, and take them from there"
+    )
     parser.set_defaults(level=None)
     for mode, level in LEVELS.items():
         words = f"{level.words(mode)}".replace("%", "%%")

@@ -12,9 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from svr_widget.engine.activations import activations
-from svr_widget.engine.activations.similarity import Reference, similarity
 from svr_widget.engine.analysis import tables
+from svr_widget.engine.analysis.activations import activations
+from svr_widget.engine.analysis.activations.similarity import Reference, similarity
 from svr_widget.engine.analysis.dead_channels import TOLERANCE, dead_channels
 from svr_widget.engine.analysis.dead_channels import TOLERANCE as INFLUENCE
 from svr_widget.engine.analysis.matching import Matching, match
@@ -53,8 +53,9 @@ class SVR(SpectralGraph):
     the tensors and arrays that are given out cannot be written to (``x.clone()`` can). Instances
     may be shared between threads. ``pickle``, ``copy.deepcopy``, ``joblib``, ``torch.save`` and
     ``multiprocessing`` take one as ``save`` writes it with its weights: the copy has the maps,
-    links, settings and what was decomposed so far, and no model. So what runs the model is refused
-    by the copy: activations, similarity, pruning, removal, another ``norm``.
+    links, settings and what was decomposed so far, ``cache=True``, no executor and no model. So
+    what runs the model is refused by the copy: activations, similarity, pruning, removal, another
+    ``norm``.
 
     Args:
         source: an ``nn.Module``; or a list of tensors or arrays ``[out, in, *kernel]``, a chain.
@@ -109,6 +110,27 @@ class SVR(SpectralGraph):
             them meanwhile. They are put back as they were.
         non_finite: a map with NaN or infinite entries is a reason to ``"refuse"`` the network, or
             to ``"leave out"`` the map with its links, as ``SVRWidget`` does; see ``damaged``.
+        executor: what decomposes the maps when many are needed (``compute``, tables, ``save``; one
+            map alone, as ``svr["0"]``, is decomposed here): any ``concurrent.futures.Executor``.
+            Threads and processes are of that module; dask (``pip install svr-widget[dask]``,
+            ``dask.distributed.Client(...).get_executor()``), ipyparallel and mpi4py have executors
+            for several machines. Workers are sent weights, or the path of a safetensors file where
+            they see it as well, and send back decompositions, or put them into the ``cache`` folder
+            where they see that. A worker decomposes a map in one thread of its own, so that results
+            depend neither on how many workers there are nor on their cores: they are to the bit
+            those of a process that was started with ``OMP_NUM_THREADS=1``; with more threads
+            LAPACK's differ in the last bits. Threads of this process keep the number of threads
+            that is set here for a map, and take turns where the cores have no room for two maps:
+            start Python with ``OMP_NUM_THREADS=1`` to have as many at a time as workers. No setting
+            outlasts a map. What lost workers had is decomposed here, with a note.
+        device: where maps are decomposed and adjacencies counted: any device of PyTorch's that has
+            float64, the CPU by default. Only what is kept comes back. Maps of small singular
+            values, and what does not fit into its memory, are decomposed on the CPU.
+        cache: where decompositions are kept: True in this process; False none longer than something
+            uses it; or a folder, by its path or as a ``svr_widget.cache.Folder``, from one run to
+            the next. From a folder they are mapped into memory, so that a graph may be larger than
+            that, a run that was killed goes on where it was, and the same weights are never
+            decomposed twice, by however many processes. See ``svr_widget.cache``.
         progress: called as ``progress(name, done, total)`` while much is computed.
         seed: seeds the probes of certificates and the simulations.
 
@@ -225,13 +247,18 @@ class SVR(SpectralGraph):
         return tables.edges(self, threshold, by_construction=by_construction)
 
     def neurons(self) -> pd.DataFrame:
-        """Every spectral neuron: map, k, singular_value, intensity, null, cluster.
+        """Every spectral neuron.
+
+        Returns:
+            map, k, singular_value; intensity (paper, 3.2; see ``intensity``); p_value, how likely a
+            random neuron is at least as intense, and p_adjusted, the smallest false discovery rate
+            over the graph at which it stands out (see ``intensity_p_values``); null, cluster.
 
         Examples:
-            >>> svr.neurons().round(2).head(2)
-              map  k  singular_value  intensity   null  cluster
-            0   0  0            5.27       1.00  False        0
-            1   0  1            0.89       0.07  False        1
+            >>> svr.neurons().iloc[:2, :6].round(2)
+              map  k  singular_value  intensity  p_value  p_adjusted
+            0   0  0            5.27       1.00      0.0         0.0
+            1   0  1            0.89       0.07      0.7         1.0
         """
         self.compute()
         return tables.neurons(self)
@@ -343,7 +370,12 @@ class SVR(SpectralGraph):
         return blocks_of_channels(self, name, ratio, share)
 
     def match(
-        self, other: SpectralGraph, maps: Mapping[str, str] | None = None, *, level: float = 0.05
+        self,
+        other: SpectralGraph,
+        maps: Mapping[str, str] | None = None,
+        *,
+        level: float = 0.05,
+        least: float = 0.0,
     ) -> Matching:
         """Which spectral neurons of another network, or checkpoint, are which of this one.
 
@@ -359,6 +391,8 @@ class SVR(SpectralGraph):
                 peft) or one of the two as a whole.
             level: probability, between networks that have nothing to do with each other, that
                 anything at all is paired (Bonferroni over all pairs of neurons, with exact laws).
+            least: overlap that a pair has at least. Chance explains no more than a small one where
+                a map is wide, so an overlap may be significant and next to nothing.
 
         Returns:
             A ``Matching`` with the frames ``pairs``, ``births`` and ``deaths``.
@@ -376,7 +410,7 @@ class SVR(SpectralGraph):
             0   0  0        0      1.0
             1   0  1        1      1.0
         """
-        return match(self, other, maps, level)
+        return match(self, other, maps, level, least)
 
     def dead_channels(self, *, tolerance: float = TOLERANCE) -> pd.DataFrame:
         """Output channels that tell the next maps nothing, from the weights alone (section 5.2.2).
@@ -840,14 +874,16 @@ class SVR(SpectralGraph):
                 (``"light"``, ``"dark"`` or a ``svr_widget.plot.Theme``), ``size`` of a new figure
                 in inches, ``title``. For the graph, the links and the survival function the
                 threshold, as in ``edges``; for the graph ``y_scale`` (``"linear"``, ``"log"``,
-                ``"relative"``, ``"rank"``, ``"auto"`` for the one on which no kind is squashed) and
-                ``max_edges``, the most to draw (20,000; where there are more, the picture says
-                so); for ``"links"`` ``folded``, names of modules that are one row each (as many
-                as leave some 24 rows); for ``"adjacency"``, ``"output"``, ``"dimensions"`` and
-                ``"images"`` ``method``; for ``"cross"`` and ``"output"`` ``ratio``, as in
-                ``near_kernels``; for ``"output"`` ``sort``, to order the channels by block; for
-                ``"images"`` ``inputs``, what the model is called with, and ``neurons``, indices of
-                which -1 is the last (the first two and the last); for ``"similarity"`` ``found``.
+                ``"relative"``, ``"rank"``, or ``"auto"`` for the one on which no kind of map is
+                squashed), ``colour`` (``"paper"``, its intensity, or ``"chance"``: how sure it is
+                that chance does not give a neuron its edges) and ``max_edges``, the most to draw
+                (20,000; where there are more, the picture says so); for ``"links"`` ``folded``,
+                names of modules that are one row each (as many as leave some 24 rows); for
+                ``"adjacency"``, ``"output"``, ``"dimensions"`` and ``"images"`` ``method``; for
+                ``"cross"`` and ``"output"`` ``ratio``, as in ``near_kernels``; for ``"output"``
+                ``sort``, to order the channels by block; for ``"images"`` ``inputs``, what the
+                model is called with, and ``neurons``, indices of which -1 is the last (the first
+                two and the last); for ``"similarity"`` ``found``.
 
         Returns:
             The figure, which notebooks show; ``savefig`` writes it, to a PDF for instance.
@@ -905,7 +941,8 @@ class SVR(SpectralGraph):
     @classmethod
     def _of_saved(cls, saved: Saved) -> Self:
         svr = cls(saved.network, **saved.settings)
-        svr._decompositions |= {key: read_only(each) for key, each in saved.decompositions.items()}
+        for key, each in saved.decompositions.items():
+            svr._decompositions[key] = read_only(each)
         return svr
 
 

@@ -17,7 +17,7 @@ import pytest
 import torch
 from torch import nn
 
-from svr_widget import SVR
+from svr_widget import SVR, cache
 from svr_widget.command import main
 from svr_widget.widget.wire.codec import decode
 
@@ -73,6 +73,17 @@ def test_a_file_is_told_as_json_by_the_name_or_the_option(folder: Path) -> None:
     assert (link["producer"], link["consumer"], link["link"]) == ("0", "2", 0)
     assert main(["table", *arguments, "--out", "svr.txt", "--format", "json"]) == 0
     assert Path("svr.txt").read_text() == Path("svr.json").read_text()
+
+
+def test_a_folder_keeps_decompositions(capsys: pytest.CaptureFixture[str]) -> None:
+    told = []
+    for _ in range(2):
+        assert main(["table", "net.pt", "--links", "chain", "--cache", "kept", "--quiet"]) == 0
+        told.append(capsys.readouterr().out)
+    assert told[0] == told[1]
+    assert cache.clear("kept") == 2
+    assert main(["table", "net.pt", "--cache", "net.pt"]) == 2
+    assert "is no folder that decompositions could be kept in" in capsys.readouterr().err
 
 
 def test_a_page_is_the_widgets(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -134,6 +145,7 @@ def test_a_wrong_option_is_one_line_too(
     assert said in line
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_seen_enough_is_no_error(folder: Path) -> None:
     code = "import sys; from svr_widget.command import main; sys.exit(main())"
     command = [sys.executable, "-c", code, "table", "my_net:make", "--quiet"]

@@ -111,6 +111,7 @@ def surroundings() -> dict[str, object]:
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # bqplot on numpy 2
 def test_readme():
     """All of its code, block by block, as a reader would type it into one notebook."""

@@ -12,6 +12,7 @@ const DEFAULTS: Traits = {
   threshold: 0.05,
   null: "exact",
   y_scale: "linear",
+  colour: "chance",
   selected: [],
   selected_link: null,
   folded: null,

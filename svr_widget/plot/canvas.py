@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from svr_widget.plot.themes import Theme
+from svr_widget.plot.themes import Theme, theme_of
 
 DPI = 200
 
@@ -30,6 +30,13 @@ def axes_on(ax: Axes | None, theme: Theme, size: tuple[float, float]) -> Axes:
         ax = picture.add_subplot()
     theme.dress(ax)
     return ax
+
+
+def row_of_axes(count: int, theme: str, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
+    """Axes beside each other in a new picture of this size in inches."""
+    picture = Picture(figsize=size, dpi=DPI, facecolor=theme_of(theme).paper, layout="constrained")
+    FigureCanvasAgg(picture)
+    return picture, list(picture.subplots(1, count, squeeze=False)[0])
 
 
 def figure_of(ax: Axes) -> Figure:

@@ -91,8 +91,7 @@ def collection(
         courses = _courses(x, ends, shape, down=backward)
         courses[..., 1] = heights.at(courses[..., 1])
         segments.extend(courses)
-        full = _full_weight(graph, key, weight)
-        alone = FAINTEST + (STRONGEST - FAINTEST) * np.minimum(1, weight / full) ** 0.8
+        alone, full = opacity_of(graph, key, weight), _full_weight(graph, key, weight)
         opacity.append(_thinned(alone, tall * _band(ends)))
         width.append(_THIN + (_HEAVY - _THIN) * np.minimum(1, weight / full))
         dashed.append(np.full(len(m), backward))
@@ -172,6 +171,15 @@ def _thinned(alone: Floats, band: float) -> Floats:
     depth = -np.log1p(-alone)
     before = (np.cumsum(depth) - depth) / max(band, 24.0)
     return np.asarray(-np.expm1(-depth * np.maximum(_LEAST_SHARE, _CROWD / (_CROWD + before))))
+
+
+def opacity_of(
+    graph: SpectralGraph, link: LinkKey, all_weights: Floats, weight: Floats | None = None
+) -> Floats:
+    """The opacity of edges of a link where they stand alone; by default of all that are drawn."""
+    full = _full_weight(graph, link, all_weights)
+    of = all_weights if weight is None else weight
+    return np.asarray(FAINTEST + (STRONGEST - FAINTEST) * np.minimum(1, of / full) ** 0.8)
 
 
 def _full_weight(graph: SpectralGraph, link: LinkKey, weight: Floats) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Unpack
+from typing import Literal, Unpack, get_args
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,11 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
 from svr_widget.engine.graph.thresholds import Threshold
 from svr_widget.engine.maps.labels import labels_of
+from svr_widget.engine.significance.intensity_null import CERTAIN
 from svr_widget.engine.significance.multiple_testing import LEVELS
 from svr_widget.plot import edges
 from svr_widget.plot.canvas import axes_on, figure_of
@@ -24,8 +26,11 @@ from svr_widget.plot.columns import Heights, YScale, heights, places
 from svr_widget.plot.themes import LARGE, MEDIUM, RULE, SMALL, Theme, theme_of
 from svr_widget.plot.words import level_of
 
+Colour = Literal["paper", "chance"]
+"""What the hue tells: the paper's intensity, or how sure it is that chance does not do it."""
+
 MOST_EDGES = 20_000
-_DOT, _NULL_DOT, _RIM = 6.0, 1.5, 0.6  # areas within their rims in square points; their width
+_DOT, _NULL_DOT, _RIM = 9.0, 2.0, 0.6  # areas within their rims in square points; their width
 _FDR = LEVELS["fdr"].default
 TIED = "tied weights"
 """What stands on the band of a link by construction."""
@@ -38,6 +43,7 @@ def graph(
     theme: str | Theme = "light",
     size: tuple[float, float] = (7.2, 4.2),
     y_scale: YScale = "linear",
+    colour: Colour = "paper",
     max_edges: int = MOST_EDGES,
     title: str | None = None,
     **threshold: Unpack[Threshold],
@@ -45,6 +51,8 @@ def graph(
     """Columns are maps, heights singular values, lines significant edges (see ``SVR.plot``)."""
     if max_edges < 1:
         raise SVRError(f"max_edges = {max_edges}: at least one edge")
+    if colour not in get_args(Colour):
+        raise SVRError(f"colour must be 'paper' or 'chance', got {colour!r}")
     theme, up, across = theme_of(theme), heights(svr, y_scale), places(svr)
     found = edges.chosen(svr, threshold, max_edges)
     axes = axes_on(ax, theme, size)
@@ -64,12 +72,13 @@ def graph(
             va="top",
             **theme.text(SMALL, soft=True),
         )
-    _neurons(svr, axes, across, up, theme)
+    _neurons(svr, axes, across, up, theme, colour)
     widest = max(across.values(), default=0.0)
     axes.set_xlim(-0.35, widest + 0.35)
     axes.set_ylim(*up.limits)
     labels = labels_of({name: svr.maps[column.map] for name, column in svr.columns.items()})
-    _names(axes, {labels.of[name]: place for name, place in across.items()}, theme)
+    counts = {labels.of[name]: len(svr[name]) for name in svr.columns}
+    _names(axes, {labels.of[name]: place for name, place in across.items()}, counts, theme)
     shared = f"  {labels.shared}…" if labels.shared else ""
     axes.set_title(
         svr.title + shared if title is None else title,
@@ -78,9 +87,12 @@ def graph(
         pad=18,
         **theme.text(LARGE),
     )
-    counted = "no link is known" if svr.unlinked else _counts(svr, found, len(middles))
+    counted = "no link is known"
+    if not svr.unlinked:
+        certain = svr.significance(threshold.get("null")).cut(fdr=_FDR).significant
+        counted = _counts(found, certain, len(middles))
     axes.set_title(counted, loc="right", pad=18, **theme.text(SMALL, soft=True))
-    _legend(svr, axes, theme)
+    _legend(svr, axes, theme, found, colour)
     return figure_of(axes)
 
 
@@ -98,7 +110,12 @@ def _axis(axes: Axes, up: Heights, theme: Theme) -> None:
 
 
 def _neurons(
-    svr: SpectralGraph, axes: Axes, across: dict[str, float], up: Heights, theme: Theme
+    svr: SpectralGraph,
+    axes: Axes,
+    across: dict[str, float],
+    up: Heights,
+    theme: Theme,
+    colour: Colour,
 ) -> None:
     """Weak ones first, so that large singular values lie on top."""
     x, y, fills, rims, areas = [], [], [], [], []
@@ -109,7 +126,7 @@ def _neurons(
         kind = svr.maps[column.map].kind
         intensity = svr.intensity(name)
         unknown = np.isnan(intensity)[:, None]
-        shades = theme.shades(kind, intensity)
+        shades = theme.shades(kind, intensity if colour == "paper" else _certainty(svr, name))
         fills.append(np.where(unknown, to_rgb(theme.paper), shades))
         rims.append(np.where(unknown, to_rgb(theme.hue(kind)), shades))
         areas.append(np.where(null, _NULL_DOT, _DOT))
@@ -126,8 +143,17 @@ def _neurons(
     dots.set(edgecolor=np.concatenate(rims)[::-1], in_layout=False)
 
 
-def _names(axes: Axes, across: dict[str, float], theme: Theme) -> None:
-    """The maps beneath their columns; turned where they would run into one another."""
+def _certainty(svr: SpectralGraph, name: str) -> NDArray[np.float64]:
+    """How sure it is that chance does not do it, from 0 to 1; 1 for a last map, as in the paper."""
+    adjusted = svr.intensity_p_values(name, adjusted=True)
+    if not svr.feeds(name):
+        return np.ones_like(adjusted)
+    share = np.log(np.nan_to_num(adjusted, nan=1.0)) / np.log(CERTAIN)
+    return np.asarray(np.clip(share, 0.0, 1.0))
+
+
+def _names(axes: Axes, across: dict[str, float], counts: dict[str, int], theme: Theme) -> None:
+    """The maps beneath their columns and how many neurons each has; turned where they are long."""
     names = list(across)
     axes.set_xticks(list(across.values()), names)
     labels = axes.get_xticklabels()
@@ -136,6 +162,10 @@ def _names(axes: Axes, across: dict[str, float], theme: Theme) -> None:
     if not _fit(axes, labels, list(across.values())):
         for label in labels:
             label.set(rotation=45, ha="right", va="top", rotation_mode="anchor")
+        return
+    axes.set_xticks(
+        list(across.values()), [f"{name}\n{counts[name]:,}" for name in names], linespacing=1.4
+    )
 
 
 def _fit(axes: Axes, labels: list[Text], at: list[float]) -> bool:
@@ -149,7 +179,7 @@ def _fit(axes: Axes, labels: list[Text], at: list[float]) -> bool:
     return bool((np.array(needed) + 4 * figure.dpi / 72 <= room).all())
 
 
-def _counts(svr: SpectralGraph, found: edges.DrawnEdges, constructed: int) -> str:
+def _counts(found: edges.DrawnEdges, certain: int, constructed: int) -> str:
     cut = found.cut
     drawn = f"{found.drawn:,}"
     if found.drawn < cut.significant:
@@ -161,21 +191,25 @@ def _counts(svr: SpectralGraph, found: edges.DrawnEdges, constructed: int) -> st
         said += f"{expected} expected by chance"
     else:
         said += f"no more than chance gives ({expected})"
-        if certain := svr.significance().cut(fdr=_FDR).significant:
+        if certain:
             said += f", {certain:,} at FDR {_FDR:g}"
     if constructed:
         said += f" · {constructed:,} link{'s'[: constructed > 1]} by construction"
     return said
 
 
-def _legend(svr: SpectralGraph, axes: Axes, theme: Theme) -> None:
-    """The kinds that occur, above the columns."""
+def _legend(
+    svr: SpectralGraph, axes: Axes, theme: Theme, found: edges.DrawnEdges, colour: Colour
+) -> None:
+    """The kinds that occur, and what the weakest and the strongest edge are, above the columns."""
     kinds = dict.fromkeys(svr.maps[column.map].kind for column in svr.columns.values())
     dots = [_dot(kind, theme.hue(kind)) for kind in kinds]
     if svr.unlinked:
         dots.append(_dot("no link is known", theme.paper, theme.soft))
     else:
-        dots.append(_dot("near its random baseline", theme.neutral))
+        grey = "near its random baseline" if colour == "paper" else "no more than chance"
+        dots.append(_dot(grey, theme.neutral))
+    dots += _weights(svr, found, theme)
     axes.legend(
         handles=dots,
         loc="lower left",
@@ -184,12 +218,27 @@ def _legend(svr: SpectralGraph, axes: Axes, theme: Theme) -> None:
         frameon=False,
         borderpad=0,
         borderaxespad=0.4,
-        handlelength=0.7,
+        handlelength=1.2,
         handletextpad=0.4,
         columnspacing=1.2,
         prop={"family": theme.text()["fontfamily"], "size": SMALL},
         labelcolor=theme.soft,
     )
+
+
+def _weights(svr: SpectralGraph, found: edges.DrawnEdges, theme: Theme) -> list[Line2D]:
+    """Lines as dark as the weakest and the strongest edge that are drawn, with their weights."""
+    drawn = [(weight, key) for key, (_, _, weight) in found.links.items() if len(weight)]
+    if not drawn:
+        return []
+    weakest = min((weight.min(), key) for weight, key in drawn)
+    strongest = max((weight.max(), key) for weight, key in drawn)
+    lines = []
+    for words, (weight, key) in zip(("edge weight ", ""), (weakest, strongest), strict=True):
+        dark = edges.opacity_of(svr, key, found.links[key][2], np.array([weight]))
+        label = f"{words}{weight:.2g}"
+        lines.append(Line2D([], [], color=theme.ink, alpha=float(dark[0]), lw=1.4, label=label))
+    return lines[:1] if weakest == strongest else lines
 
 
 def _dot(label: str, fill: str, rim: str | None = None) -> Line2D:

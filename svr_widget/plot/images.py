@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from svr_widget.engine.activations.activations import Filters, form_of_inputs
-from svr_widget.engine.activations.hooks import placed_example
+from svr_widget.engine.analysis.activations.activations import Filters, form_of_inputs
+from svr_widget.engine.analysis.activations.hooks import placed_example
 from svr_widget.engine.decompose import Flattening
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.graph.spectral_graph import SpectralGraph

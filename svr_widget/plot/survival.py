@@ -90,10 +90,10 @@ def _counted(cut: Cut[TestKey], link: LinkKey, parts: Sequence[LinkTests]) -> st
     by_chance = sum(
         part.weights.size * 10.0 ** cut.log10_p[key] for key, part in zip(keys, parts, strict=True)
     )
-    counted = f"{found:,} of {tests:,} entries"
+    counted = f"{found:,} of {tests:,}"
     if not found or exceeds_chance(cut.mode, found, by_chance):
-        return f"{counted} significant at {level_of(cut)}"
-    return f"{counted} at {level_of(cut)}, no more than chance gives ({by_chance:,.0f})"
+        return f"{counted} entries significant at {level_of(cut)}"
+    return f"{counted} at {level_of(cut)}, chance alone {by_chance:,.0f}"
 
 
 def _chance(parts: Sequence[LinkTests], grid: Floats) -> Floats:

@@ -34,7 +34,7 @@ def titles(axes: Axes, theme: Theme, name: str, says: str, over: float = 0.0) ->
     """
     pad = 8 + 72 * over * axes.get_window_extent().height / figure_of(axes).dpi
     axes.set_title(name, loc="left", fontweight="bold", pad=pad + 12, **theme.text(LARGE))
-    axes.annotate(
+    line = axes.annotate(
         says,
         (0, 1),
         (0, pad),
@@ -42,3 +42,4 @@ def titles(axes: Axes, theme: Theme, name: str, says: str, over: float = 0.0) ->
         textcoords="offset points",
         **theme.text(SMALL, soft=True, math=True),
     )
+    line.set_in_layout(False)  # the title above makes room; a long line must not narrow the axes

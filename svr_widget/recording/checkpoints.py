@@ -16,7 +16,7 @@ from torch import Tensor
 
 from svr_widget.engine.environment.files import sweep
 from svr_widget.engine.errors import SVRError
-from svr_widget.engine.graph.file.records import kind_written, read_record, write_record
+from svr_widget.engine.work.records import kind_written, read_record, write_record
 
 KIND = "svr_widget checkpoint"
 NETWORK_KIND = "svr_widget recording"

@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from svr_widget.engine.errors import NonFiniteWeightsError, SVRError, check_option
-from svr_widget.engine.graph.file.records import kind_written
 from svr_widget.engine.maps.linear_map import LinearMap
 from svr_widget.engine.network.network import Network
+from svr_widget.engine.work.records import kind_written
 from svr_widget.recording.checkpoints import (
     NETWORK,
     WRITER,
@@ -123,7 +123,7 @@ class SVRRecorder(Recording):
         template, settings = template_of(first), first.settings
         store: Store
         store = _opened(Path(path), existing, template, settings) if path else MemoryStore()
-        super().__init__(template, settings, store)
+        super().__init__(template, settings, store, first.work)
         steps = self.steps
         self._step = steps[-1] if steps else 0
         self._released: list[Callable[[], None]] = []

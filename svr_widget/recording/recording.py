@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,12 @@ import torch
 
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.graph.file.graph_file import described, network_of, settings_of
-from svr_widget.engine.graph.file.records import read_record, write_record
-from svr_widget.engine.graph.file.tensor_json import Writer
 from svr_widget.engine.maps.linear_map import LinearMap
 from svr_widget.engine.maps.links import Link
 from svr_widget.engine.network.network import Network
+from svr_widget.engine.work.decomposer import Cache
+from svr_widget.engine.work.records import read_record, write_record
+from svr_widget.engine.work.tensor_json import Writer
 from svr_widget.recording.checkpoints import (
     NETWORK,
     NETWORK_KIND,
@@ -58,17 +60,37 @@ class Recording:
         1     1   0.7
     """
 
-    def __init__(self, template: Network, settings: dict[str, Any], store: Store) -> None:
+    def __init__(
+        self,
+        template: Network,
+        settings: dict[str, Any],
+        store: Store,
+        work: dict[str, Any] | None = None,
+    ) -> None:
         self._template, self._settings, self._store = template, settings, store
+        self._work = work or {}
         self.title = template.title
         self.notes: tuple[str, ...] = ()
         self._listeners: list[Callable[[], None]] = []
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Recording:
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        device: str | torch.device | None = None,
+        executor: Executor | None = None,
+        cache: Cache = True,
+    ) -> Recording:
         """What an ``SVRRecorder`` wrote to a folder, as far as it came.
 
         A checkpoint that is damaged or cannot be read is skipped, and a warning names it.
+
+        Args:
+            path: of the folder.
+            device: as of ``SVR``, for each checkpoint.
+            executor: likewise.
+            cache: likewise; with a folder no checkpoint is decomposed twice.
 
         Raises:
             FileNotFoundError: there is no recording.
@@ -78,7 +100,8 @@ class Recording:
         if not (folder / NETWORK).is_file():
             raise FileNotFoundError(f"there is no recording in {folder}")
         network, settings = read_network_file(folder)
-        return Recording(network, settings, FolderStore(folder, shapes_of(network)))
+        work = {"device": device, "executor": executor, "cache": cache}
+        return Recording(network, settings, FolderStore(folder, shapes_of(network)), work)
 
     @property
     def checkpoints(self) -> tuple[Checkpoint, ...]:
@@ -122,7 +145,8 @@ class Recording:
         return self._svr_of(weights)
 
     def _svr_of(self, weights: Weights) -> SVR:
-        return SVR(replace(self._template, maps=self._maps(weights)), **self._settings)
+        network = replace(self._template, maps=self._maps(weights))
+        return SVR(network, **self._settings, **self._work)
 
     def history(self) -> pd.DataFrame:
         """A row for each checkpoint: step, label and the numbers that came with it."""

@@ -3,4 +3,6 @@
 from svr_widget.widget.timeline import SVRTimeline
 from svr_widget.widget.widget import SVRWidget
 
-__all__ = ["SVRTimeline", "SVRWidget"]
+compare = SVRWidget.compare
+
+__all__ = ["SVRTimeline", "SVRWidget", "compare"]

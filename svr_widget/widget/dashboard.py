@@ -12,15 +12,15 @@ from svr_widget.widget.traits import Traits
 
 __all__ = ["Dashboard"]
 
-_SHAPE = {"grid_template_columns": "minmax(0, 5fr) minmax(0, 2fr)", "grid_gap": "16px"}
 
-
-class Dashboard(ipywidgets.GridBox):  # type: ignore[misc]  # ipywidgets is untyped
+class Dashboard(ipywidgets.Box):  # type: ignore[misc]  # ipywidgets is untyped
     """A widget with its charts, which belong to the dashboard, as the widget does not."""
 
     def __init__(self, widget: Traits, charts: ipywidgets.Widget) -> None:
         self._widget = widget
-        super().__init__([widget, charts], layout=_SHAPE)
+        super().__init__([widget, charts])
+        # The charts bring the style: beside the widget where there is room, else beneath it.
+        self.add_class("svr-dashboard")
 
     def close(self) -> None:
         """Take the dashboard and its charts off every page."""

@@ -17,7 +17,7 @@ from svr_widget.engine.network.norms.folding import Normalisation
 from svr_widget.engine.significance.multiple_testing import LEVELS, MODES, Mode, check_level
 from svr_widget.engine.significance.nulls import Kind
 from svr_widget.svr import SVR
-from svr_widget.widget.wire.contract import LAWS, PANES, THEMES, Y_SCALES
+from svr_widget.widget.wire.contract import COLOURS, LAWS, PANES, THEMES, Y_SCALES
 from svr_widget.widget.wire.words import sendable, shown
 
 _LONGEST_LINK = 3
@@ -57,6 +57,12 @@ class Traits(anywidget.AnyWidget):
         "auto",
         help="the vertical axis; auto is linear, or logarithmic or relative where that would "
         "squash a kind of map",
+    ).tag(sync=True)
+    colour = t.Enum(
+        COLOURS,
+        "chance",
+        help="what the hue of a neuron tells: how sure it is that chance does not give it its "
+        "edges, or the paper's intensity",
     ).tag(sync=True)
     selected: t.List[Any] = t.List(help="spectral neurons, as (map name, k)").tag(sync=True)
     selected_link: t.List[Any] = t.List(
@@ -108,6 +114,7 @@ class Traits(anywidget.AnyWidget):
     _scene = t.Bytes(b"").tag(sync=True, echo_update=False)
     _status = t.Dict({"state": "computing"}).tag(sync=True)
     _notice = t.Unicode("").tag(sync=True)
+    _name = t.Unicode("", help="what the network is called beside others").tag(sync=True)
     _marked = t.Dict(help="neurons with a ring, and what it means").tag(sync=True)
     _inputs = t.Dict(help="what the pane of spectral images can show").tag(sync=True)
     _level_given = False
@@ -128,6 +135,14 @@ class Traits(anywidget.AnyWidget):
 
     def _small_picture(self) -> str:
         """What is shown as a small PNG in base64, as notebooks hold it."""
+        raise NotImplementedError
+
+    def _look(self) -> dict[str, Any]:
+        """What is set, as options of ``SVR.plot``."""
+        raise NotImplementedError
+
+    def _page_part(self) -> Any:
+        """What a page holds of it."""
         raise NotImplementedError
 
     def _publish_picture(self) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import inspect
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import traitlets as t
 
-from svr_widget.engine.activations.activations import form_of_inputs
-from svr_widget.engine.activations.similarity import Reference
+from svr_widget.engine.analysis.activations.activations import form_of_inputs
+from svr_widget.engine.analysis.activations.similarity import Reference
 from svr_widget.engine.errors import SVRError, nearest_name
 from svr_widget.engine.significance.multiple_testing import MODES
 from svr_widget.svr import SVR
@@ -22,6 +22,7 @@ from svr_widget.widget.cells.closing import close_parts
 from svr_widget.widget.cells.displayed import displayed
 from svr_widget.widget.computing.shown_graph import Shown, ShownGraph
 from svr_widget.widget.export.exports import Exports
+from svr_widget.widget.export.page import Part
 from svr_widget.widget.traits import Traits
 from svr_widget.widget.wire import front_end
 
@@ -238,26 +239,53 @@ class SVRWidget(Traits):
         return Dashboard(self, self.charts())
 
     @classmethod
-    def compare(cls, a: Any, b: Any, **keywords: Any) -> Comparison:
-        """Two networks side by side on the same axes, linked (paper, Figures 2, 12 and 13).
+    def compare(
+        cls,
+        a: Any,
+        *others: Any,
+        names: Sequence[str] | None = None,
+        least: float = 0.5,
+        **keywords: Any,
+    ) -> Comparison:
+        """Networks beside each other on the same axes, linked (paper, Figures 2, 12 and 13).
 
-        Threshold, law, method, scale and panes are shared. Where both have maps of the same name
-        and form, their neurons are matched (``SVR.match``), and what is selected in one is
-        selected in the other.
+        Tools, threshold, law, method, scale and panes are one for all. Where networks have maps of
+        the same name and form, their neurons are matched (``SVR.match``): what is selected in one
+        is selected in the others, rings mark what is new or gone, a table lists it, and the
+        difference can be drawn: neurons by the change of their singular values, edges that came
+        and went.
 
         Args:
-            a: what ``SVRWidget`` takes: a model, an ``SVR``, weights.
-            b: likewise.
-            **keywords: given to both widgets.
+            a: what ``SVRWidget`` takes: a model, an ``SVR``, weights. The others are compared with
+                it. Alone, the list of all networks.
+            *others: likewise.
+            names: what the networks are called, one each; by default their titles.
+            least: a neuron is new where no neuron of ``a`` has a cosine (the overlap of
+                ``SVR.match``) of at least that with it; gone likewise.
+            **keywords: given to all widgets.
+
+        Raises:
+            SVRError: there are fewer than two networks, or not one name for each.
 
         Examples:
-            >>> from svr_widget import SVRWidget
+            >>> from svr_widget import compare
             >>> trained = {name: weight + 0.01 for name, weight in model.state_dict().items()}
-            >>> both = SVRWidget.compare(model, trained, fdr=0.01)
+            >>> both = compare(model, trained, names=("base", "tuned"), fdr=0.01)
+            >>> both.changes().head(2)[["change", "map", "k", "other_k"]]
+              change map   k  other_k
+            0    new   0  14       15
+            1   same   0  12       12
         """
-        from svr_widget.widget.comparison import Comparison
+        from svr_widget.widget.comparison import Comparison, named
 
-        return Comparison(cls(a, **keywords), cls(b, **keywords))
+        networks = [a, *others] if others else list(a) if isinstance(a, list | tuple) else [a]
+        if len(networks) < 2:
+            raise SVRError("compare takes at least two networks: compare(a, b), or a list of them")
+        if not 0 <= least <= 1:
+            raise SVRError(f"least = {least!r} is out of range: 0 <= least <= 1, it is a cosine")
+        keywords.setdefault("panes", [])
+        sides = [cls(network, **keywords) for network in networks]
+        return Comparison(sides, named([side._network for side in sides], names), least)
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write the widget as a page that works without a kernel and without a network.
@@ -266,7 +294,8 @@ class SVRWidget(Traits):
         them, and every link's matrix pooled to at most 256 x 256 cells; the filters and images
         that its panes show when they open, and whatever views of this widget have asked for about
         this graph: other matrices, filters and images. Of images ``MOST_IMAGE_BYTES`` go in at
-        most, of all else ``MOST_OTHER_BYTES``, links with the strongest edges first.
+        most, of all else ``MOST_OTHER_BYTES``, links with the strongest edges first; less where the
+        graph itself is large, so that the page of GPT-2 small takes 5 MB.
         Threshold, hover, selection and panes are alive in it; what it does not hold says so.
         Waits for a computation that is under way.
 
@@ -308,6 +337,12 @@ class SVRWidget(Traits):
 
     def _small_picture(self) -> str:
         return self._exports.small_picture()
+
+    def _look(self) -> dict[str, Any]:
+        return self._exports.look()
+
+    def _page_part(self) -> Part:
+        return self._exports.part({})
 
     def _answer(self, _: Any, content: Any, buffers: Any) -> None:
         if (reply := self._answers.answer(content, buffers)) is not None:

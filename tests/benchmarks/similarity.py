@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from svr_widget import SVR
-from svr_widget.engine.activations.similarity import GREY
+from svr_widget.engine.analysis.activations.similarity import GREY
 
 WIDTHS = ((16, 16), (32, 32), (64, 64))
 SIZE, IMAGES, ROUNDS = 64, 2, 3

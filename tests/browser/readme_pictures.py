@@ -1,6 +1,6 @@
 """``make pictures``: takes the README's pictures anew, by its own code, in a real JupyterLab.
 
-Two are those that the lessons were recorded with. The others are outputs of cells that do what the
+One is that which a lesson was recorded with. The others are outputs of cells that do what the
 README prints, on networks that are trained here.
 """
 
@@ -10,9 +10,9 @@ import base64
 import sys
 
 import nbformat
+from playwright.sync_api import expect
 
-from tests.browser.lab import REPOSITORY, WIDGET, Lab, Notebook, chromium
-from tests.browser.picture import Picture
+from tests.browser.lab import REPOSITORY, Lab, Notebook, chromium
 from tests.notebooks.execution import outputs
 
 NOTEBOOKS = REPOSITORY / "notebooks"
@@ -23,7 +23,7 @@ import copy
 import torch
 from sklearn.datasets import load_digits
 from torch import nn
-from svr_widget import SVR, SVRRecorder, SVRTimeline, SVRWidget
+from svr_widget import SVR, SVRRecorder, SVRTimeline, compare
 
 digits = load_digits()
 images = torch.tensor(digits.images, dtype=torch.float32)[:, None] / 16
@@ -61,7 +61,7 @@ CELLS = {
 some = train[labels[train] < 5]
 base = fit(mlp(), 30, some)
 tuned = fit(copy.deepcopy(base), 6, lr=1e-3)
-SVRWidget.compare(SVR(base, images[:1]), SVR(tuned, images[:1]), panes=[], height=460)
+compare(SVR(base, images[:1]), SVR(tuned, images[:1]), names=("five digits", "all ten"))
 """,
     "timeline": """
 model = mlp()
@@ -70,33 +70,8 @@ fit(model, 20, after_step=recorder.step)
 timeline = SVRTimeline(recorder, step=120, selected=[("fc2", 0)])
 timeline
 """,
-    "networkx": """
-import networkx as nx
-from matplotlib.figure import Figure
-
-graph = SVR(fit(mlp(), 40), images[:1]).to_networkx(fdr=0.05)
-chains = sorted(nx.weakly_connected_components(graph), key=len, reverse=True)
-chains = [sorted(chain) for chain in chains if len(chain) > 1]
-places, colours, row = {}, {}, 0
-for at, chain in enumerate(chains):
-    for map_, k in chain:
-        beside = [other for other, _ in chain].index(map_)
-        places[map_, k] = graph.nodes[map_, k]["depth"], -row - chain.index((map_, k)) + beside
-        colours[map_, k] = at
-    row += max(sum(name == map_ for name, _ in chain) for map_, _ in chain)
-figure = Figure((7.2, 0.32 * row + 0.2), layout="constrained")
-axes = figure.subplots()
-axes.axis("off")
-nx.draw_networkx(
-    graph.subgraph(places), places, ax=axes, arrows=False, edge_color="#9a9a9a", cmap="tab10",
-    node_color=[colours[node] for node in graph.subgraph(places)], vmin=0, vmax=9,
-    node_size=420, node_shape="o", font_size=6.5, font_color="white",
-    labels={(name, k): f"{name}·{k}" for name, k in places},
-)
-figure
-""",
 }
-RECORDED = {"oversized": ("blocks", 2), "dead-channels": ("dead_channels", 1)}
+RECORDED = {"oversized": ("blocks", 2)}
 
 
 def from_notebooks() -> None:
@@ -122,11 +97,9 @@ def from_jupyterlab(chosen: list[str]) -> None:
                 )
                 notebook.page.set_viewport_size({"width": 1360, "height": 1200})
                 notebook.run()
-                for graph in notebook.page.locator(WIDGET).all():
-                    Picture(graph).settle()
+                for graph in notebook.page.locator('[data-svr="graph"]:visible').all():
+                    expect(graph).to_have_attribute("data-painted", "true", timeout=30_000)
                 shown = notebook.page.locator(".jp-OutputArea-output:visible").last
-                if name == "networkx":
-                    shown = shown.locator("img")
                 shown.screenshot(path=PICTURES / f"{name}.png")
                 notebook.close()
     finally:

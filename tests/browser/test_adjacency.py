@@ -129,30 +129,30 @@ def test_the_link_is_chosen_in_the_pane_the_graph_and_python(planted: Notebook) 
     producer, consumer = (
         pane.get_by_role("combobox", name=name) for name in ("producer", "consumer")
     )
-    expect(producer).to_have_value("0")
+    expect(producer).to_have_value("Linear 1")
     producer.fill("2")
     producer.press("Enter")
     planted.wait_for_python("widget.selected_link == ['2', '4']")
-    expect(consumer).to_have_value("4")
+    expect(consumer).to_have_value("Linear 3")
     picture = Picture(planted.page.locator(WIDGET))
     columns = picture.axes().columns
     picture.canvas.click(position={"x": (columns[0] + columns[1]) / 2, "y": 4})
-    expect(producer).to_have_value("0")
+    expect(producer).to_have_value("Linear 1")
     planted.wait_for_python("widget.selected_link == ['0', '2']")
     planted.execute("widget.selected_link = ('2', '4')")
-    expect(producer).to_have_value("2")
+    expect(producer).to_have_value("Linear 2")
 
 
 def test_a_cell_names_its_edge_and_lights_it(planted: Notebook) -> None:
     canvas = matrix(planted)
     hover_cell(canvas, 2, 2, (24, 32))
     words = planted.page.locator(PANE).locator('[data-svr="cell"]')
-    expect(words).to_contain_text("0 · 2 → 2 · 2")
+    expect(words).to_contain_text("Linear 1 · 2 → Linear 2 · 2")
     value = float(words.inner_text().rsplit(":", 1)[1].split(",")[0])
     entry = planted.python("float(widget.svr.adjacency(('0', '2')).dense()[2, 2])")
     assert value == pytest.approx(entry, rel=0.005)
     tooltip = planted.page.locator('[data-svr="tooltip"] .svr-tip-title')
-    expect(tooltip).to_have_text("0 · 2 → 2 · 2")
+    expect(tooltip).to_have_text("Linear 1 · 2 → Linear 2 · 2")
     canvas.click(position={"x": 40, "y": MARGIN - 4})  # a bar of the top margin
     planted.wait_for_python("widget.selected == [('0', 1)]")
 
@@ -163,9 +163,25 @@ def test_the_keyboard_walks_the_cells(planted: Notebook) -> None:
     for key in ("ArrowRight", "ArrowRight", "ArrowDown"):
         canvas.press(key)
     words = planted.page.locator(PANE).locator('[data-svr="cell"]')
-    expect(words).to_contain_text("0 · 1 → 2 · 1")
+    expect(words).to_contain_text("Linear 1 · 1 → Linear 2 · 1")
     canvas.press("Enter")
     planted.wait_for_python("widget.selected == [('0', 1), ('2', 1)]")
+
+
+def test_the_largest_entry_is_a_button(planted: Notebook) -> None:
+    canvas = matrix(planted)
+    pane = planted.page.locator(PANE)
+    expect(pane.locator('[data-svr="internal"]')).to_have_attribute("title", re.compile("chance"))
+    expect(pane.locator('[data-svr="scale"]')).to_contain_text("1.0")
+    box = canvas.bounding_box()
+    assert box is not None
+    wide, tall = (box[side] - MARGIN for side in ("width", "height"))
+    assert wide / 32 == pytest.approx(tall / 24, rel=0.02), "cells are square"
+    pane.get_by_role("button", name="largest entry").click()
+    planted.wait_for_python("len(widget.selected) == 2")
+    (_, m), (_, n) = planted.python("widget.selected")
+    dense = np.array(planted.python("widget.svr.adjacency(('0', '2')).dense().tolist()"))
+    assert dense[n, m] == dense.max()
 
 
 LARGE = """
@@ -198,7 +214,7 @@ def test_a_large_matrix_is_refined_where_one_looks(
     for _ in range(30):
         notebook.page.mouse.wheel(0, -120)
     expect(words).not_to_contain_text("at most")
-    found = re.search(r"0 · ([\d,]+) → 1 · ([\d,]+): ([\d.]+)", words.inner_text())
+    found = re.search(r"Linear 1 · ([\d,]+) → Linear 2 · ([\d,]+): ([\d.]+)", words.inner_text())
     assert found is not None
     m, n = (int(number.replace(",", "")) for number in found.groups()[:2])
     entry = notebook.python(f"float(widget.svr.adjacency(('0', '1')).dense()[{n}, {m}])")

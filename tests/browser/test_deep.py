@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from svr_widget import SVRWidget
 
@@ -38,29 +38,54 @@ def page(exported: Path, browser: Browser) -> Iterator[Page]:
     assert problems == []
 
 
-def labels(page: Page) -> list[tuple[int, float, float]]:
-    """Map, left and right of every column's label, from left to right."""
+def labels(page: Page) -> list[tuple[int, float]]:
+    """Map of every column's label, and where on the page its column is, from left to right."""
     found = page.evaluate(
         """() => [...document.querySelectorAll(".svr-columns [data-map]")].map((label) => {
-             const box = label.getBoundingClientRect();
-             return [Number(label.dataset.map), box.left, box.right]; })"""
+             const { left } = label.closest(".svr-columns").getBoundingClientRect();
+             return [Number(label.dataset.map), left + parseFloat(label.style.left)]; })"""
     )
     return sorted((tuple(item) for item in found), key=lambda item: item[1])
 
 
-def test_labels_are_the_first_columns_and_apart(page: Page) -> None:
+def test_every_column_in_sight_has_a_name_and_they_are_apart(page: Page) -> None:
     shown = labels(page)
-    assert len(shown) >= 5
-    assert shown[0][0] == 0
-    assert shown[-1][0] < DEPTH / 2
-    for (_, _, right), (_, left, _) in pairwise(shown):
-        assert left >= right
+    assert len(shown) >= 20
+    assert [index for index, _ in shown] == list(range(shown[0][0], shown[-1][0] + 1))
+    angle = page.locator(".svr-column-names").get_attribute("data-angle")
+    line = {"45": 14 * 2**0.5, "90": 14.0}[str(angle)]
+    for (_, left), (_, right) in pairwise(shown):
+        assert right - left >= line
+
+
+def test_it_opens_where_most_was_found_and_leads_there(page: Page) -> None:
+    most = page.locator('[data-svr="most"]')
+    words = most.inner_text()
+    seen = {page.locator(f'[data-map="{index}"]').inner_text() for index, _ in labels(page)}
+    assert any(name in words for name in seen)
+    window = page.get_by_role("scrollbar", name="part of the network")
+    window.focus()
+    page.keyboard.press("Home")
+    page.wait_for_selector(DRAWN)
+    most.press("Enter")
+    page.wait_for_selector(DRAWN)
+    seen = {page.locator(f'[data-map="{index}"]').inner_text() for index, _ in labels(page)}
+    assert any(name in words for name in seen)
+
+
+def test_the_place_of_the_pointer_says_the_whole_name(page: Page) -> None:
+    index, x = labels(page)[3]
+    strip = page.locator(".svr-columns").bounding_box()
+    assert strip
+    page.mouse.move(x, strip["y"] + strip["height"] / 2)
+    expect(page.locator('[data-svr="column"]')).to_contain_text(f"blocks.{index}.conv")
 
 
 def test_the_window_moves_by_keyboard_to_the_last_column_and_back(page: Page) -> None:
     window = page.get_by_role("scrollbar", name="part of the network")
-    assert window.get_attribute("aria-valuenow") == "0"
     window.focus()
+    page.keyboard.press("Home")
+    assert window.get_attribute("aria-valuenow") == "0"
     page.keyboard.press("End")
     page.wait_for_selector(DRAWN)
     assert labels(page)[-1][0] == DEPTH - 1
@@ -72,6 +97,7 @@ def test_the_window_moves_by_keyboard_to_the_last_column_and_back(page: Page) ->
 
 
 def test_the_window_is_dragged_with_the_pointer(page: Page) -> None:
+    page.get_by_role("scrollbar", name="part of the network").press("Home")
     box = page.get_by_role("scrollbar", name="part of the network").bounding_box()
     assert box
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -91,7 +117,20 @@ def test_a_column_reached_by_keyboard_comes_into_view(page: Page) -> None:
     for _ in range(DEPTH):
         page.keyboard.press("ArrowRight")
     page.wait_for_selector(DRAWN)
-    assert any(name == DEPTH - 1 for name, _, _ in labels(page))
+    assert any(name == DEPTH - 1 for name, _ in labels(page))
+
+
+def test_what_is_searched_for_comes_into_sight_and_goes_again(page: Page) -> None:
+    before = labels(page)
+    away = 3 if before[0][0] > 10 else DEPTH - 10
+    column = f"""document.querySelector('.svr-columns [data-map="{away}"]')"""
+    field = page.get_by_label("search maps and neurons")
+    field.fill(f"blocks.{away}.")
+    page.wait_for_function(f"() => {column}")
+    assert page.evaluate("() => document.activeElement.tagName") == "INPUT"
+    field.press("Escape")
+    page.wait_for_function(f"() => !{column}")
+    assert labels(page) == before
 
 
 LAYERS, HEADS = 10, 3

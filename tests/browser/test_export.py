@@ -36,6 +36,7 @@ def pictured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     layers = [nn.Conv2d(1, 6, 3), nn.ReLU(), nn.Conv2d(6, 8, 3), nn.Flatten(), nn.Linear(512, 5)]
     widget = SVRWidget(nn.Sequential(*layers), inputs=torch.rand(2, 1, 12, 12), p=0.5)
     widget.panes = ["adjacency", "images", "filters"]
+    widget.selected_link = ("0", "2")
     for kind in ("matrix", "tile"):
         widget._answer(widget, {"kind": kind, "link": 0, "matrix": "output", **TILE}, [])
     path = tmp_path_factory.mktemp("pictured") / "page.html"
@@ -92,7 +93,7 @@ def test_the_page_shows_a_matrix_with_its_internal_dimensions(page: Page) -> Non
     canvas = pane.locator("canvas")
     page.wait_for_selector('[data-pane="adjacency"] canvas[data-painted="true"]')
     canvas.press("ArrowRight")
-    pane.get_by_text("0 · 0 → 2 · 0: 1.00").wait_for()
+    pane.get_by_text("Linear 1 · 0 → Linear 2 · 0: 1.00").wait_for()
     pane.get_by_role("button", name="|U|", exact=True).click()
     pane.get_by_text("works without Python").wait_for()
 
@@ -103,6 +104,7 @@ def test_the_page_shows_filters_and_images_and_names_those_it_lacks(pictured_pag
     assert filters.locator('[data-svr="effective"] canvas').count() == 16
     assert filters.locator('[data-svr="vectors"] canvas').count() > 0
     images = page.locator('[data-pane="images"] [data-svr="images"]')
+    page.get_by_role("tab", name="Images").click()
     images.locator("canvas").nth(6).wait_for()  # the input, three neurons of two convolutions
     page.get_by_role("combobox", name="input").select_option("1")
     page.get_by_role("button", name="cosine").click()
@@ -115,6 +117,7 @@ def test_the_page_shows_filters_and_images_and_names_those_it_lacks(pictured_pag
 def test_the_page_shows_the_matrix_that_was_asked_for(pictured_page: Page) -> None:
     page = pictured_page
     pane = page.locator('[data-pane="adjacency"]')
+    page.get_by_role("tab", name="Adjacency").click()
     pane.get_by_role("button", name="|U|", exact=True).click()
     page.wait_for_selector('[data-pane="adjacency"] canvas[data-painted="true"]')
     pane.locator("canvas").press("ArrowRight")

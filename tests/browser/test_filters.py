@@ -60,17 +60,18 @@ def test_filters_have_the_engines_signs_and_order(
     assert np.corrcoef(signs(canvases.first), first)[0, 1] > 0.95
 
 
-def test_linear_maps_have_bars_and_cells_light_their_edge(planted: Notebook) -> None:
+def test_linear_maps_have_numbers_and_cells_light_their_edge(planted: Notebook) -> None:
     planted.execute("widget.panes = ['filters']")
     pane = planted.page.locator('[data-pane="filters"]')
-    bars = pane.locator('[data-svr="effective"] .svr-bars > i')
-    expect(bars).to_have_count(16)
-    signed = planted.python("widget.svr.adjacency(('0', '2')).signed()[:4, :4].flatten().tolist()")
-    shown = bars.evaluate_all(
-        """(all) => all.map((bar) => (bar.dataset.sign === "negative" ? -1 : 1)
-          * parseFloat(bar.style.getPropertyValue("--share")))"""
-    )
-    assert np.corrcoef(shown, signed)[0, 1] > 0.999
-    pane.locator('[data-svr="effective"] td').nth(1 + 4 + 1).hover()
+    table = pane.locator('[data-svr="effective"]')
+    cells = table.locator("td", has=planted.page.locator("canvas"))
+    expect(cells).to_have_count(16)
+    entries = planted.python("widget.svr.adjacency(('0', '2')).signed()[:4, :4].flatten().tolist()")
+    shown = [float(text.replace("−", "-")) for text in cells.all_inner_texts()]
+    assert np.allclose(shown, entries, atol=0.051 * max(map(abs, entries)))
+    assert np.sign(shown[0]) == np.sign(entries[0])
+    expect(table.locator("th[scope=colgroup]")).to_have_text("neurons of 0")
+    expect(table.locator("th[scope=rowgroup]")).to_have_text("neurons of 2")
+    cells.nth(4 + 1).hover()
     title = planted.page.locator('[data-svr="tooltip"] .svr-tip-title')
-    expect(title).to_have_text("0 · 1 → 2 · 1")
+    expect(title).to_have_text("Linear 1 · 1 → Linear 2 · 1")

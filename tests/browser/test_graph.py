@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -47,7 +48,7 @@ def test_the_slider_needs_no_kernel_and_its_counts_are_the_engines(planted: Note
     planted.execute("widget.set_threshold(p=0.01)")
     expect(picture.root.get_by_label("mode")).to_have_value("p")
     inks = []
-    for share in (0.05, 0.5, 0.97):
+    for share in (0.05, 0.7, 0.97):
         before = planted.python("widget.threshold")
         picture.set_slider(share)
         drawn = {name: picture.count(name) for name in ("shown", "significant", "expected")}
@@ -77,17 +78,18 @@ def test_every_threshold_counts_as_the_engine(planted: Notebook, level: str, nul
 def test_hover_names_the_neuron(planted: Notebook) -> None:
     picture = picture_of(planted)
     places = neuron_places(planted, picture)
-    for name, k in (("0", 0), ("2", 3), ("4", 1)):
+    for at, (name, k) in enumerate((("0", 0), ("2", 3), ("4", 1)), start=1):
         picture.hover(*places[name][k])
         expect(picture.tooltip).to_be_visible()
-        expect(picture.tooltip.locator(".svr-tip-title")).to_have_text(f"{name} · {k}")
+        expect(picture.tooltip.locator(".svr-tip-title")).to_have_text(f"Linear {at} · {k}")
+        expect(picture.tooltip.locator(".svr-qualified")).to_have_text(name)
 
 
 def test_hover_names_the_edge(planted: Notebook) -> None:
     picture = picture_of(planted)
     places = neuron_places(planted, picture)
     picture.hover(*np.mean([places["0"][0], places["2"][0]], axis=0))
-    expect(picture.tooltip.locator(".svr-tip-title")).to_have_text("0 · 0 → 2 · 0")
+    expect(picture.tooltip.locator(".svr-tip-title")).to_have_text("Linear 1 · 0 → Linear 2 · 0")
 
 
 def test_selection_travels_both_ways(planted: Notebook) -> None:
@@ -131,6 +133,9 @@ def test_the_wheel_scrolls_the_page_until_the_graph_is_clicked(open_notebook: Op
 
 def test_dragging_pans(planted: Notebook) -> None:
     picture = picture_of(planted)
+    picture.canvas.focus()
+    picture.canvas.press("+")
+    picture.settle()
     before = picture.axes()
     box = picture.canvas.bounding_box()
     mouse = planted.page.mouse
@@ -142,6 +147,30 @@ def test_dragging_pans(planted: Notebook) -> None:
     after = picture.axes()
     assert after.columns[1] - before.columns[1] == pytest.approx(40, abs=2)
     assert after.offset - before.offset == pytest.approx(-30, abs=2)
+    picture.canvas.press("Home")
+
+
+def test_zoomed_in_the_plot_fills_the_frame_and_names_stay(planted: Notebook) -> None:
+    picture = picture_of(planted)
+    box = picture.canvas.bounding_box()
+    picture.canvas.focus()
+    for _ in range(4):
+        picture.canvas.press("+")
+    mouse = planted.page.mouse
+    for _ in range(8):
+        mouse.move(box["x"] + 80, box["y"] + box["height"] - 80)
+        mouse.down()
+        mouse.move(box["x"] + box["width"] - 20, box["y"] + 20, steps=3)
+        mouse.up()
+    picture.settle()
+    # However far it was dragged, the first column is still at the left, with its lowest neurons.
+    labels = picture.root.locator(".svr-columns [data-map], .svr-columns [data-pin]")
+    expect(labels.first).to_have_text(re.compile("Linear 1"))
+    expect(picture.root.locator(".svr-columns [data-pin]")).to_have_text(["Linear 2 →"])
+    pixels = picture.pixels()[..., 3]
+    columns = np.flatnonzero((pixels == 255).any(axis=0))
+    assert columns.min() < 200
+    picture.canvas.press("Home")
 
 
 def test_two_views_of_one_widget_move_together(open_notebook: Open) -> None:

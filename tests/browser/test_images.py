@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -50,9 +51,15 @@ def test_images_have_the_activations_signs(open_notebook: Callable[..., Notebook
     expect(cells.nth(3 + 2).locator(".svr-bars")).to_be_visible()  # the linear map
     expect(pane.get_by_label("input", exact=True)).to_contain_text("<img src=x")
 
+    captions = pane.locator("figcaption")
+    expect(captions.nth(3 + 1)).to_have_text(re.compile(r"^neuron 1± \d\.\d+$"))
+    largest = abs(values).max()
+    assert float(captions.nth(3 + 1).inner_text().split()[-1]) == pytest.approx(largest, rel=0.05)
+    expect(pane.locator(".svr-own-scales")).to_have_text("−+of the number beneath each image")
+
     cells.nth(3 + 1).hover()
     tooltip = notebook.page.locator('[data-svr="tooltip"] .svr-tip-title')
-    expect(tooltip).to_have_text("2 · 1")
+    expect(tooltip).to_have_text("Conv 2 · 1")
     cells.nth(3 + 1).click()
     notebook.wait_for_python("widget.selected == [('2', 1)]")
     expect(cells).to_have_count(1)
@@ -62,7 +69,7 @@ def test_images_have_the_activations_signs(open_notebook: Callable[..., Notebook
     table = "widget.svr.similarity(images, maps='2', neurons=[1])"
     mean, sd = notebook.python(f"[float({table}[name].iloc[0]) for name in ('mean', 'sd')]")
     expect(pane).to_contain_text("cosine with the Sobel filter of the input")
-    expect(pane.locator("figcaption")).to_have_text([re.compile(r"^0\.\d\d$")] * 3)
+    expect(captions).to_have_text([re.compile(r"^± [\d.]+cos 0\.\d\d$")] * 3)
     expect(pane.locator('th[scope="row"]')).to_contain_text(f"{mean:.2f} ± {sd:.2f}n = 3")
     notebook.execute(
         "def corner(inputs, size):\n"
@@ -74,7 +81,7 @@ def test_images_have_the_activations_signs(open_notebook: Callable[..., Notebook
     expect(pane).to_contain_text("cosine with corner of the input")
     found = "widget.svr.spectral_activations(images, maps=['2'], neurons=[1])['2'].abs()"
     cosines = notebook.python(f"({found}[:, 0, 0, 0] / {found}.flatten(1).norm(dim=1)).tolist()")
-    expect(pane.locator("figcaption")).to_have_text([f"{cosine:.2f}" for cosine in cosines])
+    expect(captions).to_have_text([re.compile(f"cos {cosine:.2f}$") for cosine in cosines])
 
 
 def test_inputs_are_set_and_dropped(open_notebook: Callable[..., Notebook]) -> None:

@@ -44,12 +44,16 @@ def test_a_link_is_found_by_typing_and_by_keyboard(
     notebook = open_notebook(MANY, SHOW)
     root = notebook.page.locator(WIDGET)
     producer, options = chooser(root, "producer"), root.locator("[role=option]:visible")
-    expect(producer).to_have_value("reader.0")
+    # With nothing beyond chance it opens on the link with the strongest edge.
+    first = notebook.python("widget.svr.edges(p=1.0)['producer'].iloc[0]")
+    expect(producer).to_have_value(first)
     producer.press("ArrowDown")
     expect(producer).to_have_attribute("aria-expanded", "true")
     expect(options.first).to_have_attribute("aria-setsize", "90")
     assert options.count() < 20, "only what is seen is there"
     assert violations(notebook) == []
+    producer.press("Escape")
+    producer.fill("reader")
     producer.press("ArrowUp")
     last = root.locator("[role=option][aria-selected=true]:visible")
     expect(last).to_contain_text("reader.89")
@@ -60,7 +64,7 @@ def test_a_link_is_found_by_typing_and_by_keyboard(
     producer.fill("nowhere")
     expect(root.get_by_text("No producer has that name.")).to_be_visible()
     producer.press("Escape")
-    expect(producer).to_have_value("reader.0")
+    expect(producer).to_have_value(first)
     assert notebook.python("widget.selected_link") is None
     producer.fill("42")
     expect(options).to_have_count(1)

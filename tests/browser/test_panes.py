@@ -44,14 +44,53 @@ def test_the_rule_shares_out_the_room(planted: Notebook) -> None:
     planted.page.mouse.down()
     planted.page.mouse.move(x - 60, y, steps=3)
     planted.page.mouse.up()
-    assert width(pane) == before + 60
+    assert width(pane) == pytest.approx(before + 60, abs=1)
+    planted.wait_for_python(f"abs(widget.panes_width - {before + 60}) <= 1")
     rule.press("ArrowRight")
-    assert width(pane) == before + 44
+    assert width(pane) == pytest.approx(before + 44, abs=1)
     rule.press("End")
     assert width(graph) >= 300
     assert width(graph) + width(pane) <= whole
     rule.dblclick()
     assert width(pane) == before
+    planted.wait_for_python("widget.panes_width is None")
+
+
+def test_panes_share_the_room_of_any_width(planted: Notebook) -> None:
+    root = planted.page.locator(WIDGET)
+    set_width = "(root, wide) => { root.parentElement.style.width = `${wide}px` }"
+    planted.execute("widget.panes = ['adjacency', 'images', 'filters', 'table']")
+    panes = root.locator("[data-pane]")
+    expect(panes).to_have_count(4)
+    root.evaluate(set_width, 1000)
+    tabs = root.get_by_role("tablist", name="panes").get_by_role("tab")
+    expect(tabs).to_have_text(["Adjacency", "Images", "Filters", "Table"])
+    expect(root.locator("[data-pane]:visible")).to_have_count(1)
+    tabs.first.click()
+    tabs.first.press("ArrowLeft")
+    expect(root.locator('[data-pane="table"]')).to_be_visible()
+    expect(tabs.last).to_be_focused()
+    root.evaluate(set_width, 1900)
+    expect(tabs.first).to_be_hidden()
+    boxes = [pane.bounding_box() for pane in panes.all()]
+    assert len({round(box["x"]) for box in boxes}) == 2
+    assert len({round(box["y"]) for box in boxes}) == 2
+    planted.execute("widget.panes = ['adjacency']")
+    expect(panes.locator("visible=true")).to_have_count(1)
+    assert width(panes.first) > 1900 * 0.3
+    root.evaluate("(root) => { root.parentElement.style.width = '' }")
+
+
+def test_the_lower_edge_makes_the_widget_taller(planted: Notebook) -> None:
+    root = planted.page.locator(WIDGET)
+    before = root.bounding_box()["height"]
+    grip = root.get_by_role("separator", name="height of the widget")
+    for _ in range(5):
+        grip.press("ArrowDown")
+    assert root.bounding_box()["height"] == before + 80
+    planted.wait_for_python("widget.height == 700")
+    grip.dblclick()
+    planted.wait_for_python("widget.height == 620")
 
 
 def test_panes_stand_below_where_it_is_narrow(planted: Notebook) -> None:
@@ -118,7 +157,9 @@ def test_all_panes_are_readable_in_both_themes(planted: Notebook, theme: str) ->
         "widget.inputs = torch.randn(2, 48)\n"
         "widget.panes = ['adjacency', 'images', 'filters', 'table']"
     )
-    for drawn in (".svr-cell-button", '[data-svr="vectors"] .svr-bars', ".svr-rows .svr-row"):
-        expect(root.locator(drawn).first).to_be_visible()
-    assert violations(planted) == []
+    drawn = (".svr-matrix", ".svr-cell-button", '[data-svr="vectors"] .svr-bars', ".svr-row")
+    for tab, part in zip(root.get_by_role("tab").all(), drawn, strict=True):
+        tab.click()
+        expect(root.locator(part).first).to_be_visible()
+        assert violations(planted) == []
     planted.set_theme("light")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import torch
 from playwright.sync_api import Browser, expect
 from torch import nn
 
-from svr_widget import SVRWidget
+from svr_widget import SVRWidget, compare
 from tests.browser import plain_page
 from tests.browser.lab import REPOSITORY, WIDGET, Notebook
 from tests.browser.networks import PLANTED, SHOW
@@ -72,7 +74,7 @@ def test_a_long_computation_shows_how_far_it_is(open_notebook: Open) -> None:
     root = notebook.page.locator(WIDGET)
     status = root.locator('[data-svr="status"]')
     expect(status).to_contain_text("layer<b>1</b>")
-    expect(status).to_contain_text("1 of 4")
+    expect(status).to_contain_text("1 of 3 maps, then 1 link")
     notebook.execute("gate.set(); widget.wait(60)")
     expect(status).to_be_hidden()
     assert Picture(root).ink() > 1000
@@ -167,4 +169,68 @@ def test_unmounting_leaves_no_listener(browser: Browser, tmp_path: Path) -> None
     page.evaluate("() => window.unmount()")
     assert page.evaluate(listeners) == 0
     assert page.locator(WIDGET).count() == 0
+    page.close()
+
+
+COMPARED = """
+import copy
+from svr_widget import compare
+
+tuned = copy.deepcopy(model)
+out, into = frame(32, 1), frame(48, 1)
+with torch.no_grad():  # a direction that was not there
+    tuned[0].weight.add_(9 * out @ into.T)
+both = compare(model, tuned, names=("base", "tuned"), fdr=0.01)
+both
+"""
+
+
+def test_networks_are_compared_beside_each_other_and_by_their_difference(
+    open_notebook: Open,
+) -> None:
+    notebook = open_notebook(PLANTED, COMPARED)
+    root = notebook.page.locator(WIDGET)
+    expect(root.locator('[data-svr="network"]')).to_have_count(2)
+    expect(root.locator(".svr-toolbar")).to_have_count(1)
+    expect(root.locator(".svr-legends")).to_have_text(re.compile("new or gone$"))
+    rows = root.get_by_role("grid", name="changes").locator("[data-row]")
+    expect(rows.first).to_have_text(re.compile(r"^new\(0 · \d+\)0 · 0–9\.\d+\+9\.\d+0\.\d+"))
+    rows.first.click()
+    notebook.wait_for_python("both.right.selected == [('0', 0)]")
+    # One threshold for all, at once.
+    field = root.get_by_label("significance level")
+    field.fill("0.2")
+    field.press("Enter")
+    notebook.wait_for_python("[w.threshold for w in both.sides] == [0.2, 0.2]")
+    root.get_by_role("button", name="Difference").click()
+    canvas = root.locator('[data-svr="difference"]')
+    canvas.focus()
+    canvas.press("ArrowUp")
+    expect(root.locator(".svr-said")).to_contain_text("0 · 0 only in tuned")
+    notebook.wait_for_python("both.view == 'difference'")
+    assert violations(notebook) == []
+
+
+def test_a_comparison_is_a_page_without_python(browser: Browser, tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    model = nn.Sequential(nn.Linear(20, 16), nn.ReLU(), nn.Linear(16, 8))
+    made = compare(model, copy.deepcopy(model), names=("base", "same"), p=0.2)
+    made.to_html(tmp_path / "both.html")
+    page = browser.new_page(offline=True)
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto((tmp_path / "both.html").as_uri())
+    expect(page.locator('[data-svr="graph"][data-painted="true"]')).to_have_count(2)
+    expect(page.get_by_role("button", name="Same 24")).to_be_visible()
+    page.locator("[data-row]").first.click()
+    heads = page.locator(".svr-network-head")
+    before = heads.all_inner_texts()
+    assert before[0].removeprefix("base") == before[1].removeprefix("same")
+    field = page.get_by_label("significance level")
+    field.fill("0.9")
+    field.press("Enter")
+    expect(heads.nth(1)).not_to_have_text(before[1])
+    after = heads.all_inner_texts()
+    assert after[0].removeprefix("base") == after[1].removeprefix("same")
+    assert problems == []
     page.close()

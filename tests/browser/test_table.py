@@ -68,7 +68,7 @@ def test_the_keyboard_reaches_every_row(planted: Notebook) -> None:
     active = pane.locator(".svr-active")
     expect(active).to_contain_text("4 · 9")
     assert table.get_attribute("aria-activedescendant") == active.get_attribute("id")
-    expect(planted.page.locator('[data-svr="tooltip"]')).to_contain_text("4 · 9")
+    expect(planted.page.locator('[data-svr="tooltip"]')).to_contain_text("Linear 3 · 9")
     table.press("Enter")
     planted.wait_for_python("widget.selected == [('4', 9)]")
     table.press("Home")

@@ -156,7 +156,12 @@ class TestGraph:
     def test_a_cross_graph_has_both_columns(self):
         weights = [torch.randn(6, 4, 3), torch.randn(5, 6, 3), torch.randn(4, 5, 3)]
         labels = SVR(weights, method="cross").plot().axes[0].get_xticklabels()
-        assert [label.get_text() for label in labels] == ["Conv 1", "Conv 2~", "Conv 2", "Conv 3"]
+        assert [label.get_text() for label in labels] == [
+            "Conv 1\n6",
+            "Conv 2~\n6",
+            "Conv 2\n5",
+            "Conv 3\n5",
+        ]
 
 
 class TestMatrices:
@@ -308,13 +313,15 @@ class TestAnyPicture:
         figure = svr.plot()
         figure.canvas.draw()
         labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
-        assert labels == [r"$\bad$", "$b$"]
+        assert labels == ["$\\bad$\n4", "$b$\n4"]
+        assert not any(label.get_parse_math() for label in figure.axes[0].get_xticklabels())
         pixels(svr.plot("adjacency", (r"$\bad$", "$b$")))
         pixels(svr.plot("output", r"$\bad$"))
 
     def test_notebooks_show_it(self, svr):
         assert svr.plot()._repr_png_().startswith(b"\x89PNG")
 
+    @pytest.mark.slow
     def test_nothing_global_is_touched(self):
         """Neither pyplot nor the settings; and the engine alone does not load matplotlib."""
         script = """
@@ -375,3 +382,24 @@ class TestScale:
         svr = SVR(lstm, torch.zeros(3, 1, 6))
         assert scale_of(svr) == "log"
         assert svr.plot(y_scale="auto").axes[0].get_yscale() == "log"
+
+
+def test_by_chance_a_random_network_is_grey_and_a_planted_direction_is_not():
+    generator = torch.Generator().manual_seed(2)
+    first, second = (torch.randn(40, 40, generator=generator) for _ in range(2))
+
+    def shades(*weights):
+        figure = SVR(list(weights)).plot(colour="chance")
+        dots = of_type(figure, PathCollection)
+        return dots.get_facecolor()[40:, :3][::-1]  # the last map's are drawn first
+
+    grey, hue = np.array(to_rgb(LIGHT.neutral)), np.array(to_rgb(LIGHT.hue("linear")))
+    assert abs(shades(first, second) - grey).max() < 0.5 * abs(hue - grey).max()
+    direction = torch.nn.functional.normalize(torch.ones(40), dim=0)
+    planted = shades(
+        first + 60 * torch.outer(direction, first[0]) / 6,
+        second + 60 * torch.outer(second[0], direction) / 6,
+    )
+    np.testing.assert_allclose(planted[0], hue, atol=1e-6)
+    with pytest.raises(SVRError, match="colour must be"):
+        SVR([first, second]).plot(colour="hue")

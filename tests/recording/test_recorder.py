@@ -59,6 +59,7 @@ MODELS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("to_disk", [False, True])
 def test_a_checkpoint_is_the_svr_of_its_moment(name: str, to_disk: bool, tmp_path: Path) -> None:
@@ -164,7 +165,7 @@ def test_a_run_that_is_cut_off_while_it_writes_loses_nothing(
         file.write(b"half a file")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("svr_widget.engine.graph.file.records._write", half)
+    monkeypatch.setattr("svr_widget.engine.work.records._write", half)
     with pytest.raises(KeyboardInterrupt):
         recorder.step()
     (tmp_path / ".step-000000003.safetensors.abc").write_bytes(b"of a process that was killed")

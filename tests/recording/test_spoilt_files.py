@@ -11,6 +11,8 @@ import pytest
 from tests.amounts import amount
 from tests.engine.support.spoiling import FORMATS
 
+pytestmark = pytest.mark.slow
+
 COUNT = amount(100, 1_500)
 ROOT = Path(__file__).parents[2]
 

@@ -132,6 +132,7 @@ def first_singular_value(svr):
     return float(svr["0"].S[0]), type(svr).__name__, svr
 
 
+@pytest.mark.slow
 def test_in_another_process():
     """There and back again, as a pool sends it; the process knows nothing of this one."""
     svr = SVR([gaussian(3, 4), gaussian(5, 3)])
@@ -168,6 +169,7 @@ def test_damaged_bytes_are_refused():
             _unpickled(cls, spoilt)
 
 
+@pytest.mark.slow
 def test_a_pickle_is_read_where_nothing_was_imported(tmp_path):
     path = tmp_path / "svr.pickle"
     path.write_bytes(pickle.dumps(SVR([gaussian(3, 4)])))

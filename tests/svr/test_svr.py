@@ -12,7 +12,7 @@ from torch import nn
 from svr_widget.engine.errors import (
     ThresholdError,
 )
-from svr_widget.engine.graph import spectral_graph
+from svr_widget.engine.work import tasks
 from svr_widget.svr import SVR
 from tests.engine.support.gaussian import chain, gaussian
 
@@ -35,8 +35,8 @@ class TestLaziness:
             seen.append(weight.shape)
             return original(weight, *arguments, **keywords)
 
-        original = spectral_graph.decompose
-        monkeypatch.setattr(spectral_graph, "decompose", decompose)
+        original = tasks.decompose
+        monkeypatch.setattr(tasks, "decompose", decompose)
         return seen
 
     def test_nothing_is_decomposed_before_it_is_asked_for(self, counted):
@@ -205,6 +205,8 @@ class TestNeurons:
             "k",
             "singular_value",
             "intensity",
+            "p_value",
+            "p_adjusted",
             "null",
             "cluster",
         ]

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import copy
+import gzip
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from svr_widget import SVRWidget
+from svr_widget import SVRWidget, compare
 from svr_widget.engine.errors import SVRError
 from svr_widget.widget.comparison import Comparison
+from svr_widget.widget.wire.codec import decode
 
 
 def network() -> nn.Sequential:
@@ -65,25 +71,93 @@ def test_a_selection_selects_the_same_neurons_in_the_other(compared: Comparison)
     assert compared.right.selected == [("2", 3)]
 
 
-def test_what_is_the_same_is_said_in_words(compared: Comparison) -> None:
-    assert compared.matching is not None
-    assert "24 neurons matched" in compared._said.value
-    assert "20 of them new" in compared._said.value
-
-
-def test_births_have_a_ring_and_a_row(compared: Comparison) -> None:
-    assert compared.matching is not None
-    births = compared.matching.births
-    new = births[births["new"]]
+def test_new_and_gone_neurons_have_rings_and_rows(compared: Comparison) -> None:
+    matching = compared.matching
+    assert matching is not None
+    new = matching.births[matching.births["new"]]
     marked = compared.right._marked
     assert marked["word"] == "new"
     assert marked["neurons"] == list(zip(new["other_map"], new["other_k"], strict=True))
     assert compared.left._marked["neurons"] == [("2", k) for k in range(20)]
-    table = compared._born.value
-    assert f"{len(births)} births" in table
-    assert table.count("<tr>") == len(births) + 1
-    strongest = compared.right.svr["2"].S[0]
-    assert f"2 · 0</td><td>{strongest:.3g}</td>" in table.split("<tr>")[2]
+    frame = compared.changes()
+    assert frame["change"].value_counts().to_dict() == {"same": 24, "new": 20, "gone": 20}
+    assert frame["ringed"].sum() == 40
+    assert (frame["difference"].abs().diff().dropna() <= 0).all()
+    swapped = frame[(frame["map"] == "0") & (frame["k"] == 0)].iloc[0]
+    S = compared.left.svr["0"].S
+    assert (swapped["change"], swapped["other_k"]) == ("same", 1)
+    assert swapped["difference"] == pytest.approx(float(S[1] - S[0]), abs=1e-5)
+
+
+def test_a_new_direction_is_ringed_by_its_cosine_and_not_by_its_p() -> None:
+    """Of 256 dimensions an overlap of 0.04 is beyond chance, and next to nothing."""
+    generator = torch.Generator().manual_seed(1)
+    base = {"a": torch.randn(256, 256, generator=generator) / 16}
+    sides = [torch.linalg.qr(torch.randn(256, 31, generator=generator))[0] for _ in range(2)]
+    tuned = {"a": base["a"] + 20 * sides[0] @ sides[1].T}
+    made = compare(base, tuned, names=("base", "tuned"))
+    assert made.right._marked["neurons"][:31] == [("a", k) for k in range(31)]
+    strong = made.changes().head(31)
+    assert (strong["overlap"] < 0.2).all()
+    loose = made.right._marked["neurons"]
+    made.least = 0.0
+    assert len(made.right._marked["neurons"]) < len(loose)
+    made.close()
+
+
+def test_the_page_is_sent_who_answers_whom(compared: Comparison) -> None:
+    meta, arrays = decode(compared._matchings)
+    assert meta == {"neurons": [44, 44], "matched": [True]}
+    partner = arrays["partner_base_1"]
+    np.testing.assert_array_equal(partner[:3], [1, 0, 2])
+    np.testing.assert_array_equal(arrays["partner_other_1"][partner[:24]], np.arange(24))
+    assert (partner[24:] == -1).all()
+    assert (arrays["nearest_base_1"][24:] >= 24).all()
+    np.testing.assert_array_equal(arrays["alone_other_1"], [0] * 24 + [1] * 20)
+
+
+def test_networks_have_the_names_they_are_given() -> None:
+    model = network()
+    made = compare([model, descendant(model), network()], names=("a<b", "b", "c"))
+    assert (made.names, made.sides[2]._name) == (["a<b", "b", "c"], "c")
+    assert made.changes(2)["change"].tolist() == ["same"] * 44
+    made.left.selected = [("0", 0)]
+    assert [side.selected for side in made.sides] == [[("0", 0)], [("0", 1)], [("0", 0)]]
+    # In the base only what no other network has.
+    assert made.left._marked["neurons"] == []
+    with pytest.raises(SVRError, match="there are networks 1 to 2"):
+        made.changes(3)
+    made.close()
+    same = compare(model, model)
+    assert same.names == ["Sequential 1", "Sequential 2"]
+    same.close()
+
+
+def test_what_cannot_be_compared_is_refused() -> None:
+    model = network()
+    with pytest.raises(SVRError, match="at least two networks"):
+        compare(model)
+    for names in (("a",), ("a", "a"), "ab"):
+        with pytest.raises(SVRError, match="one name for each of the 2"):
+            compare(model, model, names=names)
+    with pytest.raises(SVRError, match="it is a cosine"):
+        compare(model, model, least=50)
+
+
+def test_it_is_written_as_a_page_and_as_a_picture(compared: Comparison, tmp_path: Path) -> None:
+    compared.to_html(tmp_path / "both.html")
+    html = (tmp_path / "both.html").read_text()
+    data = re.search(r'id="svr-data">([^<]*)<', html)
+    assert data is not None
+    meta, arrays = decode(gzip.decompress(base64.b64decode(data[1])))
+    assert [side["traits"]["_name"] for side in meta["sides"]] == compared.names
+    assert meta["traits"]["least"] == 0.5
+    for place, widget in enumerate((compared.left, compared.right)):
+        assert arrays[f"{place}/_scene"].tobytes() == widget._scene
+    compared.save_image(tmp_path / "both.svg")
+    assert "Sequential 2" in (tmp_path / "both.svg").read_text()
+    with pytest.raises(SVRError, match=r"\.png and \.svg"):
+        compared.save_image(tmp_path / "both.pdf")
 
 
 def test_a_change_of_method_matches_anew(compared: Comparison) -> None:
@@ -95,28 +169,12 @@ def test_a_change_of_method_matches_anew(compared: Comparison) -> None:
     assert compared.right.selected == [("0", 0)]
 
 
-def test_maps_without_a_partner_are_named() -> None:
-    some = {"a": torch.randn(6, 5), "<i>": torch.randn(4, 6)}
-    made = SVRWidget.compare(
-        some, {"a": some["a"], **{f"m{k}": torch.randn(6, 6) for k in "1234567"}}
-    )
-    said = made._said.value
-    assert "5 neurons matched" in said
-    assert "same name and form: &lt;i&gt; on the left, m1 on the right" in said
-    assert said.endswith("m5 on the right and 2 more</p>")
-    made.close()
-    same = SVRWidget.compare(some, some)
-    assert "same name and form" not in same._said.value
-    same.close()
-
-
 def test_a_wrapped_network_and_a_bare_one_have_the_same_maps() -> None:
     model = network()
     wrapped = {f"_orig_mod.module.{name}": weight for name, weight in model.state_dict().items()}
     made = SVRWidget.compare(model, wrapped)
     assert made.matching is not None
     assert set(made.matching.pairs["other_map"]) == {"_orig_mod.module.0", "_orig_mod.module.2"}
-    assert "without a map of the same name" not in made._said.value
     made.left.selected = [("0", 3)]
     assert made.right.selected == [("_orig_mod.module.0", 3)]
     made.close()
@@ -126,8 +184,9 @@ def test_networks_without_common_maps_stand_side_by_side() -> None:
     other = {"<b>x": torch.randn(6, 5), "y": torch.randn(4, 6)}
     made = SVRWidget.compare(network(), other)
     assert made.matching is None
-    assert "no neurons are matched" in made._said.value
-    assert (made.left._marked, made._born.value) == ({}, "")
+    assert (made.left._marked, made.right._marked) == ({}, {})
+    with pytest.raises(SVRError, match="have no map in common"):
+        made.changes()
     made.left.selected = [("0", 0)]
     assert made.right.selected == []
     made.close()

@@ -6,6 +6,7 @@ import type { Host, PublicTraits } from "../wire/host.js";
 export const VIEW_TRAITS = [
   "null",
   "y_scale",
+  "colour",
   "selected",
   "selected_link",
   "folded",

@@ -13,7 +13,7 @@ import {
   reachOf,
   ribbonsOf,
 } from "../geometry/ribbons.js";
-import { TIED } from "../logic/byConstruction.js";
+import { TIED } from "../logic/format.js";
 import { edgeAlpha, fullWeight } from "../paint/density.js";
 import { edgeWidth, NEURON_RADIUS, neuronInk, RIM } from "../paint/paint.js";
 import { css, kindColour, type Palette } from "../paint/palette.js";
@@ -153,7 +153,7 @@ function shapes(picture: Picture): string[] {
   parts.push("</g>", "<g>");
   for (const [index, { start, neurons }] of scene.maps.entries()) {
     for (let neuron = start + neurons - 1; neuron >= start; neuron--) {
-      const { rim, inside } = neuronInk(scene, palette, index, scene.intensity[neuron]);
+      const { rim, inside } = neuronInk(scene, palette, index, scene.hue[neuron]);
       const [cx, cy] = [round(layout.x[index]), round(layout.y[neuron])];
       const r = scene.isNull[neuron] ? NEURON_RADIUS - 1 : NEURON_RADIUS;
       const line = { r: r - RIM / 2, stroke: css(rim), "stroke-width": RIM };

@@ -61,15 +61,13 @@ const byPlace = (texts: readonly string[], x: ArrayLike<number>) =>
 const within = (at: number, half: number, [low, high]: readonly [number, number]) =>
   Math.max(low + half, Math.min(high - half, at));
 
+/** A letter's width as if there were no fonts: another one changes no picture. */
+const LETTER = 6.6;
+
 /** The height that names need beneath the axis. */
-export function heightOfNames(
-  names: readonly string[],
-  angle: Angle,
-  height: number,
-  measure: Measure,
-): number {
+export function heightOfNames(names: readonly string[], angle: Angle, height: number): number {
   if (angle === 0) return 2 * LINE + BELOW;
-  const longest = Math.max(0, ...names.map(measure));
+  const longest = LETTER * Math.max(0, ...names.map(({ length }) => length));
   const sine = angle === 45 ? SLANT : 1;
   const room = Math.min(longest, LONGEST) * sine + (angle === 45 ? LINE * SLANT : 0);
   return Math.ceil(Math.min(room, MOST_HEIGHT * height)) + ABOVE + BELOW;

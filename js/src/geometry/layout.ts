@@ -72,7 +72,7 @@ export interface Passage {
 export interface Leaving {
   readonly map: number;
   readonly y: number;
-  readonly intensity: number;
+  readonly hue: number;
   readonly presence: number;
 }
 

@@ -1,6 +1,6 @@
-// Numbers as people read them.
+// Numbers as people read them, and what is said of links by construction.
 
-import type { Law, Mode } from "../wire/scene.js";
+import type { Law, Mode, Scene } from "../wire/scene.js";
 
 const MINUS = "−";
 const SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹";
@@ -33,6 +33,11 @@ export function significant(value: number, digits = 3): string {
   return text.replace("-", MINUS);
 }
 
+/** A difference with its sign: "+0.31", "−2.4", "0". */
+export function signed(value: number, digits = 3): string {
+  return value > 0 ? `+${significant(value, digits)}` : significant(value, digits);
+}
+
 /** How many entries chance would give: whole ones where they are many. */
 export const expectation = (value: number) =>
   value >= 10 || value === 0 ? count(value) : significant(value, 2);
@@ -62,6 +67,22 @@ export function pValue(log10: number): string {
   if (log10 >= -3.0000001) return trimmed(10 ** log10, 2);
   return power(log10, 0, 1);
 }
+
+/** A p-value as it stands in a column of others, all written alike: "4.2 × 10⁻³". */
+export function pInColumn(log10: number): string {
+  if (log10 === Number.NEGATIVE_INFINITY) return "0";
+  return log10 >= 0 ? "1" : power(log10, 1, 1);
+}
+
+/** How many decimals three digits of the largest of some numbers leave, as in a column of them. */
+export function decimalsOf(largest: number): number {
+  if (!(largest > 0) || !Number.isFinite(largest)) return 3;
+  return Math.max(0, Math.min(8, 2 - Math.floor(Math.log10(largest))));
+}
+
+/** A number with so many decimals, as in a column of them: "−0.30". */
+export const fixed = (value: number, decimals: number) =>
+  value.toFixed(decimals).replace("-", MINUS);
 
 /** A level of significance as it is typed and shown in the field: "0.05", "1e-12". */
 export function level(value: number): string {
@@ -111,4 +132,27 @@ function power(log10: number, decimals: number, sign: number): string {
     mantissa = (1).toFixed(decimals);
   }
   return `${sign < 0 ? MINUS : ""}${mantissa} × ${powerOfTen(exponent)}`;
+}
+
+// Links by construction: one tensor at both ends, so that nothing there is a finding.
+
+/** What stands on their bands. */
+export const TIED = "tied weights";
+
+export const TIED_MEANING =
+  "one tensor at both ends of a link, plain at one and transposed at the other: its edges are there by construction, outside the tests";
+
+/** Why a link is no test. */
+export function byConstruction({ maps, links }: Scene, index: number): string {
+  const { producer, through } = links[index];
+  const isIdentity =
+    maps[producer].kernel.length === 0 && !through.some((step) => step.endsWith(", folded"));
+  const what = isIdentity ? "the identity by construction" : "alike by construction";
+  return `one tensor at both ends: ${what}; outside the tests`;
+}
+
+/** "1 link by construction", counted apart from what is tested; empty where there is none. */
+export function constructedLinks({ links }: Scene): string {
+  const many = links.filter((link) => link.by_construction).length;
+  return many === 0 ? "" : `${count(many)} ${many === 1 ? "link" : "links"} by construction`;
 }

@@ -11,12 +11,15 @@ export type Kind = "edges" | "neurons";
 
 const COLUMNS: Readonly<Record<Kind, readonly string[]>> = {
   edges: ["producer", "consumer", "weight", "p"],
-  neurons: ["neuron", "σ", "energy", "intensity"],
+  neurons: ["neuron", "σ", "energy", "intensity", "FDR"],
 };
 
 /** With a column that tells parallel links apart where there are any. */
-export const columnsOf = (scene: Scene, kind: Kind): readonly string[] =>
-  kind === "edges" && hasParallels(scene) ? [...COLUMNS.edges, "link"] : COLUMNS[kind];
+export function columnsOf(scene: Scene, kind: Kind): readonly string[] {
+  if (kind === "edges") return hasParallels(scene) ? [...COLUMNS.edges, "link"] : COLUMNS.edges;
+  // Scenes of before know the intensity only.
+  return scene.log10pAdjusted ? COLUMNS.neurons : COLUMNS.neurons.slice(0, -1);
+}
 
 export interface Sorting {
   readonly column: number;
@@ -113,6 +116,11 @@ function neuronKeys(scene: Scene, rows: Uint32Array, column: number): Uint32Arra
   if (column === 0) return [rows.slice()];
   if (column === 1) return [Uint32Array.from(rows, (k) => sortable(scene.singularValue[k]))];
   if (column === 3) return [Uint32Array.from(rows, (k) => sortable(scene.intensity[k]))];
+  const adjusted = scene.log10pAdjusted;
+  if (column === 4 && adjusted) {
+    // What is no test stands last among the large ones.
+    return [Uint32Array.from(rows, (k) => sortable(Number.isNaN(adjusted[k]) ? 1 : adjusted[k]))];
+  }
   const energy = energies(scene);
   return [Uint32Array.from(rows, (neuron) => sortable(energy[neuron]))];
 }
@@ -184,10 +192,12 @@ export function tabSeparated(
       lines.push([...ends, ...values, ...(parallels ? [link.number] : [])].join("\t"));
     }
   } else {
-    lines.push("map\tk\tsingular_value\tintensity\tnull");
+    const adjusted = scene.log10pAdjusted;
+    lines.push(`map\tk\tsingular_value\tintensity${adjusted ? "\tp_adjusted" : ""}\tnull`);
     for (const neuron of rows) {
       const map = scene.maps[mapOf(scene, neuron)];
       const values = [scene.singularValue[neuron], scene.intensity[neuron]];
+      if (adjusted) values.push(10 ** adjusted[neuron]);
       lines.push(
         [plain(map.name), neuron - map.start, ...values, Boolean(scene.isNull[neuron])].join("\t"),
       );

@@ -65,6 +65,20 @@ export function pageHost({ meta, arrays }: Container): Host {
   };
 }
 
+/** Of a comparison the container of each network, whose arrays have its place before their names. */
+export function sidesOf({ meta, arrays }: Container): Container[] | null {
+  const { sides } = meta as { readonly sides?: readonly PageMeta[] };
+  if (!sides) return null;
+  return sides.map((side, place) => {
+    const prefix = `${place}/`;
+    const mine = [...arrays].filter(([name]) => name.startsWith(prefix));
+    return {
+      meta: side,
+      arrays: new Map(mine.map(([name, tensor]) => [name.slice(prefix.length), tensor])),
+    };
+  });
+}
+
 /** Whether all that the stored question says is what is asked. */
 export function isAnsweredBy(
   asked: Readonly<Record<string, unknown>>,

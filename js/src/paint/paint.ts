@@ -97,11 +97,11 @@ export function neuronInk(
   scene: Pick<Scene, "maps" | "feeds">,
   palette: Palette,
   map: number,
-  intensity: number,
+  hue: number,
 ): { rim: Rgb; inside: Rgb } {
-  const hue = kindColour(palette, scene.maps[map].kind);
-  if (!scene.feeds[map]) return { rim: hue, inside: palette.paper };
-  const filled = mix(palette.neutral, hue, intensity);
+  const full = kindColour(palette, scene.maps[map].kind);
+  if (!scene.feeds[map]) return { rim: full, inside: palette.paper };
+  const filled = mix(palette.neutral, full, hue);
   return { rim: filled, inside: filled };
 }
 
@@ -122,21 +122,21 @@ export function paintNeurons(
     const x = layout.x[index] * ratio;
     if (x < -10 * ratio || x > width + 10 * ratio) continue;
     if (layout.folding.columns[layout.folding.columnOf[index]].maps.length > 1) continue;
-    const stamp = (y: number, radius: number, intensity: number, presence: number) => {
+    const stamp = (y: number, radius: number, hue: number, presence: number) => {
       if (presence <= 0) return;
-      const { rim, inside } = neuronInk(scene, palette, index, intensity);
+      const { rim, inside } = neuronInk(scene, palette, index, hue);
       const size = radius * Math.sqrt(presence);
       const disc = (radius: number, colour: Rgb) =>
         addDisc(pixels, width, height, x, y * ratio, radius * ratio, colour);
       disc(size, mix(palette.paper, rim, presence));
       if (inside !== rim && size > RIM) disc(size - RIM, inside);
     };
-    for (const { map, y, intensity, presence } of layout.passage?.leaving ?? []) {
-      if (map === index) stamp(y, NEURON_RADIUS, intensity, presence);
+    for (const { map, y, hue, presence } of layout.passage?.leaving ?? []) {
+      if (map === index) stamp(y, NEURON_RADIUS, hue, presence);
     }
-    for (const { neuron, intensity } of visibleNeurons(scene, layout, index, 0.5 / ratio)) {
+    for (const { neuron, hue } of visibleNeurons(scene, layout, index, 0.5 / ratio)) {
       const radius = scene.isNull[neuron] ? NULL_RADIUS : NEURON_RADIUS;
-      stamp(layout.y[neuron], radius, intensity, layout.passage?.presence[neuron] ?? 1);
+      stamp(layout.y[neuron], radius, hue, layout.passage?.presence[neuron] ?? 1);
     }
   }
 }
@@ -172,7 +172,7 @@ function paintFolded(
   for (const { map, neuron } of seen.reverse()) {
     const presence = layout.passage?.presence[neuron] ?? 1;
     if (presence <= 0) continue;
-    const { rim, inside } = neuronInk(scene, palette, map, scene.intensity[neuron]);
+    const { rim, inside } = neuronInk(scene, palette, map, scene.hue[neuron]);
     const size = (scene.isNull[neuron] ? NULL_RADIUS : NEURON_RADIUS) * Math.sqrt(presence);
     const [x, y] = [layout.x[map] * ratio, layout.y[neuron] * ratio];
     addDisc(pixels, width, height, x, y, size * ratio, mix(palette.paper, rim, presence));
@@ -210,13 +210,13 @@ export function paintRings(
 /** The neurons of a map that others do not cover, weakest first; each as vivid as those it covers. */
 function visibleNeurons(scene: Scene, layout: Layout, index: number, apart: number) {
   const { start, neurons } = scene.maps[index];
-  const visible: { neuron: number; intensity: number }[] = [];
+  const visible: { neuron: number; hue: number }[] = [];
   for (let neuron = start; neuron < start + neurons; neuron++) {
-    const intensity = scene.intensity[neuron];
+    const hue = scene.hue[neuron];
     const last = visible.at(-1);
     if (last && Math.abs(layout.y[neuron] - layout.y[last.neuron]) < apart) {
-      last.intensity = Math.max(last.intensity, intensity);
-    } else visible.push({ neuron, intensity });
+      last.hue = Math.max(last.hue, hue);
+    } else visible.push({ neuron, hue });
   }
   return visible.reverse();
 }

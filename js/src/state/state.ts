@@ -10,6 +10,8 @@ import type { CameraTrait, Host, PaneName, PublicTraits, Python, Status } from "
 import { linkKeyOf } from "../wire/links.js";
 import type { Ask } from "../wire/requests.js";
 import {
+  type Colour,
+  coloured,
   type Law,
   type Method,
   type Mode,
@@ -33,7 +35,7 @@ export function createState(host: Host, abort: AbortSignal, ask: Ask | null = nu
   host.onPython(() => (python.value = host.python()), abort);
   const filter = signal<Filter | null>(null);
   const playback = createPlayback(host, traits.selected as Signal<Selection>, ask, abort);
-  const { scene, fault } = sceneOnScreen(host, playback, abort);
+  const { scene, fault } = sceneOnScreen(host, playback, traits.colour, abort);
   const derived = deriveFrom(traits, scene, filter);
   const change = createChange(host, traits, abort);
   return {
@@ -56,10 +58,15 @@ export function createState(host: Host, abort: AbortSignal, ask: Ask | null = nu
 }
 
 /** The scene of the graph, or of the checkpoint on screen; and why there is none. */
-function sceneOnScreen(host: Host, playback: Playback | null, abort: AbortSignal) {
+function sceneOnScreen(
+  host: Host,
+  playback: Playback | null,
+  colour: ReadonlySignal<Colour>,
+  abort: AbortSignal,
+) {
   const bytes = mirror(host, "_scene", abort);
   const fault = signal<Error | null>(null);
-  const scene = computed<Scene | null>(() => {
+  const sent = computed<Scene | null>(() => {
     if (playback) return playback.scene.value;
     try {
       const read = readScene(bytes.value);
@@ -70,6 +77,7 @@ function sceneOnScreen(host: Host, playback: Playback | null, abort: AbortSignal
       return null;
     }
   });
+  const scene = computed(() => sent.value && coloured(sent.value, colour.value));
   return { scene, fault };
 }
 
@@ -133,6 +141,7 @@ function createActions(
       if (traits.camera.peek() !== null) change({ camera: null });
     },
     moveCamera: (camera: CameraTrait) => change({ camera }),
+    setColour: (colour: Colour) => change({ colour }),
     setYScale: (scale: PublicTraits["y_scale"]) => change({ y_scale: scale }),
     togglePane(pane: PaneName) {
       const open = traits.panes.value;

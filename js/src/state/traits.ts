@@ -30,6 +30,7 @@ export function mirrorPublic(host: Host, abort: AbortSignal) {
     threshold: trait("threshold"),
     null: trait("null"),
     y_scale: trait("y_scale"),
+    colour: trait("colour"),
     selected: trait("selected"),
     selected_link: trait("selected_link"),
     folded: trait("folded"),

@@ -19,6 +19,7 @@ const SEEN = [
   "selected_link",
   "folded",
   "y_scale",
+  "colour",
   "threshold_mode",
   "threshold",
   "null",

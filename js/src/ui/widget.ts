@@ -13,7 +13,7 @@ import { graph } from "./graph/graph.js";
 import { h } from "./kit/dom.js";
 import { dragHandle } from "./kit/dragHandle.js";
 import { followKeys } from "./kit/keys.js";
-import { isDark, onHostTheme, readPalette } from "./kit/theme.js";
+import { followTheme } from "./kit/theme.js";
 import { panes, paneToggles } from "./panes/panes.js";
 import { notices } from "./status/notices.js";
 import { exportMenu } from "./toolbar/exportMenu.js";
@@ -59,7 +59,7 @@ function build(root: HTMLElement, host: Host, abort: AbortSignal): void {
   root.setAttribute("role", "group");
   const drawn = graph(view);
   const viewHistory = createViewHistory(state, abort);
-  const search = searchField(view, drawn.goTo);
+  const search = searchField(view, drawn);
   const guided = tour(view, root);
   const guide = help(view, guided.start, () => ({
     "Keys on the graph": drawn.actions,
@@ -108,22 +108,3 @@ function grip(view: View): HTMLElement {
 
 /** As Python's trait has them. */
 const [HEIGHT, LOWEST, HIGHEST] = [620, 280, 4000];
-
-function followTheme(root: HTMLElement, view: View, use: (palette: Palette) => void): void {
-  const themeHost = { document, matchMedia: (query: string) => window.matchMedia(query) };
-  const apply = () => {
-    const theme = view.state.theme.peek() ?? "auto";
-    root.dataset.theme = isDark(theme, themeHost) ? "dark" : "light";
-    // With a theme of its own the widget does not borrow the host's background.
-    root.dataset.followsHost = String(theme === "auto");
-    use(readPalette(root));
-  };
-  view.watch(() => {
-    view.state.theme.value;
-    apply();
-  });
-  onHostTheme(themeHost, view.guard(apply), view.signal);
-  // The style sheet may arrive after the first frame.
-  const frame = requestAnimationFrame(view.guard(apply));
-  view.signal.addEventListener("abort", () => cancelAnimationFrame(frame), { once: true });
-}

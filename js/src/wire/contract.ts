@@ -28,6 +28,11 @@ export const CONTRACT = {
     "relative",
     "rank"
   ],
+  "colours": [
+    "chance",
+    "paper"
+  ],
+  "certain": 0.001,
   "themes": [
     "auto",
     "light",
@@ -44,6 +49,10 @@ export const CONTRACT = {
     "adjacency",
     "cross",
     "output"
+  ],
+  "comparison_views": [
+    "beside",
+    "difference"
   ],
   "kinds": [
     "linear",

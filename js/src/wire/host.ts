@@ -6,7 +6,7 @@ import type { Bytes } from "./codec.js";
 import type { CONTRACT } from "./contract.js";
 import type { Inputs } from "./images.js";
 import type { LinkKey } from "./links.js";
-import type { Law, Method, Mode, Norm, YScale } from "./scene.js";
+import type { Colour, Law, Method, Mode, Norm, YScale } from "./scene.js";
 
 export type Theme = (typeof CONTRACT.themes)[number];
 export type PaneName = (typeof CONTRACT.panes)[number];
@@ -25,6 +25,7 @@ export interface PublicTraits {
   threshold: number;
   null: Law;
   y_scale: YScale;
+  colour: Colour;
   selected: [string, number][];
   selected_link: LinkKey | null;
   /** Qualified names; null is as many as leave some 24 columns. */
@@ -51,6 +52,8 @@ export interface PrivateTraits {
   _scene: Bytes | null;
   _status: Status;
   _notice: string;
+  /** What the network is called beside others. */
+  _name?: string;
   _inputs: Inputs | null;
   /** Neurons with a ring, and what that means, in a word and at length. */
   _marked?: Marked | null;

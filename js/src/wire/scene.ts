@@ -11,6 +11,7 @@ export type Method = (typeof METHODS)[number];
 export type Norm = (typeof CONTRACT.norms)[number];
 export type Mode = (typeof MODES)[number];
 export type Law = (typeof CONTRACT.laws)[number];
+export type Colour = (typeof CONTRACT.colours)[number];
 export type YScale = (typeof Y_SCALES)[number];
 
 /** A column of the picture: a linear map's neurons, or in a cross graph those of one of its sides. */
@@ -125,6 +126,11 @@ export interface Scene {
   readonly singularValue: Float64Array;
   /** NaN where it is not known which map feeds which. */
   readonly intensity: Float32Array;
+  /** Of the false discovery rate at which each stands out, the decimal logarithm; NaN for what is
+   * no test. Null in scenes of before. */
+  readonly log10pAdjusted: Float32Array | null;
+  /** How vivid each is drawn, from 0 to 1; what it tells is a matter of the colouring. */
+  readonly hue: Float32Array;
   /** Of each column whether its map feeds one; a neuron that feeds none is drawn hollow. */
   readonly feeds: readonly boolean[];
   readonly isNull: Uint8Array;
@@ -173,6 +179,10 @@ export function sceneOf(container: Container): Scene {
   const laws = known(CONTRACT.laws, meta.laws, "laws");
   const modes = known(MODES, meta.modes, "modes");
   const links = readLinks(container, meta, laws, array);
+  const intensity = array("intensity", Float32Array, neurons);
+  const log10pAdjusted = container.arrays.has("log10_p_adjusted")
+    ? array("log10_p_adjusted", Float32Array, neurons)
+    : null;
   const scene: Scene = {
     model: String(meta.model ?? ""),
     shared: String(meta.shared ?? ""),
@@ -190,7 +200,9 @@ export function sceneOf(container: Container): Scene {
     modes,
     laws,
     singularValue,
-    intensity: array("intensity", Float32Array, neurons),
+    intensity,
+    log10pAdjusted,
+    hue: hueOf({ intensity, log10pAdjusted }, "chance"),
     feeds: feeding(maps, links),
     isNull: array("null", Uint8Array, neurons),
     identity: container.arrays.has("identity") ? array("identity", Int32Array, neurons) : null,
@@ -213,6 +225,22 @@ export function sceneOf(container: Container): Scene {
   checkLinks(scene);
   checkSurvival(scene);
   return scene;
+}
+
+const CERTAIN = Math.log10(CONTRACT.certain);
+
+function hueOf(
+  { intensity, log10pAdjusted }: Pick<Scene, "intensity" | "log10pAdjusted">,
+  colour: Colour,
+): Float32Array {
+  if (colour === "paper" || !log10pAdjusted) return intensity;
+  return log10pAdjusted.map((log10p) => Math.min(1, Math.max(0, log10p / CERTAIN || 0)));
+}
+
+/** The scene coloured otherwise; what a scene of before does not know it cannot show. */
+export function coloured(scene: Scene, colour: Colour): Scene {
+  if (colour === "chance" || !scene.log10pAdjusted) return scene;
+  return { ...scene, hue: hueOf(scene, colour) };
 }
 
 /** In a cross graph a map that feeds one does so with one of its two columns. */

@@ -173,7 +173,7 @@ describe("labels", () => {
           const x = names.map((_, at) => 40 + gap * at);
           const frame = [0, Math.max(width, 80 + gap * (many - 1))] as const;
           const angle = angleFor(names, x, frame, measure);
-          const strip = heightOfNames(names, angle, 400, measure);
+          const strip = heightOfNames(names, angle, 400);
           const labels = columnLabels(names, x, frame, angle, strip, measure);
           expect(labels.map(({ index }) => index)).toEqual([...names.keys()]);
           let taken = Number.NEGATIVE_INFINITY;

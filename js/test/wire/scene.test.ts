@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { nothing } from "../../dev/networks.js";
 import { type Container, decode } from "../../src/wire/codec.js";
-import { readScene, SceneError, sceneOf } from "../../src/wire/scene.js";
+import { coloured, readScene, SceneError, sceneOf } from "../../src/wire/scene.js";
 
 // biome-ignore lint/suspicious/noExplicitAny: the tests break what the types promise
 type Loose = any;
@@ -28,6 +28,34 @@ describe("scene", () => {
     expect(scene?.tests).toBe(1800);
     expect(scene?.stops.exact.fdr.counts?.length).toBe(400 * 2);
     expect(scene?.largestWeight).toBe(Math.max(...(scene?.edgeWeight ?? [])));
+  });
+
+  it("calls columns as Python does, and by their names where it does not say", () => {
+    const named = broken((meta) => {
+      meta.shared = "layers.";
+      meta.maps[1].label = "Linear 2";
+    });
+    const { maps, shared } = sceneOf(named);
+    expect(shared).toBe("layers.");
+    expect(maps.map(({ label }) => label)).toEqual(["layers.0", "Linear 2", "layers.2"]);
+    expect(maps[1].name).toBe("layers.1");
+  });
+
+  it("is vivid by how sure it is that chance does not do it, or by the paper's intensity", () => {
+    const log10p = new Float32Array(90).fill(Number.NaN);
+    log10p.set([0, -1.5, -3, -20]);
+    const scene = sceneOf(
+      broken((_, arrays) => arrays.set("log10_p_adjusted", { shape: [90], data: log10p })),
+    );
+    expect([...scene.hue.subarray(0, 5)]).toEqual([0, 0.5, 1, 1, 0]);
+    expect(coloured(scene, "chance")).toBe(scene);
+    expect(coloured(scene, "paper").hue).toBe(scene.intensity);
+  });
+
+  it("of a version that knew the intensity only is coloured by it", () => {
+    const scene = sceneOf(broken((_, arrays) => arrays.delete("log10_p_adjusted")));
+    expect(scene.log10pAdjusted).toBeNull();
+    expect(scene.hue).toBe(scene.intensity);
   });
 
   it.each<[string, (meta: Loose, arrays: Map<string, Loose>) => void]>([

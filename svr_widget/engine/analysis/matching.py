@@ -50,11 +50,14 @@ class Matching:
             those of subspaces (root mean squares for the two sides) and which of their neurons is
             paired with which means nothing.
         births: neurons of the other network without a partner: other_map, other_k, the neuron k of
-            map that is nearest, its overlap and log10_p, new: whether chance explains that one.
+            map that is nearest, its overlap and log10_p, new: whether chance explains that one, or
+            it is less than ``least``.
         deaths: neurons without a partner in the other network: map, k, other_map, other_k (the
             nearest), overlap, log10_p, gone.
         level: probability of any pair, or of any neuron that is not new, between networks that
             have nothing to do with each other.
+        least: overlap that a pair has at least, and that a neuron which is not new has with its
+            nearest; 0 where any counts that chance does not explain.
         tests: how many pairs of neurons could have been.
 
     Examples:
@@ -73,6 +76,7 @@ class Matching:
     deaths: pd.DataFrame
     level: float
     tests: int
+    least: float = 0.0
 
     def __repr__(self) -> str:
         return (
@@ -86,12 +90,15 @@ def match(
     other: SpectralGraph,
     maps: Mapping[str, str] | None = None,
     level: float = 0.05,
+    least: float = 0.0,
 ) -> Matching:
     """Pair the neurons of two networks; see ``SVR.match``."""
     if not isinstance(other, SpectralGraph):
         raise TypeError(f"match takes another SVR, not {type(other).__name__}: make one of it")
     if not 0 < level < 1:
         raise SVRError(f"level = {level!r} is out of range: 0 < level < 1")
+    if not 0 <= least <= 1:
+        raise SVRError(f"least = {least!r} is out of range: 0 <= least <= 1, it is a cosine")
     compared = [
         _Compared(
             name,
@@ -102,11 +109,12 @@ def match(
         for name, partner in _partners(graph, other, maps)
     ]
     tests = sum(each.tests for each in compared)
-    frames = [each.frames(math.log(level / max(tests, 1))) for each in compared]
+    log_cut = math.log(level / max(tests, 1))
+    frames = [each.frames(log_cut, least) for each in compared]
     pairs, births, deaths = (
         pd.concat(parts, ignore_index=True) for parts in zip(*frames, strict=True)
     )
-    return Matching(pairs, births, deaths, level, tests)
+    return Matching(pairs, births, deaths, level, tests, least)
 
 
 def _partners(
@@ -206,10 +214,15 @@ class _Compared:
     def _by_cluster(self, matrix: Floats) -> Floats:
         return self.b.added(self.a.added(matrix).T).T
 
-    def frames(self, log_cut: float) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-        """Pairs, births and deaths, where a pair's p-value is at most ``exp(log_cut)``."""
+    def frames(
+        self, log_cut: float, least: float
+    ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+        """Pairs, births and deaths.
+
+        A pair's p-value is at most ``exp(log_cut)``, its overlap at least ``least``.
+        """
         a, b = self.a, self.b
-        alike = self.overlap >= self._least(log_cut)
+        alike = self.overlap >= np.maximum(self._least(log_cut), least)
         gain = np.where(alike, self.overlap, 0.0)[a.cluster[:, None], b.cluster]
         i, j = linear_sum_assignment(gain, maximize=True)
         paired = gain[i, j] > 0

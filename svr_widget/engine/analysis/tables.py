@@ -72,6 +72,8 @@ def neurons(graph: SpectralGraph) -> pd.DataFrame:
             "k": np.arange(len(neurons)),
             "singular_value": neurons.S.numpy(),
             "intensity": graph.intensity(name),
+            "p_value": graph.intensity_p_values(name),
+            "p_adjusted": graph.intensity_p_values(name, adjusted=True),
             "null": neurons.null.numpy(),
             "cluster": neurons.clusters.numpy(),
         }

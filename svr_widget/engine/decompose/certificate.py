@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from svr_widget.engine.decompose.drivers import Array, Factors
+from svr_widget.engine.decompose.drivers import Array, Factors, in_parts
 
 PROBES = 8
 
@@ -43,7 +43,7 @@ def certify(
     """Measure the factors of the matrices ``[g, m, n]``, or of the products of two stacks of them.
 
     For a random vector ``x`` of independent standard normal entries ``E |Bx|^2 = |B|_F^2``: eight
-    of them give each norm to about a quarter of itself, at the cost of reading each factor twice.
+    of them give each norm to about a quarter of itself, at the cost of reading each factor once.
     """
     weights = stack if isinstance(stack, tuple) else (stack,)
     count, _, columns = weights[-1].shape
@@ -67,16 +67,22 @@ def certify(
         neurons = random.standard_normal((count, rank, PROBES))
         images = inputs
         for weight in reversed(weights):
-            images = weight.astype(np.float64) @ images
+            images = np.concatenate([part @ images for _, part in in_parts(weight)], axis=1)
         images /= largest
-        # One side after the other, so that only one of them stands in memory in float64.
-        side = V.astype(np.float64)
-        both = side.swapaxes(1, 2) @ np.concatenate([inputs, side @ neurons], axis=2)
-        activations, off_V = both[..., :PROBES], _off(both[..., PROBES:], neurons)
-        side = U.astype(np.float64)
-        modelled = side @ (S.swapaxes(1, 2) * activations)
-        off_U = _off(side.swapaxes(1, 2) @ (side @ neurons), neurons)
-        residual = float(np.linalg.norm(images - modelled)) / _norm(images)
+        activations, seen = np.zeros_like(neurons), np.zeros_like(neurons)
+        for rows, part in in_parts(V):
+            both = part.swapaxes(1, 2) @ np.concatenate([inputs[:, rows], part @ neurons], axis=2)
+            activations += both[..., :PROBES]
+            seen += both[..., PROBES:]
+        off_V = _off(seen, neurons)
+        modelled = np.concatenate([S.swapaxes(1, 2) * activations, neurons], axis=2)
+        seen, gap = np.zeros_like(neurons), 0.0
+        for rows, part in in_parts(U):
+            both = part @ modelled
+            gap = math.hypot(gap, np.linalg.norm(images[:, rows] - both[..., :PROBES]))
+            seen += part.swapaxes(1, 2) @ both[..., PROBES:]
+        off_U = _off(seen, neurons)
+        residual = gap / _norm(images)
         probes = PROBES
     driver = "+".join(factors.drivers)
     return Certificate(residual, off_U, off_V, driver, probes)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from svr_widget.engine.decompose.certificate import Certificate, certify
+from svr_widget.engine.decompose.devices import CPU, factorise_on, factorise_product_on
 from svr_widget.engine.decompose.drivers import Array, Factors, factorise, factorise_product
 from svr_widget.engine.errors import SVRError, check_option
 
@@ -138,6 +139,7 @@ def decompose(
     normals: Normals = (None, None),
     exact_certificate: bool = False,
     seed: int = 0,
+    device: torch.device = CPU,
 ) -> Decomposition:
     """Decompose a canonical weight ``[out, in/groups, *kernel]``, float32 or float64 and finite.
 
@@ -152,6 +154,7 @@ def decompose(
             for a weight of one group; there are no neurons for these directions.
         exact_certificate: form the certificate's norms in full instead of by random probes.
         seed: seeds the probes.
+        device: where it is computed, as far as the matrices suit that (``devices.py``).
 
     Raises:
         SVRError: an unknown method, or a rank below 1.
@@ -160,12 +163,18 @@ def decompose(
     if normals != (None, None):
         inner = _inside(weight, normals)
         reduced = decompose(
-            inner, groups, method, rank, exact_certificate=exact_certificate, seed=seed
+            inner,
+            groups,
+            method,
+            rank,
+            exact_certificate=exact_certificate,
+            seed=seed,
+            device=device,
         )
         return _outside(reduced, normals)
     kernel = tuple(weight.shape[2:])
     stack = _flatten(weight, groups, method)
-    factors = factorise(stack)
+    factors = (factorise_on(stack, device) if device != CPU else None) or factorise(stack)
     _fix_signs(factors)
     certificate = certify(stack, factors, exact=exact_certificate, seed=seed)
     out_side, in_side = (weight.shape[0] // groups,), (weight.shape[1],)
@@ -183,6 +192,7 @@ def decompose_product(
     normals: Normals = (None, None),
     exact_certificate: bool = False,
     seed: int = 0,
+    device: torch.device = CPU,
 ) -> Decomposition:
     """Decompose ``left [out, d] @ right [d, in]`` into ``min(out, d, in)`` neurons.
 
@@ -194,11 +204,18 @@ def decompose_product(
         left = _inside(left, (normals[0], None))
         right = _inside(right, (None, normals[1]))
         reduced = decompose_product(
-            left, right, method, rank, exact_certificate=exact_certificate, seed=seed
+            left,
+            right,
+            method,
+            rank,
+            exact_certificate=exact_certificate,
+            seed=seed,
+            device=device,
         )
         return _outside(reduced, normals)
     stacks = _flatten(left, 1, "svr"), _flatten(right, 1, "svr")
-    factors = factorise_product(*stacks)
+    made = factorise_product_on(*stacks, device) if device != CPU else None
+    factors = made or factorise_product(*stacks)
     _fix_signs(factors)
     certificate = certify(stacks, factors, exact=exact_certificate, seed=seed)
     shapes = (left.shape[0],), (right.shape[1],)
@@ -297,8 +314,11 @@ def _fix_signs(factors: Factors) -> None:
 
 def _signs(vectors: Array) -> Array:
     """1 or -1 for each column of ``[g, m, M]``: the sign of its component of largest magnitude."""
-    largest = np.abs(vectors).argmax(axis=1)[:, None, :]
-    negative = np.take_along_axis(vectors, largest, axis=1) < 0
+    peak, dip = vectors.max(axis=1, initial=0.0), -vectors.min(axis=1, initial=0.0)
+    negative = (dip > peak)[:, None, :]
+    if np.any((dip == peak) & (peak > 0)):  # of two that are as large the first one counts
+        largest = np.abs(vectors).argmax(axis=1)[:, None, :]
+        negative = np.take_along_axis(vectors, largest, axis=1) < 0
     return np.where(negative, -1, 1).astype(vectors.dtype)
 
 

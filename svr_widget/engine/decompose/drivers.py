@@ -1,7 +1,8 @@
 """Three ways to the SVD of a matrix, and the choice between them by what the matrix needs.
 
 ``gram``    the Gram matrix of the short side in float64: as good as a float32 SVD in a fraction
-            of its time, while no singular value falls below 1e-5 of the largest.
+            of its time, while no singular value falls below 1e-5 of the largest, or few do: they
+            are found in what the others leave, down to 1e-9.
 ``lapack``  divide and conquer in float64: an error of a few ``eps * S[0]`` in every value.
 ``jacobi``  one-sided Jacobi after two pivoted triangular factorisations: small singular values
             keep their *relative* accuracy where rows or columns differ in scale, which is what
@@ -10,6 +11,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,6 +37,14 @@ SINGLE_RANGE = (1e-18, 1e18)
 LAPACK_FLOOR = 1e-9
 # Jacobi beats divide and conquer by the spread of the sizes of rows or columns, and only by that.
 LITTLE_SPREAD = 1e-3
+# Below this condition number, in Frobenius norms, a triangular factor by way of the Gram matrix is
+# right to eps times its square, 2e-8, which is less than what rounds a float32 weight.
+CHOLESKY_CONDITION = 1e4
+# Where one falls below that floor, neurons below this ratio are refined, if they are that few.
+REFINED_BELOW = 1e-4
+REFINED_SHARE = 0.25
+# Entries that are turned to float64 at once: 2 MB, where a large weight as a whole takes gigabytes.
+PART = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -88,15 +98,14 @@ def factorise(stack: Array) -> Factors:
     drivers = {"gram": 0}
     if stack.dtype == np.float32 and rank > 0:
         if rows <= columns:
-            U, S, V, done = gram(stack)
+            U, S, V, error, done = gram(stack)
         else:
-            V, S, U, done = gram(stack.swapaxes(1, 2))
+            V, S, U, error, done = gram(stack.swapaxes(1, 2))
         drivers["gram"] = int(done.sum())
-        error[done] = _gram_error(S[done])
     if not done.all():
         U, V = U.astype(np.float64), V.astype(np.float64)
     for index in np.flatnonzero(~done):
-        one = one_matrix(stack[index])
+        one = one_matrix(stack[index], tried=stack.dtype == np.float32)
         U[index], S[index], V[index] = one.U, one.S, one.V
         error[index], null[index] = one.error, one.null
         drivers[one.driver] = drivers.get(one.driver, 0) + 1
@@ -104,36 +113,106 @@ def factorise(stack: Array) -> Factors:
     return Factors(U, S, V, error, null, tuple(used))
 
 
-def gram(wide: Array) -> tuple[Array, NDArray[np.float64], Array, NDArray[np.bool_]]:
+def in_parts(stack: Array, least: int = 1) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    """Some rows at a time of ``[g, m, n]`` in float64, at least so many; few stay in a cache."""
+    count, rows, columns = stack.shape
+    few = max(PART // max(count * columns, 1), least)
+    for first in range(0, rows, few):
+        part = slice(first, min(first + few, rows))
+        yield part, stack[:, part].astype(np.float64, copy=False)
+
+
+def gram(
+    wide: Array,
+) -> tuple[Array, NDArray[np.float64], Array, NDArray[np.float64], NDArray[np.bool_]]:
     """Factors of float32 matrices ``[g, m, n]``, ``m <= n``, by their Gram matrices.
 
     Returns:
-        U ``[g, m, m]`` and V ``[g, n, m]`` in float32, S ``[g, m]``, and bool ``[g]``: whether
-        the matrix is well enough conditioned; where False, the factors are not to be used.
+        U ``[g, m, m]`` and V ``[g, n, m]`` in float32, S and the rounding error in it ``[g, m]``,
+        and bool ``[g]``: whether the matrix is well enough conditioned; where False, the factors
+        are not to be used.
     """
-    exact = wide.astype(np.float64)
-    eigenvalues, left = np.linalg.eigh(exact @ exact.swapaxes(1, 2))
+    count, rows, columns = wide.shape
+    long = wide.swapaxes(1, 2)
+    squares = np.zeros((count, rows, rows))
+    for _, part in in_parts(long, rows):
+        if count == 1:
+            _add_square(part[0], squares[0])
+        else:  # small ones, and perhaps many
+            squares += part.swapaxes(1, 2) @ part
+    eigenvalues, left = np.linalg.eigh(squares)
+    del squares
     left = left[:, :, ::-1]
     S = np.sqrt(np.maximum(eigenvalues[:, ::-1], 0.0))
+    sizes = np.where(S > 0, S, 1.0)
+    error = EPSILON * S[:, :1] ** 2 / sizes
     done = (S[:, 0] > 0) & (S[:, -1] >= GRAM_FLOOR * S[:, 0])
-    peak = float(np.abs(wide).max())
+    right = np.zeros((count, columns, rows), np.float32)
+    few = np.count_nonzero(REFINED_BELOW * S[:, :1] > S, axis=1) <= REFINED_SHARE * rows
+    if not (done | few).any():  # nobody wants V
+        return left.astype(np.float32), S, right, error, done
+    peak = max(float(wide.max()), -float(wide.min()))
     strong = 0
     if SINGLE_RANGE[0] < peak < SINGLE_RANGE[1]:
         weakest = SINGLE_FLOOR * S[:, :1]
         strong = int(np.count_nonzero(weakest <= S, axis=1).min())
-    scaled = left / np.where(S > 0, S, 1.0)[:, None, :]
-    right = np.empty((wide.shape[0], wide.shape[2], wide.shape[1]), np.float32)
-    right[:, :, :strong] = wide.swapaxes(1, 2) @ scaled[:, :, :strong].astype(np.float32)
-    right[:, :, strong:] = exact.swapaxes(1, 2) @ scaled[:, :, strong:]
-    return left.astype(np.float32), S, right, done
+    if strong:
+        scaled = np.empty((count, rows, strong), np.float32)
+        np.divide(left[..., :strong], sizes[:, None, :strong], out=scaled, casting="same_kind")
+        np.matmul(long, scaled, out=right[..., :strong])
+    if strong < rows:
+        exact = left[..., strong:] / sizes[:, None, strong:]
+        for these, part in in_parts(long, rows):
+            right[:, these, strong:] = part @ exact
+    for index in np.flatnonzero(~done):
+        done[index] = _refine(wide[index], left[index], S[index], right[index], error[index])
+    return left.astype(np.float32), S, right, error, done
 
 
-def _gram_error(S: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(EPSILON * S[..., :1] ** 2 / S)
+def _refine(
+    wide: Array,
+    left: NDArray[np.float64],
+    S: NDArray[np.float64],
+    right: Array,
+    error: NDArray[np.float64],
+) -> bool:
+    """Find the weak neurons of one matrix in what the strong ones leave of it; all in place.
+
+    The Gram matrix has lost the weak values and their ``V``, but it knows the space of their ``U``
+    to ``eps * (S[0] / s)^2`` for each strong ``s``, less than a rounding in float32. So ``A^T U``
+    of that space is small; what it has of the strong ``V`` comes of that error, and is taken out.
+    The SVD of the rest has each value to a few ``eps * S[0]``, as one in float64 of the whole.
+
+    Returns:
+        Whether that is enough: there are few weak ones, and none is nearly null.
+    """
+    first = int(np.count_nonzero(REFINED_BELOW * S[0] <= S))
+    if not 0 < len(S) - first <= REFINED_SHARE * len(S):
+        return False
+    weak = left[:, first:]
+    small = np.concatenate([part[0] @ weak for _, part in in_parts(wide.T[None], len(S))])
+    known = right[None, :, :first]
+    common = sum(part[0].T @ small[these] for these, part in in_parts(known, len(S)))
+    for these, part in in_parts(known, len(S)):
+        small[these] -= part[0] @ common
+    one = lapack(small.T)
+    left[:, first:], right[:, first:] = weak @ one.U, one.V
+    # At the border two values may lie closer to each other than the error of either.
+    S[first:], error[first:] = np.minimum(one.S, S[first - 1]), EPSILON * S[0]
+    return bool(one.S[-1] >= LAPACK_FLOOR * S[0])
 
 
-def one_matrix(matrix: Array) -> _Single:
-    """The SVD of one matrix by an accurate driver.
+def _add_square(rows: NDArray[np.float64], total: NDArray[np.float64]) -> None:
+    """Add ``rows^T rows`` to the lower triangle of ``total``, in place."""
+    # BLAS wants Fortran's order, in which a matrix is its transpose in C's: nothing is copied.
+    turned = not rows.flags.f_contiguous
+    scipy.linalg.blas.dsyrk(
+        1.0, rows.T if turned else rows, 1.0, total.T, trans=not turned, overwrite_c=True
+    )
+
+
+def one_matrix(matrix: Array, *, tried: bool = False) -> _Single:
+    """The SVD of one matrix by an accurate driver; ``tried`` where its Gram matrix did not do.
 
     Rows and columns that are exactly zero are set aside first: they give exact null neurons, whose
     output representation is the zero row itself.
@@ -143,9 +222,9 @@ def one_matrix(matrix: Array) -> _Single:
         none, empty = np.zeros(0), np.zeros((0, 0))
         core = _Single(empty, none, empty, none, none > 0, "zero")
     elif rows.all() and columns.all():
-        return _accurate(matrix)
+        return _accurate(matrix, tried)
     else:
-        core = _accurate(np.ascontiguousarray(matrix[np.ix_(rows, columns)]))
+        core = _accurate(np.ascontiguousarray(matrix[np.ix_(rows, columns)]), False)
     rank = min(matrix.shape)
     padding = (0, rank - len(core.S))
     return _Single(
@@ -158,13 +237,13 @@ def one_matrix(matrix: Array) -> _Single:
     )
 
 
-def _accurate(matrix: Array) -> _Single:
+def _accurate(matrix: Array, tried: bool) -> _Single:
     if matrix.shape[0] > matrix.shape[1]:
-        return _accurate(matrix.T).transposed
-    if matrix.dtype == np.float32:  # the Gram matrix may have failed for zero rows only
-        U, S, V, done = gram(matrix[None])
+        return _accurate(matrix.T, tried).transposed
+    if matrix.dtype == np.float32 and not tried:  # what it did not do for may be zero rows only
+        U, S, V, error, done = gram(matrix[None])
         if done.all():
-            return _Single(U[0], S[0], V[0], _gram_error(S[0]), S[0] < 0, "gram")
+            return _Single(U[0], S[0], V[0], error[0], S[0] < 0, "gram")
     wide = matrix.astype(np.float64)
     size = np.abs(wide)
     row_spread = _spread(size.max(axis=1))
@@ -244,20 +323,58 @@ def factorise_product(left: Array, right: Array) -> Factors:
     """The thin SVDs of ``left [g, m, d] @ right [g, d, n]`` with ``min(m, d, n)`` values each.
 
     ``left = Q R`` and ``right^T = P T`` with orthonormal columns, so ``Q`` and ``P`` carry the
-    singular vectors of the small core ``R T^T``. All in float64: ``4 (m + n) d^2`` operations and
-    a decomposition of ``d x d``, where the product alone has ``m n`` entries.
+    singular vectors of the small core ``R T^T``. All in float64: at most ``4 (m + n) d^2``
+    operations and a decomposition of ``d x d``, where the product alone has ``m n`` entries.
     """
     single = left.dtype == right.dtype == np.float32
-    Q, R = np.linalg.qr(left.astype(np.float64))
-    P, T = np.linalg.qr(right.swapaxes(1, 2).astype(np.float64))
-    cores = [one_matrix(core) for core in R @ T.swapaxes(1, 2)]
-    U = Q @ np.stack([core.U for core in cores])
-    V = P @ np.stack([core.V for core in cores])
+    Q, P = [_triangular(each) for each in left], [_triangular(each.T) for each in right]
+    cores = [one_matrix(one.R @ other.R.T) for one, other in zip(Q, P, strict=True)]
+    U = np.stack([one.carry(core.U) for one, core in zip(Q, cores, strict=True)])
+    V = np.stack([one.carry(core.V) for one, core in zip(P, cores, strict=True)])
     S = np.stack([core.S for core in cores])
     # Rounding in the core is relative to its factors, which may be far larger than the product.
-    sizes = np.linalg.norm(R, axis=(1, 2)) * np.linalg.norm(T, axis=(1, 2))
-    error = np.broadcast_to(EPSILON * sizes[:, None], S.shape).copy()
-    null = max(left.shape[1], right.shape[2]) * error >= S
+    pairs = [
+        (one.size * other.size, one.error + other.error) for one, other in zip(Q, P, strict=True)
+    ]
+    sizes, relative = np.array(pairs).T[:, :, None]
+    error = EPSILON * sizes + relative * S
+    null = max(left.shape[1], right.shape[2]) * EPSILON * sizes >= S
     if single and (S[:, -1] >= GRAM_FLOOR * S[:, 0]).all():
         U, V = U.astype(np.float32), V.astype(np.float32)
     return Factors(U, S, V, error, null, ("thin",))
+
+
+@dataclass(frozen=True)
+class _Triangular:
+    """A matrix ``[m, d]`` as ``rows @ turn @ R``, where ``rows @ turn`` has orthonormal columns.
+
+    ``error`` is that of ``R`` relative to itself, to which each singular value of a product with
+    it is off relative to *itself*; 0 where it is a few roundings.
+    """
+
+    rows: Array
+    turn: Array
+    R: Array
+    error: float
+
+    @property
+    def size(self) -> float:
+        return float(np.linalg.norm(self.R))
+
+    def carry(self, vectors: Array) -> Array:
+        """Orthonormal vectors among the rows of ``R``, as vectors among those of the matrix."""
+        return np.asarray(self.rows @ (self.turn @ vectors))
+
+
+def _triangular(matrix: Array) -> _Triangular:
+    """By Cholesky's factorisation of its Gram matrix where float32 needs no more, else by QR."""
+    exact = matrix.astype(np.float64, order="F")
+    if matrix.dtype == np.float32 and matrix.shape[0] >= matrix.shape[1]:
+        R, failed = scipy.linalg.lapack.dpotrf(exact.T @ exact)
+        if not failed:
+            inverse, _ = scipy.linalg.lapack.dtrtri(R)
+            condition = float(np.linalg.norm(R) * np.linalg.norm(inverse))
+            if condition < CHOLESKY_CONDITION:
+                return _Triangular(exact, inverse, R, EPSILON * condition**2)
+    Q, R = scipy.linalg.qr(exact, mode="economic", overwrite_a=True, check_finite=False)
+    return _Triangular(Q, np.eye(len(R)), R, 0.0)

@@ -77,9 +77,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     name = _short(target.name)
     sweep(target.parent, lambda of: of == name)
     before = target.stat() if target.exists() else None
-    unfinished = target.with_name(
-        f".{name}.{_machine()}-{os.getpid()}-{uuid.uuid4().hex}.unfinished"
-    )
+    unfinished = target.with_name(f".{name}.{this_process()}-{uuid.uuid4().hex}.unfinished")
     try:
         # Not more open, while it is written, than what it will replace.
         allowed = 0o666 if before is None else stat.S_IMODE(before.st_mode)
@@ -173,6 +171,11 @@ def _sync(path: Path) -> None:
 def _called(mode: int) -> str:
     kinds = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
     return kinds.get(stat.S_IFMT(mode), "a device")
+
+
+def this_process() -> str:
+    """A name for this process that no other one has, on whatever machine."""
+    return f"{_machine()}-{os.getpid()}"
 
 
 @cache

@@ -33,6 +33,7 @@ from svr_widget.engine.graph.internal_dimensions import (
 from svr_widget.engine.maps.links import Link
 from svr_widget.engine.maps.read_only import array_of, read_only
 from svr_widget.engine.significance.entries import LinkTests
+from svr_widget.engine.significance.intensity_null import RandomColumn, intensity_p_values
 from svr_widget.engine.significance.multiple_testing import LEVELS, Significance
 from svr_widget.engine.significance.nulls import Kind, NullLaw
 from svr_widget.engine.significance.random_frames import Frame, RandomFrames
@@ -50,6 +51,7 @@ _SIDES: dict[Method, tuple[Flattening, Flattening]] = {
     "cross": ("svr", "cosvr"),
 }
 _ALL = slice(None)
+_CPU = torch.device("cpu")
 
 
 def sides(method: Method) -> tuple[Flattening, Flattening]:
@@ -88,6 +90,7 @@ class Adjacency:
         null: law of an entry under chance, ``"exact"`` or the paper's ``"chi2"``.
         seed: seeds the simulation behind ``internal_dimensions``.
         counted: gives the matrix as it was counted with others; None where it was not.
+        device: where products are computed; matrices are given out on the CPU.
 
     Raises:
         SVRError: a decomposition of the wrong flattening, a method that the link does not allow,
@@ -112,6 +115,7 @@ class Adjacency:
         null: Kind = "exact",
         seed: int = 0,
         counted: Callable[[], Tensor | None] = lambda: None,
+        device: torch.device = _CPU,
     ) -> None:
         if (producer.method, consumer.method) != sides(method):
             raise SVRError(
@@ -120,7 +124,7 @@ class Adjacency:
             )
         self.link, self.producer, self.consumer = link, producer, consumer
         self.method, self.null, self.seed = method, null, seed
-        self._counted = counted
+        self._counted, self._device = counted, device
         dtype = torch.promote_types(producer.U.dtype, consumer.V.dtype)
         self._U = producer.U.to(dtype).reshape(producer.U.shape[0], -1, len(producer))
         self._V = consumer.V.to(dtype).reshape(consumer.V.shape[0], -1, len(consumer))
@@ -230,27 +234,28 @@ class Adjacency:
     def _from_tiles(self) -> Tensor:
         places = list(tiles(self.shape))
         if len(places) == 1:
-            return self.entries()
+            return self.entries().cpu()
         dense = torch.empty(self.shape, dtype=self._U.dtype)
         for rows, columns in places:
-            dense[rows, columns] = self.entries(rows, columns)
+            dense[rows, columns] = self.entries(rows, columns).cpu()
         return dense
 
     def entries(self, rows: slice = _ALL, cols: slice = _ALL) -> Tensor:
-        """Some of the entries, computed anew: rows are the consumer's neurons.
+        """Some of the entries, computed anew on the device: rows are the consumer's neurons.
 
         As floating-point products go, those of other slices differ in their last bits; ``dense()``
         is put together from tiles of at most ``TILE`` neurons.
         """
         if self._meetings and not self.grouped:
             [whole] = self._blocks(rows, cols)
-            return whole.squares()
+            return whole.squares(self._device)
         shape = [
             len(range(size)[part]) for size, part in zip(self.shape, (rows, cols), strict=True)
         ]
-        found = torch.zeros(shape, dtype=self._U.dtype)
+        found = torch.zeros(shape, dtype=self._U.dtype, device=self._device)
         for block in self._blocks(rows, cols):
-            found[block.rows[:, None], block.columns] = block.squares()
+            at = block.rows[:, None].to(self._device), block.columns.to(self._device)
+            found[at] = block.squares(self._device)
         return found
 
     @property
@@ -498,6 +503,51 @@ class Adjacency:
         found = np.zeros(self.shape[1])
         found[columns] = intensity(dense, mean)
         return read_only(found)
+
+    def intensity_p_values(
+        self, intensities: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
+        """How likely a random neuron is at least as intense (beyond the paper), float64 ``[m]``.
+
+        NaN for what is no test: null neurons, and on a link by construction all.
+
+        Args:
+            intensities: what ``intensity`` gives, where that is known.
+        """
+        p_values = np.full(self.shape[1], np.nan)
+        if self.link.by_construction:
+            return p_values
+        if intensities is None:
+            intensities = self.intensity()
+        null, groups = self.producer.null.numpy(), self.producer.groups.numpy()
+        for group in np.unique(groups[~null]):
+            mine = ~null & (groups == group)
+            column = self._random_column(int(group))
+            p_values[mine] = intensity_p_values(intensities[mine], column, self.seed)
+        return p_values
+
+    def _random_column(self, group: int) -> RandomColumn:
+        """What the column of a neuron of one of the producer's groups is under chance."""
+        (p, y), (q, z) = self._U.shape[:2], self._V.shape[:2]
+        confined, reach = self._confined, 1.0
+        if self._single_channels_into_hyperplane:
+            reach -= 1 / q
+        sent, removed = p - confined[0], any(confined) and reach == 1.0
+        meeting = [(h, len(part) - removed) for g, h, part in self._meetings if g == group]
+        order = np.full(self.consumer.group_count, -1)
+        rows = self.consumer.groups.numpy()[~self.consumer.null.numpy()]
+        # Groups are told apart by their order of appearance, so that equal columns compare equal.
+        shared = dict(meeting)
+        seen = [h for h in dict.fromkeys(rows.tolist()) if h in shared]
+        order[seen] = np.arange(len(seen))
+        told = order[rows]
+        return RandomColumn(
+            (int(sent), int(y)),
+            tuple(shared[h] for h in seen),
+            (int(self._V_length - z * confined[1]), int(z)),
+            tuple(told[told >= 0].tolist()),
+            reach,
+        )
 
     def internal_dimensions(self) -> InternalDimensions:
         """``(d_out, d_in, deviation, p_value)`` of the block of strong entries (section 3.2).

@@ -47,11 +47,12 @@ class Block:
         filters = matrix_product(self.V.flatten(1).T, self.U.flatten(1)).view(z, rows, y, columns)
         return filters.permute(1, 3, 2, 0).flatten(2)
 
-    def squares(self) -> Tensor:
+    def squares(self, device: torch.device) -> Tensor:
         """Their squared Frobenius norms ``[N, M]``, position by position to save memory."""
-        total = torch.zeros(self.V.shape[2], self.U.shape[2], dtype=self.U.dtype)
-        for u in self.U.unbind(1):
-            for v in self.V.unbind(1):
+        U, V = self.U.to(device), self.V.to(device)
+        total = torch.zeros(V.shape[2], U.shape[2], dtype=U.dtype, device=device)
+        for u in U.unbind(1):
+            for v in V.unbind(1):
                 signed = matrix_product(v.T, u)
                 total.addcmul_(signed, signed)
         return total

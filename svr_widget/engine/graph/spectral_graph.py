@@ -7,23 +7,21 @@ import functools
 import html
 import inspect
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
+from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any, ParamSpec, Self, TypeVar, get_args
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from scipy import stats
 from torch import Tensor
 
-from svr_widget.engine.decompose import (
-    Decomposition,
-    Flattening,
-    check_method,
-    decompose,
-    decompose_product,
-)
+from svr_widget.engine.decompose import Decomposition, Flattening, check_method
+from svr_widget.engine.decompose.devices import known_device
 from svr_widget.engine.environment.settings import methods_with_own_settings
 from svr_widget.engine.errors import SVRError, check_option, nearest_name
 from svr_widget.engine.graph.adjacency import Adjacency, Method, sides
@@ -37,7 +35,6 @@ from svr_widget.engine.graph.streaming.stream import Stream
 from svr_widget.engine.maps.linear_map import LinearMap
 from svr_widget.engine.maps.links import Link, LinkKey, keyed
 from svr_widget.engine.maps.read_only import read_only
-from svr_widget.engine.maps.stored import in_memory
 from svr_widget.engine.model.find_maps import Globs
 from svr_widget.engine.network.bare_weights.orientation import NonFinite
 from svr_widget.engine.network.head_products import AttentionView
@@ -45,6 +42,8 @@ from svr_widget.engine.network.norms.folding import Normalisation
 from svr_widget.engine.network.pairs import Links, defined
 from svr_widget.engine.network.sources import Weights, read_network
 from svr_widget.engine.significance.nulls import Kind
+from svr_widget.engine.work.decomposer import Cache, ColumnKey, Decomposer, in_turn, kept_by
+from svr_widget.engine.work.tasks import Task, task_of
 
 Progress = Callable[[str, int, int], object]
 """Called as ``progress(name, done, total)`` before each step that is left, and at the end."""
@@ -93,6 +92,9 @@ class SpectralGraph:
         weights: Weights = None,
         run_live: bool = False,
         non_finite: NonFinite = "refuse",
+        device: str | torch.device | None = None,
+        executor: Executor | None = None,
+        cache: Cache = True,
         progress: Progress | None = None,
         seed: int = 0,
     ) -> None:
@@ -103,6 +105,8 @@ class SpectralGraph:
         check_option("attention", attention, get_args(AttentionView))
         if rank is not None and (not isinstance(rank, int) or rank < 1):
             raise SVRError(f"rank must be an integer of at least 1, or None for all, got {rank!r}")
+        self.device = known_device(device)
+        self._decomposer = Decomposer(cache, executor)
         network = read_network(
             source,
             example_inputs,
@@ -134,8 +138,8 @@ class SpectralGraph:
         self._join()
         self._progress = progress
         self._lock = threading.RLock()
-        self._decompositions: dict[tuple[str, Flattening], Decomposition] = {}
-        self._transposed: dict[tuple[str, Flattening], Decomposition] = {}
+        self._decompositions: MutableMapping[ColumnKey, Decomposition] = kept_by(cache)
+        self._transposed: MutableMapping[ColumnKey, Decomposition] = kept_by(cache)
         self._adjacencies = RecentAdjacencies()
         self._streams: dict[bool, Stream] = {}
         self._significance: dict[tuple[Kind, bool], GraphTests] = {}
@@ -161,6 +165,16 @@ class SpectralGraph:
             "attention": self.attention,
             "rank": self.rank,
             "seed": self.seed,
+        }
+
+    @property
+    def work(self) -> dict[str, Any]:
+        """The keywords that say where a graph is computed and kept, which change nothing in it."""
+        decomposer = self._decomposer
+        return {
+            "device": self.device,
+            "executor": decomposer.executor,
+            "cache": decomposer.cache,
         }
 
     @property
@@ -229,7 +243,7 @@ class SpectralGraph:
         other.method = method
         other._join()
         other._streams, other._significance = {}, {}
-        for cached in ("_columns", "_column_names"):
+        for cached in ("_columns", "_column_names", "_intensity_p_values", "_adjusted_p_values"):
             other.__dict__.pop(cached, None)
         return other
 
@@ -266,7 +280,7 @@ class SpectralGraph:
                 network = self._traced.network(norm)
                 network = replace(network, run_live=self.run_live, damaged=self.damaged)
                 settings = {**self.settings, "norm": norm}
-                other = type(self)(network, progress=self._progress, **settings)
+                other = type(self)(network, progress=self._progress, **self.work, **settings)
                 other._by_norm = self._by_norm
                 self._by_norm |= {self.norm: self, norm: other}
             return self._by_norm[norm].by_method(self.method)
@@ -288,37 +302,30 @@ class SpectralGraph:
         Raises:
             KeyError: there is no such map.
         """
-        method = method or self.flattening
+        return self._decomposition(name, method or self.flattening)
+
+    def _decomposition(self, name: str, method: Flattening, wait: bool = True) -> Decomposition:
+        """The same; ``TakenError`` where another process decomposes it, unless one may wait."""
         linear = self._lookup(self._maps, name, "map")
         with self._lock:
-            key = name, method
-            if key not in self._decompositions:
-                self._decompositions[key] = read_only(self._decompose(linear, method))
-            return self._decompositions[key]
+            found = self._decompositions.get((name, method))
+            if found is None:
+                found = read_only(self._decompose(linear, method, wait))
+                self._decompositions[name, method] = found
+            return found
 
-    def _decompose(self, linear: LinearMap, method: Flattening) -> Decomposition:
+    def _decompose(self, linear: LinearMap, method: Flattening, wait: bool) -> Decomposition:
         """By way of what is known already where that is the same matrix."""
         if linear.tied_to is not None:
             first = self.decomposition(linear.tied_to, method)
             same = linear.factors[0].stride() == self._maps[linear.tied_to].factors[0].stride()
-            return first if same else first.transposed()
+            return first if same else self._decomposer.transposed(first, self.add_note)
         other = self._decompositions.get((linear.name, "svr" if method == "cosvr" else "cosvr"))
         if other is not None and linear.positions == 1:
-            return other.flattened_as(method)
-        linear.check_known()
-        if len(linear.factors) > 1:
-            left, right = map(in_memory, linear.factors)
-            return decompose_product(
-                left, right, method, self.rank, normals=linear.normals, seed=self.seed
-            )
-        return decompose(
-            linear.weight,
-            linear.groups,
-            method,
-            self.rank,
-            normals=linear.normals,
-            seed=self.seed,
-        )
+            return self._decomposer.flattened(other, method)
+        task = task_of(linear, method, self.rank, self.seed, str(self.device))
+        found = self._decomposer.decomposition(task, self.add_note, wait=wait)
+        return self._decomposer.flattened(found, method)
 
     def adjacency(self, link: LinkKey, method: Method | None = None) -> Adjacency:
         """The adjacency of a link; ``.dense()`` is ``[consumer's neurons, producer's neurons]``.
@@ -356,6 +363,7 @@ class SpectralGraph:
                     null=self.null,
                     seed=self.seed,
                     counted=partial(self._counted, link, method),
+                    device=self.device,
                 )
                 self._adjacencies.keep((link, method), found)
             return found
@@ -373,7 +381,8 @@ class SpectralGraph:
         if link.side != "q":
             return consumer
         if (link.consumer, method) not in self._transposed:
-            self._transposed[link.consumer, method] = read_only(consumer.transposed())
+            turned = self._decomposer.transposed(consumer, self.add_note)
+            self._transposed[link.consumer, method] = turned
         return self._transposed[link.consumer, method]
 
     @property
@@ -394,9 +403,8 @@ class SpectralGraph:
         stream = self._streams.get(by_construction)
         links = 0 if stream is not None and stream.done else len(self._links)
         total = len(needed) + links
-        for done, (name, flattening) in enumerate(needed):
-            report(name, done, total)
-            self.decomposition(name, flattening)
+        # To be had until the links are done, whatever cache= keeps.
+        held = self.decompose_all(lambda name, done: report(name, done, total))
         with self._lock:
             if by_construction not in self._streams:
                 self._streams[by_construction] = self._stream(by_construction)
@@ -406,6 +414,7 @@ class SpectralGraph:
                     lambda link, done: report(" → ".join(link[:2]), len(needed) + done, total)
                 )
                 self._adjacencies.clear()  # those of a bus differ in their last bits
+        del held
         if total:
             report("", total, total)
         return stream
@@ -422,7 +431,49 @@ class SpectralGraph:
             lambda link: self.decomposition(link.producer, out_side),
             lambda link: self._reading(link, in_side),
             self.adjacency,
+            self.device,
         )
+
+    def decompose_all(
+        self, report: Callable[[str, int], object] = lambda *_: None
+    ) -> list[Decomposition]:
+        """Decompose every map that is not decomposed already, by the executor if there is one.
+
+        Args:
+            report: called with a map's name and how many are done, before each that is left; what
+                it raises stops the work, and what is done is kept.
+
+        Returns:
+            What was decomposed.
+
+        Raises:
+            SVRError: a map takes more memory than there is, or the executor takes no work.
+        """
+        columns = [column for column in self.columns.values() if column not in self._decompositions]
+        held: list[Decomposition] = []
+        asked: dict[Task, ColumnKey] = {}
+        known = set(self._decompositions)
+        for name, method in columns:
+            first = self._maps[name].tied_to or name
+            task = task_of(self._maps[first], method, self.rank, self.seed, str(self.device))
+            either = ("svr", "cosvr") if self._maps[first].positions == 1 else (method,)
+            if not known.intersection((first, side) for side in either):
+                asked[task] = first, method
+                known.add((first, method))
+
+        def keep(task: Task, found: Decomposition) -> None:
+            name, method = asked[task]
+            with self._lock:  # another thread may have been before us
+                flat = self._decomposer.flattened(found, method)
+                held.append(self._decompositions.setdefault((name, method), flat))
+
+        self._decomposer.by_executor(asked, report, keep, self.add_note)
+        left = [column for column in columns if column not in self._decompositions]
+        self._decomposer.check_memory(
+            task for task, column in asked.items() if column not in self._decompositions
+        )
+        done = len(columns) - len(left)
+        return held + in_turn(left, self._decomposition, lambda name, n: report(name, done + n))
 
     def significance(
         self, null: Kind | None = None, *, by_construction: bool = False
@@ -463,6 +514,57 @@ class SpectralGraph:
         stream = self._streams.get(False)
         found = stream.intensity(link) if stream is not None and stream.done else None
         return self.adjacency(link).intensity() if found is None else found
+
+    def feeds(self, name: str) -> bool:
+        """Whether a link with tests leaves the column."""
+        return name in self._leaving
+
+    def intensity_p_values(self, name: str, *, adjusted: bool = False) -> NDArray[np.float64]:
+        """How likely random neurons are at least as intense as a column's (beyond the paper).
+
+        Of each neuron the smallest p-value over the links that leave it, times their number (at
+        most 1). NaN for what is no test: null neurons, a column that feeds none, one of which
+        nobody says what it feeds.
+
+        Args:
+            name: of the column.
+            adjusted: by Benjamini and Hochberg over all neurons of the graph that are tested: the
+                smallest false discovery rate at which the neuron stands out.
+
+        Returns:
+            float64 ``[M]`` in (0, 1], or NaN.
+
+        Examples:
+            >>> svr.intensity_p_values("0")[:3].round(4)
+            array([0.    , 0.7046, 0.5357])
+        """
+        self._lookup(self.columns, name, "map")
+        p_values = self._intensity_p_values
+        if not adjusted:
+            return p_values[name]
+        return self._adjusted_p_values[name]
+
+    @functools.cached_property
+    def _intensity_p_values(self) -> dict[str, NDArray[np.float64]]:
+        return {name: self._of_leaving(name) for name in self.columns}
+
+    def _of_leaving(self, name: str) -> NDArray[np.float64]:
+        leaving = self._leaving.get(name, [])
+        found = [
+            self.adjacency(key).intensity_p_values(self.link_intensity(key)) for key in leaving
+        ]
+        if not found:
+            return np.full(len(self[name]), np.nan)
+        return np.asarray(np.minimum(np.min(found, axis=0) * len(found), 1.0))
+
+    @functools.cached_property
+    def _adjusted_p_values(self) -> dict[str, NDArray[np.float64]]:
+        together = np.concatenate([np.empty(0), *self._intensity_p_values.values()])
+        tested = ~np.isnan(together)
+        if tested.any():
+            together[tested] = stats.false_discovery_control(together[tested])
+        ends = np.cumsum([len(of) for of in self._intensity_p_values.values()])[:-1]
+        return dict(zip(self._intensity_p_values, np.split(together, ends), strict=True))
 
     def check_linked(self, wanted: str) -> None:
         """Raise ``SVRError`` where nobody says which map feeds which, on which something rests."""

@@ -202,7 +202,39 @@ def map_of(
     output_layout: Layout | None = None,
     depth: int = 0,
 ) -> LinearMap:
-    """A ``LinearMap`` that owns a copy of a canonical weight, read through its layouts."""
+    """A ``LinearMap`` that owns a copy of a canonical weight, read through its layouts.
+
+    Of one on the meta device, which has a form and no values, there is nothing to copy.
+    """
+    weight, kind = laid_out(name, kind, weight, input_layout, output_layout)
+    matrices = weight.factors if isinstance(weight, LowRank) else (weight,)
+    owned = (
+        each if each.is_meta else torch.empty(each.shape, dtype=each.dtype).copy_(each)
+        for each in matrices
+    )
+    return LinearMap(
+        name,
+        kind,
+        tuple(owned),
+        groups,
+        depth,
+        input_layout=input_layout,
+        output_layout=output_layout,
+    )
+
+
+def laid_out(
+    name: str,
+    kind: str,
+    weight: Tensor,
+    input_layout: Layout | None = None,
+    output_layout: Layout | None = None,
+) -> tuple[Tensor, str]:
+    """A weight read through its layouts, and its kind then; the same memory where there are none.
+
+    Raises:
+        UnsupportedLayerError: both layouts at once.
+    """
     if input_layout is not None and output_layout is not None:
         raise UnsupportedLayerError(
             f"{name!r} reads flattened {_grid(input_layout)} and writes flattened "
@@ -217,17 +249,7 @@ def map_of(
         by_channel = weight[output_layout.index].transpose(1, 2)
         weight = by_channel.reshape(*by_channel.shape[:2], *output_layout.kernel)
         kind = "transposed convolution"
-    matrices = weight.factors if isinstance(weight, LowRank) else (weight,)
-    owned = (torch.empty(each.shape, dtype=each.dtype).copy_(each) for each in matrices)
-    return LinearMap(
-        name,
-        kind,
-        tuple(owned),
-        groups,
-        depth,
-        input_layout=input_layout,
-        output_layout=output_layout,
-    )
+    return weight, kind
 
 
 def _grid(layout: Layout) -> str:

@@ -7,7 +7,8 @@ learn that nothing came of it. So what is given out is the memory itself, as a `
 from __future__ import annotations
 
 import operator
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass
+from functools import cache
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -146,6 +147,14 @@ def _held(leaf: Any) -> Any:
     return leaf._plain if isinstance(leaf, ReadOnlyTensor) else leaf
 
 
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+
+
+@cache
+def _field_names(kind: type) -> tuple[str, ...]:
+    return tuple(each.name for each in fields(kind))
+
+
 def read_only(what: Each, known: dict[int, tuple[Any, Any]] | None = None) -> Each:
     """The same as one that cannot be written to: a tensor, a tuple or dataclass of some, an array.
 
@@ -166,16 +175,25 @@ def read_only(what: Each, known: dict[int, tuple[Any, Any]] | None = None) -> Ea
         guarded = tuple(read_only(each, known) for each in what)
         made = what if all(map(operator.is_, guarded, what)) else guarded
     elif is_dataclass(what) and not isinstance(what, type):
-        values = {each.name: getattr(what, each.name) for each in fields(what) if each.init}
+        names = _field_names(type(what))
+        values = {name: getattr(what, name) for name in names}
         changed = {
             name: each
             for name, value in values.items()
-            if (each := read_only(value, known)) is not value
+            if type(value) not in _PLAIN and (each := read_only(value, known)) is not value
         }
-        made = replace(what, **changed) if changed else what
+        if changed:  # as it was made, and checked then
+            made = object.__new__(type(what))
+            made.__dict__.update(values, **changed)
     if known is not None and isinstance(what, Tensor | tuple):
         known[id(what)] = what, made  # and what it was, so that no other has its ``id``
     return cast(Each, made)
+
+
+def plain(tensor: Tensor) -> Tensor:
+    """The memory of a tensor as an ordinary one, for what is not given out: no copy is made."""
+    held: Tensor = _held(tensor)
+    return held
 
 
 def array_of(tensor: Tensor) -> NDArray[Any]:

@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
+
+
+class Handle(ABC):
+    """Reads a weight, in other processes as well: it pickles as what is to be read there."""
+
+    @property
+    @abstractmethod
+    def elsewhere(self) -> bool:
+        """Whether others can read it, where they see the file."""
+
+    @abstractmethod
+    def values(self) -> Tensor:
+        """The values, in the file's own memory where they can be: nobody may write to them.
+
+        Raises:
+            OSError, SVRError: they cannot be read here.
+        """
+
+    def __call__(self) -> Tensor:
+        """A copy of the values."""
+        values = self.values()
+        return torch.empty(values.shape, dtype=values.dtype).copy_(values)
 
 
 class StoredTensor(Tensor):
@@ -82,6 +105,18 @@ def in_memory(tensor: Tensor) -> Tensor:
     return tensor.read() if isinstance(tensor, StoredTensor) else tensor
 
 
+def values_of(tensor: Tensor) -> Tensor:
+    """The same, in the memory of the file where it can be; nobody may write to it."""
+    read = getattr(tensor, "_read", None) if isinstance(tensor, StoredTensor) else None
+    return read.values() if isinstance(read, Handle) else in_memory(tensor)
+
+
+def read_elsewhere(tensor: object) -> Handle | None:
+    """What reads a stored tensor in another process; None where only this one can."""
+    read = tensor._read if isinstance(tensor, StoredTensor) else tensor
+    return read if isinstance(read, Handle) and read.elsewhere else None
+
+
 def has_values(tensor: Tensor) -> bool:
     """Whether there are values, in memory or stored."""
     return isinstance(tensor, StoredTensor) or not tensor.is_meta
@@ -107,7 +142,7 @@ _ELSEWHERE = {_getter("is_meta"): False, _getter("device"): torch.device("cpu")}
 _VIEWS = frozenset(
     {
         *(_getter("T"), Tensor.__getitem__, Tensor.contiguous, Tensor.flatten),
-        *(Tensor.permute, Tensor.t, Tensor.transpose),
+        *(Tensor.permute, Tensor.reshape, Tensor.t, Tensor.transpose),
     }
 )
 """What moves entries and computes nothing."""

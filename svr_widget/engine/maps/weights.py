@@ -132,16 +132,16 @@ def floating(name: str, weight: Tensor) -> Tensor:
     if isinstance(weight, LowRank):
         return LowRank(*(floating(name, factor) for factor in weight.factors))
     check_readable(name, weight)
-    weight = _whole(name, in_memory(weight))
+    weight = in_memory(weight)
     shape = tuple(weight.shape)
     if weight.ndim < 2 or weight.numel() == 0:
         raise UnsupportedLayerError(
             f"{name!r} has a weight of shape {shape}; a linear map needs [out, in, ...], none of "
             f"them 0; leave it out with exclude={name!r}"
         )
-    weight = _dense(name, weight.detach())
-    broken = weight.numel() - int(torch.isfinite(weight).sum())
-    if broken:
+    weight = dense(name, weight.detach())
+    if not all(map(torch.isfinite, torch.aminmax(weight))):  # which takes no memory, as a mask does
+        broken = weight.numel() - int(torch.isfinite(weight).sum())
         raise NonFiniteWeightsError(
             f"{name!r} has {broken} NaN or infinite of {weight.numel()} entries in its weight of "
             f"shape {shape}; the network diverged or the file is damaged"
@@ -149,8 +149,9 @@ def floating(name: str, weight: Tensor) -> Tensor:
     return weight
 
 
-def _dense(name: str, weight: Tensor) -> Tensor:
+def dense(name: str, weight: Tensor) -> Tensor:
     """In strided float32, or in float64 where it is already, whatever form it is kept in."""
+    weight = _whole(name, weight)
     try:
         if weight.is_quantized or type(weight).dequantize is not Tensor.dequantize:
             weight = weight.dequantize()

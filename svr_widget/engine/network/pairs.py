@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import isqrt
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 
@@ -114,30 +114,70 @@ def links_from_pairs(
     return directed(links, rank), layouts
 
 
-def check_channels(link: Link, producer: int, consumer: int) -> None:
+class _Channels(NamedTuple):
+    """The lowest and highest channel that a link names, and how often each travels at most."""
+
+    lowest: int
+    highest: int
+    times: int
+    unequal: bool
+
+
+class _KnownChannels:
+    """What is asked of channels, once for all links that share them."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[int, int], tuple[torch.Tensor, _Channels]] = {}
+
+    def of(self, channels: torch.Tensor, width: int) -> _Channels | None:
+        """None where there are none."""
+        key = id(channels), width
+        if key not in self._found:
+            if not channels.numel():
+                return None
+            low, high = int(channels.min()), int(channels.max())
+            times = torch.bincount(channels.flatten().clamp(min=0), minlength=width)
+            found = _Channels(low, high, int(times.max()), bool(times.min() < times.max()))
+            self._found[key] = channels, found  # and the tensor, so that no other has its ``id``
+        return self._found[key][1]
+
+
+def check_channels(
+    link: Link, producer: int, consumer: int, known: _KnownChannels | None = None
+) -> None:
     """Raise ``WidthMismatchError`` where a link names channels that a map does not have.
 
     Args:
         link: the link.
         producer: how many channels its producer writes.
         consumer: how many its consumer reads, or flat features where the link names such.
+        known: of other links.
     """
+    known = known or _KnownChannels()
     ends = (
         (link.producer, link.producer_channels, producer),
         (link.consumer, link.consumer_channels, consumer),
     )
     for name, channels, width in ends:
-        if channels.numel() and not 0 <= int(channels.min()) <= int(channels.max()) < width:
+        named = known.of(channels, width)
+        if named and not 0 <= named.lowest <= named.highest < width:
             raise WidthMismatchError(
-                f"link {link.producer!r} -> {link.consumer!r} names channels {int(channels.min())} "
-                f"to {int(channels.max())} of {name!r}, which has {width}"
+                f"link {link.producer!r} -> {link.consumer!r} names channels {named.lowest} "
+                f"to {named.highest} of {name!r}, which has {width}"
             )
 
 
-def undefined(link: Link, producer: LinearMap, consumer: LinearMap, method: str) -> str:
+def undefined(
+    link: Link,
+    producer: LinearMap,
+    consumer: LinearMap,
+    method: str,
+    known: _KnownChannels | None = None,
+) -> str:
     """Why a link has no adjacency by a method, as a clause; empty where it has."""
-    times = torch.bincount(link.producer_channels, minlength=producer.out_channels)
-    if int(times.max()) > 1 and (producer.groups > 1 or times.min() < times.max()):
+    known = known or _KnownChannels()
+    named = known.of(link.producer_channels, producer.out_channels)
+    if named and named.times > 1 and (producer.groups > 1 or named.unequal):
         return "some channels travel more often than others"
     if link.consumer_channels.ndim == 2:
         positions = 1 if method == "cross" else consumer.positions
@@ -160,10 +200,11 @@ def defined(
     """
     kept: list[Link] = []
     left_out: dict[str, list[str]] = {}
+    known = _KnownChannels()
     for link in links:
         producer, consumer = maps[link.producer], maps[link.consumer]
-        check_channels(link, producer.out_channels, _read(link, consumer))
-        why = undefined(link, producer, consumer, method)
+        check_channels(link, producer.out_channels, _read(link, consumer), known)
+        why = undefined(link, producer, consumer, method, known)
         if why:
             left_out.setdefault(why, []).append(f"{link.producer} -> {link.consumer}")
         else:

@@ -147,7 +147,7 @@ def read_network(
         path = Path(source) if isinstance(source, str | os.PathLike) else None
         whole = together(bare.named, Selection(include, exclude), path)
         notes = (*filter(None, [unmade]), *bare.notes, *whole.notes)
-        bare = replace(bare, named=whole.weights, notes=notes)
+        bare = bare.with_weights(whole.weights, notes)
         return network_of_weights(bare, given, include, exclude, non_finite)
     except (OSError, SVRError, MemoryError):
         raise

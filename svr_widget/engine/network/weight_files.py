@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from safetensors import safe_open
@@ -46,18 +47,21 @@ class WeightFile(NamedTuple):
         notes: what has to be said about them.
         ordered: whether that order is the one in which they were saved; else it is by name, numbers
             in it by size.
+        places: the safetensors file that each of them is in.
     """
 
     title: str
     weights: Mapping[str, Tensor]
     notes: tuple[str, ...] = ()
     ordered: bool = True
+    places: Mapping[str, Path] = MappingProxyType({})
 
 
 class _Read(NamedTuple):
     weights: dict[str, Tensor]
     notes: tuple[str, ...]
     ordered: bool
+    places: Mapping[str, Path] = MappingProxyType({})
 
 
 def read_weights(path: Path) -> WeightFile:
@@ -146,7 +150,8 @@ def _of_file(path: Path) -> _Read:
         notes = (f"{path.name} is {kind.words}, whatever it is called, and was read as that",)
     if kind.name == "safetensors":
         weights, passed = pass_over(_of_safetensors(path), path)
-        return _Read(_by_name(weights), (*notes, *passed), ordered=False)
+        places = dict.fromkeys(weights, path)
+        return _Read(_by_name(weights), (*notes, *passed), ordered=False, places=places)
     found = find_weights(torch_saved.load(path, legacy=kind.name == "legacy torch"), path)
     torch_saved.check_tensors(path, found.weights)
     return _Read(found.weights, (*notes, *found.notes), ordered=True)
@@ -179,6 +184,8 @@ def _of_safetensors(path: Path) -> dict[str, Tensor]:
             kind = (file.metadata() or {}).get("format", "")
             if kind == "svr_widget":
                 raise SVRError(f"{path} is a saved SVR: SVR.load({str(path)!r}) reads it")
+            if kind == "svr_widget decomposition":
+                raise SVRError(f"{path} is of a cache of decompositions, and has no weights")
             if kind.startswith("svr_widget"):
                 folder = str(path.parent)
                 raise SVRError(f"{path} is of a recording: SVRRecorder.load({folder!r}) reads it")
@@ -204,17 +211,19 @@ def _of_shards(index: Path) -> _Read:
             raise SVRError(f"{index} names the shard {shard!r}, which is not beside it")
         if not file.is_file():
             raise FileNotFoundError(f"{index} names the shard {shard!r}, and there is no {file}")
-    loaded, told = {}, list[str]()
+    loaded, told, places = {}, list[str](), dict[str, Path]()
     for shard, file in files.items():
-        loaded[shard], notes, _ = _of_file(file)
+        loaded[shard], notes, _, inside = _of_file(file)
         told += notes
+        places |= {name: each for name, each in inside.items() if shards.get(name) == shard}
     weights: dict[str, Tensor] = {}
     for name, shard in shards.items():
         if name in loaded[shard]:
             weights[name] = loaded[shard][name]
         elif not any("passed over" in note for note in told):
             raise SVRError(f"{index} looks for {name!r} in {shard!r}, which does not hold it")
-    return _Read(_by_name(weights), tuple(dict.fromkeys(told)), ordered=False)
+    notes = tuple(dict.fromkeys(told))
+    return _Read(_by_name(weights), notes, ordered=False, places=places)
 
 
 def _by_name(weights: dict[str, Tensor]) -> dict[str, Tensor]:

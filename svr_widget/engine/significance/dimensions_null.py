@@ -98,9 +98,9 @@ def _one_frame(length: int, m: int, n: int, z: int, generator: np.random.Generat
     angles between the two matter, so the smaller of the two frames is the one drawn.
     """
     if n <= m * z:
-        vectors, pattern = _haar(length, m * z, n, generator).reshape(-1, m, z, n), "bjzi,bjzi->bji"
+        vectors, pattern = haar(length, m * z, n, generator).reshape(-1, m, z, n), "bjzi,bjzi->bji"
     else:
-        vectors, pattern = _haar(length, n, m * z, generator).reshape(-1, n, m, z), "bijz,bijz->bji"
+        vectors, pattern = haar(length, n, m * z, generator).reshape(-1, n, m, z), "bijz,bijz->bji"
     adjacency: Floats = np.einsum(pattern, vectors, vectors)
     return adjacency
 
@@ -127,13 +127,13 @@ def _on_shared_channels(
     for group in np.unique(neurons):
         rows, columns = np.flatnonzero(channels == group), np.flatnonzero(neurons == group)
         kept = rows.size * frame.positions
-        block = _haar(frame.length, kept, columns.size, generator)
+        block = haar(frame.length, kept, columns.size, generator)
         shaped = block.reshape(_BATCH, rows.size, frame.positions, columns.size)
         vectors[:, rows[:, None], :, columns] = shaped.transpose(1, 3, 0, 2)
     return vectors
 
 
-def _haar(length: int, rows: int, count: int, generator: np.random.Generator) -> Floats:
+def haar(length: int, rows: int, count: int, generator: np.random.Generator) -> Floats:
     """The first ``rows`` coordinates of ``count`` random orthonormal vectors in R^length.
 
     Returns ``[batch, rows, count]``, signs of vectors arbitrary. The frame is the Q of a Gaussian
@@ -153,7 +153,7 @@ def _haar(length: int, rows: int, count: int, generator: np.random.Generator) ->
 
 
 def _cost(length: int, rows: int, count: int) -> float:
-    """Cost of one ``_haar`` frame in units of the budget."""
+    """Cost of one ``haar`` frame in units of the budget."""
     normals = (rows + min(length - rows, count)) * count
     return max(normals / _NORMALS, normals * count / _OPERATIONS)
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils._pytree import tree_leaves
 
-from svr_widget.engine.activations.similarity import Reference, check_reference
+from svr_widget.engine.analysis.activations.similarity import Reference, check_reference
 from svr_widget.engine.model.images import Form, is_picture
 from svr_widget.svr import SVR
 from svr_widget.widget.answers.images import pack, spectral_images

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from svr_widget.engine.activations.activations import Filters, called
-from svr_widget.engine.activations.hooks import placed_example
-from svr_widget.engine.activations.similarity import Reference, cosines, reference_images
+from svr_widget.engine.analysis.activations.activations import Filters, called
+from svr_widget.engine.analysis.activations.hooks import placed_example
+from svr_widget.engine.analysis.activations.similarity import Reference, cosines, reference_images
 from svr_widget.engine.decompose import Flattening
 from svr_widget.engine.errors import SVRError, nearest_name
 from svr_widget.engine.model.example_inputs import Example

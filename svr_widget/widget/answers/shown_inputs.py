@@ -13,7 +13,7 @@ from torch.nn import functional
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.data import DataLoader
 
-from svr_widget.engine.activations.hooks import of_batch
+from svr_widget.engine.analysis.activations.hooks import of_batch
 from svr_widget.engine.model.images import Form, are_images, is_picture, taken
 
 Transform = Callable[[Any], Any]

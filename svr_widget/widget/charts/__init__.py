@@ -12,19 +12,20 @@ from svr_widget.engine.maps.links import LinkKey
 from svr_widget.widget.cells.closing import close_parts
 from svr_widget.widget.charts.dimensions import Dimensions
 from svr_widget.widget.charts.spectrum import Spectrum
+from svr_widget.widget.charts.style import CSS
 from svr_widget.widget.charts.survival import Survival
 from svr_widget.widget.traits import Traits
 
 __all__ = ["Charts"]
 
 
-class Charts(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
+class Charts(ipywidgets.Box):  # type: ignore[misc]  # ipywidgets is untyped
     """Spectrum, survival function and internal dimensions of what a widget shows.
 
-    Which map and which link is chosen at the top, or in the widget: the map of the neuron that was
-    selected last, and ``selected_link``. Brushing the spectrum selects neurons in the widget; a
-    click on a bar of internal dimensions chooses its link. A link by construction is no test, and
-    so has no charts.
+    Which map and which link is chosen above the figures, or in the widget: the map of the neuron
+    that was selected last, and ``selected_link``. Brushing the spectrum selects neurons in the
+    widget; a click on a dot of internal dimensions chooses its link. A link by construction is no
+    test, and so has no charts.
 
     Args:
         widget: its computation is waited for.
@@ -35,17 +36,21 @@ class Charts(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
     def __init__(self, widget: Traits) -> None:
         widget.wait()
         self._widget = widget
-        self._maps = _menu("spectrum of")
-        self._producers = _menu("link from")
-        self._links = _menu("to")
-        self.spectrum = Spectrum(self._select)
-        self.survival = Survival()
+        self._maps = _menu("map of the spectrum")
+        self._producers = _menu("producer of the link")
+        self._links = _menu("consumer of the link")
+        self.spectrum = Spectrum(self._select, self._maps)
+        self.survival = Survival([self._producers, "→", self._links])
         self.dimensions = Dimensions(self._choose_link)
         self._heard = True
-        self._choices = ipywidgets.HBox(
-            [self._maps, self._producers, self._links], layout={"flex_flow": "row wrap"}
+        self._style = ipywidgets.HTML(f"<style>{CSS}</style>", layout={"display": "none"})
+        super().__init__(
+            layout={
+                "display": "grid",
+                "grid_template_columns": "repeat(auto-fit, minmax(260px, 1fr))",
+            }
         )
-        super().__init__()
+        self.add_class("svr-charts")
         self._renew(None)
         self._maps.observe(self._show_map, "value")
         self._producers.observe(self._offer_links, "value")
@@ -77,10 +82,10 @@ class Charts(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
             _offer(self._producers, {key[0]: key[0] for key in self._tested})
         self._name_link(before if before in self._tested else next(iter(self._tested), None))
         self._producers.disabled = self._links.disabled = not self._tested
-        figures = [self.spectrum.figure]
+        charts = [self.spectrum.chart]
         if self._tested:
-            figures += [self.survival.figure, self.dimensions.figure]
-        self.children = [self._choices, *figures]
+            charts += [self.survival.chart, self.dimensions.chart]
+        self.children = [self._style, *charts]
         self._follow(None)
         self._show_map(None)
         self._show_link(None)
@@ -143,12 +148,8 @@ class Charts(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
 
 
 def _menu(words: str) -> ipywidgets.Dropdown:
-    """A menu that takes a line of its own where there is no room beside others."""
-    return ipywidgets.Dropdown(
-        description=words,
-        style={"description_width": "80px"},
-        layout={"flex": "1 1 240px", "width": "auto", "min_width": "0"},
-    )
+    """A menu as wide as what is chosen."""
+    return ipywidgets.Dropdown(tooltip=words, layout={"width": "auto", "min_width": "0"})
 
 
 def _consumer(link: LinkKey) -> str:

@@ -5,13 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import bqplot as bq
+import ipywidgets
 import numpy as np
 
 from svr_widget.engine.decompose.marchenko_pastur import marchenko_pastur_edges
 from svr_widget.engine.environment.settings import with_own_settings
 from svr_widget.svr import SVR
 from svr_widget.widget.cells.closing import close_parts
-from svr_widget.widget.charts.style import ACCENT, GREY, PALE, axis, colour_of, figure, shortened
+from svr_widget.widget.charts.style import (
+    ACCENT,
+    GREY,
+    PALE,
+    Chart,
+    axis,
+    colour_of,
+    dot,
+    figure,
+    line,
+    round_ticks,
+)
 
 
 class Spectrum:
@@ -19,13 +31,17 @@ class Spectrum:
 
     Args:
         choose: called with the neurons that the brush covers, and with none when it is cleared.
+        menu: of the maps, to stand in the head.
 
     Attributes:
+        chart: the figure with its words.
         figure: the ``bqplot.Figure``.
         map: name of the map that is shown.
     """
 
-    def __init__(self, choose: Callable[[list[tuple[str, int]]], None]) -> None:
+    def __init__(
+        self, choose: Callable[[list[tuple[str, int]]], None], menu: ipywidgets.Widget
+    ) -> None:
         self.map = ""
         self._choose = choose
         x, self._heights = bq.LinearScale(), bq.LinearScale(min=0.0)
@@ -36,7 +52,7 @@ class Spectrum:
             y=[],
             color=[],
             scales={**scales, "color": self._hues},
-            default_size=18,
+            default_size=24,
             stroke_width=0,
             marker="circle",
         )
@@ -48,26 +64,16 @@ class Spectrum:
             line_style="dashed",
             stroke_width=1.5,
         )
-        self._words = bq.Label(
-            x=[],
-            y=[],
-            text=["edge of noise"],
-            scales=scales,
-            colors=[GREY],
-            default_size=11,
-            font_weight="normal",
-            align="end",
-            y_offset=-8,
-        )
         self._brush = bq.interacts.BrushIntervalSelector(
             scale=x, marks=[self._values], color=ACCENT
         )
+        self._ranks, self._sizes = axis(x), axis(self._heights, vertical=True)
         self.figure = figure(
-            "",
-            [self._edge, self._values, self._words],
-            [axis(x, "rank k"), axis(self._heights, "singular value", vertical=True)],
+            [self._edge, self._values],
+            [self._ranks, self._sizes],
             interaction=self._brush,
         )
+        self.chart = Chart(["<b>Spectrum of</b>", menu], self.figure)
         self._brush.observe(self._brushed, "selected")
 
     @with_own_settings
@@ -85,13 +91,16 @@ class Spectrum:
         noise = linear.product_of is None and neurons.energy > 0
         with self._edge.hold_sync():
             edge = marchenko_pastur_edges(neurons)[1] if noise else 0.0
-            # Above the line there is room for its name.
-            self._heights.max = 1.1 * max(edge, *self._values.y[:1]) or 1.0
+            self._heights.max = 1.05 * max(edge, *self._values.y[:1]) or 1.0
             self._edge.x = [0, max(len(neurons) - 1, 1)] if noise else []
             self._edge.y = [edge, edge] if noise else []
-        with self._words.hold_sync():
-            self._words.x, self._words.y = self._edge.x[-1:], self._edge.y[-1:]
-        self.figure.title = f"{shortened(name, 26)}: spectrum"
+        self._ranks.tick_values = round_ticks(max(len(neurons) - 1, 1), whole=True)
+        self._sizes.tick_values = round_ticks(self._heights.max)
+        self.chart.explain(
+            dot("singular value over its rank", self._hues.colors[0]),
+            *([line("edge of noise", GREY, "dashed")] if noise else []),
+            "drag to select",
+        )
 
     def forget(self) -> None:
         """Show anew whatever is shown next."""
@@ -108,8 +117,8 @@ class Spectrum:
     def close(self) -> None:
         """Let go of the widget and close the models."""
         self._brush.unobserve(self._brushed, "selected")
-        close_parts(self.figure)
-        self.figure.close()
+        close_parts(self.chart)
+        self.chart.close()
 
     def _brushed(self, change: dict[str, object]) -> None:
         span = change["new"]

@@ -14,13 +14,13 @@ from svr_widget.engine.significance.entries import LinkTests
 from svr_widget.engine.significance.nulls import Kind
 from svr_widget.svr import SVR
 from svr_widget.widget.cells.closing import close_parts
-from svr_widget.widget.charts.style import ACCENT, GREY, axis, figure, shortened
+from svr_widget.widget.charts.style import ACCENT, GREY, TICKS, Chart, axis, figure, line
 
 POINTS = 160
 # From the strongest weight the axis goes down by this factor: below it every law is near 1.
 DECADES = 1000.0
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-NAMES: dict[Kind, str] = {"exact": "exact law", "chi2": "chi2 (paper)"}
+NAMES: dict[Kind, str] = {"exact": "exact law", "chi2": "χ² law of the paper"}
 STYLES: dict[Kind, str] = {"exact": "solid", "chi2": "dotted"}
 
 Floats = NDArray[np.float64]
@@ -29,36 +29,39 @@ Floats = NDArray[np.float64]
 class Survival:
     """The survival function of a link's entries, and those of its laws, on logarithmic axes.
 
+    Args:
+        menus: of the link, to stand in the head.
+
     Attributes:
+        chart: the figure with its words.
         figure: the ``bqplot.Figure``.
         link: key of the link that is shown.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, menus: list[Any]) -> None:
         self.link: LinkKey | None = None
         # Logarithms on linear scales: bqplot's own logarithmic axes write ticks over one another.
         x, y = bq.LinearScale(), bq.LinearScale(max=0.0)
         self._x, self._y = x, y
         scales = {"x": x, "y": y}
         self._entries = bq.Lines(
-            x=[], y=[], scales=scales, colors=[ACCENT], stroke_width=2, labels=["entries"],
-            display_legend=True,
+            x=[], y=[], scales=scales, colors=[ACCENT], stroke_width=2,
         )  # fmt: skip
         self._laws = {
             kind: bq.Lines(
-                x=[], y=[], scales=scales, colors=[GREY], stroke_width=1.5, labels=[NAMES[kind]],
-                line_style=STYLES[kind], display_legend=True,
+                x=[], y=[], scales=scales, colors=[GREY], stroke_width=1.5,
+                line_style=STYLES[kind],
             )
             for kind in get_args(Kind)
         }  # fmt: skip
         self.figure = figure(
-            "",
             [*self._laws.values(), self._entries],
-            [
-                axis(x, "weight a", **_decades(-9)),
-                axis(y, "share of entries ≥ a", vertical=True, **_decades(-9)),
-            ],
-            legend_location="bottom-left",
+            [axis(x, **_decades(-9)), axis(y, vertical=True, **_decades(-9))],
+        )
+        self.chart = Chart(["<b>Entries of</b>", *menus], self.figure)
+        self.chart.explain(
+            line("share of entries that reach a weight", ACCENT, "solid"),
+            *(line(NAMES[kind], GREY, STYLES[kind]) for kind in self._laws),
         )
 
     @with_own_settings
@@ -71,15 +74,15 @@ class Survival:
         weights, share = empirical(adjacency.tests())
         self._y.min = float(np.log10(share.min(initial=1.0) / 2))
         _set(self._entries, weights, share)
-        for kind, line in self._laws.items():
+        for kind, curve in self._laws.items():
             tests = adjacency.tests(kind)
             grid, expected = by_chance(tests, weights, float(share.min(initial=1.0)) / 2)
-            _set(line, grid, expected)
+            _set(curve, grid, expected)
             if grid.size:
                 self._x.min = float(np.log10(grid[0]))
         for part in self.figure.axes:  # bqplot draws ticks beyond the end of an axis too
-            part.tick_values = np.arange(np.ceil(part.scale.min or -9.0), 1.0)
-        self.figure.title = " → ".join(shortened(str(part), 16) for part in link)
+            lowest = np.ceil(part.scale.min or -9.0)
+            part.tick_values = np.arange(lowest, 1.0, 1 + (-lowest) // (TICKS + 1))
 
     def forget(self) -> None:
         """Show anew whatever is shown next."""
@@ -87,8 +90,8 @@ class Survival:
 
     def close(self) -> None:
         """Close the models."""
-        close_parts(self.figure)
-        self.figure.close()
+        close_parts(self.chart)
+        self.chart.close()
 
 
 def empirical(tests: tuple[LinkTests, ...]) -> tuple[Floats, Floats]:

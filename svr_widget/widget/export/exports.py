@@ -11,7 +11,7 @@ from svr_widget.engine.environment.files import destination, write_whole
 from svr_widget.widget.answers.requests import Answers
 from svr_widget.widget.cells.pictures import LatePicture, show_picture
 from svr_widget.widget.computing.shown_graph import Shown
-from svr_widget.widget.export.page import answers_to, page
+from svr_widget.widget.export.page import Part, answers_to, page
 from svr_widget.widget.export.page_answers import page_questions
 from svr_widget.widget.export.picture import format_of, image_file, small_picture
 from svr_widget.widget.traits import Traits
@@ -42,12 +42,18 @@ class Exports:
         """``SVRWidget.save_image``."""
         image_format, path = format_of(path), destination(path)
         self._shown.wait()
-        write_whole(path, image_file(self._shown.svr, self._look(), image_format))
+        write_whole(path, image_file(self._shown.svr, self.look(), image_format))
 
     def page(self, view: Mapping[str, Any]) -> str:
         """The page, with the traits of a view that may be ahead of this side."""
+        title = f"Singular value representation of {self._widget._name or self._shown.svr.title}"
+        return page(title, *self.part(view))
+
+    def part(self, view: Mapping[str, Any]) -> Part:
+        """What a page holds of this widget."""
+        self._shown.wait()
         widget = self._widget
-        shown = widget._own_keywords() | {"_scene", "_inputs", "_marked"}
+        shown = widget._own_keywords() | {"_scene", "_inputs", "_marked", "_name"}
         state = {name: value for name, value in widget.get_state().items() if name in shown}
         settled = {"_status": {"state": "ready"}, "_notice": ""}
         state |= settled | widget.allowed_view(view) | dict(self._shown.page_traits())
@@ -57,12 +63,12 @@ class Exports:
             {**question, **about}
             for question in page_questions(svr, asked, state["selected"], widget._inputs)
         ]
-        title = f"Singular value representation of {svr.title}"
-        return page(title, state, answers_to(questions, self._answers.reply))
+        graph = sum(len(value) for value in state.values() if isinstance(value, bytes))
+        return Part(state, answers_to(questions, self._answers.reply, graph))
 
     def small_picture(self) -> str:
         """What is shown as a small PNG in base64, as notebooks hold it."""
-        return small_picture(self._shown.network, self._look())
+        return small_picture(self._shown.network, self.look())
 
     def publish_picture(self) -> None:
         """Put the picture into an output of the cell, now or once there is something to draw."""
@@ -101,14 +107,16 @@ class Exports:
             self._widget._notice = sendable(f"there is no picture for the saved notebook: {error}")
             return None
 
-    def _look(self) -> dict[str, Any]:
+    def look(self) -> dict[str, Any]:
         """What is set on the widget, as options of ``SVR.plot``."""
         widget = self._widget
         return {
             widget.threshold_mode: widget.threshold,
             "null": widget.null,
             "y_scale": widget.y_scale,
+            "colour": widget.colour,
             "theme": "dark" if widget.theme == "dark" else "light",
+            **({"title": widget._name} if widget._name else {}),
         }
 
 

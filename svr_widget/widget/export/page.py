@@ -18,8 +18,10 @@ from svr_widget.widget.wire.codec import Array, encode
 
 MOST_IMAGE_BYTES = 8_000_000
 MOST_OTHER_BYTES = 16_000_000
+LEAST_OTHER_BYTES = 500_000
 """Spectral images, and matrices, filters and vectors in a page, before they are compressed; those
-asked for come first."""
+asked for come first. Of the latter as much less as the graph itself is large, threefold: a page of
+tens of thousands of links has room for the matrices of a few."""
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -63,15 +65,18 @@ class Answer(NamedTuple):
 def answers_to(
     questions: Iterable[Question],
     ask: Callable[[Question], tuple[Mapping[str, Any], Sequence[bytes]] | None],
+    beside: int = 0,
 ) -> list[Answer]:
     """Ask in advance: matrices in coarse, and all until ``MOST_..._BYTES`` are full.
 
     Args:
         questions: more important ones first; what comes twice is asked once.
         ask: gives the message and its buffers, if there is a reply.
+        beside: bytes of the graph itself.
     """
     answers: dict[str, Answer] = {}
-    room = {True: MOST_IMAGE_BYTES, False: MOST_OTHER_BYTES}
+    other = min(MOST_OTHER_BYTES, max(MOST_OTHER_BYTES - 3 * beside, LEAST_OTHER_BYTES))
+    room = {True: MOST_IMAGE_BYTES, False: other}
     for question in questions:
         key = json.dumps(question)
         is_image = question["kind"] == "images"
@@ -87,6 +92,13 @@ def answers_to(
     return list(answers.values())
 
 
+class Part(NamedTuple):
+    """What a page holds of a widget: its traits, bytes as they are, and answers in advance."""
+
+    state: Mapping[str, Any]
+    answers: Sequence[Answer] = ()
+
+
 def page(title: str, state: Mapping[str, Any], answers: Sequence[Answer]) -> str:
     """The page as HTML.
 
@@ -95,11 +107,28 @@ def page(title: str, state: Mapping[str, Any], answers: Sequence[Answer]) -> str
         state: the widget's traits; those that are bytes go as they are.
         answers: what panes ask Python for, answered in advance.
     """
+    return _written(title, *_packed(Part(state, answers), ""))
+
+
+def page_of_several(title: str, whole: Part, sides: Sequence[Part]) -> str:
+    """The page of a comparison, as HTML: its own traits, and a widget's for each network."""
+    meta, arrays = _packed(whole, "")
+    described = []
+    for place, side in enumerate(sides):
+        about, more = _packed(side, f"{place}/")
+        described.append(about)
+        arrays |= more
+    return _written(title, {**meta, "sides": described}, arrays)
+
+
+def _packed(part: Part, prefix: str) -> tuple[dict[str, Any], dict[str, Array]]:
+    """What a container says of a part, and its arrays, whose names begin with the prefix."""
+    state, answers = part
     binary = {name: value for name, value in state.items() if isinstance(value, bytes)}
     buffers = {
-        f"answer {place} {part}": buffer
+        f"answer {place} {index}": buffer
         for place, answer in enumerate(answers)
-        for part, buffer in enumerate(answer.buffers)
+        for index, buffer in enumerate(answer.buffers)
     }
     meta = {
         "traits": {name: value for name, value in state.items() if name not in binary},
@@ -108,12 +137,17 @@ def page(title: str, state: Mapping[str, Any], answers: Sequence[Answer]) -> str
             {
                 "question": answer.question,
                 "message": answer.message,
-                "buffers": [f"answer {place} {part}" for part in range(len(answer.buffers))],
+                "buffers": [f"answer {place} {index}" for index in range(len(answer.buffers))],
             }
             for place, answer in enumerate(answers)
         ],
     }
-    container = encode(meta, {name: _bytes(value) for name, value in {**binary, **buffers}.items()})
+    arrays = {f"{prefix}{name}": _bytes(value) for name, value in {**binary, **buffers}.items()}
+    return meta, arrays
+
+
+def _written(title: str, meta: Mapping[str, Any], arrays: Mapping[str, Array]) -> str:
+    container = encode(meta, arrays)
     script = _inline(front_end.read("page.js"))
     return _PAGE.format(
         policy=html.escape(_POLICY.format(scripts=_hash_source(script))),

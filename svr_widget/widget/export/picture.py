@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,21 @@ def image_file(svr: SVR, look: Mapping[str, Any], image_format: str) -> bytes:
         image_format: ``"png"`` or ``"svg"``.
     """
     return _saved(svr.plot(size=_SIZE, **look), image_format)
+
+
+def images_file(drawn: Sequence[tuple[SVR, Mapping[str, Any]]], image_format: str) -> bytes:
+    """Several graphs beside each other for print, on the same axis; see ``image_file``."""
+    from svr_widget.plot.canvas import row_of_axes
+
+    width, height = _SIZE
+    theme = drawn[0][1]["theme"]
+    figure, axes = row_of_axes(len(drawn), theme, (width * len(drawn), height))
+    for at, (svr, look) in zip(axes, drawn, strict=True):
+        svr.plot(ax=at, **look)
+    lows, highs = zip(*(at.get_ylim() for at in axes), strict=True)
+    for at in axes:
+        at.set_ylim(min(lows), max(highs))
+    return _saved(figure, image_format)
 
 
 def small_picture(svr: SVR, look: Mapping[str, Any]) -> str:

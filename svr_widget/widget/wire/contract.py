@@ -12,13 +12,20 @@ from typing import Any, get_args
 from svr_widget.engine.graph.adjacency import Method
 from svr_widget.engine.maps import parts
 from svr_widget.engine.network.norms.folding import Normalisation
+from svr_widget.engine.significance.intensity_null import CERTAIN
 from svr_widget.engine.significance.multiple_testing import LEVELS, MODES
 from svr_widget.engine.significance.nulls import Kind
 
 LAWS: tuple[Kind, ...] = get_args(Kind)
 Y_SCALES = ("auto", "linear", "log", "relative", "rank")
+COLOURS = ("chance", "paper")
+"""What the hue of a neuron tells: how sure it is that chance does not do it, or the intensity."""
+
 THEMES = ("auto", "light", "dark")
 PANES = ("adjacency", "links", "images", "filters", "table")
+COMPARISON_VIEWS = ("beside", "difference")
+"""How networks are compared: beside each other, or by what changed."""
+
 MATRICES = ("adjacency", "cross", "output")
 """The matrices of a link."""
 
@@ -52,9 +59,12 @@ def contract() -> dict[str, Any]:
         "modes": MODES,
         "laws": LAWS,
         "y_scales": Y_SCALES,
+        "colours": COLOURS,
+        "certain": CERTAIN,
         "themes": THEMES,
         "panes": PANES,
         "matrices": MATRICES,
+        "comparison_views": COMPARISON_VIEWS,
         "kinds": KINDS,
         "levels": {mode: levels._asdict() for mode, levels in LEVELS.items()},
         "filters": {

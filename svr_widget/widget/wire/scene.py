@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from svr_widget.engine.environment.settings import with_own_settings
 from svr_widget.engine.graph.adjacency import Edges
@@ -113,11 +114,13 @@ def _cut_within(tests: GraphTests, budget: int) -> float:
 
 def _neurons(svr: SVR) -> dict[str, Array]:
     decompositions = [svr[name] for name in svr.columns]
+    adjusted = [svr.intensity_p_values(name, adjusted=True) for name in svr.columns]
     return {
         "singular_value": np.concatenate([d.S.numpy() for d in decompositions]),
         "intensity": np.concatenate([svr.intensity(name) for name in svr.columns]).astype(
             np.float32
         ),
+        "log10_p_adjusted": np.log10(np.concatenate(adjusted)).astype(np.float32),
         "null": np.concatenate([d.null.numpy() for d in decompositions]).astype(np.uint8),
     }
 
@@ -138,8 +141,17 @@ def _edges(links: list[SceneLink], laws: dict[Kind, GraphTests]) -> dict[str, Ar
         log10_p = np.zeros(of_edge.size)
         for at in np.unique(of_edge):
             log10_p[of_edge == at] = tests.different_laws[at].log10_p(weights[of_edge == at])
-        arrays[f"log10_p_{law}"] = log10_p
+        arrays[f"log10_p_{law}"] = _shortened(log10_p)
     return arrays
+
+
+def _shortened(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rounded to 36 binary digits after the first: the rest does not compress, and tells nothing.
+
+    Two that differ keep their order, or become equal.
+    """
+    bits = np.ascontiguousarray(values).view(np.int64)
+    return ((bits + (1 << 15)) & ~np.int64((1 << 16) - 1)).view(np.float64)
 
 
 def _describe_maps(svr: SVR, labels: Labels, modules: tuple[Module, ...]) -> list[dict[str, Any]]:

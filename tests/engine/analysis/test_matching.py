@@ -212,6 +212,7 @@ class TestLevel:
         assert rate(hits, 0.45) < 2
         assert any(hits)
 
+    @pytest.mark.slow
     def test_behind_layer_norms_there_is_a_dimension_less(self):
         """Sides of length 4 and 5 whose channels sum to 0: frames in 3 and 4 dimensions."""
         layers = nn.Linear(6, 5), nn.LayerNorm(5), nn.Linear(5, 4), nn.LayerNorm(4)

@@ -61,8 +61,10 @@ class TestCertificate:
         assert exact.orthogonality_v == pytest.approx(np.linalg.norm(V.T @ V - np.eye(20)))
         assert exact.probes is None
 
+    @pytest.mark.parametrize("part", [drivers.PART, 64])
     @pytest.mark.parametrize("groups", [1, 5])
-    def test_probes_measure_a_planted_error(self, groups):
+    def test_probes_measure_a_planted_error(self, groups, part, monkeypatch):
+        monkeypatch.setattr(drivers, "PART", part)
         random = np.random.default_rng(16)
         stack = random.standard_normal((groups, 30, 60))
         factors = drivers.factorise(stack)

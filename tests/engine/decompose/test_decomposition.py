@@ -1,29 +1,15 @@
 """Spectral neurons against mpmath, float64 LAPACK and sums written out from the paper."""
 
-from itertools import combinations_with_replacement
-
-import mpmath
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from svr_widget.engine.decompose import decompose
+from svr_widget.engine.decompose import decompose, drivers
 from svr_widget.engine.errors import SVRError
 from tests.engine.support.gaussian import gaussian
-
-
-def true_singular_values(matrix, digits=60):
-    """Singular values to full relative accuracy, by an eigendecomposition in long arithmetic."""
-    matrix = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
-    with mpmath.workdps(digits):
-        rows = [[mpmath.mpf(float(x)) for x in row] for row in matrix]
-        gram = mpmath.matrix(len(rows))
-        for i, j in combinations_with_replacement(range(len(rows)), 2):
-            gram[i, j] = gram[j, i] = mpmath.fdot(rows[i], rows[j])
-        values = mpmath.eigsy(gram, eigvals_only=True)
-        return np.array(sorted((float(mpmath.sqrt(abs(v))) for v in values), reverse=True))
+from tests.engine.support.singular_values import true_singular_values
 
 
 def rebuilt(neurons, method="svr"):
@@ -108,6 +94,53 @@ class TestAccuracy:
         np.testing.assert_allclose(neurons.S, expected, rtol=1e-6)
         assert off_orthonormal(neurons.V) < 2e-6
 
+    @pytest.mark.parametrize("transposed", [False, True])
+    @pytest.mark.parametrize("groups", [1, 2])
+    def test_few_weak_neurons_of_float32_weights_are_refined(self, transposed, groups):
+        """What the Gram matrix has lost of them comes back, to what float32 vectors can say."""
+        random = np.random.default_rng(30)
+        planted = np.concatenate([np.geomspace(1, 1.2e-4, 18), np.geomspace(9e-5, 3e-8, 6)])
+        matrices = []
+        for _ in range(groups):
+            U, V = (np.linalg.qr(random.standard_normal((n, 24)))[0] for n in (24, 40))
+            matrices.append(((U * planted) @ V.T).astype(np.float32))
+        stacked = [matrix.T if transposed else matrix for matrix in matrices]
+        neurons = decompose(torch.from_numpy(np.concatenate(stacked)), groups)
+        assert neurons.driver == "gram"
+        assert not neurons.null.any()
+        for group, matrix in enumerate(stacked):
+            mine = neurons.groups == group
+            expected = true_singular_values(matrix)
+            np.testing.assert_allclose(neurons.S[mine], expected, rtol=1e-7)
+            U, _, Vh = np.linalg.svd(matrix.astype(float), full_matrices=False)
+            found = neurons.U[:, mine], neurons.V[:, mine]
+            for vectors, expected in zip(found, (U, Vh.T), strict=True):
+                assert off_orthonormal(vectors) < 2e-6
+                overlaps = np.abs(flat(vectors).T @ expected)
+                np.testing.assert_allclose(overlaps, np.eye(24), atol=2e-6)
+
+    def test_many_weak_neurons_are_not_refined(self):
+        random = np.random.default_rng(31)
+        U, V = (np.linalg.qr(random.standard_normal((n, 24)))[0] for n in (24, 40))
+        matrix = ((U * np.geomspace(1, 1e-6, 24)) @ V.T).astype(np.float32)
+        neurons = decompose(torch.from_numpy(matrix))
+        assert neurons.driver == "lapack"
+        np.testing.assert_allclose(neurons.S, true_singular_values(matrix), rtol=1e-9)
+
+    @pytest.mark.parametrize("shape", [(12, 70), (72, 12), (6, 5, 3, 3)])
+    @pytest.mark.parametrize("groups", [1, 3])
+    def test_a_weight_read_in_parts(self, shape, groups, monkeypatch):
+        weight = gaussian(*shape, seed=32)
+        whole = decompose(weight, groups)
+        monkeypatch.setattr(drivers, "PART", 64)
+        parts = decompose(weight, groups)
+        for name, accuracy in (("U", 1e-6), ("S", 1e-12), ("V", 1e-6)):
+            torch.testing.assert_close(
+                getattr(parts, name), getattr(whole, name), rtol=0, atol=accuracy * 10
+            )
+        errors = parts.certificate
+        assert max(errors.residual, errors.orthogonality_u, errors.orthogonality_v) < 1e-6 * groups
+
     def test_float64_weights_stay_in_float64(self):
         weight = gaussian(20, 30).double()
         neurons = decompose(weight)
@@ -138,6 +171,7 @@ class TestAccuracy:
             assert vectors[weak, start:stop].max(initial=0) < 100 * ratio + 1e-15
             start = stop
 
+    @pytest.mark.slow
     def test_the_layer_of_the_design(self):
         matrix, of_row = scaled_rows((1.0, 1e-9, 1e-14), (64, 576), seed=4)
         neurons = decompose(torch.from_numpy(matrix).float().reshape(64, 64, 3, 3))

@@ -82,6 +82,7 @@ def entry(adjacency, seed):
     return float(adjacency.dense()[seed % adjacency.shape[0], seed % adjacency.shape[1]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["svr", "cosvr"])
 @pytest.mark.parametrize("case", links(3))
 def test_laws_inside_a_hyperplane(case, method):

@@ -10,6 +10,7 @@ from scipy import stats
 from svr_widget.engine.decompose import decompose_product
 from svr_widget.engine.errors import SVRError
 from tests.engine.support.gaussian import gaussian
+from tests.engine.support.singular_values import true_singular_values
 
 doubles = partial(gaussian, dtype=torch.float64)
 
@@ -35,6 +36,25 @@ def test_the_neurons_of_the_formed_matrix(shape, dtype):
     errors = certificate.residual, certificate.orthogonality_u, certificate.orthogonality_v
     assert max(errors) < accuracy
     assert certificate.driver == "thin"
+
+
+@pytest.mark.parametrize("weakest", [0.1, 1e-3, 1e-5, 1e-8])
+@pytest.mark.parametrize("size", [1.0, 1e-25, 1e15])
+def test_float32_factors_of_any_condition(weakest, size):
+    """Each value is right relative to itself, or to the rounding of the product of its factors."""
+    scales = torch.logspace(0, np.log10(weakest), 6, dtype=torch.float64)
+    basis = torch.from_numpy(stats.ortho_group.rvs(6, random_state=0))
+    left = (doubles(20, 6) * scales @ basis * size).float()
+    right = (basis.T @ doubles(6, 15, seed=1)).float()
+    found = decompose_product(left, right, exact_certificate=True)
+    exact = left.double().numpy() @ right.double().numpy()
+    expected = true_singular_values(exact, 40)[:6]
+    np.testing.assert_allclose(found.S, expected, rtol=1e-8, atol=1e-15 * expected[0])
+    U, _, Vh = np.linalg.svd(exact)
+    for vectors, true in ((found.U, U[:, :6]), (found.V, Vh[:6].T)):
+        np.testing.assert_allclose(np.abs(vectors.double().numpy().T @ true), np.eye(6), atol=1e-6)
+    errors = found.certificate
+    assert max(errors.residual, errors.orthogonality_u, errors.orthogonality_v) < 2e-6
 
 
 def test_its_certificate_measures_the_product():

@@ -209,6 +209,7 @@ with replacing({path!r}) as unfinished:
 
 
 class TestLeftovers:
+    @pytest.mark.slow
     def test_of_a_killed_process_are_swept_by_the_next(self, target):
         code = KILLED.format(path=str(target))
         ended = subprocess.run(

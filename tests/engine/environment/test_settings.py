@@ -85,6 +85,7 @@ def plain() -> tuple[nn.Module, Tensor, dict[str, object]]:
     return network, images, everything(network, images)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETTINGS)
 def test_no_number_changes(name: str, plain: tuple[nn.Module, Tensor, dict[str, object]]) -> None:
     network, images, usual = plain

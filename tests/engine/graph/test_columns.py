@@ -108,16 +108,16 @@ def test_one_network_by_each_method_in_turn(model: nn.Sequential, first: str) ->
 def test_what_two_methods_share_is_computed_once(
     model: nn.Sequential, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from svr_widget.engine.graph import spectral_graph
+    from svr_widget.engine.work import tasks
 
     decomposed: list[str] = []
-    decompose = spectral_graph.decompose
+    decompose = tasks.decompose
 
     def counting(weight: Tensor, *args: object, **keywords: object) -> object:
         decomposed.append("x".join(map(str, weight.shape)))
         return decompose(weight, *args, **keywords)
 
-    monkeypatch.setattr(spectral_graph, "decompose", counting)
+    monkeypatch.setattr(tasks, "decompose", counting)
     svr = SVR(model, torch.zeros(1, 3, 12, 12))
     for method in ("svr", "cosvr", "cross", "svr"):
         svr.by_method(method).compute()

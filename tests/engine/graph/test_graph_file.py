@@ -14,8 +14,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from svr_widget.engine.errors import SVRError
-from svr_widget.engine.graph.file import records
 from svr_widget.engine.maps.links import Link
+from svr_widget.engine.work import records
 from svr_widget.svr import SVR
 from tests.engine.support.gaussian import gaussian
 from tests.engine.support.zoo import chains, convolutional, language

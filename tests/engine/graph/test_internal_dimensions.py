@@ -221,6 +221,7 @@ def test_limit_has_the_covariance_of_random_frames() -> None:
     assert np.mean(point) == pytest.approx(0, abs=0.002)
 
 
+@pytest.mark.slow
 def test_limit_of_a_split_link_has_the_covariance_of_random_frames() -> None:
     rng = np.random.default_rng(5)
     s, p, z, d = 3, 7, 2, 8
@@ -230,6 +231,7 @@ def test_limit_of_a_split_link_has_the_covariance_of_random_frames() -> None:
     assert np.var(point) == pytest.approx(np.var(entries), rel=0.04)
 
 
+@pytest.mark.slow
 def test_a_coarse_grid_does_not_lower_the_maximum(monkeypatch: pytest.MonkeyPatch) -> None:
     square = (150, (150, 150), (150, 150), 1, 2000)
     coarse = limit_maxima(*square, np.random.default_rng(0))

@@ -210,6 +210,7 @@ def overwrite(each):
         each.fill(1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["svr", "cross"])
 def test_no_number_of_an_svr_changes_whatever_is_written_to(method, tmp_path):
     svr = SVR(network(), torch.randn(1, 2, 8, 8), method=method)

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import nn
 
 from svr_widget import SVRWidget
-from svr_widget.engine.activations.activations import form_of_inputs
+from svr_widget.engine.analysis.activations.activations import form_of_inputs
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.maps.layer_kinds import parts_of
 from svr_widget.engine.model.example_inputs import taken_example

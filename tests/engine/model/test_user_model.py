@@ -575,6 +575,7 @@ class Outside(NamedTuple):
 
 
 # Where it comes while Python calls back for a weak reference, Python drops it.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_interrupt_leaves_nothing_behind() -> None:
     torch.manual_seed(0)

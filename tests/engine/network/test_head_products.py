@@ -133,6 +133,7 @@ LANGUAGE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LANGUAGE)
 def test_library_models_by_hand(name):
     torch.manual_seed(0)
@@ -263,6 +264,7 @@ class TestAHeadsBasis:
                     mine = slice(4 * head, 4 * head + 4)
                     layer.out.weight[:, mine] = layer.out.weight[:, mine] @ torch.linalg.inv(values)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("scale", [1, 3], ids=["rotated", "scaled, too"])
     def test_products_stay_and_matrices_move(self, scale):
         model, image = attention.vit_and_image()

@@ -7,7 +7,7 @@ from safetensors import safe_open
 from torch import nn
 from torch.nn import functional
 
-from svr_widget.engine.graph.file.records import read_record, write_record
+from svr_widget.engine.work.records import read_record, write_record
 from svr_widget.recording.recorder import SVRRecorder
 from svr_widget.svr import SVR
 from tests.engine.support.gaussian import gaussian

@@ -122,6 +122,7 @@ LINKS += [(name, "cross") for name in ("convolutions", "split", "groups that ove
 BOUND = 1e-3 / (len(LEVELS) * len(LINKS))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "method"), LINKS)
 def test_levels_are_kept(name, method):
     table = rejections(p_values(*entries(name, method)))

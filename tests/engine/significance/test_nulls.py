@@ -198,6 +198,7 @@ laws = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(law=laws, log_p=st.lists(st.floats(-1400, -1e-9), min_size=1, max_size=8))
 def test_isf_inverts_logsf(law: NullLaw, log_p: list[float]) -> None:

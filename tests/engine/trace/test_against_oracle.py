@@ -186,6 +186,7 @@ def test_random_networks(seed: int) -> None:
     assert explained(wanted - got, found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LANGUAGE)
 def test_transformers(name: str) -> None:
     torch.manual_seed(0)
@@ -194,6 +195,7 @@ def test_transformers(name: str) -> None:
     assert traced_pairs(found) == oracle(model, maps_of(model), (), inputs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["torch.export", "forward pass"])
 @pytest.mark.parametrize(
     "name", ["LeNet, channels last", "ShuffleNet", "ViT", "autoencoder", "Llama"]

@@ -180,6 +180,7 @@ def test_against_the_layer_written_out(name: str) -> None:
     assert traced_pairs(found) == wanted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["torch.export", "forward pass"])
 @pytest.mark.parametrize(
     "name", ["attention", "attention of other widths", "decoder layer", "LSTM", "GRU to RNN"]

@@ -144,6 +144,7 @@ def megabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["widget", "timeline"])
 def test_every_message_has_one_bounded_reply(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path

@@ -66,6 +66,7 @@ KINDS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", KINDS)
 def test_fifty_lives_leave_nothing(make: Callable[[SVR], list[Any]], svr: SVR) -> None:
     def life() -> list[weakref.ref[Any]]:

@@ -112,6 +112,7 @@ def test_the_links_with_the_strongest_edges_come_first(
     assert list(dict.fromkeys(at["link"] for at in of_links)) == wanted
     assert len(wanted) > 1
     monkeypatch.setattr(page, "MOST_OTHER_BYTES", 1500)
+    monkeypatch.setattr(page, "LEAST_OTHER_BYTES", 1500)
     kept = [at for at in held(widget)[0] if at["kind"] != "images"]
     assert 0 < len(kept) <= 4
     assert {at["link"] for at in kept} == {wanted[0]}

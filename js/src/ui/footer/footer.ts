@@ -1,7 +1,7 @@
 // The line beneath the picture: the threshold, and what it leaves, counted.
 
-import { constructedLinks, TIED_MEANING } from "../../logic/byConstruction.js";
 import {
+  constructedLinks,
   count,
   expectation,
   LAW_WORDS,
@@ -9,6 +9,7 @@ import {
   MODE_WORDS,
   parseLevel,
   pValue,
+  TIED_MEANING,
 } from "../../logic/format.js";
 import {
   type Cut,
@@ -170,6 +171,8 @@ function counts(view: View, showLink: (link: number) => void): HTMLElement {
     if (!scene || !cut) return;
     apart.textContent = constructedLinks(scene);
     apart.hidden = apart.textContent === "";
+    // That nothing is significant is said in words.
+    if (cut.significant === 0 && cut.expected === 0) numbersInWords.hidden = true;
     write(numbers.shown, count(cut.drawn), cut.drawn);
     write(numbers.significant, count(cut.significant), cut.significant);
     write(numbers.expected, expectation(cut.expected), cut.expected);

@@ -205,7 +205,8 @@ function axisTicks(curve: Survival, x: Frame["x"], width: number): SVGElement[] 
   for (const value of values.sort((a, b) => b - a)) {
     const at = x(value);
     const last = words.at(-1)?.at ?? Number.NEGATIVE_INFINITY;
-    if (at < begin + END_WORDS || at > end - END_WORDS || at - last < APART) continue;
+    const before = END_WORDS + (words.length === 0 ? (ofP ? 16 : 36) : 0); // the first has the title
+    if (at < begin + before || at > end - END_WORDS || at - last < APART) continue;
     words.push({ at, text: ofP ? pTick(-value) : significant(10 ** value, 1) });
   }
   const [first, ...others] = words;

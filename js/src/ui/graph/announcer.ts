@@ -1,8 +1,15 @@
 // What a screen reader says: the neuron or edge that one is at, the selection, the counts. It waits
 // for a pause, so that a walk or a drag is not read out step by step.
 
-import { byConstruction, constructedLinks } from "../../logic/byConstruction.js";
-import { count, level as levelText, MODE_WORDS, pValue, significant } from "../../logic/format.js";
+import {
+  byConstruction,
+  constructedLinks,
+  count,
+  level as levelText,
+  MODE_WORDS,
+  pValue,
+  significant,
+} from "../../logic/format.js";
 import type { Hover } from "../../logic/linkedHover.js";
 import { type Cut, cutInWords } from "../../logic/threshold.js";
 import type { Scene } from "../../wire/scene.js";

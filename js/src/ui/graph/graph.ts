@@ -17,7 +17,7 @@ import { type Hovered, hoverCanvas } from "./canvases/hoverCanvas.js";
 import { lassoOutline } from "./canvases/lassoOutline.js";
 import { bands, ribbons } from "./canvases/ribbons.js";
 import { selectionCanvas } from "./canvases/selectionCanvas.js";
-import { forgetOnBlur, goTo, graphActions } from "./keyboard.js";
+import { forgetOnBlur, goTo, graphActions, reveal } from "./keyboard.js";
 import { legend } from "./legend.js";
 import { overview } from "./overview.js";
 import { followPointer, showLink } from "./pointer.js";
@@ -41,10 +41,12 @@ export interface Graph {
   showLink(link: number): void;
   /** Gives the graph the focus, with the keyboard at a neuron. */
   goTo(neuron: Neuron): void;
+  /** Brings a neuron into sight, and leaves the focus where it is. */
+  reveal(neuron: Neuron): void;
 }
 
 /** The picture, what the tools need of it, and what an export does. */
-export function graph(view: View): Drawn & Graph {
+export function graph(view: View, { legend: explained = true } = {}): Drawn & Graph {
   const stage = createStage(view);
   const canvas = h("canvas", {
     class: "svr-picture",
@@ -82,7 +84,13 @@ export function graph(view: View): Drawn & Graph {
     canvas.classList.toggle("svr-lassoing", view.state.lasso.value);
   });
   return {
-    element: h("div", { class: "svr-graph" }, legend(view), stage.element, overview(view, stage)),
+    element: h(
+      "div",
+      { class: "svr-graph" },
+      explained && legend(view),
+      stage.element,
+      overview(view, stage),
+    ),
     hovered: hover.hovered,
     actions,
     showLink: (link) => showLink(view, stage, link),
@@ -91,6 +99,7 @@ export function graph(view: View): Drawn & Graph {
       view.state.unfoldTo([neuron.map]);
       goTo(view, stage, neuron);
     },
+    reveal: (neuron) => reveal(view, stage, neuron),
     picture() {
       const [scene, layout] = [view.state.scene.peek(), stage.layout.peek()];
       const [cut, palette] = [view.state.cut.peek(), view.palette.peek()];

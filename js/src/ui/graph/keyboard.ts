@@ -111,6 +111,11 @@ function foldHere(view: View, stage: Stage): void {
 /** Puts the keyboard at a neuron and brings it into sight. */
 export function goTo(view: View, stage: Stage, neuron: Neuron): void {
   view.state.hover.value = { kind: "neuron", neuron, from: "keyboard" };
+  reveal(view, stage, neuron);
+}
+
+/** Brings a neuron into sight, as little as it takes. */
+export function reveal(view: View, stage: Stage, neuron: Neuron): void {
   const layout = stage.settled.peek();
   const scene = view.state.scene.peek();
   if (!layout || !scene) return;

@@ -1,9 +1,9 @@
 // What the colours mean.
 
-import { TIED, TIED_MEANING } from "../../logic/byConstruction.js";
-import { count, pValue, significant } from "../../logic/format.js";
+import { count, pValue, significant, TIED, TIED_MEANING } from "../../logic/format.js";
 import { edgeAlpha, fullWeight } from "../../paint/density.js";
 import { css, kindColour, mix } from "../../paint/palette.js";
+import { CONTRACT } from "../../wire/contract.js";
 import type { Neuron } from "../../wire/scene.js";
 import { fill, h, nameOf } from "../kit/dom.js";
 import type { View } from "../view.js";
@@ -14,7 +14,8 @@ const BAND_MEANING =
   "Who feeds whom: a band a link, as wide as what was found on it; of folded modules all their links";
 const STEPS = [0, 0.25, 0.5, 0.75, 1];
 
-export function legend(view: View): HTMLElement {
+/** `marks`: whether it explains the rings, which others may do. */
+export function legend(view: View, { marks = true } = {}): HTMLElement {
   const { state } = view;
   const element = h("div", { class: "svr-legend", role: "note", "aria-label": "legend" });
   const holder = h("div", { class: "svr-above" }, selectionWords(view), element);
@@ -31,14 +32,8 @@ export function legend(view: View): HTMLElement {
       return h("span", {}, h("i", { class: "svr-dot", style }), alike.join(", "));
     });
     const hue = kindColour(palette, kinds[0] ?? "other");
-    const shades = STEPS.map((share) => css(mix(palette.neutral, hue, share)));
-    const intensity = h(
-      "span",
-      { title: "How far a neuron's edges depart from chance, within its map (paper, section 3.2)" },
-      "intensity 0",
-      ramp(shades),
-      "1",
-    );
+    const shades = ramp(STEPS.map((share) => css(mix(palette.neutral, hue, share))));
+    const vivid = scene.hue === scene.intensity ? byIntensity(shades) : byChance(shades);
     let weakest = Number.POSITIVE_INFINITY;
     let strongest = 0;
     let full = 1;
@@ -72,12 +67,13 @@ export function legend(view: View): HTMLElement {
     fill(
       element,
       ...dots,
-      scene.feeds.includes(true) && intensity,
+      scene.feeds.includes(true) && vivid,
       !scene.unlinked && edges,
       scene.feeds.includes(false) && h("span", {}, h("i", { class: "svr-dot svr-hollow" }), hollow),
       someNull && h("span", {}, h("i", { class: "svr-dot svr-null" }), "null"),
-      marked?.neurons?.length &&
-        h("span", { title: marked.meaning }, h("i", { class: "svr-ring" }), marked.word),
+      marks &&
+        (marked?.neurons?.length ?? 0) > 0 &&
+        h("span", { title: marked?.meaning }, h("i", { class: "svr-ring" }), marked?.word),
       backward && h("span", {}, h("i", { class: "svr-dash" }), "backward"),
       scene.links.length > 0 &&
         h("span", { title: BAND_MEANING }, h("i", { class: "svr-link-band" }), "link"),
@@ -142,6 +138,30 @@ function ends(neurons: readonly Neuron[]): (Neuron | null)[] {
   if (neurons.length <= NAMED) return [...neurons];
   return [...neurons.slice(0, NAMED - 2), null, neurons[neurons.length - 1]];
 }
+const byIntensity = (shades: HTMLElement) =>
+  h(
+    "span",
+    { title: "How far a neuron's edges depart from chance, within its map (paper, section 3.2)" },
+    "intensity 0",
+    shades,
+    "1",
+  );
+
+const CERTAIN = `${100 * CONTRACT.certain} %`;
+
+const byChance = (shades: HTMLElement) =>
+  h(
+    "span",
+    {
+      title:
+        "Grey: random neurons would have edges like its own. The more vivid, the surer it is that " +
+        "they would not, by the paper's intensity (section 3.2) against random ones; full from a " +
+        `false discovery rate of ${CERTAIN} over the graph's neurons on`,
+    },
+    "like chance",
+    shades,
+    `FDR ${CERTAIN}`,
+  );
 
 function ramp(colours: readonly string[]): HTMLElement {
   const style = `background:linear-gradient(to right, ${colours.join(", ")})`;

@@ -126,7 +126,7 @@ function roomFor(
   );
   const end = Math.max(width, sides.left + plotWidth + beside);
   const angle = angleFor(names, x, [AXIS_WIDTH - 4, end - 2], measure);
-  const beneath = heightOfNames(usual(names), angle, height, measure) + folding.rows * BRACKET;
+  const beneath = heightOfNames(usual(names), angle, height) + folding.rows * BRACKET;
   const bottom = TICK + beneath + (below ? LOOPS : 0);
   return { margins: { ...sides, bottom }, angle };
 }
@@ -190,8 +190,8 @@ export function between(
     for (let neuron = start; neuron < start + neurons; neuron++) {
       if (lives[neuron] || before.scene.isNull[neuron]) continue;
       const was = before.layout.passage?.presence[neuron] ?? 1;
-      const intensity = before.scene.intensity[neuron];
-      leaving.push({ map, y: before.layout.y[neuron], intensity, presence: was * (1 - eased) });
+      const hue = before.scene.hue[neuron];
+      leaving.push({ map, y: before.layout.y[neuron], hue, presence: was * (1 - eased) });
     }
   });
   return { ...layout, y, passage: { presence, leaving } };

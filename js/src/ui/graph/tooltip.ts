@@ -5,11 +5,11 @@ import type { Layout } from "../../geometry/layout.js";
 import { createPath, tracePath } from "../../geometry/paths.js";
 import { type Point, placeTip } from "../../geometry/placement.js";
 import { curveOf, pointOn, reachOf, ribbonsOf } from "../../geometry/ribbons.js";
-import { byConstruction, TIED } from "../../logic/byConstruction.js";
 import { factsInWords, factsOf } from "../../logic/folding.js";
-import { count, percent, pValue, significant } from "../../logic/format.js";
+import { byConstruction, count, percent, pValue, significant, TIED } from "../../logic/format.js";
 import type { Hover } from "../../logic/linkedHover.js";
 import type { Cut } from "../../logic/threshold.js";
+import { CONTRACT } from "../../wire/contract.js";
 import { whichOf } from "../../wire/links.js";
 import type { Edge, Neuron, Scene } from "../../wire/scene.js";
 import { type Child, fill, h, nameOf, tailOf } from "../kit/dom.js";
@@ -18,6 +18,7 @@ import type { HoverCanvas, Hovered } from "./canvases/hoverCanvas.js";
 import { AXIS_WIDTH, type Stage } from "./stage.js";
 
 const STRONGEST_SHOWN = 4;
+const CHANCE = Math.log10(CONTRACT.levels.fdr.default);
 
 interface Surroundings {
   readonly anchors: Point[];
@@ -52,7 +53,7 @@ export function tooltip(view: View, stage: Stage, { hovered }: HoverCanvas): HTM
         ? at < 0
           ? aroundRibbon(scene, layout, hover.link)
           : aroundBundle(scene, layout, bundles[at])
-        : surroundings(scene, stage, hovered.value);
+        : surroundings(scene, stage, hovered.value, state.highlighted.value?.path?.edges ?? []);
     const box = { width: tip.offsetWidth, height: tip.offsetHeight };
     const { x, y } = placeTip(box, layout.size, anchors, obstacles, AXIS_WIDTH);
     tip.style.transform = `translate(${x}px, ${y}px)`;
@@ -109,13 +110,7 @@ function aboutRibbon(scene: Scene, link: number): Child[] {
   const { producer, consumer, through } = scene.links[link];
   const [from, to] = [producer, consumer].map((map) => scene.maps[map]);
   return [
-    h(
-      "div",
-      { class: "svr-tip-title" },
-      nameOf(from.label, { title: from.name }),
-      " → ",
-      nameOf(to.label, { title: to.name }),
-    ),
+    h("div", { class: "svr-tip-title" }, tailOf(from.label), " → ", tailOf(to.label)),
     h("div", {}, `${TIED}: ${byConstruction(scene, link)}`),
     through.length > 0 && h("div", { class: "svr-soft" }, `through ${through.join("; ")}`),
   ];
@@ -133,7 +128,7 @@ function aboutNeuron(scene: Scene, cut: Cut, neuron: Neuron, edges: readonly Edg
     scene.isNull[at]
       ? h("span", { class: "svr-soft" }, "null: its vectors are arbitrary")
       : scene.feeds[neuron.map]
-        ? fact("intensity", significant(scene.intensity[at], 2))
+        ? h("span", {}, fact("intensity", significant(scene.intensity[at], 2)), surety(scene, at))
         : h("span", { class: "svr-soft" }, scene.unlinked ? "no link is known" : "feeds no map"),
   );
   const strong = [...edges]
@@ -199,9 +194,18 @@ function aboutEdge(scene: Scene, cut: Cut, hover: Extract<Hover, { kind: "edge" 
   ];
 }
 
+/** At which false discovery rate a neuron stands out among random ones. */
+function surety({ log10pAdjusted }: Scene, at: number): Child {
+  const log10p = log10pAdjusted?.[at];
+  if (log10p === undefined || Number.isNaN(log10p)) return false;
+  const words = log10p > CHANCE ? "no more than chance" : `beyond chance, FDR ${pValue(log10p)}`;
+  return h("span", { class: "svr-soft" }, ` ${words}`);
+}
+
 function neuronName(scene: Scene, { map, k }: Neuron): Child[] {
   const { name, label } = scene.maps[map];
-  return [nameOf(label, { title: name }), h("span", { class: "svr-index" }, ` · ${count(k)}`)];
+  const tail = h("span", { class: "svr-tail" }, nameOf(label, { title: name }));
+  return [tail, h("span", { class: "svr-index" }, ` · ${count(k)}`)];
 }
 
 function measures(scene: Scene, cut: Cut, edge: number): HTMLElement[] {
@@ -215,7 +219,13 @@ const fact = (label: string, value: string) =>
   h("span", {}, h("span", { class: "svr-soft" }, label), ` ${value}`);
 
 /** The neurons that the words are about, and points along what is highlighted, better not covered. */
-function surroundings(scene: Scene, stage: Stage, { neurons, edges }: Hovered): Surroundings {
+function surroundings(
+  scene: Scene,
+  stage: Stage,
+  { neurons, edges: lit }: Hovered,
+  path: readonly Edge[],
+): Surroundings {
+  const edges = [...lit, ...path];
   const layout = stage.layout.peek();
   const obstacles: Point[] = [];
   if (!layout) return { anchors: [], obstacles };
@@ -223,11 +233,11 @@ function surroundings(scene: Scene, stage: Stage, { neurons, edges }: Hovered): 
     x: layout.x[map],
     y: layout.y[scene.maps[map].start + k],
   });
-  const path = createPath();
+  const course = createPath();
   const step = Math.max(1, Math.floor(edges.length / 48));
   for (let index = 0; index < edges.length; index += step) {
     const { link, m, n } = edges[index];
-    const { points, length } = tracePath(scene, layout, link, m, n, path);
+    const { points, length } = tracePath(scene, layout, link, m, n, course);
     // Zoomed in, a straight edge is far longer than what is seen of it.
     const apart = length > 4 ? 0.5 : 1 / (edges.length > 8 ? 16 : 160);
     for (let from = 0; from + 3 < length; from += 2) {

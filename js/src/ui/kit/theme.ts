@@ -4,6 +4,7 @@
 import type { Palette, Rgb } from "../../paint/palette.js";
 import { CONTRACT } from "../../wire/contract.js";
 import type { Theme } from "../../wire/host.js";
+import type { View } from "../view.js";
 
 export interface ThemeHost {
   readonly document: Document;
@@ -73,4 +74,24 @@ export function readPalette(element: HTMLElement): Palette {
   };
   probe.remove();
   return palette;
+}
+
+/** Keeps the colours of a root those of its theme or its host. */
+export function followTheme(root: HTMLElement, view: View, use: (palette: Palette) => void): void {
+  const themeHost = { document, matchMedia: (query: string) => window.matchMedia(query) };
+  const apply = () => {
+    const theme = view.state.theme.peek() ?? "auto";
+    root.dataset.theme = isDark(theme, themeHost) ? "dark" : "light";
+    // With a theme of its own the widget does not borrow the host's background.
+    root.dataset.followsHost = String(theme === "auto");
+    use(readPalette(root));
+  };
+  view.watch(() => {
+    view.state.theme.value;
+    apply();
+  });
+  onHostTheme(themeHost, view.guard(apply), view.signal);
+  // The style sheet may arrive after the first frame.
+  const frame = requestAnimationFrame(view.guard(apply));
+  view.signal.addEventListener("abort", () => cancelAnimationFrame(frame), { once: true });
 }

@@ -1,14 +1,15 @@
 // The pane of one link's matrices: consumer's neurons down, producer's across.
 
 import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
-import { byConstruction, TIED } from "../../logic/byConstruction.js";
+import { shorten } from "../../geometry/labels.js";
+import { byConstruction, TIED } from "../../logic/format.js";
 import { hoverOf, type Marks, marksOf, neuronsOf, type Target } from "../../logic/linkedHover.js";
 import { type Facts, internalMeaning, internalWords, largestEntry } from "../../logic/matrices.js";
 import { ALL, type Frame, type Pair } from "../../logic/tiles.js";
 import { CONTRACT } from "../../wire/contract.js";
 import { endOf, linkKeyOf, testsOf, withoutLinks } from "../../wire/links.js";
 import type { Matrix } from "../../wire/requests.js";
-import { fill, h, nameOf, segmented, tailOf } from "../kit/dom.js";
+import { fill, h, nameOf, segmented, tailOf, textMeasure } from "../kit/dom.js";
 import { oncePerFrame } from "../kit/frames.js";
 import { select } from "../kit/select.js";
 import { ASKING, say } from "../status/status.js";
@@ -17,7 +18,7 @@ import { describeTarget } from "./captions.js";
 import { colourScale } from "./colourScale.js";
 import { type EntryEvents, followGestures } from "./gestures.js";
 import { linkChoice } from "./linkChoice.js";
-import { type MatrixView, matrix, type Spot } from "./matrix.js";
+import { type Box, type MatrixView, matrix, type Spot } from "./matrix.js";
 import { type MatrixData, matrixData } from "./matrixData.js";
 
 const WORDS: Readonly<Record<Matrix, readonly [string, string]>> = {
@@ -188,10 +189,14 @@ function matrixTools(
   return h("div", { class: "svr-pane-tools" }, choice.element, space, whole, dim);
 }
 
+/** Beside the rows of a matrix, less the arrow. */
+const roomDown = ({ height }: Box) => (height > 0 ? Math.max(48, height - 24) : 1e3);
+
 /** What the columns and the rows of the matrix are. */
 function axisWords(view: View, { shown }: MatrixData, picture: MatrixView): HTMLElement[] {
   const across = h("div", { class: "svr-matrix-across" });
   const down = h("div", { class: "svr-matrix-down" });
+  const measure = textMeasure(down);
   view.watch(() => {
     const scene = view.state.scene.value;
     const facts = shown.value?.facts;
@@ -201,7 +206,7 @@ function axisWords(view: View, { shown }: MatrixData, picture: MatrixView): HTML
     const to = endOf(scene, facts.link);
     fill(across, tailOf(from), " →");
     if (facts.which === "output") fill(down, "channels");
-    else fill(down, "← ", nameOf(to, { title: to }));
+    else fill(down, "← ", nameOf(shorten(to, roomDown(picture.box.value), measure), { title: to }));
     const [rows, columns] = facts.shape;
     const name = `${WORDS[facts.which][0]} of ${from} and ${to}, ${rows} by ${columns}`;
     picture.canvas.setAttribute("aria-label", name);

@@ -1,6 +1,6 @@
 // The pane of filters: between the selected neurons of a link, and those of one neuron.
 
-import { count, significant } from "../../logic/format.js";
+import { count, decimalsOf, fixed, significant } from "../../logic/format.js";
 import type { Palette } from "../../paint/palette.js";
 import { scaleOf } from "../../paint/signedColours.js";
 import { CONTRACT } from "../../wire/contract.js";
@@ -113,15 +113,15 @@ function effective(view: View, scene: Scene, found: EffectiveFilters, palette: P
   const { rows, columns, kernel, filters } = found;
   const { producer, consumer } = scene.links[view.state.link.peek() ?? 0];
   const scale = Math.max(...filters.map(scaleOf), 0);
+  const decimals = Math.max(0, decimalsOf(scale) - 1);
+  const single = kernel.every((length) => length === 1);
   const cell = (n: number, m: number, values: Float32Array) => {
     const norm = values.reduce((sum, value) => sum + value * value, 0);
     const words = `${count(m)} → ${count(n)}: weight ${significant(norm, 2)}`;
-    const drawn =
-      kernel.length === 0
-        ? bars(values, scale, palette, words, () => significant(values[0], 3))
-        : picture(values, kernel, scale, palette, words);
+    const drawn = picture(values, single ? [1, 1] : kernel, scale, palette, words);
     drawn.title = words;
-    const cell = h("td", {}, drawn);
+    const number = single && h("div", { class: "svr-soft" }, fixed(values[0], decimals));
+    const cell = h("td", {}, drawn, number);
     view.listen(cell, "pointerenter", () => {
       const link = view.state.link.peek() ?? 0;
       view.state.hover.value = {
@@ -139,24 +139,42 @@ function effective(view: View, scene: Scene, found: EffectiveFilters, palette: P
     });
     return cell;
   };
-  const names = `${scene.maps[consumer].name} by ${scene.maps[producer].name}`;
+  const [from, to] = [scene.maps[producer].name, scene.maps[consumer].name];
+  const names = `${to} by ${from}`;
   return h(
     "div",
     {},
     h(
       "table",
       { class: "svr-effective", "aria-label": `effective filters, ${names}` },
-      h("tr", {}, h("td"), ...columns.map((m) => h("th", { scope: "col" }, count(m)))),
+      h(
+        "tr",
+        {},
+        h("td", { colspan: 2 }),
+        h("th", { colspan: columns.length, scope: "colgroup" }, "neurons of ", nameOf(from)),
+      ),
+      h(
+        "tr",
+        {},
+        h("td", { colspan: 2 }),
+        ...columns.map((m) => h("th", { scope: "col" }, count(m))),
+      ),
       ...rows.map((n, i) =>
         h(
           "tr",
           {},
+          i === 0 &&
+            h(
+              "th",
+              { rowspan: rows.length, scope: "rowgroup", class: "svr-upright" },
+              h("span", {}, "neurons of ", nameOf(to)),
+            ),
           h("th", { scope: "row" }, count(n)),
           ...columns.map((m, j) => cell(n, m, filters[i * columns.length + j])),
         ),
       ),
     ),
-    kernel.length === 0 ? barLegend(scale) : signedLegend(scale, palette),
+    signedLegend(scale, palette),
   );
 }
 

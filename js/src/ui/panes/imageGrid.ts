@@ -1,13 +1,13 @@
 // The grid of spectral images: what stands in its rows, and how a cell is drawn.
 
-import { count, significant } from "../../logic/format.js";
+import { count, signed, significant } from "../../logic/format.js";
 import type { Palette } from "../../paint/palette.js";
 import { type Images, likeness, type ShownInput, type SpectralImage } from "../../wire/images.js";
 import type { Neuron, Scene } from "../../wire/scene.js";
 import { type Child, h, nameOf, tailOf } from "../kit/dom.js";
 import { select } from "../kit/select.js";
 import type { View } from "../view.js";
-import { bars, picture } from "./pictures.js";
+import { bars, picture, signedScale } from "./pictures.js";
 
 /** A row of the grid: a neuron, or the n-th neuron of every map. */
 export interface Row {
@@ -117,12 +117,17 @@ function shownCell(
     view.state.hover.value = null;
   });
   view.listen(button, "click", (event) => select(view, [neuron], event.shiftKey));
-  const caption = [named && count(neuron.k), cosine !== null && likenessWords(cosine)];
+  const size = kind === "bar" ? signed(values[0], 2) : `± ${significant(scale, 2)}`;
+  const caption = [
+    named && `neuron ${count(neuron.k)}`,
+    size,
+    cosine !== null && `cos ${likenessWords(cosine)}`,
+  ];
   return h(
     "figure",
     {},
     button,
-    h("figcaption", {}, ...caption.map((words) => words && h("span", {}, words))),
+    h("figcaption", {}, ...caption.map((words) => words && h("div", {}, words))),
   );
 }
 
@@ -163,6 +168,15 @@ export function inputHead(input: ShownInput | undefined): HTMLElement | null {
   context.putImageData(image, 0, 0);
   return h("div", { class: "svr-input" }, canvas, words);
 }
+
+/** The colours of all images, each from minus to plus the number beneath it. */
+export const ownScales = (palette: Palette): HTMLElement =>
+  h(
+    "div",
+    { class: "svr-own-scales svr-soft" },
+    signedScale("−", "+", palette),
+    "of the number beneath each image",
+  );
 
 export function leftOut({ leftOut }: Images): HTMLElement | null {
   const names = Object.entries(leftOut);

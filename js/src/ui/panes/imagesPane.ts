@@ -9,7 +9,7 @@ import { resource } from "../status/resource.js";
 import { statusOf } from "../status/status.js";
 import type { View } from "../view.js";
 import { followDrops } from "./drops.js";
-import { grid, inputHead, leftOut, rowsOfInputs, rowsOfMaps } from "./imageGrid.js";
+import { grid, inputHead, leftOut, ownScales, rowsOfInputs, rowsOfMaps } from "./imageGrid.js";
 
 type Across = "maps" | "inputs";
 
@@ -68,7 +68,8 @@ export function imagesPane(view: View) {
         ? shown.value.map((at) => tailOf(scene.maps[at].name))
         : shown.value.map((number) => inputHead(found.inputs.find((of) => of.number === number)));
     const seen = across.value === "maps" ? inputHead(found.inputs[0]) : null;
-    fill(table, grid(view, scene, palette, { input: seen, heads, rows }), leftOut(found));
+    const drawn = grid(view, scene, palette, { input: seen, heads, rows });
+    fill(table, drawn, ownScales(palette), leftOut(found));
     const any = rows.some(({ cells }) => cells.some(({ image }) => image?.cosine != null));
     const words = any ? "Beneath each image its cosine with" : "No image here compares with";
     fill(compared, words, " ", inWords(state.inputs.peek()?.reference));

@@ -64,14 +64,18 @@ export const barLegend = (scale: number) =>
   h("div", { class: "svr-soft" }, `longest bar ${significant(scale, 2)}`);
 
 /** The scale of colours, with its ends named. */
-export function signedLegend(scale: number, palette: Palette): HTMLElement {
+export const signedLegend = (scale: number, palette: Palette) =>
+  signedScale(significant(-scale, 2), significant(scale, 2), palette);
+
+/** From one end, in blue, over zero to the other. */
+export function signedScale(low: string, high: string, palette: Palette): HTMLElement {
   const colours = [negative(palette), palette.paper, positive(palette)].map((rgb) => css(rgb));
   const style = `background:linear-gradient(to right, ${colours.join(", ")})`;
   return h(
     "span",
     { class: "svr-scale svr-soft" },
-    significant(-scale, 2),
+    low,
     h("i", { class: "svr-ramp", style }),
-    significant(scale, 2),
+    high,
   );
 }

@@ -1,7 +1,7 @@
 // The rows of the table on screen: of a list of any length, those that are seen.
 
 import { type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
-import { count, percent, pValue, significant } from "../../logic/format.js";
+import { count, decimalsOf, pInColumn } from "../../logic/format.js";
 import { endsOf, type Hover } from "../../logic/linkedHover.js";
 import { columnsOf, type Kind, linkOf, mapOf, type Sorting } from "../../logic/tableRows.js";
 import { entered, type Scene } from "../../wire/scene.js";
@@ -10,6 +10,8 @@ import { oncePerFrame } from "../kit/frames.js";
 import { select } from "../kit/select.js";
 import { heightOf, ROW_HEIGHT, revealRow, rowsSeen } from "../kit/virtualList.js";
 import type { View } from "../view.js";
+
+const LEAST_ROWS = 3;
 
 export interface TableContent {
   readonly kind: ReadonlySignal<Kind>;
@@ -53,7 +55,7 @@ export function tableGrid(view: View, content: TableContent, copy: () => void): 
     const now = content.sorting[kind.peek()];
     const same = now.peek().column === column;
     // Numbers are asked for from the large end, p-values and names from the other.
-    const large = kind.peek() === "edges" ? column === 2 : column > 0;
+    const large = kind.peek() === "edges" ? column === 2 : column > 0 && column < 4;
     now.value = { column, descending: same ? !now.peek().descending : large };
     rows.element.scrollTop = 0;
     active.value = 0;
@@ -68,10 +70,25 @@ function columnHeads(names: readonly string[], { column, descending }: Sorting):
     const mine = index === column;
     const order = mine ? (descending ? "descending" : "ascending") : "none";
     const mark = h("span", { "aria-hidden": true }, mine ? (descending ? "↓" : "↑") : "");
-    const button = h("button", { type: "button", tabindex: -1, "data-column": index }, name, mark);
+    const attributes = {
+      type: "button",
+      tabindex: -1,
+      "data-column": index,
+      title: EXPLAINED[name],
+    };
+    const button = h("button", attributes, name, mark);
     return h("div", { role: "columnheader", "aria-sort": order }, button);
   });
 }
+
+const EXPLAINED: Readonly<Record<string, string>> = {
+  weight: "the entry of the link's adjacency",
+  p: "how likely chance gives an entry as large",
+  σ: "singular value",
+  energy: "share of the map's squares of singular values",
+  intensity: "how far its edges depart from chance, within its map (paper, section 3.2)",
+  FDR: "smallest false discovery rate at which its intensity stands out among random neurons",
+};
 
 function virtualRows(
   view: View,
@@ -86,8 +103,14 @@ function virtualRows(
   const viewport = h("div", { class: "svr-scroll" }, sized);
   const scrolled = signal(0);
   const tall = signal(0);
-  const resizes = new ResizeObserver(view.guard(() => (tall.value = viewport.clientHeight)));
-  resizes.observe(viewport);
+  // Whole rows: one that is cut looks like a fault.
+  const fit = view.guard(() => {
+    const room = grid.clientHeight - (grid.firstElementChild?.clientHeight ?? 0);
+    viewport.style.height = `${Math.max(LEAST_ROWS, Math.floor(room / ROW_HEIGHT)) * ROW_HEIGHT}px`;
+    tall.value = viewport.clientHeight;
+  });
+  const resizes = new ResizeObserver(fit);
+  resizes.observe(grid);
   view.signal.addEventListener("abort", () => resizes.disconnect(), { once: true });
   view.listen(viewport, "scroll", () => (scrolled.value = viewport.scrollTop));
 
@@ -229,6 +252,7 @@ function cellOf([words, number]: Words): HTMLElement {
   return h("div", { role: "gridcell" }, ...said);
 }
 
+/** The numbers of a column have the same number of decimals. */
 function wordsOf(scene: Scene, law: keyof Scene["log10p"], kind: Kind, row: number): Words[] {
   const end = (name: string, k: number): Words => [name, ` · ${count(k)}`];
   if (kind === "edges") {
@@ -236,8 +260,8 @@ function wordsOf(scene: Scene, law: keyof Scene["log10p"], kind: Kind, row: numb
     return [
       end(scene.maps[link.producer].name, scene.edgeM[row]),
       end(entered(scene.maps[link.consumer].name, link), scene.edgeN[row]),
-      [significant(scene.edgeWeight[row])],
-      [pValue(scene.log10p[law][row])],
+      [scene.edgeWeight[row].toFixed(decimalsOf(scene.largestWeight))],
+      [pInColumn(scene.log10p[law][row])],
       [count(link.number)],
     ];
   }
@@ -245,14 +269,23 @@ function wordsOf(scene: Scene, law: keyof Scene["log10p"], kind: Kind, row: numb
   const value = scene.singularValue[row];
   return [
     end(map.name, row - map.start),
-    [significant(value)],
-    [percent(map.energy > 0 ? value ** 2 / map.energy : 0)],
-    [scene.isNull[row] ? "null" : intensityOf(scene, row)],
+    [value.toFixed(decimalsOf(largestValue(scene)))],
+    [`${(100 * (map.energy > 0 ? value ** 2 / map.energy : 0)).toFixed(1)} %`],
+    [scene.isNull[row] ? "null" : orNone(scene.intensity[row], (value) => value.toFixed(2))],
+    [orNone(scene.log10pAdjusted?.[row] ?? Number.NaN, pInColumn)],
   ];
 }
 
-const intensityOf = ({ intensity }: Scene, row: number) =>
-  Number.isNaN(intensity[row]) ? "–" : significant(intensity[row], 2);
+const orNone = (value: number, words: (value: number) => string) =>
+  Number.isNaN(value) ? "–" : words(value);
+
+const largest = new WeakMap<Scene, number>();
+
+function largestValue(scene: Scene): number {
+  const known = largest.get(scene) ?? scene.singularValue.reduce((a, b) => Math.max(a, b), 0);
+  largest.set(scene, known);
+  return known;
+}
 
 function hoverOf(scene: Scene, kind: Kind, row: number): Hover {
   if (kind === "neurons") {

@@ -3,8 +3,13 @@
 import { VIEW_TRAITS, viewAsPython } from "../../export/python.js";
 import { download, fileName, pngOf } from "../../export/save.js";
 import { MOST_VECTOR_EDGES, type Picture, svgOf } from "../../export/svg.js";
-import { constructedLinks } from "../../logic/byConstruction.js";
-import { count, LAW_WORDS, level as levelText, MODE_WORDS } from "../../logic/format.js";
+import {
+  constructedLinks,
+  count,
+  LAW_WORDS,
+  level as levelText,
+  MODE_WORDS,
+} from "../../logic/format.js";
 import { cutInWords } from "../../logic/threshold.js";
 import type { Drawn } from "../graph/graph.js";
 import { type MenuItem, popUpMenu } from "../kit/menu.js";

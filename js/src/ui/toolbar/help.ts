@@ -30,7 +30,7 @@ export interface Help {
 
 export function help(
   view: View,
-  tour: () => void,
+  tour: (() => void) | null,
   groups: () => Readonly<Record<string, readonly Action[]>>,
 ): Help {
   const title = h("h2", { id: uniqueId("svr-help") }, "Pointer and keyboard");
@@ -45,7 +45,7 @@ export function help(
   const guided = h("button", { type: "button", class: "svr-tool" }, "tour");
   view.listen(guided, "click", () => {
     dialog.close();
-    tour();
+    tour?.();
   });
   view.listen(dialog, "click", (event) => {
     if (event.target === dialog) dialog.close();
@@ -72,7 +72,7 @@ export function help(
       h(
         "div",
         { class: "svr-help-body" },
-        h("div", { class: "svr-help-head" }, title, guided, close),
+        h("div", { class: "svr-help-head" }, title, tour && guided, close),
         h("div", { class: "svr-help-columns" }, table("Pointer", POINTER), ...tables),
       ),
     );

@@ -21,8 +21,15 @@ interface Option extends Shown {
   choose(add: boolean): void;
 }
 
-/** `goTo` puts the keyboard at a neuron of the graph. */
-export function searchField(view: View, goTo: (neuron: Neuron) => void): Search {
+/** Where what is found is seen. */
+interface Place {
+  /** Puts the keyboard at a neuron of the graph. */
+  goTo(neuron: Neuron): void;
+  /** Brings a neuron into sight. */
+  reveal(neuron: Neuron): void;
+}
+
+export function searchField(view: View, { goTo, reveal }: Place): Search {
   const { state } = view;
   const input = h("input", {
     type: "text",
@@ -40,11 +47,22 @@ export function searchField(view: View, goTo: (neuron: Neuron) => void): Search 
 
   /** The filter to go back to when what was typed is given up. */
   let kept: Filter | null = null;
+  /** Where one was before what was typed led elsewhere. */
+  let camera = state.camera.peek();
 
   const leave = (filter: Filter | null) => {
     input.value = "";
     state.filter.value = filter;
     list.close();
+  };
+  const giveUp = () => {
+    leave(kept);
+    if (state.camera.peek() !== camera) state.apply({ camera });
+  };
+  /** The best match is to be seen while it is typed. */
+  const lookAt = ({ map, k }: Match) => {
+    const { neurons } = state.scene.peek()?.maps[map] ?? { neurons: 0 };
+    if (neurons > 0) reveal({ map, k: k ?? 0 });
   };
 
   const optionOf = (scene: Scene, { map, k }: Match): Option => {
@@ -88,21 +106,24 @@ export function searchField(view: View, goTo: (neuron: Neuron) => void): Search 
       });
     }
     list.show(options, options.length === 0 ? "Nothing has that name." : "");
+    if (matches.length > 0) lookAt(matches[0]);
   };
 
   view.listen(input, "focus", () => {
-    if (input.value === "") kept = state.filter.peek();
+    if (input.value !== "") return;
+    kept = state.filter.peek();
+    camera = state.camera.peek();
   });
   view.listen(input, "input", show);
   view.listen(input, "blur", () => {
-    if (input.value !== "") leave(kept);
+    if (input.value !== "") giveUp();
     list.close();
   });
   view.listen(input, "keydown", (event) => {
     if (event.defaultPrevented) return;
     if (event.key === "Escape") {
       if (input.value === "") input.blur();
-      else leave(kept);
+      else giveUp();
     } else if (event.key !== "Enter") return;
     event.preventDefault();
   });
@@ -128,7 +149,7 @@ export function filterChip(view: View): HTMLElement {
     chip.hidden = !filter?.kept;
     if (!filter || !matched) return;
     const many = `${count(matched.size)} column${matched.size === 1 ? "" : "s"}`;
-    fill(words, nameOf(filter.words), h("span", { class: "svr-soft" }, ` ${many}`));
+    fill(words, tailOf(filter.words), h("span", { class: "svr-soft" }, ` ${many}`));
   });
   return chip;
 }

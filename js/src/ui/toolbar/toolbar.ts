@@ -4,7 +4,15 @@ import { shorten } from "../../geometry/labels.js";
 import { scaleOf } from "../../geometry/layout.js";
 import { count } from "../../logic/format.js";
 import type { ViewHistory } from "../../state/viewHistory.js";
-import { METHODS, type Method, type Scene, Y_SCALES, type YScale } from "../../wire/scene.js";
+import { CONTRACT } from "../../wire/contract.js";
+import {
+  type Colour,
+  METHODS,
+  type Method,
+  type Scene,
+  Y_SCALES,
+  type YScale,
+} from "../../wire/scene.js";
 import { dropDown, fill, h, textMeasure } from "../kit/dom.js";
 import { iconButton } from "../kit/icons.js";
 import type { View } from "../view.js";
@@ -19,33 +27,42 @@ const METHOD_WORDS: Readonly<Record<Method, readonly [string, string]>> = {
     "what a map emits by the SVR, joined to what the next reads by the co-SVR (5.2.1)",
   ],
 };
+const COLOUR_WORDS: Readonly<Record<Colour, string>> = { chance: "chance", paper: "intensity" };
 const FOLD = "norms multiplied into the weights that they touch; else left out, as in the paper";
 const NEEDS_PYTHON = "This needs Python, which is not there.";
 const BUDGETS = [1_000, 10_000, 100_000, 1_000_000];
 
 /** Tools that others make. */
 export interface Others {
+  /** In place of the network's name and counts. */
+  readonly title?: HTMLElement;
   readonly search: HTMLElement;
   readonly panes: HTMLElement;
-  readonly exports: HTMLElement;
+  readonly exports?: HTMLElement;
+  /** What of several networks is seen. */
+  readonly views?: HTMLElement;
   readonly fullScreen: HTMLElement;
   readonly help: HTMLElement;
 }
 
 export function toolbar(view: View, viewHistory: ViewHistory, others: Others): HTMLElement {
   const { name, counts } = title(view);
-  return toolLine(view, name, filterChip(view), [
-    { element: counts, label: "network", rank: 3 },
-    { element: others.search, label: "search", rank: 9 },
-    { element: steps(view, viewHistory), label: "views", rank: 4 },
-    { element: method(view), label: "method", rank: 7 },
-    { element: yScale(view), label: "y scale", rank: 8 },
+  const { title: words } = others;
+  const named = words ? { element: words, width: () => words.scrollWidth, show: () => {} } : name;
+  return toolLine(view, named, filterChip(view), [
+    ...(others.title ? [] : [{ element: counts, label: "network", rank: 4 }]),
+    { element: others.search, label: "search", rank: 10 },
+    { element: steps(view, viewHistory), label: "views", rank: 5 },
+    { element: method(view), label: "method", rank: 8 },
+    { element: yScale(view), label: "y scale", rank: 9 },
+    { element: colour(view), label: "colour", rank: 2 },
     { element: budget(view), label: "edges at most", rank: 1 },
-    { element: lasso(view), label: "lasso", rank: 2 },
-    { element: others.panes, label: "panes", rank: 11 },
-    { element: others.exports, label: "save or copy", rank: 5 },
-    { element: others.fullScreen, label: "full screen", rank: 6 },
-    { element: others.help, label: "help", rank: 10 },
+    { element: lasso(view), label: "lasso", rank: 3 },
+    { element: others.panes, label: "panes", rank: 12 },
+    ...(others.views ? [{ element: others.views, label: "view", rank: 20 }] : []),
+    ...(others.exports ? [{ element: others.exports, label: "save or copy", rank: 6 }] : []),
+    { element: others.fullScreen, label: "full screen", rank: 7 },
+    { element: others.help, label: "help", rank: 11 },
   ]);
 }
 
@@ -170,6 +187,25 @@ const SCALE_WORDS: Readonly<Record<YScale, string>> = {
   relative: "singular values relative to the largest of their map",
   rank: "the places of the singular values in their map",
 };
+/** What the hue of a neuron tells. */
+function colour(view: View): HTMLElement {
+  const { state } = view;
+  const choice = dropDown(
+    "colour",
+    CONTRACT.colours.map((name) => [name, COLOUR_WORDS[name]] as const),
+  );
+  view.watch(() => {
+    const known = state.scene.value?.log10pAdjusted !== null;
+    choice.value = known ? state.colour.value : "paper";
+    choice.disabled = !known;
+    choice.title = known
+      ? "what the hue of a neuron tells: how sure it is that chance does not give it its edges, " +
+        "or the paper's intensity (section 3.2), which a random network has too"
+      : "This graph was saved by a version that knew the paper's intensity only.";
+  });
+  view.listen(choice, "change", () => state.setColour(choice.value as Colour));
+  return labelled("colour", choice);
+}
 
 /** How many edges may travel: more are drawn, at the cost of a longer way. */
 function budget(view: View): HTMLElement {

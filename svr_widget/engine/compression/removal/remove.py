@@ -11,7 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from svr_widget.engine.activations.activations import examples_of, is_one_batch, one_example
+from svr_widget.engine.analysis.activations.activations import (
+    examples_of,
+    is_one_batch,
+    one_example,
+)
 from svr_widget.engine.compression.footprint import Change, Footprint, footprint
 from svr_widget.engine.compression.removal.bound import Bound
 from svr_widget.engine.compression.removal.outputs import Outputs

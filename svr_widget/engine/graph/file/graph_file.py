@@ -11,7 +11,12 @@ from torch import Tensor
 from svr_widget.engine.decompose import Decomposition, Flattening
 from svr_widget.engine.environment.files import destination
 from svr_widget.engine.graph.file.file_checks import check_decompositions, check_network
-from svr_widget.engine.graph.file.records import (
+from svr_widget.engine.graph.spectral_graph import SpectralGraph
+from svr_widget.engine.maps.linear_map import LinearMap
+from svr_widget.engine.maps.links import Link
+from svr_widget.engine.network.network import Network
+from svr_widget.engine.network.ties import marked_by_record
+from svr_widget.engine.work.records import (
     Record,
     Tensors,
     packed,
@@ -19,12 +24,7 @@ from svr_widget.engine.graph.file.records import (
     unpacked,
     write_record,
 )
-from svr_widget.engine.graph.file.tensor_json import Writer, read
-from svr_widget.engine.graph.spectral_graph import SpectralGraph
-from svr_widget.engine.maps.linear_map import LinearMap
-from svr_widget.engine.maps.links import Link
-from svr_widget.engine.network.network import Network
-from svr_widget.engine.network.ties import marked_by_record
+from svr_widget.engine.work.tensor_json import Writer, read
 
 FORMAT = "svr_widget"
 _WRITER = "SVR.save; weights go to SVR itself"
@@ -48,8 +48,7 @@ class Saved(NamedTuple):
 def save(graph: SpectralGraph, path: str | os.PathLike[str], *, weights: bool = False) -> None:
     """Write a graph; see ``SVR.save``."""
     path = destination(path)
-    for column in graph.columns.values():
-        graph.decomposition(*column)
+    graph.decompose_all()
     writer = Writer()
     write_record(path, FORMAT, _whole(graph, writer, weights=weights), writer.tensors)
 

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ from svr_widget.engine.environment.settings import matrix_product
 from svr_widget.engine.graph.adjacency import Adjacency
 from svr_widget.engine.graph.streaming.tiles import Pack, extent, packs
 from svr_widget.engine.maps.links import Link, LinkKey
-from svr_widget.engine.maps.read_only import array_of
+from svr_widget.engine.maps.read_only import array_of, plain
 from svr_widget.engine.significance.nulls import NullLaw
 
 FEWEST = 8
@@ -38,9 +39,9 @@ class Tile:
         rows, columns: whose neurons stand along the sides, consumers' and producers'.
         links: the number of the link of each of the product's consumers and producers,
             ``[consumers, producers]``.
-        entries: float32 or float64 ``[rows, columns]``.
+        entries: float32 or float64 ``[rows, columns]``, on the device that computes.
         parts: int16, the law that each entry follows, -1 for one that is no test; None where all
-            follow the first.
+            follow the first. On that device too.
         mean: the expected entry, or each one's.
         null: whether the neurons of rows, of columns, are null.
     """
@@ -48,8 +49,8 @@ class Tile:
     rows: Pack
     columns: Pack
     links: NDArray[np.intp]
-    entries: NDArray[np.floating]
-    parts: NDArray[np.int16] | None
+    entries: Tensor
+    parts: Tensor | None
     mean: float | NDArray[np.float64]
     null: tuple[NDArray[np.bool_], NDArray[np.bool_]]
 
@@ -111,8 +112,9 @@ class OneLink(Product):
         )
         one_law = len(self.laws) == 1 and not adjacency.grouped
         parts = None if one_law and not (null[0].any() or null[1].any()) else adjacency.parts(n, m)
-        entries = adjacency.entries(n, m).numpy()
-        return Tile(rows, columns, self.links, entries, parts, adjacency.means(n, m), null)
+        entries = adjacency.entries(n, m)
+        of_entries = None if parts is None else torch.from_numpy(parts).to(entries.device)
+        return Tile(rows, columns, self.links, entries, of_entries, adjacency.means(n, m), null)
 
 
 class Bus(Product):
@@ -124,6 +126,7 @@ class Bus(Product):
         emitting: gives the producers' neurons.
         reading: gives the consumers'.
         channels: those of each producer and those of each consumer that travel.
+        device: where tiles are computed.
     """
 
     def __init__(
@@ -133,8 +136,9 @@ class Bus(Product):
         emitting: Sequence[Callable[[], Decomposition]],
         reading: Sequence[Callable[[], Decomposition]],
         channels: tuple[Tensor, Tensor],
+        device: torch.device,
     ) -> None:
-        self.links, self.laws = links, (law,)
+        self.links, self.laws, self._device = links, (law,), device
         self._emitting, self._reading, self._channels = emitting, reading, channels
         self.consumers, self.producers = (
             [len(each()) for each in side] for side in (reading, emitting)
@@ -148,10 +152,12 @@ class Bus(Product):
         U, m = _beside(self._emitting, columns, lambda each: each.U, sent)
         V, n = _beside(self._reading, rows, lambda each: each.V, read)
         dtype = torch.promote_types(U.dtype, V.dtype)
-        entries = matrix_product(V.to(dtype).T, U.to(dtype)).square_().numpy()
+        U, V = U.to(self._device, dtype), V.to(self._device, dtype)
+        entries = matrix_product(V.T, U).square_()
         parts = None
         if n.any() or m.any():
-            parts = np.where(n[:, None] | m, np.int16(-1), np.int16(0))
+            tested = np.where(n[:, None] | m, np.int16(-1), np.int16(0))
+            parts = torch.from_numpy(tested).to(self._device)
         return Tile(rows, columns, self.links, entries, parts, self.laws[0].mean, (n, m))
 
 
@@ -162,16 +168,17 @@ def _beside(
     channels: Tensor,
 ) -> tuple[Tensor, NDArray[np.bool_]]:
     """Representations ``[s, neurons]`` on channels that travel, and which neurons are null."""
-    first = vectors(maps[pack[0].end]())
+    first = plain(vectors(maps[pack[0].end]()))
     width = first.shape[0]
+    channels = plain(channels)
     every = len(channels) == width and torch.equal(channels, torch.arange(width))
     beside = torch.empty(len(channels), extent(pack), dtype=first.dtype)
     null = np.empty(extent(pack), np.bool_)
     for end, neurons, places in pack:
         decomposition = maps[end]()
-        flat = vectors(decomposition).reshape(width, -1)[:, neurons]
+        flat = plain(vectors(decomposition)).reshape(width, -1)[:, neurons]
         beside[:, places] = flat if every else flat[channels]
-        null[places] = decomposition.null.numpy()[neurons]
+        null[places] = array_of(decomposition.null)[neurons]
     return beside, null
 
 
@@ -182,11 +189,13 @@ class Ends(NamedTuple):
         emitting: the producer's neurons.
         reading: the consumer's neurons, their ``V`` that of the side which the link ends in.
         adjacency: the adjacency of a link by its key, for this once.
+        device: where tiles are computed.
     """
 
     emitting: Callable[[Link], Decomposition]
     reading: Callable[[Link], Decomposition]
     adjacency: Callable[[LinkKey], Adjacency]
+    device: torch.device = torch.device("cpu")
 
 
 def products_of(links: Mapping[LinkKey, Link], ends: Ends) -> list[Product]:
@@ -223,6 +232,7 @@ def products_of(links: Mapping[LinkKey, Link], ends: Ends) -> list[Product]:
                     [partial(ends.emitting, link) for link in at[0]],
                     [partial(ends.reading, link) for link in at[1]],
                     (first.producer_channels, first.consumer_channels),
+                    ends.device,
                 )
             )
     alone: list[Product] = [OneLink(n, partial(ends.adjacency, keys[n])) for n in sorted(single)]
@@ -233,17 +243,26 @@ def _kind(link: Link, ends: Ends, known: dict[Hashable, Hashable]) -> Hashable |
     """What the links of one bus have in common; None for a link that goes by itself."""
     if link.signs is not None or link.consumer_channels.ndim > 1 or not link.shared:
         return None
-    U, V = ends.emitting(link), ends.reading(link)
-    plain = U.group_count == V.group_count == 1 and U.U[..., 0].numel() == len(U.U)
-    if not plain or V.V[..., 0].numel() != len(V.V):
-        return None
+    writes, reads = ends.emitting(link), ends.reading(link)
+    sides = (
+        _side(writes, writes.U, writes.confined[0], known),
+        _side(reads, reads.V, reads.confined[1], known),
+    )
     travelling = tuple(
         _identity(each, known) for each in (link.producer_channels, link.consumer_channels)
     )
-    if None in travelling:
-        return None
-    sides = ((U.U, U.confined[0]), (V.V, V.confined[1]))
-    return travelling, tuple((len(each), each.dtype, confined) for each, confined in sides)
+    return None if None in sides or None in travelling else (travelling, sides)
+
+
+def _side(
+    decomposition: Decomposition, vectors: Tensor, confined: bool, known: dict[Hashable, Hashable]
+) -> Hashable | None:
+    """What the maps along one side of a bus have in common; None for a kernel, or groups."""
+    if id(decomposition) not in known:
+        channels, *kernel, _ = vectors.shape
+        plain = decomposition.group_count == 1 and prod(kernel) == 1
+        known[id(decomposition)] = (channels, vectors.dtype, confined) if plain else None
+    return known[id(decomposition)]
 
 
 def _identity(channels: Tensor, known: dict[Hashable, Hashable]) -> Hashable | None:

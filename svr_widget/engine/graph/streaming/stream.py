@@ -151,7 +151,7 @@ class Stream:
         if sum(tally.kept_size for tally in self.tallies) > _SLACK * self._most_kept:
             self._cut_off(self._most_kept)
 
-    def _count(self, tally: Tally, entries: NDArray[np.floating], key: int, tile: Tile) -> None:
+    def _count(self, tally: Tally, entries: Tensor, key: int, tile: Tile) -> None:
         """Count a tile's tested entries of one law; one by one where keys are few."""
         if not self.key_counts:
             tally.add(entries)
@@ -226,7 +226,7 @@ class Stream:
         made = torch.empty(product.consumers[consumer], product.producers[producer])
         for rows, row in _holding(product.row_packs, consumer):
             for columns, column in _holding(product.column_packs, producer):
-                tile = torch.from_numpy(product.tile(rows, columns).entries)
+                tile = product.tile(rows, columns).entries.cpu()
                 made = made.to(tile.dtype)
                 made[row.neurons, column.neurons] = tile[row.places, column.places]
         return made
@@ -242,12 +242,17 @@ def _places(tile: Tile, first_key: NDArray[np.intp], part: int, least: float) ->
     strong = tile.entries >= least
     if tile.parts is not None:
         strong &= tile.parts == part
-    at, columns = np.flatnonzero(strong), tile.entries.shape[1]
-    row, column = np.divmod(at, columns)
+    width = tile.entries.shape[1]
+    if strong.device.type == "cpu":
+        at = np.flatnonzero(strong.numpy())
+        weight = tile.entries.numpy().reshape(-1)[at]
+    else:
+        places = strong.flatten().nonzero().flatten()
+        at, weight = places.cpu().numpy(), tile.entries.flatten()[places].cpu().numpy()
+    row, column = np.divmod(at, width)
     n, consumer = _neurons(tile.rows)
     m, producer = _neurons(tile.columns)
     keys = (first_key[tile.links] + part).astype(np.int32)
-    weight = tile.entries.reshape(-1)[at]
     return Kept(weight, keys[consumer[row], producer[column]], n[row], m[column])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from svr_widget.engine.environment.mapped_files import MappedFiles
 from svr_widget.engine.network.checkpoints.nesting import DEEPEST, find_weights
 from svr_widget.engine.network.weight_files import read_weights
 
@@ -28,6 +29,9 @@ class BareWeights:
         model: how the model is given instead, as Python.
         title: what to call the network.
         notes: what has to be said about them.
+        files: those that they stay in, and are read from when they are needed; None where they are
+            the caller's, and are copied.
+        places: the safetensors file that each is in as it is, where it is in one.
     """
 
     called: str
@@ -37,6 +41,13 @@ class BareWeights:
     model: str = "SVR(model)"
     title: str = ""
     notes: tuple[str, ...] = ()
+    files: MappedFiles | None = None
+    places: Mapping[str, Path] = field(default_factory=dict)
+
+    def with_weights(self, named: Mapping[str, Tensor], notes: tuple[str, ...]) -> BareWeights:
+        """The same with other weights: those that are no tensors of a file have no place in one."""
+        same = {own: path for own, path in self.places.items() if named.get(own) is self.named[own]}
+        return replace(self, named=named, notes=notes, places=same)
 
     @property
     def is_list(self) -> bool:
@@ -75,10 +86,11 @@ def of_mapping(weights: Mapping[Any, object]) -> BareWeights:
 
 def of_file(path: Path) -> BareWeights:
     """The weights of a file, or a folder with one; errors as in ``read_weights``."""
-    title, weights, notes, ordered = read_weights(path)
+    title, weights, notes, ordered, places = read_weights(path)
+    files = MappedFiles(path if path.exists() else path.expanduser())
     model = f"SVR(model), or SVR(model, weights={str(path)!r})"
     order = "the order of the file" if ordered else "the order of their names"
-    return BareWeights(title, weights, order, ordered, model, title, notes)
+    return BareWeights(title, weights, order, ordered, model, title, notes, files, places)
 
 
 def _array(value: object) -> object:

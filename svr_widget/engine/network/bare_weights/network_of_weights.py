@@ -10,12 +10,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection
 
-from svr_widget.engine.maps.linear_map import map_of
-from svr_widget.engine.maps.links import Link, depths
+from svr_widget.engine.maps.linear_map import LinearMap, map_of
+from svr_widget.engine.maps.links import Layout, Link, depths
 from svr_widget.engine.model.find_maps import Globs, Selection
 from svr_widget.engine.network.bare_weights.claims import connect, uncertain
+from svr_widget.engine.network.bare_weights.file_weights import FileWeight, Place, left_in_file
 from svr_widget.engine.network.bare_weights.given import BareWeights
-from svr_widget.engine.network.bare_weights.orientation import READ_AS, NonFinite, choose
+from svr_widget.engine.network.bare_weights.orientation import READ_AS, NonFinite, Weight, choose
 from svr_widget.engine.network.network import Network
 from svr_widget.engine.network.pairs import Claimed, check_names
 from svr_widget.engine.network.ties import marked_by_content, notes_on
@@ -70,20 +71,27 @@ def network_of_weights(
         notes += uncertain(pairs, weights)
     depth = depths(found, tuple(weights))
     maps = {
-        name: map_of(
-            name,
-            weight.kind,
-            weight.values,
-            weight.groups,
-            input_layout=layouts.get(name),
-            depth=depth[name],
-        )
+        name: _map_of(name, weight, bare, layouts.get(name), depth[name])
         for name, weight in weights.items()
     }
     title = bare.title or f"{len(maps)} weight{'s' if len(maps) > 1 else ''}"
     found = marked_by_content(found, maps)
     told = (*notes, *damaged.values(), *notes_on(found))
     return Network(title, maps, found, told, damaged=damaged, unlinked=unlinked)
+
+
+def _map_of(
+    name: str, weight: Weight, bare: BareWeights, layout: Layout | None, depth: int
+) -> LinearMap:
+    """A map that owns its weight, or reads it from its file."""
+    linear = map_of(name, weight.kind, weight.values, weight.groups, layout, depth=depth)
+    if weight.kept is None:
+        return linear
+    path = bare.places.get(weight.own)
+    place = None if path is None else Place(path.absolute(), weight.own)
+    held = bare.named[weight.own].detach()
+    read = FileWeight(name, weight.kept, layout, place, held, bare.files)
+    return left_in_file(linear, read)
 
 
 def _map(name: str, known: Collection[str]) -> str:

@@ -38,12 +38,18 @@ _PARTS = ("weight_v", "weight_g", "weight_orig", "original0", "original1", "orig
 
 
 class Weight(NamedTuple):
-    """A weight in canonical form, and whether it is known that this is the right one."""
+    """A weight in canonical form, and whether it is known that this is the right one.
+
+    Of one that stays in its file there are no values here (they are on the meta device), but what
+    it is called there.
+    """
 
     values: Tensor
     kind: str
     groups: int = 1
     certain: bool = False
+    kept: Kept | None = None
+    own: str = ""
 
     @property
     def outputs(self) -> int:
@@ -114,7 +120,10 @@ def choose(
             continue
         if kept.transposed:
             turned.append(repr(name))
-        chosen.weights[name] = kept.read(values)
+        if bare.files is not None and not isinstance(values, LowRank):
+            chosen.weights[name] = kept.read(values.to("meta"))._replace(kept=kept, own=own)
+        else:
+            chosen.weights[name] = kept.read(values)
     selection.check(names.values())
     if parts:
         ends = sorted({f"*{name.rpartition('.')[2]}" for name in parts})

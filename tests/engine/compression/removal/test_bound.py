@@ -70,6 +70,7 @@ def changes_of_all_subsets(net, channels, inputs):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_as_many_as_the_best_of_all_subsets(seed):
     net, example = planted(seed)
@@ -111,6 +112,7 @@ def test_the_report_leads_on():
     assert "goes with" not in repr(report)
 
 
+@pytest.mark.slow
 def test_one_map_stays_and_all_others_go():
     """Most maps change next to nothing, and are not taken apart to find that out."""
     net = nn.Sequential()
@@ -189,6 +191,7 @@ def test_no_room_at_all():
         assert torch.equal(value, smaller.state_dict()[name])
 
 
+@pytest.mark.slow
 def test_the_same_each_time_and_in_groups_where_there_are_many(monkeypatch):
     net, example = planted(6)
     tolerance = SVR(net, example).remove_dead_channels(math.inf)[1].relative_change / 3

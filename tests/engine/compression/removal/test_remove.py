@@ -193,6 +193,7 @@ class TestChain:
 
 
 class TestBranches:
+    @pytest.mark.slow
     def test_a_residual_stream_goes_where_every_branch_is_dead(self):
         net = randomised(resnet())
         stream = [(net[0], net[1]), (net[4].conv2, net[4].bn2), (net[5].conv2, net[5].bn2)]
@@ -207,6 +208,7 @@ class TestBranches:
         assert "'0', '5.conv2' that are alive" in kept(report, "4.conv2")[3]
         assert smaller[6].downsample[0].in_channels == 3
 
+    @pytest.mark.slow
     def test_bottlenecks(self):
         net = randomised(resnet(bottleneck=True))
         silence(net[4].conv1, [1], net[4].bn1)
@@ -214,6 +216,7 @@ class TestBranches:
         _, report = remove(net, image(2, 3, 16, 16))
         assert (removed(report, "4.conv1"), removed(report, "7.conv2")) == ([1], [0])
 
+    @pytest.mark.slow
     def test_a_norm_behind_every_concatenation(self):
         net = randomised(DenseNet())
         with torch.no_grad():

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from svr_widget import SVR
+from svr_widget.engine.graph.streaming import digests
 from svr_widget.engine.graph.streaming import stream as streaming
 from svr_widget.engine.graph.streaming.graph_tests import GraphTests
 from svr_widget.engine.graph.streaming.products import Bus
@@ -263,3 +264,21 @@ def test_no_more_is_kept_than_asked_for(monkeypatch):
     few = residual(9, 8)
     assert few.edges(p=0.4).equals(residual(9, 8).edges(p=0.4))
     assert sum(tally.kept_size for tally in few.significance()._stream.tallies) <= 33
+
+
+@pytest.mark.parametrize("mean", [0.3, "of each entry"])
+def test_sums_on_a_device_are_those_row_by_row(mean):
+    random = np.random.default_rng(0)
+    entries = torch.from_numpy(random.random((9, 5)).astype(np.float32))
+    expected = random.random((9, 5)) if isinstance(mean, str) else mean
+    counted, before = random.random(9) < 0.7, random.random(5)
+    mine, theirs = (
+        rise(entries, expected, counted, before)
+        for rise in (digests._rise, digests._rise_on_device)
+    )
+    np.testing.assert_allclose(mine[0], theirs[0], rtol=1e-12)
+    centred = (entries.double().numpy() - expected)[counted]
+    np.testing.assert_allclose(mine[0], before + centred.sum(axis=0), rtol=1e-12)
+    highest = np.maximum(before, (before + centred.cumsum(axis=0)).max(axis=0))
+    np.testing.assert_allclose(mine[1], highest, rtol=1e-12)
+    np.testing.assert_allclose(np.maximum(before, theirs[1]), highest, rtol=1e-12)

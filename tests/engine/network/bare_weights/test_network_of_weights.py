@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from svr_widget import SVR, SVRWidget
+from svr_widget import SVR, SVRWidget, compare
 from svr_widget.engine.errors import NoMapsError, SVRError, TraceError
 from tests.engine.support.gaussian import chain, gaussian
 
@@ -128,7 +128,7 @@ def test_the_weights_of_before_training_have_the_links_of_after():
 def test_a_bag_is_shown_with_its_notice(bag):
     widget = SVRWidget(bag)
     assert widget.edges().empty
-    assert SVRWidget.compare(bag, bag).children
+    assert len(compare(bag, bag).sides) == 2
     dots = bag.plot().axes[0].collections[-1]
     papers, rims = dots.get_facecolors(), dots.get_edgecolors()
     assert (papers[:, :3] == 1).all()

@@ -27,6 +27,7 @@ def saved(model, folder, **options):
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gpt2", "bert", "llama", "bart", "vit"])
 def test_a_folder_shows_what_the_model_shows(name, tmp_path):
     """Some of these have other names in files than in the model."""
@@ -133,6 +134,7 @@ def test_the_configuration_tells_the_size_of_images(tmp_path):
     assert set(SVR(tmp_path).links) == set(SVR(model, example).links)
 
 
+@pytest.mark.slow
 def test_a_model_whose_input_is_not_known_is_shown_without_links_and_says_what_to_give(tmp_path):
     config = transformers.WhisperConfig(
         d_model=8, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,

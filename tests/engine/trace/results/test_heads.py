@@ -227,6 +227,7 @@ def test_reading_heads_only_takes_out_what_their_values_carry(name: str) -> None
     assert traced_pairs(by_head).isdisjoint(carried)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["torch.export", "forward pass"])
 @pytest.mark.parametrize("fused", [True, False])
 def test_every_method_of_tracing_reads_the_same_heads(

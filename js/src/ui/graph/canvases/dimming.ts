@@ -5,7 +5,7 @@ import type { Layout } from "../../../geometry/layout.js";
 import type { View } from "../../view.js";
 import type { Stage } from "../stage.js";
 
-const DIM = 0.14;
+const DIM = 0.3;
 /** So far beside a column nothing is dimmed that the column is not. */
 const BESIDE = 8;
 

@@ -74,7 +74,7 @@ export function hoverCanvas(view: View, stage: Stage): HoverCanvas {
       const { start } = scene.maps[neuron.map];
       const x = layout.x[neuron.map];
       const y = layout.y[start + neuron.k];
-      const ink = neuronInk(scene, palette, neuron.map, scene.intensity[start + neuron.k]);
+      const ink = neuronInk(scene, palette, neuron.map, scene.hue[start + neuron.k]);
       circle(context, x, y, NEURON_RADIUS + 3);
       context.fillStyle = css(palette.paper);
       context.fill();

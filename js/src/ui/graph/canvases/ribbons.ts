@@ -10,7 +10,7 @@ import {
   reachOf,
   ribbonsOf,
 } from "../../../geometry/ribbons.js";
-import { TIED } from "../../../logic/byConstruction.js";
+import { TIED } from "../../../logic/format.js";
 import { css } from "../../../paint/palette.js";
 import { fill, h, s } from "../../kit/dom.js";
 import { inNextFrame, oncePerFrame } from "../../kit/frames.js";

@@ -39,7 +39,7 @@ export function selectionCanvas(view: View, stage: Stage): HTMLCanvasElement {
         const { start } = scene.maps[map];
         const x = layout.x[map] * ratio;
         const y = layout.y[start + k] * ratio;
-        const ink = neuronInk(scene, palette, map, scene.intensity[start + k]);
+        const ink = neuronInk(scene, palette, map, scene.hue[start + k]);
         const colour = { ring: around, gap: palette.paper, ...ink }[part];
         addDisc(pixels, width, height, x, y, (NEURON_RADIUS + beyond) * ratio, colour);
       }

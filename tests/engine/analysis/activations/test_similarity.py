@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from svr_widget.engine.activations.similarity import Moments, cosines, sobel
+from svr_widget.engine.analysis.activations.similarity import Moments, cosines, sobel
 from svr_widget.engine.errors import SVRError
 from svr_widget.svr import SVR
 

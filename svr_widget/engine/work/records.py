@@ -81,6 +81,15 @@ def read_record(
         OSError: it cannot be read.
         SVRError: it is damaged, of another kind or of a newer version.
     """
+    with mapped_record(path, kind, writer) as (record, tensors):
+        yield record, {name: tensor.clone() for name, tensor in tensors.items()}
+
+
+@contextmanager
+def mapped_record(
+    path: str | os.PathLike[str], kind: str, writer: str
+) -> Iterator[tuple[Record, Tensors]]:
+    """The same with tensors that are mapped from the file; nobody may write to it meanwhile."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
@@ -91,7 +100,7 @@ def read_record(
     with _blaming(str(path)):
         with safe_open(path, framework="pt") as file:
             record = _record(str(path), file.metadata() or {}, kind, writer)
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         _check_sums(record, tensors)
         yield record, tensors
 

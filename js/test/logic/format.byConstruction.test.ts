@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { mlp, tied } from "../../dev/networks.js";
-import { byConstruction, constructedLinks } from "../../src/logic/byConstruction.js";
+import { byConstruction, constructedLinks } from "../../src/logic/format.js";
 import { readScene, type Scene } from "../../src/wire/scene.js";
 
 const sceneOf = (bytes: Uint8Array) => readScene(bytes) as Scene;

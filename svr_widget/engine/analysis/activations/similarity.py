@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from svr_widget.engine.activations.activations import (
+from svr_widget.engine.analysis.activations.activations import (
     Filters,
     Maps,
     Neurons,

@@ -12,9 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from svr_widget.engine.activations.hooks import Receive, of_batch, placed_example, read_along
-from svr_widget.engine.activations.module_inputs import Read, UnreadableError, reading_of
-from svr_widget.engine.activations.spectral_filter import SpectralFilter, position_dims
+from svr_widget.engine.analysis.activations.hooks import (
+    Receive,
+    of_batch,
+    placed_example,
+    read_along,
+)
+from svr_widget.engine.analysis.activations.module_inputs import Read, UnreadableError, reading_of
+from svr_widget.engine.analysis.activations.spectral_filter import SpectralFilter, position_dims
 from svr_widget.engine.decompose import Flattening, check_method
 from svr_widget.engine.errors import SVRError, nearest_name
 from svr_widget.engine.errors import listed as first_of

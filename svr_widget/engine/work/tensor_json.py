@@ -70,8 +70,7 @@ class Writer:
         raise TypeError(f"{name}: a {type(value).__name__} cannot be saved")
 
     def _tensor(self, tensor: Tensor, name: str) -> Json:
-        strides = torch.tensor(tensor.stride(), dtype=torch.int64)
-        order: list[int] = strides.argsort(descending=True, stable=True).tolist()
+        order = order_of(tensor)
         stored = tensor.detach().permute(order)
         if tensor.is_meta:
             shape, dtype = list(stored.shape), str(tensor.dtype)
@@ -102,13 +101,20 @@ def read(record: Json, tensor: Callable[[str], Tensor]) -> Any:
     held = dict(record)
     kind = held.pop(_KIND)
     if kind == "tensor":
-        return _ordered(tensor(held["name"]), held["order"])
+        return ordered(tensor(held["name"]), held["order"])
     if kind == "shape":
         empty = torch.empty(held["of"], dtype=_DTYPES[held["dtype"]], device="meta")
-        return _ordered(empty, held["order"])
+        return ordered(empty, held["order"])
     return _CLASSES[kind](**{name: read(each, tensor) for name, each in held.items()})
 
 
-def _ordered(stored: Tensor, order: list[int]) -> Tensor:
+def order_of(tensor: Tensor) -> list[int]:
+    """The dimensions of a tensor as they follow each other in memory, the slowest first."""
+    strides = torch.tensor(tensor.stride(), dtype=torch.int64)
+    order: list[int] = strides.argsort(descending=True, stable=True).tolist()
+    return order
+
+
+def ordered(stored: Tensor, order: list[int]) -> Tensor:
     """The tensor whose dimensions were brought into this order."""
     return stored.permute([order.index(dim) for dim in range(len(order))])

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from svr_widget.engine.activations.module_inputs import ModuleCall, Read, UnreadableError
+from svr_widget.engine.analysis.activations.module_inputs import ModuleCall, Read, UnreadableError
 from svr_widget.engine.environment.settings import with_own_settings
 from svr_widget.engine.environment.threads import uninterrupted
 from svr_widget.engine.errors import SVRError, said

@@ -1,0 +1,300 @@
+// The difference of two networks drawn: neurons by the change of their singular values, and the
+// edges that came, went and stayed.
+
+import { computed, type ReadonlySignal, signal } from "@preact/signals-core";
+import { scaleLinear } from "d3-scale";
+import { columnPositions } from "../../geometry/columns.js";
+import { placeTip } from "../../geometry/placement.js";
+import type { Change } from "../../logic/differences.js";
+import { count, pValue, signed, significant } from "../../logic/format.js";
+import type { Scene } from "../../wire/scene.js";
+import { fill, h, nameOf } from "../kit/dom.js";
+import { oncePerFrame } from "../kit/frames.js";
+import type { View } from "../view.js";
+import { selectBoth } from "./changesTable.js";
+import { type EdgeFate, MOST_DRAWN, type Placed, paintDifference } from "./differencePaint.js";
+import type { Compared } from "./own.js";
+
+const REACH = 12;
+const MARGINS = { top: 16, right: 36, bottom: 44, left: 72 };
+
+export function differenceView(views: readonly View[], own: Compared): HTMLElement {
+  const [view] = views;
+  const canvas = h("canvas", {
+    class: "svr-picture",
+    tabindex: 0,
+    role: "application",
+    "data-svr": "difference",
+    "aria-label": "neurons by the change of their singular values",
+  });
+  const grid = h("div", { class: "svr-grid", "aria-hidden": true });
+  const frame = h("div", { class: "svr-axes", "aria-hidden": true });
+  const tip = h("div", { class: "svr-tip", "aria-hidden": true, hidden: true });
+  const said = h("div", { class: "svr-said", role: "status" });
+  const plot = h("div", { class: "svr-plot" }, grid, canvas, frame, tip);
+  const size = signal({ width: 0, height: 0 });
+  const measure = view.guard(() => {
+    const { clientWidth: width, clientHeight: height } = plot;
+    if (width !== size.peek().width || height !== size.peek().height)
+      size.value = { width, height };
+  });
+  const resizes = new ResizeObserver(measure);
+  resizes.observe(plot);
+  view.signal.addEventListener("abort", () => resizes.disconnect(), { once: true });
+
+  const placed = computed(() => {
+    const scene = view.state.scene.value;
+    const changes = own.changes.value;
+    const { width, height } = size.value;
+    return scene && changes && width > 80 && height > 80 ? place(scene, changes, size.value) : null;
+  });
+  const hidden = signal<ReadonlySet<EdgeFate>>(new Set());
+  axesOf(view, own, placed, grid, frame);
+  const draw = oncePerFrame(view, () => {
+    const [at, palette, differences] = [placed.peek(), view.palette.peek(), own.differences.peek()];
+    const scene = view.state.scene.peek();
+    if (at && palette && differences && scene) {
+      paintDifference(canvas, {
+        at,
+        palette,
+        differences,
+        scene,
+        hidden: hidden.peek(),
+        pointed: own.at.peek(),
+      });
+    }
+  });
+  view.watch(() => {
+    for (const cause of [placed, view.palette, own.differences, own.at, hidden]) cause.value;
+    draw();
+  });
+  view.watch(() => {
+    const [at, index] = [placed.value, own.at.value];
+    const change = index === null ? undefined : own.changes.value?.[index];
+    tip.hidden = !at || !change || index === null;
+    said.textContent = "";
+    if (!at || !change || index === null) return;
+    fill(tip, ...about(views, own, change));
+    said.textContent = tip.textContent;
+    const box = { width: tip.offsetWidth, height: tip.offsetHeight };
+    const anchor = { x: at.x[index], y: at.y[index] };
+    const { x, y } = placeTip(box, at, [anchor], [], MARGINS.left);
+    tip.style.transform = `translate(${x}px, ${y}px)`;
+  });
+  follow(views, own, canvas, placed);
+  return h("div", { class: "svr-graph" }, legendOf(view, own, hidden), plot, said);
+}
+
+function place(
+  scene: Scene,
+  changes: readonly Change[],
+  { width, height }: { width: number; height: number },
+): Placed {
+  const compared = [...new Set(changes.map(({ column }) => column))].sort((a, b) => a - b);
+  const positions = columnPositions(scene);
+  const known = compared.map((map) => positions[map]);
+  const across = scaleLinear()
+    .domain([Math.min(...known), Math.max(...known)])
+    .range([MARGINS.left + 24, width - MARGINS.right]);
+  const xOf = (map: number) =>
+    compared.length > 1 ? across(positions[map]) : (MARGINS.left + width - MARGINS.right) / 2;
+  const most = changes.reduce((largest, at) => Math.max(largest, Math.abs(at.difference)), 0) || 1;
+  const up = scaleLinear()
+    .domain([-most, most])
+    .nice()
+    .range([height - MARGINS.bottom, MARGINS.top]);
+  const step = Math.max(2, Math.round(height / 60));
+  const format = up.tickFormat(step);
+  const tickOf = (value: number) => `${value > 0 ? "+" : ""}${format(value)}`;
+  return {
+    width,
+    height,
+    x: Float64Array.from(changes, ({ column }) => xOf(column)),
+    y: Float64Array.from(changes, ({ difference }) => up(difference)),
+    columns: compared.map((map) => ({ map, x: xOf(map) })),
+    ticks: up.ticks(step).map((value) => ({ y: up(value), label: tickOf(value) })),
+  };
+}
+
+function axesOf(
+  view: View,
+  own: Compared,
+  placed: ReadonlySignal<Placed | null>,
+  grid: HTMLElement,
+  frame: HTMLElement,
+): void {
+  view.watch(() => {
+    const at = placed.value;
+    const scene = view.state.scene.value;
+    if (!at || !scene) return;
+    const lines = at.ticks.map(({ y, label }) =>
+      h("i", { class: label === "0" && "svr-zero", style: `top:${Math.round(y)}px` }),
+    );
+    fill(grid, ...lines);
+    const numbers = at.ticks.map(({ y, label }) =>
+      h("span", { style: `top:${Math.round(y)}px` }, label),
+    );
+    const gap = at.columns.length > 1 ? at.columns[1].x - at.columns[0].x : at.width;
+    const names = at.columns.map(({ map, x }) => {
+      const { name } = scene.maps[map];
+      const style = `left:${x}px;max-width:${Math.max(24, gap - 8)}px`;
+      return h("div", { style, title: name }, nameOf(name, { class: "svr-cut-short" }));
+    });
+    const [base, other] = [own.names.value[0], own.names.value[own.place.value]];
+    const title = h("div", { class: "svr-axis-title" }, `change of σ, ${base} to ${other}`);
+    title.style.top = `${(MARGINS.top + at.height - MARGINS.bottom) / 2}px`;
+    fill(
+      frame,
+      h("div", { class: "svr-ticks" }, ...numbers),
+      title,
+      h("div", { class: "svr-columns" }, ...names),
+    );
+  });
+}
+
+/** The pointer and the keyboard over the neurons. */
+function follow(
+  views: readonly View[],
+  own: Compared,
+  canvas: HTMLCanvasElement,
+  placed: ReadonlySignal<Placed | null>,
+): void {
+  const [view] = views;
+  const nearest = (x: number, y: number): number | null => {
+    const at = placed.peek();
+    let best: number | null = null;
+    let least = REACH;
+    at?.x.forEach((left, index) => {
+      const away = Math.hypot(left - x, at.y[index] - y);
+      if (away < least) [best, least] = [index, away];
+    });
+    return best;
+  };
+  view.listen(canvas, "pointermove", ({ offsetX, offsetY }) => {
+    own.at.value = nearest(offsetX, offsetY);
+  });
+  view.listen(canvas, "pointerleave", () => (own.at.value = null));
+  const choose = () => {
+    const change = own.changes.peek()?.[own.at.peek() ?? -1];
+    if (change) selectBoth(views, own, change);
+  };
+  view.listen(canvas, "click", choose);
+  view.listen(canvas, "keydown", (event) => {
+    const at = placed.peek();
+    if (!at || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "Enter") return choose();
+    if (event.key === "Escape") {
+      own.at.value = null;
+      return;
+    }
+    const step = STEPS[event.key];
+    if (!step) return;
+    event.preventDefault();
+    own.at.value = stepFrom(at, own.at.peek(), step);
+  });
+  view.listen(canvas, "blur", () => (own.at.value = null));
+}
+
+const STEPS: Readonly<Record<string, readonly [number, number]>> = {
+  ArrowUp: [0, -1],
+  ArrowDown: [0, 1],
+  ArrowLeft: [-1, 0],
+  ArrowRight: [1, 0],
+};
+
+/** The next neuron up or down the column, or the one beside it in the next column. */
+function stepFrom(
+  { x, y, columns }: Placed,
+  from: number | null,
+  [across, down]: readonly [number, number],
+): number {
+  if (from === null) return 0;
+  const place = columns.findIndex((column) => column.x === x[from]);
+  const column = columns[Math.max(0, Math.min(columns.length - 1, place + across))].x;
+  const mine = [...x.keys()]
+    .filter((index) => x[index] === column)
+    .sort((a, b) => y[a] - y[b] || a - b);
+  if (across === 0) {
+    const at = mine.indexOf(from) + down;
+    return mine[Math.max(0, Math.min(mine.length - 1, at))];
+  }
+  const away = (index: number) => Math.abs(y[index] - y[from]);
+  return mine.reduce((best, index) => (away(index) < away(best) ? index : best), mine[0]);
+}
+
+function about(views: readonly View[], own: Compared, change: Change) {
+  const [base, other] = [views[0].state.scene.peek(), views[own.place.peek()].state.scene.peek()];
+  const { fate, value, otherValue, difference, overlap, log10p } = change;
+  const name = (scene: Scene | null, at: Change["base"]) =>
+    scene && at ? [nameOf(scene.maps[at.map].name), ` · ${count(at.k)}`] : ["–"];
+  const [here, there] = [own.names.peek()[0], own.names.peek()[own.place.peek()]];
+  const title = fate === "new" ? name(other, change.other) : name(base, change.base);
+  const words = { same: "", new: `only in ${there}`, gone: `only in ${here}` }[fate];
+  const facts =
+    fate === "same"
+      ? `σ ${significant(value)} → ${significant(otherValue)}, ${signed(difference)}`
+      : `σ ${significant(fate === "new" ? otherValue : value)}`;
+  const near = fate === "same" ? "partner " : "nearest ";
+  const partner = fate === "new" ? name(base, change.base) : name(other, change.other);
+  return [
+    h(
+      "div",
+      { class: "svr-tip-title" },
+      ...title,
+      words && h("span", { class: "svr-soft" }, ` ${words}`),
+    ),
+    h("div", {}, facts),
+    h(
+      "div",
+      {},
+      h("span", { class: "svr-soft" }, near),
+      ...partner,
+      h("span", { class: "svr-soft" }, `, cosine ${overlap.toFixed(2)}, p ${pValue(log10p)}`),
+    ),
+  ];
+}
+
+/** What is drawn, how much of it, and what to leave out. */
+function legendOf(
+  view: View,
+  own: Compared,
+  hidden: { value: ReadonlySet<EdgeFate>; peek(): ReadonlySet<EdgeFate> },
+): HTMLElement {
+  const element = h("div", {
+    class: "svr-legend svr-difference-legend",
+    role: "group",
+    "aria-label": "edges",
+  });
+  const WORDS = {
+    came: "edges that came",
+    went: "edges that went",
+    kept: "edges in both",
+  } as const;
+  const toggles = (Object.keys(WORDS) as EdgeFate[]).map((fate) => {
+    const button = h("button", { type: "button", class: "svr-toggle" });
+    view.listen(button, "click", () => {
+      const now = new Set(hidden.peek());
+      if (!now.delete(fate)) now.add(fate);
+      hidden.value = now;
+    });
+    view.watch(() => {
+      const found = own.differences.value?.[fate].length ?? 0;
+      const drawn = found > MOST_DRAWN ? `${count(MOST_DRAWN)} strongest of ` : "";
+      fill(
+        button,
+        h("i", { class: `svr-fate-line svr-${fate}` }),
+        ` ${drawn}${count(found)} ${WORDS[fate]}`,
+      );
+      button.setAttribute("aria-pressed", String(!hidden.value.has(fate)));
+    });
+    return button;
+  });
+  fill(
+    element,
+    h("span", {}, h("i", { class: "svr-dot svr-filled" }), "new"),
+    h("span", {}, h("i", { class: "svr-dot svr-hollow" }), "gone"),
+    h("span", {}, h("i", { class: "svr-dot svr-null svr-large" }), "in both"),
+    ...toggles,
+  );
+  return element;
+}
