@@ -200,19 +200,24 @@ class Stream:
     def resolve(self, kind: Kind, log_p: NDArray[np.float64]) -> None:
         """Collect the entries in each bracket of the grid that one of these cuts lies in."""
         open_ = [tally.unresolved(kind, log_p) for tally in self.tallies]
-        for place in np.unique(np.concatenate([np.empty(0, np.intp), *open_])):
-            self._collect(kind, int(place))
-
-    def _collect(self, kind: Kind, place: int) -> None:
-        ends = [tally.bracket(kind, place) for tally in self.tallies]
-        parts: list[list[Kept]] = [[] for _ in self.tallies]
-        for found in self.above([low for low, _ in ends], [high for _, high in ends]):
+        places = np.unique(np.concatenate([np.empty(0, np.intp), *open_])).tolist()
+        if not places:
+            return
+        ends = [[tally.bracket(kind, place) for place in places] for tally in self.tallies]
+        parts: list[list[list[Kept]]] = [[[] for _ in places] for _ in self.tallies]
+        # All of them in one pass: its products are what costs.
+        least = [min(low for low, _ in of_tally) for of_tally in ends]
+        below = [max(high for _, high in of_tally) for of_tally in ends]
+        for found in self.above(least, below):
             if found.key.size:
-                parts[self.tally_of[found.key[0]]].append(found)
+                at = self.tally_of[found.key[0]]
+                for part, (low, high) in zip(parts[at], ends[at], strict=True):
+                    part.append(found.chosen((found.weight >= low) & (found.weight < high)))
         for tally, of_tally in zip(self.tallies, parts, strict=True):
-            entries = Kept.joined(of_tally, tally.dtype)
-            ascending = entries.chosen(np.argsort(entries.weight, kind="stable"))
-            tally.brackets[kind][place] = ascending
+            for place, part in zip(places, of_tally, strict=True):
+                entries = Kept.joined(part, tally.dtype)
+                ascending = entries.chosen(np.argsort(entries.weight, kind="stable"))
+                tally.brackets[kind][place] = ascending
 
     def intensity(self, link: LinkKey) -> NDArray[np.float64] | None:
         """As ``Adjacency.intensity``; None of a link that does not pass here."""
