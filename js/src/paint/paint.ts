@@ -115,30 +115,52 @@ export function paintNeurons(
   width: number,
   height: number,
 ): void {
+  const stamp = neuronStamp(scene, palette, ratio, pixels, width, height);
   for (const { maps } of layout.folding.columns) {
-    if (maps.length > 1) paintFolded(scene, layout, palette, ratio, pixels, width, height, maps);
+    if (maps.length > 1) paintFolded(scene, layout, ratio, maps, stamp);
   }
   for (const index of scene.maps.keys()) {
     const x = layout.x[index] * ratio;
     if (x < -10 * ratio || x > width + 10 * ratio) continue;
     if (layout.folding.columns[layout.folding.columnOf[index]].maps.length > 1) continue;
-    const stamp = (y: number, radius: number, hue: number, presence: number) => {
-      if (presence <= 0) return;
-      const { rim, inside } = neuronInk(scene, palette, index, hue);
-      const size = radius * Math.sqrt(presence);
-      const disc = (radius: number, colour: Rgb) =>
-        addDisc(pixels, width, height, x, y * ratio, radius * ratio, colour);
-      disc(size, mix(palette.paper, rim, presence));
-      if (inside !== rim && size > RIM) disc(size - RIM, inside);
-    };
     for (const { map, y, hue, presence } of layout.passage?.leaving ?? []) {
-      if (map === index) stamp(y, NEURON_RADIUS, hue, presence);
+      if (map === index) stamp(index, x, y * ratio, NEURON_RADIUS, hue, presence);
     }
     for (const { neuron, hue } of visibleNeurons(scene, layout, index, 0.5 / ratio)) {
       const radius = scene.isNull[neuron] ? NULL_RADIUS : NEURON_RADIUS;
-      stamp(layout.y[neuron], radius, hue, layout.passage?.presence[neuron] ?? 1);
+      const presence = layout.passage?.presence[neuron] ?? 1;
+      stamp(index, x, layout.y[neuron] * ratio, radius, hue, presence);
     }
   }
+}
+
+/** A neuron of a map at a pixel, as large and as dark as it is there. */
+type Stamp = (
+  map: number,
+  x: number,
+  y: number,
+  radius: number,
+  hue: number,
+  presence: number,
+) => void;
+
+function neuronStamp(
+  scene: Scene,
+  palette: Palette,
+  ratio: number,
+  pixels: Uint32Array,
+  width: number,
+  height: number,
+): Stamp {
+  return (map, x, y, radius, hue, presence) => {
+    if (presence <= 0) return;
+    const { rim, inside } = neuronInk(scene, palette, map, hue);
+    const size = radius * Math.sqrt(presence);
+    const disc = (radius: number, colour: Rgb) =>
+      addDisc(pixels, width, height, x, y, radius * ratio, colour);
+    disc(size, mix(palette.paper, rim, presence));
+    if (inside !== rim && size > RIM) disc(size - RIM, inside);
+  };
 }
 
 /**
@@ -148,12 +170,9 @@ export function paintNeurons(
 function paintFolded(
   scene: Scene,
   layout: Layout,
-  palette: Palette,
   ratio: number,
-  pixels: Uint32Array,
-  width: number,
-  height: number,
   maps: readonly number[],
+  stamp: Stamp,
 ): void {
   const seen: { readonly map: number; readonly neuron: number }[] = [];
   // Maps that are coming together stand apart from each other.
@@ -170,15 +189,10 @@ function paintFolded(
     }
   }
   for (const { map, neuron } of seen.reverse()) {
+    const radius = scene.isNull[neuron] ? NULL_RADIUS : NEURON_RADIUS;
     const presence = layout.passage?.presence[neuron] ?? 1;
-    if (presence <= 0) continue;
-    const { rim, inside } = neuronInk(scene, palette, map, scene.hue[neuron]);
-    const size = (scene.isNull[neuron] ? NULL_RADIUS : NEURON_RADIUS) * Math.sqrt(presence);
     const [x, y] = [layout.x[map] * ratio, layout.y[neuron] * ratio];
-    addDisc(pixels, width, height, x, y, size * ratio, mix(palette.paper, rim, presence));
-    if (inside !== rim && size > RIM) {
-      addDisc(pixels, width, height, x, y, (size - RIM) * ratio, inside);
-    }
+    stamp(map, x, y, radius, scene.hue[neuron], presence);
   }
 }
 
