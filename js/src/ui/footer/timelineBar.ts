@@ -78,7 +78,7 @@ function words(view: View, playback: Playback): HTMLElement {
   const place = h("span");
   const where = h("div", { class: "svr-step", "data-svr": "step" }, place, follow(view, playback));
   const numbers = h("div", { class: "svr-metrics" });
-  const changes = h("div", { class: "svr-soft svr-changes" });
+  const changes = h("div", { class: "svr-soft svr-since" });
   view.watch(() => {
     const history = playback.history.value;
     const at = playback.place.value;
