@@ -522,11 +522,11 @@ class Adjacency:
         null, groups = self.producer.null.numpy(), self.producer.groups.numpy()
         for group in np.unique(groups[~null]):
             mine = ~null & (groups == group)
-            column = self._random_column(int(group))
+            column = self.random_column(int(group))
             p_values[mine] = intensity_p_values(intensities[mine], column, self.seed)
         return p_values
 
-    def _random_column(self, group: int) -> RandomColumn:
+    def random_column(self, group: int) -> RandomColumn:
         """What the column of a neuron of one of the producer's groups is under chance."""
         (p, y), (q, z) = self._U.shape[:2], self._V.shape[:2]
         confined, reach = self._confined, 1.0

@@ -29,12 +29,13 @@ from svr_widget.engine.graph.columns import Column, columns_of
 from svr_widget.engine.graph.cost import decomposition_seconds, link_seconds
 from svr_widget.engine.graph.internal_dimensions import InternalDimensions
 from svr_widget.engine.graph.streaming.graph_tests import GraphTests
+from svr_widget.engine.graph.streaming.leaving import Leaving, leaving
 from svr_widget.engine.graph.streaming.products import Ends
 from svr_widget.engine.graph.streaming.recent import RecentAdjacencies
 from svr_widget.engine.graph.streaming.stream import Stream
 from svr_widget.engine.maps.linear_map import LinearMap
 from svr_widget.engine.maps.links import Link, LinkKey, keyed
-from svr_widget.engine.maps.read_only import read_only
+from svr_widget.engine.maps.read_only import array_of, read_only
 from svr_widget.engine.model.find_maps import Globs
 from svr_widget.engine.network.bare_weights.orientation import NonFinite
 from svr_widget.engine.network.head_products import AttentionView
@@ -243,7 +244,13 @@ class SpectralGraph:
         other.method = method
         other._join()
         other._streams, other._significance = {}, {}
-        for cached in ("_columns", "_column_names", "_intensity_p_values", "_adjusted_p_values"):
+        for cached in (
+            "_columns",
+            "_column_names",
+            "_over_links",
+            "_intensity_p_values",
+            "_adjusted_p_values",
+        ):
             other.__dict__.pop(cached, None)
         return other
 
@@ -506,7 +513,11 @@ class SpectralGraph:
         leaving = self._leaving.get(name)
         if leaving is None:
             return np.full(len(self[name]), np.nan if self.unlinked else 1.0)
-        strongest = np.max([self.link_intensity(key) for key in leaving], axis=0)
+        stream = self._streams.get(False)
+        if stream is not None and stream.done:
+            strongest = self._over_links[name].intensity
+        else:
+            strongest = np.max([self.link_intensity(key) for key in leaving], axis=0)
         return np.asarray(strongest / (strongest.max(initial=0.0) or 1.0))
 
     def link_intensity(self, link: LinkKey) -> NDArray[np.float64]:
@@ -549,13 +560,17 @@ class SpectralGraph:
         return {name: self._of_leaving(name) for name in self.columns}
 
     def _of_leaving(self, name: str) -> NDArray[np.float64]:
-        leaving = self._leaving.get(name, [])
-        found = [
-            self.adjacency(key).intensity_p_values(self.link_intensity(key)) for key in leaving
-        ]
-        if not found:
-            return np.full(len(self[name]), np.nan)
-        return np.asarray(np.minimum(np.min(found, axis=0) * len(found), 1.0))
+        p_values = np.full(len(self[name]), np.nan)
+        if self.feeds(name):
+            _, smallest, links = self._over_links[name]
+            tested = ~array_of(self[name].null)
+            p_values[tested] = np.minimum(smallest[tested] * links, 1.0)
+        return p_values
+
+    @functools.cached_property
+    def _over_links(self) -> Mapping[str, Leaving]:
+        """The neurons of each producer over all links that leave it."""
+        return leaving(self._compute(False, self.progress), self.adjacency, self.seed)
 
     @functools.cached_property
     def _adjusted_p_values(self) -> dict[str, NDArray[np.float64]]:

@@ -73,6 +73,11 @@ class Digests:
         found: Floats = self._intensities[at][consumer, start:stop]
         return found
 
+    @property
+    def intensities(self) -> tuple[list[Floats], list[NDArray[np.intp]]]:
+        """Product by product those on its links, and where each producer's begin."""
+        return self._intensities, self._starts
+
     def strongest(self, key: int) -> StrongestEdge | None:
         """The largest tested entry; None where nothing is tested."""
         if not self.sizes[key]:

@@ -146,6 +146,13 @@ class Bus(Product):
         U, V = emitting[0]().U, reading[0]().V
         self.dtype = array_of(torch.empty(0, dtype=torch.promote_types(U.dtype, V.dtype))).dtype
 
+    @property
+    def alike(self) -> list[NDArray[np.intp]]:
+        """Consumers, those together that have as many neurons that are not null."""
+        read = [int((~array_of(each().null)).sum()) for each in self._reading]
+        _, which = np.unique(read, return_inverse=True)
+        return [np.flatnonzero(which == at) for at in range(which.max() + 1)]
+
     def tile(self, rows: Pack, columns: Pack) -> Tile:
         """As ``Product`` has it."""
         sent, read = self._channels

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from svr_widget.engine.graph.streaming.digests import Digests
-from svr_widget.engine.graph.streaming.products import Bus, Ends, Tile, products_of
+from svr_widget.engine.graph.streaming.products import Bus, Ends, Product, Tile, products_of
 from svr_widget.engine.graph.streaming.tally import KINDS, Kept, Numbers, Tally, grid
 from svr_widget.engine.graph.streaming.tiles import Pack, Span
 from svr_widget.engine.maps.links import Link, LinkKey, TestKey
@@ -218,6 +218,17 @@ class Stream:
                 entries = Kept.joined(part, tally.dtype)
                 ascending = entries.chosen(np.argsort(entries.weight, kind="stable"))
                 tally.brackets[kind][place] = ascending
+
+    def link(self, number: int) -> LinkKey:
+        """The key of a link by its number."""
+        return self._links[number]
+
+    def intensities(self) -> Iterator[tuple[Product, NDArray[np.float64], NDArray[np.intp]]]:
+        """Products, the intensities on their links, and where each producer's begin.
+
+        Those are ``[consumers, neurons]``, the neurons of all producers beside each other.
+        """
+        return zip(self.products, *self.digests.intensities, strict=True)
 
     def intensity(self, link: LinkKey) -> NDArray[np.float64] | None:
         """As ``Adjacency.intensity``; None of a link that does not pass here."""
