@@ -22,7 +22,7 @@ def edges(
     tests, cut = cut_of(graph, threshold, by_construction=by_construction)
     found = tests.edges(cut.weight)
     ends = [
-        (producer, entered(consumer, link))
+        (producer, entered(consumer, link.side))
         for link, (producer, consumer) in ((graph.links[k], graph.ends(k)) for k in graph.links)
     ]
     sizes = np.diff(found.starts)

@@ -8,13 +8,13 @@ between others differ, which is where it has a kernel, the map has two columns: 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from svr_widget.engine.decompose import Flattening
 from svr_widget.engine.graph.adjacency import Method, sides
+from svr_widget.engine.maps.bundles import Links
 from svr_widget.engine.maps.linear_map import LinearMap
-from svr_widget.engine.maps.links import Link
 
 
 class Column(NamedTuple):
@@ -29,13 +29,12 @@ class Column(NamedTuple):
     flattening: Flattening
 
 
-def columns_of(
-    maps: Mapping[str, LinearMap], links: Iterable[Link], method: Method
-) -> dict[str, Column]:
+def columns_of(maps: Mapping[str, LinearMap], links: Links, method: Method) -> dict[str, Column]:
     """The columns by name, in order of execution; what a map reads before what it emits."""
     out_side, in_side = sides(method)
     found: dict[str, Column] = {}
-    producers, consumers = {link.producer for link in links}, {link.consumer for link in links}
+    producers = {name for bundle in links.bundles for name in bundle.producers}
+    consumers = {name for bundle in links.bundles for name, _ in bundle.consumers}
     for name, linear in maps.items():
         if in_side == out_side or linear.positions == 1 or name not in consumers:
             found[name] = Column(name, out_side)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from svr_widget.engine.graph.adjacency import Method, sides
+from svr_widget.engine.maps.bundles import Bundle
 from svr_widget.engine.maps.linear_map import LinearMap
-from svr_widget.engine.maps.links import Link
 
 # Measured on two ordinary cores: floating-point operations in a second, the n^3 of an
 # eigendecomposition, an entry's share of the passes over an adjacency and its sort, and what any
-# link takes, however small.
+# link takes, however small, by itself and in a bundle.
 OPERATIONS_PER_SECOND = 5e10
 EIGENDECOMPOSITION = 20.0
 ENTRY = 500.0
 LINK_SECONDS = 2e-3
+BUNDLED_LINK_SECONDS = 1e-4
 
 
 def decomposition_seconds(linear: LinearMap) -> float:
@@ -30,10 +33,19 @@ def decomposition_seconds(linear: LinearMap) -> float:
     return linear.groups * operations / OPERATIONS_PER_SECOND
 
 
-def link_seconds(link: Link, producer: LinearMap, consumer: LinearMap, method: Method) -> float:
-    """The adjacency of a link and its sorted tests."""
+def links_seconds(bundle: Bundle, maps: Mapping[str, LinearMap], method: Method) -> float:
+    """The adjacencies of links and their tests."""
     out_side, in_side = sides(method)
-    entries = producer.neurons(out_side) * consumer.neurons(in_side)
-    positions = {"svr": consumer.positions, "cosvr": producer.positions, "cross": 1}[method]
-    operations = entries * (2.0 * link.shared * positions + ENTRY)
-    return LINK_SECONDS + operations / OPERATIONS_PER_SECOND
+    sent = [(maps[name].neurons(out_side), maps[name].positions) for name in bundle.producers]
+    read = [(maps[name].neurons(in_side), maps[name].positions) for name, _ in bundle.consumers]
+    shared = bundle.link.shared
+
+    def operations(ends: list[tuple[int, int]], kernels: bool) -> float:
+        return sum(m * (2.0 * shared * (y if kernels else 1) + ENTRY) for m, y in ends)
+
+    if method == "cosvr":
+        entries = operations(sent, True) * sum(n for n, _ in read)
+    else:
+        entries = sum(m for m, _ in sent) * operations(read, method == "svr")
+    each = LINK_SECONDS if len(bundle) == 1 else BUNDLED_LINK_SECONDS
+    return len(bundle) * each + entries / OPERATIONS_PER_SECOND

@@ -26,21 +26,22 @@ from svr_widget.engine.environment.settings import methods_with_own_settings
 from svr_widget.engine.errors import SVRError, check_option, nearest_name
 from svr_widget.engine.graph.adjacency import Adjacency, Method, sides
 from svr_widget.engine.graph.columns import Column, columns_of
-from svr_widget.engine.graph.cost import decomposition_seconds, link_seconds
+from svr_widget.engine.graph.cost import decomposition_seconds, links_seconds
 from svr_widget.engine.graph.internal_dimensions import InternalDimensions
 from svr_widget.engine.graph.streaming.graph_tests import GraphTests
 from svr_widget.engine.graph.streaming.leaving import Leaving, leaving
 from svr_widget.engine.graph.streaming.products import Ends
 from svr_widget.engine.graph.streaming.recent import RecentAdjacencies
 from svr_widget.engine.graph.streaming.stream import Stream
+from svr_widget.engine.maps.bundles import KeyedLinks, Links
 from svr_widget.engine.maps.linear_map import LinearMap
-from svr_widget.engine.maps.links import Link, LinkKey, keyed
+from svr_widget.engine.maps.links import Link, LinkKey
 from svr_widget.engine.maps.read_only import array_of, read_only
 from svr_widget.engine.model.find_maps import Globs
 from svr_widget.engine.network.bare_weights.orientation import NonFinite
 from svr_widget.engine.network.head_products import AttentionView
 from svr_widget.engine.network.norms.folding import Normalisation
-from svr_widget.engine.network.pairs import Links, defined
+from svr_widget.engine.network.pairs import GivenLinks, defined
 from svr_widget.engine.network.sources import Weights, read_network
 from svr_widget.engine.significance.nulls import Kind
 from svr_widget.engine.work.decomposer import Cache, ColumnKey, Decomposer, in_turn, kept_by
@@ -86,7 +87,7 @@ class SpectralGraph:
         norm: Normalisation = "ignore",
         null: Kind = "exact",
         attention: AttentionView = "products",
-        links: Links | None = None,
+        links: GivenLinks | None = None,
         include: Globs = None,
         exclude: Globs = None,
         rank: int | None = None,
@@ -135,7 +136,7 @@ class SpectralGraph:
         self._traced = network.traced
         self._by_norm: dict[Normalisation, Self] = {}
         self._maps = MappingProxyType({k: read_only(each) for k, each in network.maps.items()})
-        self._network_notes, self._every_link = network.notes, network.links
+        self._network_notes, self._every_link = network.notes, Links.of(network.links)
         self._join()
         self._progress = progress
         self._lock = threading.RLock()
@@ -150,11 +151,15 @@ class SpectralGraph:
         kept, left_out = defined(self._every_link, self._maps, self.method)
         self.notes = (*self._network_notes, *left_out)
         known: dict[int, tuple[Any, Any]] = {}  # of a residual stream all links share channels
-        self._links = MappingProxyType(keyed(read_only(link, known) for link in kept))
-        self._leaving: dict[str, list[LinkKey]] = {}
-        for key, link in self._links.items():
-            if not link.by_construction:
-                self._leaving.setdefault(link.producer, []).append(key)
+        self._links = KeyedLinks(
+            Links(replace(bundle, link=read_only(bundle.link, known)) for bundle in kept.bundles)
+        )
+        self._feeding = {
+            name
+            for bundle in kept.bundles
+            if not bundle.link.by_construction
+            for name in bundle.producers
+        }
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -210,7 +215,7 @@ class SpectralGraph:
 
     @functools.cached_property
     def _columns(self) -> Mapping[str, Column]:
-        return MappingProxyType(columns_of(self._maps, self._links.values(), self.method))
+        return MappingProxyType(columns_of(self._maps, self._links.links, self.method))
 
     def ends(self, link: LinkKey) -> tuple[str, str]:
         """The names of the columns that a link leaves and enters."""
@@ -510,14 +515,15 @@ class SpectralGraph:
             array([1.  , 0.07, 0.14])
         """
         self._lookup(self.columns, name, "map")
-        leaving = self._leaving.get(name)
-        if leaving is None:
+        if not self.feeds(name):
             return np.full(len(self[name]), np.nan if self.unlinked else 1.0)
         stream = self._streams.get(False)
         if stream is not None and stream.done:
             strongest = self._over_links[name].intensity
         else:
-            strongest = np.max([self.link_intensity(key) for key in leaving], axis=0)
+            links = (key for key, link in self._links.items() if not link.by_construction)
+            each = [self.link_intensity(key) for key in links if key[0] == name]
+            strongest = np.max(each, axis=0)
         return np.asarray(strongest / (strongest.max(initial=0.0) or 1.0))
 
     def link_intensity(self, link: LinkKey) -> NDArray[np.float64]:
@@ -528,7 +534,7 @@ class SpectralGraph:
 
     def feeds(self, name: str) -> bool:
         """Whether a link with tests leaves the column."""
-        return name in self._leaving
+        return name in self._feeding
 
     def intensity_p_values(self, name: str, *, adjusted: bool = False) -> NDArray[np.float64]:
         """How likely random neurons are at least as intense as a column's (beyond the paper).
@@ -600,8 +606,7 @@ class SpectralGraph:
         """Roughly how long ``compute`` takes where nothing is done yet, on two ordinary cores."""
         maps = sum(decomposition_seconds(self._maps[name]) for name, _ in self.columns.values())
         return maps + sum(
-            link_seconds(link, self._maps[link.producer], self._maps[link.consumer], self.method)
-            for link in self._links.values()
+            links_seconds(bundle, self._maps, self.method) for bundle in self._links.links.bundles
         )
 
     # In words.

@@ -1,16 +1,15 @@
-"""Which map feeds which, through which channels: links, their keys, and how deep maps lie."""
+"""Which map feeds which, through which channels: links and their keys."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
-import networkx as nx
 import torch
 from torch import Tensor
 
-from svr_widget.engine.errors import TraceError
+Side = Literal["q", "k"] | None
+"""Which side of a product of a query and a key map reads; None of any other map."""
 
 OUTSIDE = ""
 """What the network's input is called as a producer, and its output as a consumer."""
@@ -131,7 +130,7 @@ class Link:
     consumer_channels: Tensor
     through: tuple[str, ...] = ()
     backward: bool = False
-    side: Literal["q", "k"] | None = None
+    side: Side = None
     steps: tuple[Step, ...] = ()
     gains: Tensor | None = None
     signs: Tensor | None = None
@@ -153,70 +152,11 @@ TestKey = tuple[LinkKey, int]
 """A link and the index of one of its laws (``Adjacency.laws``), 0 where it has one."""
 
 
-def keyed(links: Iterable[Link]) -> dict[LinkKey, Link]:
-    """Links by their ends; a further link between the same two maps adds a number."""
-    found: dict[LinkKey, Link] = {}
-    for link in links:
-        consumer = entered(link.consumer, link)
-        key: LinkKey = (link.producer, consumer)
-        number = 0
-        while key in found:
-            number += 1
-            key = (link.producer, consumer, number)
-        found[key] = link
-    return found
-
-
 def number_of(key: LinkKey) -> int:
     """Which of the links between its two maps a link is: 0, 1, 2..."""
     return key[2] if len(key) == 3 else 0
 
 
-def entered(name: str, link: Link) -> str:
-    """What the end of a link is called whose consumer is called ``name``."""
-    return name if link.side is None else f"{name}.{link.side}"
-
-
-def directed(links: Iterable[Link], rank: Mapping[str, int]) -> tuple[Link, ...]:
-    """The links, those marked backward that close a cycle (recurrence, a module used twice).
-
-    Args:
-        links: every link.
-        rank: the maps' places in the order of execution; maps that run at once share a place.
-            On a cycle, the links that run against this order are the backward ones.
-    """
-    links = tuple(links)
-    component: dict[str, int] = {}
-    for at, names in enumerate(nx.strongly_connected_components(_graph(links))):
-        component |= dict.fromkeys(names, at)
-    return tuple(
-        replace(
-            link,
-            backward=component[link.producer] == component[link.consumer]
-            and rank[link.producer] >= rank[link.consumer],
-        )
-        for link in links
-    )
-
-
-def depths(links: Sequence[Link], names: Sequence[str]) -> dict[str, int]:
-    """Depth of each map: the longest way from a map without producers; backward links ignored.
-
-    Raises:
-        TraceError: the other links form a cycle.
-    """
-    found = dict.fromkeys(names, 0)
-    graph = _graph(link for link in links if not link.backward)
-    try:
-        for name in nx.topological_sort(graph):
-            found[name] = max((found[producer] + 1 for producer in graph.pred[name]), default=0)
-    except nx.NetworkXUnfeasible:
-        cycle = " → ".join(producer for producer, _ in nx.find_cycle(graph))
-        raise TraceError(
-            f"links: {cycle} → ... is a cycle; mark one of its links with backward=True"
-        ) from None
-    return found
-
-
-def _graph(links: Iterable[Link]) -> nx.DiGraph[str]:
-    return nx.DiGraph((link.producer, link.consumer) for link in links)
+def entered(name: str, side: Side) -> str:
+    """What the end of a link is called that enters a side of a map."""
+    return name if side is None else f"{name}.{side}"

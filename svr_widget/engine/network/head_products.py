@@ -18,15 +18,14 @@ import torch
 from torch import Tensor
 
 from svr_widget.engine.errors import listed
+from svr_widget.engine.maps.bundles import Bundle, Links
 from svr_widget.engine.maps.linear_map import LinearMap
-from svr_widget.engine.maps.links import Link, directed
+from svr_widget.engine.maps.links import Link, Side
 from svr_widget.engine.trace.results.heads import Attention
 from svr_widget.engine.trace.rules.head_pairs import Pairing
 
 AttentionView = Literal["products", "plain"]
 """Attention as products of each head's matrices, or as the matrices themselves."""
-
-Side = Literal["q", "k"] | None
 
 ROTATED = "positions turn queries and keys; QK is their product at relative position 0"
 
@@ -88,7 +87,7 @@ class Plan:
     """
 
     order: tuple[str, ...]
-    links: tuple[Link, ...]
+    links: Links
     products: Mapping[str, Product]
     notes: tuple[str, ...]
 
@@ -116,7 +115,7 @@ def plan_products(
     places |= {product.name: max(rank[name] for name in product.maps) for product in products}
     return Plan(
         tuple(sorted(places, key=places.__getitem__)),
-        directed(_replaced(links, gone, products), places),
+        Links(_replaced(links, gone, products)).directed(places),
         {product.name: product for product in products},
         tuple(_notes(products)),
     )
@@ -184,7 +183,9 @@ def _accounted_for(
     return inner | (complete(written, "out_channels") - {link.producer for link in links})
 
 
-def _replaced(links: Sequence[Link], gone: set[str], products: Sequence[Product]) -> Iterator[Link]:
+def _replaced(
+    links: Sequence[Link], gone: set[str], products: Sequence[Product]
+) -> Iterator[Bundle]:
     """Every link from and to what stands in the place of its ends, on the same channels."""
     writers: dict[str, list[str]] = {}
     readers: dict[str, list[tuple[str, Side]]] = {}
@@ -199,6 +200,8 @@ def _replaced(links: Sequence[Link], gone: set[str], products: Sequence[Product]
             (name, None) for name in (link.consumer,) if name not in gone
         ]
         consumers += readers.get(link.consumer, [])
-        for producer in (*producers, *writers.get(link.producer, [])):
-            for consumer, side in consumers:
-                yield replace(link, producer=producer, consumer=consumer, side=side)
+        producers += writers.get(link.producer, [])
+        if producers and consumers:
+            name, side = consumers[0]
+            first = replace(link, producer=producers[0], consumer=name, side=side)
+            yield Bundle(first, tuple(producers), tuple(consumers))

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from svr_widget.engine.environment.mapped_files import MappedFiles
 from svr_widget.engine.errors import SVRError
+from svr_widget.engine.maps.bundles import depths
 from svr_widget.engine.maps.linear_map import LinearMap, linear_map, stored_map
-from svr_widget.engine.maps.links import OUTSIDE, Layout, Link, depths
+from svr_widget.engine.maps.links import OUTSIDE, Layout, Link
 from svr_widget.engine.maps.parts import Part
 from svr_widget.engine.model.example_inputs import Example
 from svr_widget.engine.network.head_products import Product, plan_products
@@ -49,7 +50,7 @@ class Network:
 
     title: str
     maps: Mapping[str, LinearMap]
-    links: tuple[Link, ...]
+    links: Sequence[Link]
     notes: tuple[str, ...] = ()
     model: nn.Module | None = None
     parts: Mapping[str, Part] = field(default_factory=dict)
@@ -105,7 +106,7 @@ class TracedModel:
             UnsupportedLayerError: a norm cannot be folded exactly.
         """
         whole = self.matrices
-        found = marked(self.links, whole, self.parts)
+        found: Sequence[Link] = marked(self.links, whole, self.parts)
         if norm == "fold":
             whole, found = fold(whole, found, self.ends)
         found = tuple(_summed_up(link, whole) for link in found)

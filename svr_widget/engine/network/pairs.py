@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from math import isqrt
 from typing import Literal, NamedTuple
 
 import torch
 
 from svr_widget.engine.errors import SVRError, TraceError, WidthMismatchError, listed, nearest_name
+from svr_widget.engine.maps.bundles import Bundle, Links, directed
 from svr_widget.engine.maps.linear_map import LinearMap
-from svr_widget.engine.maps.links import Layout, Link, directed
+from svr_widget.engine.maps.links import Layout, Link
 from svr_widget.engine.maps.parts import Part
 
-Links = Iterable[tuple[str, str] | Link] | Literal["chain"]
+GivenLinks = Iterable[tuple[str, str] | Link] | Literal["chain"]
 """What ``links=`` takes."""
 
 Claimed = Sequence[tuple[str, str] | Link] | Literal["chain"]
 """The same, looked through."""
 
 
-def claimed(links: Links | None) -> Claimed | None:
+def claimed(links: GivenLinks | None) -> Claimed | None:
     """The links as the caller gave them, each a ``Link`` or a pair of names, or ``"chain"``.
 
     Raises:
@@ -191,29 +192,43 @@ def undefined(
 
 
 def defined(
-    links: Iterable[Link], maps: Mapping[str, LinearMap], method: str
-) -> tuple[tuple[Link, ...], tuple[str, ...]]:
+    links: Links, maps: Mapping[str, LinearMap], method: str
+) -> tuple[Links, tuple[str, ...]]:
     """The links that have an adjacency by a method, and notes on the others, one a reason.
 
     Raises:
         WidthMismatchError: a link names channels that a map does not have.
     """
-    kept: list[Link] = []
+    kept: list[Bundle] = []
     left_out: dict[str, list[str]] = {}
     known = _KnownChannels()
-    for link in links:
+    shapes = {name: _shape(linear) for name, linear in maps.items()}
+
+    def why_not(link: Link) -> str:
         producer, consumer = maps[link.producer], maps[link.consumer]
         check_channels(link, producer.out_channels, _read(link, consumer), known)
-        why = undefined(link, producer, consumer, method, known)
-        if why:
-            left_out.setdefault(why, []).append(f"{link.producer} -> {link.consumer}")
-        else:
-            kept.append(link)
+        return undefined(link, producer, consumer, method, known)
+
+    for bundle in links.bundles:
+        writes = {shapes[name] for name in bundle.producers}
+        reads = {(shapes[name], side) for name, side in bundle.consumers}
+        for each in [bundle] if len(writes) == len(reads) == 1 else bundle.apart():
+            if why := why_not(each.link):
+                pairs = (f"{link.producer} -> {link.consumer}" for link in Links([each]))
+                left_out.setdefault(why, []).extend(pairs)
+            else:
+                kept.append(each)
     notes = (
         f"no link {listed(list(dict.fromkeys(pairs)), 2)}: {why}, for which no adjacency is defined"
         for why, pairs in left_out.items()
     )
-    return tuple(kept), tuple(notes)
+    return Links(kept), tuple(notes)
+
+
+def _shape(linear: LinearMap) -> Hashable:
+    """Of a map all that decides which links of it are defined."""
+    products = linear.product_of is not None
+    return linear.out_channels, linear.in_channels, linear.groups, linear.positions, products
 
 
 def _read(link: Link, consumer: LinearMap) -> int:

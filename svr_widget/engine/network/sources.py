@@ -38,7 +38,7 @@ from svr_widget.engine.network.filling import described, filled
 from svr_widget.engine.network.head_products import AttentionView
 from svr_widget.engine.network.network import MapReader, Network, TracedModel
 from svr_widget.engine.network.norms.folding import Normalisation
-from svr_widget.engine.network.pairs import Links, check_names, claimed, links_from_pairs
+from svr_widget.engine.network.pairs import GivenLinks, check_names, claimed, links_from_pairs
 from svr_widget.engine.trace import trace
 from svr_widget.engine.trace.results.heads import Attention
 from svr_widget.engine.trace.results.meetings import Meetings
@@ -50,7 +50,7 @@ Weights = str | os.PathLike[str] | Mapping[str, object] | None
 def read_network(
     source: object,
     example_inputs: object = None,
-    links: Links | None = None,
+    links: GivenLinks | None = None,
     include: Globs = None,
     exclude: Globs = None,
     attention: AttentionView = "products",

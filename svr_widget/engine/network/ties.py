@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from svr_widget.engine.errors import listed
+from svr_widget.engine.maps.bundles import Links
 from svr_widget.engine.maps.linear_map import LinearMap
 from svr_widget.engine.maps.links import OUTSIDE, Link
 from svr_widget.engine.maps.parts import Part
@@ -74,7 +75,8 @@ def marked_by_record(links: Iterable[Link], maps: Mapping[str, LinearMap]) -> tu
 
 def notes_on(links: Iterable[Link]) -> Iterator[str]:
     """One note on the links by construction, where there are any."""
-    names = [repr(f"{link.producer} -> {link.consumer}") for link in links if link.by_construction]
+    made = Links(each for each in Links.of(links).bundles if each.link.by_construction)
+    names = [repr(f"{link.producer} -> {link.consumer}") for link in made]
     if names:
         yield (
             f"one tensor at both ends, plain at one and transposed at the other: {listed(names)}; "

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from svr_widget.engine.environment.settings import methods_with_own_settings
 from svr_widget.engine.errors import said
-from svr_widget.engine.maps.links import OUTSIDE, Link, directed
+from svr_widget.engine.maps.bundles import directed
+from svr_widget.engine.maps.links import OUTSIDE, Link
 from svr_widget.engine.maps.parts import OwnParameter, Part
 from svr_widget.engine.trace.dispatch import Dispatch
 from svr_widget.engine.trace.flow import labels

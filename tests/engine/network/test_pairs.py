@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from svr_widget.engine.errors import TraceError, WidthMismatchError
+from svr_widget.engine.maps.bundles import depths
 from svr_widget.engine.maps.layer_kinds import parts_of
-from svr_widget.engine.maps.links import Link, depths
+from svr_widget.engine.maps.links import Link
 from svr_widget.engine.network.pairs import links_from_pairs
 from tests.engine.support.zoo import chains, maps_of
 

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own name for it
 
 from svr_widget.engine.errors import NoMapsError, TraceError
-from svr_widget.engine.maps.links import Link, depths
+from svr_widget.engine.maps.bundles import depths
+from svr_widget.engine.maps.links import Link
 from svr_widget.engine.trace import Trace, trace
 from svr_widget.svr import SVR
 from tests.engine.support.zoo import attention, chains, convolutional, maps_of

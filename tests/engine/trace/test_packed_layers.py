@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own name for it
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from svr_widget.engine.maps.links import depths
+from svr_widget.engine.maps.bundles import depths
 from svr_widget.engine.trace import Trace, trace, trace_model
 from svr_widget.engine.trace.dispatch import run
 from svr_widget.engine.trace.interpreter import Interpreter

@@ -15,8 +15,9 @@ from torch import Tensor
 from svr_widget.engine.decompose import Certificate, Decomposition, Flattening
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
+from svr_widget.engine.maps.bundles import depths
 from svr_widget.engine.maps.linear_map import LinearMap
-from svr_widget.engine.maps.links import OUTSIDE, Layout, Link, depths
+from svr_widget.engine.maps.links import OUTSIDE, Layout, Link
 
 _FLOATS = (torch.float32, torch.float64)
 

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 
 from svr_widget.engine.errors import WidthMismatchError, listed
-from svr_widget.engine.maps.links import Layout, Link, directed
+from svr_widget.engine.maps.bundles import directed
+from svr_widget.engine.maps.links import Layout, Link
 from svr_widget.engine.network.bare_weights.orientation import READ_AS, Weight
 from svr_widget.engine.network.pairs import check_known
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection
 
+from svr_widget.engine.maps.bundles import depths
 from svr_widget.engine.maps.linear_map import LinearMap, map_of
-from svr_widget.engine.maps.links import Layout, Link, depths
+from svr_widget.engine.maps.links import Layout, Link
 from svr_widget.engine.model.find_maps import Globs, Selection
 from svr_widget.engine.network.bare_weights.claims import connect, uncertain
 from svr_widget.engine.network.bare_weights.file_weights import FileWeight, Place, left_in_file

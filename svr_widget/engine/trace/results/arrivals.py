@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from svr_widget.engine.errors import listed
-from svr_widget.engine.maps.links import Layout, Link, directed
+from svr_widget.engine.maps.bundles import directed
+from svr_widget.engine.maps.links import Layout, Link
 from svr_widget.engine.trace.flow import labels
 from svr_widget.engine.trace.flow.flow import (
     ATTENTION,
