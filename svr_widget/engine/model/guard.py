@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -12,7 +13,11 @@ from torch import Tensor, nn
 from torch._ops import OpOverload
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode, is_traceable_wrapper_subclass
+from torch.utils._python_dispatch import (
+    TorchDispatchMode,
+    _disable_current_modes,
+    is_traceable_wrapper_subclass,
+)
 from torch.utils._pytree import tree_iter
 
 from svr_widget.engine.environment.threads import check_wanted
@@ -88,6 +93,16 @@ def guards(memory: SharedMemory, seed: int = 0) -> tuple[TorchFunctionMode, Torc
         seed: of the generators that random operators draw from instead of the process's own.
     """
     return _Functions(memory), _Operators(memory, _Generators(seed))
+
+
+@contextmanager
+def unguarded() -> Iterator[None]:
+    """For arithmetic of our own, which touches nothing of the user's: no mode sees it.
+
+    The guards would look at each of its operators, half a million for a deep transformer.
+    """
+    with torch._C.DisableTorchFunction(), _disable_current_modes():
+        yield
 
 
 class _Generators:

@@ -23,6 +23,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from svr_widget.engine.environment.settings import callers_device
 from svr_widget.engine.errors import TraceError, listed
+from svr_widget.engine.model.guard import unguarded
 from svr_widget.engine.model.tensors import stand_in
 from svr_widget.engine.trace.flow.call import Call, base_name
 from svr_widget.engine.trace.flow.flow import Flow, Reason, Scope, lost
@@ -158,7 +159,8 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
             seen = overwritten(Flow(shapes[0]), tensors[0], self.flow_of(args[0]), args[0])
             flows = [seen or Flow(shapes[0])]
         else:
-            flows = self.interpreter.apply(call)
+            with unguarded():
+                flows = self.interpreter.apply(call)
         targets = {place: target for target, place in written if place is not None}
         for place, (tensor, flow) in enumerate(zip(tensors, flows, strict=True)):
             if not isinstance(tensor, Tensor):

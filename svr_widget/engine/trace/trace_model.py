@@ -19,6 +19,7 @@ from svr_widget.engine.maps.links import Layout, Link
 from svr_widget.engine.maps.parts import OwnParameter, Part, in_model, likely_parts
 from svr_widget.engine.maps.weights import named_tensors
 from svr_widget.engine.model.example_inputs import Example, examples
+from svr_widget.engine.model.guard import unguarded
 from svr_widget.engine.model.tensors import without_values
 from svr_widget.engine.model.user_model import Running, running
 from svr_widget.engine.trace.dispatch import run
@@ -232,7 +233,8 @@ def _result(interpreter: Interpreter, example: Example, method: str, notes: Sequ
             f"{type(interpreter.model).__name__} ran without using any of its maps "
             f"({', '.join(list(interpreter.parts)[:5])}): are these maps parts of this model?"
         )
-    graph, attentions = interpreter.graph()
+    with unguarded():
+        graph, attentions = interpreter.graph()
     if example.origin:
         interpreter.notes.add(example.origin)
     for note in notes:
