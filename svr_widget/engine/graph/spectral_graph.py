@@ -35,7 +35,7 @@ from svr_widget.engine.graph.streaming.recent import RecentAdjacencies
 from svr_widget.engine.graph.streaming.stream import Stream
 from svr_widget.engine.maps.bundles import KeyedLinks, Links
 from svr_widget.engine.maps.linear_map import LinearMap
-from svr_widget.engine.maps.links import Link, LinkKey
+from svr_widget.engine.maps.links import LinkKey, Side
 from svr_widget.engine.maps.read_only import array_of, read_only
 from svr_widget.engine.model.find_maps import Globs
 from svr_widget.engine.network.bare_weights.orientation import NonFinite
@@ -200,8 +200,8 @@ class SpectralGraph:
         return self._maps
 
     @property
-    def links(self) -> Mapping[LinkKey, Link]:
-        """The links by ``(producer, consumer)``."""
+    def links(self) -> KeyedLinks:
+        """The links by ``(producer, consumer)``: a mapping that makes each when it is asked for."""
         return self._links
 
     @property
@@ -220,8 +220,11 @@ class SpectralGraph:
     def ends(self, link: LinkKey) -> tuple[str, str]:
         """The names of the columns that a link leaves and enters."""
         joined = self._links[link]
-        read = Column(joined.consumer, sides(self.method)[1])
-        return joined.producer, self._column_names.get(read, joined.consumer)
+        return joined.producer, self.entered(joined.consumer)
+
+    def entered(self, consumer: str) -> str:
+        """The name of the column that the links into a map enter."""
+        return self._column_names.get(Column(consumer, sides(self.method)[1]), consumer)
 
     @functools.cached_property
     def _column_names(self) -> Mapping[Column, str]:
@@ -370,7 +373,7 @@ class SpectralGraph:
                 found = Adjacency(
                     joined,
                     self.decomposition(joined.producer, out_side),
-                    self._reading(joined, in_side),
+                    self._reading(joined.consumer, joined.side, in_side),
                     method,
                     null=self.null,
                     seed=self.seed,
@@ -387,15 +390,15 @@ class SpectralGraph:
             return None
         return stream.entries(link)
 
-    def _reading(self, link: Link, method: Flattening) -> Decomposition:
-        """The consumer's neurons, their ``V`` that of the side which the link ends in."""
-        consumer = self.decomposition(link.consumer, method)
-        if link.side != "q":
+    def _reading(self, name: str, side: Side, method: Flattening) -> Decomposition:
+        """A consumer's neurons, their ``V`` that of the side which a link ends in."""
+        consumer = self.decomposition(name, method)
+        if side != "q":
             return consumer
-        if (link.consumer, method) not in self._transposed:
+        if (name, method) not in self._transposed:
             turned = self._decomposer.transposed(consumer, self.add_note)
-            self._transposed[link.consumer, method] = turned
-        return self._transposed[link.consumer, method]
+            self._transposed[name, method] = turned
+        return self._transposed[name, method]
 
     @property
     def progress(self) -> Progress:
@@ -432,16 +435,15 @@ class SpectralGraph:
         return stream
 
     def _stream(self, by_construction: bool) -> Stream:
-        passing = {
-            key for key, link in self._links.items() if link.by_construction == by_construction
-        }
-        return Stream(self._links, passing, self._ends())
+        return Stream(
+            self._links, lambda link: link.by_construction == by_construction, self._ends()
+        )
 
     def _ends(self) -> Ends:
         out_side, in_side = sides(self.method)
         return Ends(
-            lambda link: self.decomposition(link.producer, out_side),
-            lambda link: self._reading(link, in_side),
+            lambda name: self.decomposition(name, out_side),
+            lambda consumer: self._reading(*consumer, in_side),
             self.adjacency,
             self.device,
         )

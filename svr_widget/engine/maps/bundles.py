@@ -195,14 +195,12 @@ class KeyedLinks(Mapping[LinkKey, Link]):
         return len(self.links)
 
     def __iter__(self) -> Iterator[LinkKey]:
-        further = self._further
-        at = 0
+        further = iter(self.further.tolist())
         for bundle in self.links.bundles:
             for producer in bundle.producers:
                 for consumer in bundle.entered:
-                    number = int(further[at]) if len(further) else 0
+                    number = next(further)
                     yield (producer, consumer, number) if number else (producer, consumer)
-                    at += 1
 
     def __getitem__(self, key: LinkKey) -> Link:
         return self.links[self.number(key)]
@@ -223,7 +221,7 @@ class KeyedLinks(Mapping[LinkKey, Link]):
         bundle, place = self.links.place(number)
         producer, consumer = divmod(place, len(bundle.consumers))
         ends = bundle.producers[producer], bundle.entered[consumer]
-        further = int(self._further[number]) if len(self._further) else 0
+        further = int(self.further[number])
         return (*ends, further) if further else ends
 
     def number(self, key: LinkKey) -> int:
@@ -272,11 +270,9 @@ class KeyedLinks(Mapping[LinkKey, Link]):
         return together[order], order
 
     @cached_property
-    def _further(self) -> NDArray[np.int32]:
-        """The number in each link's key; empty where no two links have the same ends."""
+    def further(self) -> NDArray[np.int32]:
+        """How many links between the same two come before each."""
         pairs, order = self._sorted
-        if (np.diff(pairs) > 0).all():
-            return np.empty(0, np.int32)
         found = np.empty(len(order), np.int32)
         found[order] = np.arange(len(order)) - np.searchsorted(pairs, pairs)
         return found

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svr_widget.engine.environment.settings import with_own_settings
-from svr_widget.engine.graph.adjacency import Edges
 from svr_widget.engine.graph.folding import Module, modules_of
 from svr_widget.engine.graph.streaming.graph_tests import GraphTests
 from svr_widget.engine.graph.streaming.stream import COUNTED
+from svr_widget.engine.graph.streaming.tally import Kept
 from svr_widget.engine.maps.labels import Labels, labels_of
 from svr_widget.engine.maps.links import TestKey
 from svr_widget.engine.significance.multiple_testing import MODES
@@ -26,7 +26,7 @@ from svr_widget.svr import SVR
 from svr_widget.widget.wire.codec import Array, encode
 from svr_widget.widget.wire.contract import LAWS
 from svr_widget.widget.wire.increments import pack_increments
-from svr_widget.widget.wire.links import SceneLink, pack_links
+from svr_widget.widget.wire.links import pack_links
 from svr_widget.widget.wire.survival import survival_tables
 
 REFINEMENTS = 5
@@ -50,9 +50,9 @@ def encode_scene(svr: SVR, max_edges: int, identity: Array | None = None) -> byt
             (``engine.identities``), by column; -1 for none.
     """
     laws = {law: svr.significance(law) for law in LAWS}
-    links = _links_within(laws["exact"], max_edges)
-    through, link_arrays = pack_links(svr, links, laws)
-    arrays = {**_neurons(svr), **link_arrays, **_edges(links, laws)}
+    sent = _edges_within(laws["exact"], max_edges)
+    through, link_arrays = pack_links(svr, sent, laws)
+    arrays = {**_neurons(svr), **link_arrays, **_edges(sent, laws)}
     stops = {(law, mode): lay_out(laws[law], mode) for law in LAWS for mode in MODES}
     for (law, mode), table in stops.items():
         prefix = f"stops_{law}_{mode}"
@@ -85,18 +85,10 @@ def encode_scene(svr: SVR, max_edges: int, identity: Array | None = None) -> byt
     return encode(meta, arrays)
 
 
-def _links_within(tests: GraphTests, max_edges: int) -> list[SceneLink]:
-    """Every link with as many of its strongest edges as the budget leaves it."""
-    entries, starts = tests.edges(tests.weights(_cut_within(tests, max_edges)))
-    part = np.array([part for _, part in tests.keys], np.int16)[entries.key]
-    every = Edges(entries.m.astype(np.int64), entries.n.astype(np.int64), entries.weight, part)
-    links, at = [], -1
-    for key in tests.keys:
-        at += key[1] == 0
-        of_link = slice(starts[at], starts[at + 1])
-        mine = np.flatnonzero(part[of_link] == key[1]) + starts[at]
-        links.append(SceneLink(key, Edges._make(column[mine] for column in every)))
-    return links
+def _edges_within(tests: GraphTests, max_edges: int) -> Kept:
+    """As many of the strongest edges as the budget leaves, key by key, in each strongest first."""
+    entries = tests.edges(tests.weights(_cut_within(tests, max_edges))).entries
+    return entries.chosen(np.argsort(entries.key, kind="stable"))
 
 
 def _cut_within(tests: GraphTests, budget: int) -> float:
@@ -125,22 +117,18 @@ def _neurons(svr: SVR) -> dict[str, Array]:
     }
 
 
-def _edges(links: list[SceneLink], laws: dict[Kind, GraphTests]) -> dict[str, Array]:
-    def joined(columns: list[Array], dtype: type) -> Array:
-        return np.concatenate([np.empty(0, dtype), *columns]).astype(dtype)
-
-    arrays = {
-        "edge_m": joined([sent.m for _, sent in links], np.uint32),
-        "edge_n": joined([sent.n for _, sent in links], np.uint32),
-        "edge_weight": joined([sent.weight for _, sent in links], np.float32),
+def _edges(sent: Kept, laws: dict[Kind, GraphTests]) -> dict[str, Array]:
+    arrays: dict[str, Array] = {
+        "edge_m": sent.m.astype(np.uint32),
+        "edge_n": sent.n.astype(np.uint32),
+        "edge_weight": sent.weight.astype(np.float32),
     }
-    weights = joined([sent.weight for _, sent in links], np.float64)
-    sizes = [len(sent.m) for _, sent in links]
     for law, tests in laws.items():
-        of_edge = np.repeat(tests.law_places, sizes)
+        of_edge = tests.law_places[sent.key]
         log10_p = np.zeros(of_edge.size)
         for at in np.unique(of_edge):
-            log10_p[of_edge == at] = tests.different_laws[at].log10_p(weights[of_edge == at])
+            weights = sent.weight[of_edge == at].astype(np.float64)
+            log10_p[of_edge == at] = tests.different_laws[at].log10_p(weights)
         arrays[f"log10_p_{law}"] = _shortened(log10_p)
     return arrays
 

@@ -74,6 +74,12 @@ class Digests:
         return found
 
     @property
+    def strongest_edges(self) -> tuple[NDArray[np.int32], NDArray[np.int32], Floats]:
+        """``m``, ``n`` and the weight of the largest entry of every key; 0 where none is tested."""
+        tested = self.sizes > 0
+        return self._m * tested, self._n * tested, np.where(tested, self.largest, 0.0)
+
+    @property
     def intensities(self) -> tuple[list[Floats], list[NDArray[np.intp]]]:
         """Product by product those on its links, and where each producer's begin."""
         return self._intensities, self._starts

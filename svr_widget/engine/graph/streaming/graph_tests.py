@@ -52,7 +52,6 @@ class GraphTests(Thresholds):
         self._stream, self._kind, self._link_tests = stream, kind, link_tests
         self.keys = stream.keys
         self.total = sum(tally.size for tally in stream.tallies)
-        self._numbers = {key: number for number, key in enumerate(self.keys)}
 
     @property
     def tests(self) -> Mapping[TestKey, LinkTests]:
@@ -61,18 +60,17 @@ class GraphTests(Thresholds):
 
     def law(self, key: TestKey) -> NullLaw:
         """The law of the entries of a key."""
-        return replace(self._stream.laws[self._numbers[key]], kind=self._kind)
+        return self.different_laws[int(self.law_places[self._stream.key_number(key)])]
 
     @cached_property
     def different_laws(self) -> list[NullLaw]:
         """The laws there are, each once, in order of appearance."""
-        return [replace(law, kind=self._kind) for law in dict.fromkeys(self._stream.laws)]
+        return [replace(law, kind=self._kind) for law in self._stream.laws]
 
-    @cached_property
+    @property
     def law_places(self) -> NDArray[np.intp]:
         """The place of each key's law among ``different_laws``."""
-        places = {law: place for place, law in enumerate(dict.fromkeys(self._stream.laws))}
-        return np.array([places[law] for law in self._stream.laws], np.intp)
+        return self._stream.law_places
 
     @property
     def sizes(self) -> NDArray[np.int64]:
@@ -81,7 +79,17 @@ class GraphTests(Thresholds):
 
     def strongest(self, key: TestKey) -> StrongestEdge | None:
         """The largest tested entry of a key; None where nothing is tested."""
-        return self._stream.digests.strongest(self._numbers[key])
+        return self._stream.digests.strongest(self._stream.key_number(key))
+
+    @property
+    def strongest_edges(self) -> tuple[NDArray[np.int32], NDArray[np.int32], Floats]:
+        """``m``, ``n`` and the weight of the largest entry of every key; 0 where none is tested."""
+        return self._stream.digests.strongest_edges
+
+    @property
+    def links_of_keys(self) -> NDArray[np.intp]:
+        """The number of each key's link."""
+        return self._stream.links_of_keys
 
     @property
     def strongest_log_p(self) -> float:
@@ -297,7 +305,7 @@ class _LinkTestsOnDemand(Mapping[TestKey, LinkTests]):
         self._tests = tests
 
     def __getitem__(self, key: TestKey) -> LinkTests:
-        number = self._tests._numbers[key]
+        number = self._tests._stream.key_number(key)
         link, part = key
         found = self._tests._link_tests(link)[part]
         return found if self._tests._stream.tally_of[number] >= 0 else found.none

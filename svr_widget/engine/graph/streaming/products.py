@@ -8,11 +8,11 @@ each other against those of all consumers.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from math import prod
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -23,12 +23,15 @@ from svr_widget.engine.decompose import Decomposition
 from svr_widget.engine.environment.settings import matrix_product
 from svr_widget.engine.graph.adjacency import Adjacency
 from svr_widget.engine.graph.streaming.tiles import Pack, extent, packs
+from svr_widget.engine.maps.bundles import Consumer, KeyedLinks
 from svr_widget.engine.maps.links import Link, LinkKey
 from svr_widget.engine.maps.read_only import array_of, plain
 from svr_widget.engine.significance.nulls import NullLaw
 
 FEWEST = 8
 """Links that are worth a bus."""
+
+End = TypeVar("End", str, Consumer)
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,92 +193,128 @@ def _beside(
 
 
 class Ends(NamedTuple):
-    """What gives the neurons at both ends of a link, when they are needed.
+    """What gives the neurons at both ends of links, when they are needed.
 
     Attributes:
-        emitting: the producer's neurons.
-        reading: the consumer's neurons, their ``V`` that of the side which the link ends in.
+        emitting: a producer's neurons.
+        reading: a consumer's neurons, their ``V`` that of the side which links end in.
         adjacency: the adjacency of a link by its key, for this once.
         device: where tiles are computed.
     """
 
-    emitting: Callable[[Link], Decomposition]
-    reading: Callable[[Link], Decomposition]
+    emitting: Callable[[str], Decomposition]
+    reading: Callable[[Consumer], Decomposition]
     adjacency: Callable[[LinkKey], Adjacency]
     device: torch.device = torch.device("cpu")
 
 
-def products_of(links: Mapping[LinkKey, Link], ends: Ends) -> list[Product]:
-    """The links as products, those that can be together as one; numbers count ``links``."""
-    keys = list(links)
-    alike: dict[Hashable, dict[tuple[str, str | None], dict[str, int]]] = {}
+Reads = dict[str, int]
+"""Of a consumer the number of its link from each producer."""
+
+
+def products_of(links: KeyedLinks, passing: Callable[[Link], bool], ends: Ends) -> list[Product]:
+    """Links as products, those that can be together as one.
+
+    Args:
+        links: all links of a graph.
+        passing: whether those like a link are wanted.
+        ends: gives the neurons at both ends.
+    """
+    alike: dict[Hashable, dict[Consumer, Reads]] = {}
     single: list[int] = []
-    channels: dict[Hashable, Hashable] = {}
-    for number, link in enumerate(links.values()):
-        kind = _kind(link, ends, channels)
-        consumer = link.consumer, link.side
-        reads = alike.setdefault(kind, {}).setdefault(consumer, {}) if kind else {}
-        if kind is None or link.producer in reads:
-            single.append(number)
-        else:
-            reads[link.producer] = number
-    buses: list[Product] = []
-    for consumers in alike.values():
-        together: dict[tuple[str, ...], list[list[int]]] = {}
-        for reads in consumers.values():
-            together.setdefault(tuple(reads), []).append(list(reads.values()))
-        law: NullLaw | None = None
-        for numbers in map(np.array, together.values()):
-            if numbers.size < FEWEST:
-                single.extend(numbers.flat)
-                continue
-            first = links[keys[numbers[0, 0]]]
-            law = law or ends.adjacency(keys[numbers[0, 0]]).law
-            at = [[links[keys[number]] for number in side] for side in (numbers[0], numbers[:, 0])]
-            buses.append(
-                Bus(
-                    numbers,
-                    law,
-                    [partial(ends.emitting, link) for link in at[0]],
-                    [partial(ends.reading, link) for link in at[1]],
-                    (first.producer_channels, first.consumer_channels),
-                    ends.device,
-                )
-            )
-    alone: list[Product] = [OneLink(n, partial(ends.adjacency, keys[n])) for n in sorted(single)]
+    kinds = _Kinds(ends)
+    for bundle, start in zip(links.links.bundles, links.links.starts, strict=False):
+        if not passing(bundle.link):
+            continue
+        numbers = start + np.arange(len(bundle)).reshape(len(bundle.producers), -1)
+        channels = kinds.channels(bundle.link)
+        for sent, producers in _sorted_by(kinds.sent, bundle.producers):
+            for read, consumers in _sorted_by(kinds.read, bundle.consumers):
+                if None in (channels, sent, read):
+                    single.extend(numbers[np.ix_(producers, consumers)].ravel().tolist())
+                    continue
+                of_kind = alike.setdefault((channels, sent, read), {})
+                names = [bundle.producers[producer] for producer in producers]
+                for consumer in consumers:
+                    mine = zip(names, numbers[producers, consumer].tolist(), strict=True)
+                    reads = of_kind.setdefault(bundle.consumers[consumer], {})
+                    for name, number in mine:
+                        if reads.setdefault(name, number) != number:
+                            single.append(number)  # another link between the same two
+    buses = [bus for of_kind in alike.values() for bus in _buses(of_kind, links, ends, single)]
+    alone = [OneLink(n, partial(ends.adjacency, links.key(n))) for n in sorted(single)]
     return sorted([*alone, *buses], key=lambda product: int(product.links.min()))
 
 
-def _kind(link: Link, ends: Ends, known: dict[Hashable, Hashable]) -> Hashable | None:
-    """What the links of one bus have in common; None for a link that goes by itself."""
-    if link.signs is not None or link.consumer_channels.ndim > 1 or not link.shared:
-        return None
-    writes, reads = ends.emitting(link), ends.reading(link)
-    sides = (
-        _side(writes, writes.U, writes.confined[0], known),
-        _side(reads, reads.V, reads.confined[1], known),
-    )
-    travelling = tuple(
-        _identity(each, known) for each in (link.producer_channels, link.consumer_channels)
-    )
-    return None if None in sides or None in travelling else (travelling, sides)
+def _buses(
+    of_kind: Mapping[Consumer, Reads], links: KeyedLinks, ends: Ends, single: list[int]
+) -> Iterator[Product]:
+    """Consumers that read the same producers, together; those of too few links go to ``single``."""
+    together: dict[tuple[str, ...], list[Consumer]] = {}
+    for consumer, reads in of_kind.items():
+        together.setdefault(tuple(reads), []).append(consumer)
+    law: NullLaw | None = None
+    for producers, consumers in together.items():
+        numbers = np.array([list(of_kind[consumer].values()) for consumer in consumers])
+        if numbers.size < FEWEST:
+            single.extend(numbers.ravel().tolist())
+            continue
+        first = int(numbers[0, 0])
+        law = law or ends.adjacency(links.key(first)).law
+        yield Bus(
+            numbers,
+            law,
+            [partial(ends.emitting, name) for name in producers],
+            [partial(ends.reading, consumer) for consumer in consumers],
+            (links.links[first].producer_channels, links.links[first].consumer_channels),
+            ends.device,
+        )
 
 
-def _side(
-    decomposition: Decomposition, vectors: Tensor, confined: bool, known: dict[Hashable, Hashable]
-) -> Hashable | None:
+def _sorted_by(
+    kind: Callable[[End], Hashable | None], names: Sequence[End]
+) -> Iterator[tuple[Hashable | None, list[int]]]:
+    """The places of ends by what they have in common."""
+    places: dict[Hashable | None, list[int]] = {}
+    for place, name in enumerate(names):
+        places.setdefault(kind(name), []).append(place)
+    return iter(places.items())
+
+
+class _Kinds:
+    """What the links of one bus have in common, found out once for each map and its channels."""
+
+    def __init__(self, ends: Ends) -> None:
+        self._ends = ends
+        self._channels: dict[Hashable, Hashable] = {}
+        self.sent, self.read = lru_cache(None)(self._sent), lru_cache(None)(self._read)
+
+    def channels(self, link: Link) -> Hashable | None:
+        """Equal where the same channels travel; None for a link that goes by itself."""
+        if link.signs is not None or link.consumer_channels.ndim > 1 or not link.shared:
+            return None
+        both = self._identity(link.producer_channels), self._identity(link.consumer_channels)
+        return None if None in both else both
+
+    def _sent(self, producer: str) -> Hashable | None:
+        neurons = self._ends.emitting(producer)
+        return _side(neurons, neurons.U, neurons.confined[0])
+
+    def _read(self, consumer: Consumer) -> Hashable | None:
+        neurons = self._ends.reading(consumer)
+        return _side(neurons, neurons.V, neurons.confined[1])
+
+    def _identity(self, channels: Tensor) -> Hashable:
+        """Equal for equal channels; None where one travels twice."""
+        place = channels.data_ptr(), len(channels), channels.stride()
+        if place not in self._channels:
+            once = len(torch.unique(channels)) == len(channels)
+            self._channels[place] = channels.numpy().tobytes() if once else None
+        return self._channels[place]
+
+
+def _side(decomposition: Decomposition, vectors: Tensor, confined: bool) -> Hashable | None:
     """What the maps along one side of a bus have in common; None for a kernel, or groups."""
-    if id(decomposition) not in known:
-        channels, *kernel, _ = vectors.shape
-        plain = decomposition.group_count == 1 and prod(kernel) == 1
-        known[id(decomposition)] = (channels, vectors.dtype, confined) if plain else None
-    return known[id(decomposition)]
-
-
-def _identity(channels: Tensor, known: dict[Hashable, Hashable]) -> Hashable | None:
-    """Equal for equal channels; None where one travels twice."""
-    place = channels.data_ptr(), len(channels), channels.stride()
-    if place not in known:
-        once = len(torch.unique(channels)) == len(channels)
-        known[place] = channels.numpy().tobytes() if once else None
-    return known[place]
+    channels, *kernel, _ = vectors.shape
+    plain = decomposition.group_count == 1 and prod(kernel) == 1
+    return (channels, vectors.dtype, confined) if plain else None

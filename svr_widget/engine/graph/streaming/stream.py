@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +14,7 @@ from svr_widget.engine.graph.streaming.digests import Digests
 from svr_widget.engine.graph.streaming.products import Bus, Ends, Product, Tile, products_of
 from svr_widget.engine.graph.streaming.tally import KINDS, Kept, Numbers, Tally, grid
 from svr_widget.engine.graph.streaming.tiles import Pack, Span
+from svr_widget.engine.maps.bundles import KeyedLinks
 from svr_widget.engine.maps.links import Link, LinkKey, TestKey
 from svr_widget.engine.significance.entries import Counts
 from svr_widget.engine.significance.nulls import Kind, NullLaw
@@ -32,13 +33,16 @@ class Stream:
 
     Args:
         links: all links of a graph.
-        passing: those whose entries are tests here.
+        passing: whether the entries of links like one are tests here.
         ends: gives the neurons at both ends of a link.
         kept: how many entries are kept at most, unless there are no more anyway; ``KEPT``.
         counted: up to so many test keys are counted one by one; ``COUNTED``.
 
     Attributes:
         keys: the test keys of all links, in their order.
+        first_key: the number of each link's first key, and of all of them.
+        laws: the different laws of keys, exact ones, and
+        law_places: which of them each key follows.
         tallies: one for each law and precision.
         digests: what is known of each key and link.
         done: whether the pass is over.
@@ -46,8 +50,8 @@ class Stream:
 
     def __init__(
         self,
-        links: Mapping[LinkKey, Link],
-        passing: Container[LinkKey],
+        links: KeyedLinks,
+        passing: Callable[[Link], bool],
         ends: Ends,
         *,
         kept: int | None = None,
@@ -55,30 +59,21 @@ class Stream:
     ) -> None:
         kept = KEPT if kept is None else kept
         counted = COUNTED if counted is None else counted
-        self._most_kept, self._links = kept, tuple(links)
-        self._numbers = {key: number for number, key in enumerate(links)}
-        numbers = {number: key for number, key in enumerate(links) if key in passing}
-        within = list(numbers)
-        self.products = products_of({key: links[key] for key in numbers.values()}, ends)
-        for product in self.products:
-            product.links = np.array(within)[product.links]
-        laws: list[tuple[NullLaw, ...]] = [()] * len(links)
-        dtypes = np.empty(len(links), object)
-        for product in self.products:
-            for number in product.links.flat:
-                laws[number], dtypes[number] = product.laws, product.dtype
-        for at, key in enumerate(links):
-            if at not in numbers:
-                laws[at] = ends.adjacency(key).laws
+        self._most_kept, self._links = kept, links
+        self.products = products_of(links, passing, ends)
+        others = products_of(links, lambda link: not passing(link), ends)
+        laws = np.zeros(len(links), np.intp)
+        for product in (*self.products, *others):
+            laws[product.links] = len(product.laws)
+        self.first_key = np.concatenate([np.zeros(1, np.intp), np.cumsum(laws)])
         self.keys: tuple[TestKey, ...] = tuple(
-            (key, part) for key, of in zip(links, laws, strict=True) for part in range(len(of))
+            (key, part) for key, of in zip(links, laws.tolist(), strict=True) for part in range(of)
         )
-        self.first_key = np.cumsum([0, *map(len, laws)])
-        self.laws = [replace(law, kind="exact") for of in laws for law in of]
+        self.laws, self.law_places = self._laws((*self.products, *others))
         entries = sum(product.size for product in self.products)
         self.tallies: list[Tally] = []
         self.tally_of: Numbers = np.full(len(self.keys), -1, np.int32)
-        self._sort_by_law(dtypes, counted=entries > kept)
+        self._sort_by_law(counted=entries > kept)
         self.key_counts: dict[Kind, Counts] = {}
         if entries > kept and len(self.keys) <= counted:
             shape = len(self.keys), len(grid())
@@ -97,22 +92,33 @@ class Stream:
         ]
         self._next, self.done = 0, False
 
-    def _sort_by_law(self, dtypes: NDArray[np.object_], *, counted: bool) -> None:
-        places: dict[tuple[NullLaw, np.dtype[np.floating]], int] = {}
-        numbers = self._link_numbers.tolist()
-        for at, (law, number) in enumerate(zip(self.laws, numbers, strict=True)):
-            if dtypes[number] is None:
-                continue
-            kind = law, dtypes[number]
-            if kind not in places:
-                places[kind] = len(self.tallies)
-                self.tallies.append(Tally(law, dtypes[number], counted=counted))
-            self.tally_of[at] = places[kind]
+    def _laws(self, products: Sequence[Product]) -> tuple[list[NullLaw], NDArray[np.intp]]:
+        """The exact laws in the order in which keys follow them, and the place of each key's."""
+        found: dict[NullLaw, int] = {}
+        places = np.zeros(len(self.keys), np.intp)
+        for product in products:
+            for part, law in enumerate(product.laws):
+                place = found.setdefault(replace(law, kind="exact"), len(found))
+                places[self.first_key[product.links] + part] = place
+        _, first, place_of_key = np.unique(places, return_index=True, return_inverse=True)
+        order = np.argsort(first)
+        laws = list(found)
+        return [laws[at] for at in order], np.argsort(order)[place_of_key]
+
+    def _sort_by_law(self, *, counted: bool) -> None:
+        kinds: dict[tuple[int, np.dtype[np.floating]], list[NDArray[np.intp]]] = {}
+        for product in self.products:
+            for part in range(len(product.laws)):
+                keys = self.first_key[product.links].ravel() + part
+                kinds.setdefault((int(self.law_places[keys[0]]), product.dtype), []).append(keys)
+        for (place, dtype), each in sorted(kinds.items(), key=lambda of: min(map(np.min, of[1]))):
+            self.tally_of[np.concatenate(each)] = len(self.tallies)
+            self.tallies.append(Tally(self.laws[place], dtype, counted=counted))
 
     @property
-    def _link_numbers(self) -> NDArray[np.intp]:
+    def links_of_keys(self) -> NDArray[np.intp]:
         """The number of each key's link."""
-        return np.repeat(np.arange(len(self.first_key) - 1), np.diff(self.first_key))
+        return np.repeat(np.arange(len(self._links)), np.diff(self.first_key))
 
     # The pass.
 
@@ -127,7 +133,8 @@ class Stream:
         for step, (at, rows, columns) in enumerate(self._steps):
             product = self.products[at]
             if step >= self._next:
-                report(self._links[product.links[rows[0].end, columns[0].end]], links_done)
+                first = int(product.links[rows[0].end, columns[0].end])
+                report(self._links.key(first), links_done)
                 self._add(product.tile(rows, columns), at)
                 self._next = step + 1
             if step + 1 == len(self._steps) or self._steps[step + 1][0] > at:
@@ -219,9 +226,17 @@ class Stream:
                 ascending = entries.chosen(np.argsort(entries.weight, kind="stable"))
                 tally.brackets[kind][place] = ascending
 
+    def key_number(self, key: TestKey) -> int:
+        """The place of a key among ``keys``; raises ``KeyError`` for one that is not."""
+        link, part = key
+        first, end = self.first_key[self._links.number(link) :][:2].tolist()
+        if not 0 <= part < end - first:
+            raise KeyError(key)
+        return int(first + part)
+
     def link(self, number: int) -> LinkKey:
         """The key of a link by its number."""
-        return self._links[number]
+        return self._links.key(number)
 
     def intensities(self) -> Iterator[tuple[Product, NDArray[np.float64], NDArray[np.intp]]]:
         """Products, the intensities on their links, and where each producer's begin.
@@ -232,11 +247,11 @@ class Stream:
 
     def intensity(self, link: LinkKey) -> NDArray[np.float64] | None:
         """As ``Adjacency.intensity``; None of a link that does not pass here."""
-        return self.digests.intensity(self._numbers[link])
+        return self.digests.intensity(self._links.number(link))
 
     def entries(self, link: LinkKey) -> Tensor | None:
         """The matrix of a link of a bus, from the tiles that were counted; None of another link."""
-        product, consumer, producer = self.digests.place(self._numbers[link])
+        product, consumer, producer = self.digests.place(self._links.number(link))
         if not isinstance(product, Bus):
             return None
         made = torch.empty(product.consumers[consumer], product.producers[producer])

@@ -65,7 +65,7 @@ def mixed(seed: int) -> SVR:
 
 
 def counted_in(svr: SVR, kept: int | None, counted: int = 0, kind="exact") -> GraphTests:
-    stream = Stream(svr.links, set(svr.links), svr._ends(), kept=kept, counted=counted)
+    stream = Stream(svr.links, lambda _: True, svr._ends(), kept=kept, counted=counted)
     stream.run(lambda *_: None)
     return GraphTests(stream, kind, lambda link: svr.adjacency(link).tests(kind))
 
@@ -178,7 +178,7 @@ def test_any_level_in_any_memory(channels, seed, kept, level, mode):
 
 def test_a_residual_stream_is_one_product():
     svr = residual(9, 3, planted=0, null=False)
-    stream = Stream(svr.links, set(svr.links), svr._ends())
+    stream = Stream(svr.links, lambda _: True, svr._ends())
     (bus,) = stream.products
     assert isinstance(bus, Bus)
     assert sorted(bus.links.ravel()) == list(range(16))
@@ -237,7 +237,7 @@ def test_the_grid_has_the_levels_that_people_give():
 def test_a_pass_that_was_stopped_goes_on(monkeypatch):
     monkeypatch.setattr("svr_widget.engine.graph.streaming.tiles.TILE", 7)
     svr = residual(9, 7)
-    stream = Stream(svr.links, set(svr.links), svr._ends(), kept=40)
+    stream = Stream(svr.links, lambda _: True, svr._ends(), kept=40)
     tiles = stream.tiles_left
 
     def stop_at_third(_, __) -> None:
