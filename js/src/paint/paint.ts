@@ -21,8 +21,9 @@ export const edgeWidth = (weight: number) => (weight >= HEAVY ? 1.5 : 1);
 /** Edges of a link that are painted before the next link has its turn. */
 const TURN = 256;
 
-/** Edges less deep than this are hardly seen alone; where so many cross a column's gap, summed. */
-export const FAINT = 0.02;
+/** Edges less deep than this are five levels of 255 at most: where they crowd they are summed. */
+const FAINT = 0.02;
+/** Where fewer edges cross the gap between two columns, each is painted by itself. */
 const MANY = 50_000;
 
 /** Every `of`-th edge of each link, from the one at place `part` on: what one of several paints. */
