@@ -4,6 +4,7 @@ import type { Layout } from "../geometry/layout.js";
 import { createPath, forStrokes, isDashed, tracePath } from "../geometry/paths.js";
 import type { Drawable, Scene } from "../wire/scene.js";
 import { type EdgeChoice, edgeDepths } from "./density.js";
+import { createFaintLines, type FaintLines, THICKEST } from "./faintLines.js";
 import { kindColour, mix, type Palette, type Rgb } from "./palette.js";
 import { type Accumulator, addDisc, addLine } from "./raster.js";
 
@@ -19,6 +20,11 @@ export const edgeWidth = (weight: number) => (weight >= HEAVY ? 1.5 : 1);
 
 /** Edges of a link that are painted before the next link has its turn. */
 const TURN = 256;
+
+/** Edges less deep than this are five levels of 255 at most: where they crowd they are summed. */
+const FAINT = 0.02;
+/** Where fewer edges cross the gap between two columns, each is painted by itself. */
+const MANY = 50_000;
 
 /** Every `of`-th edge of each link, from the one at place `part` on: what one of several paints. */
 export interface Share {
@@ -61,18 +67,35 @@ export function createEdgePainter(
   const links: LinkInk[] = scene.links.map(({ start }, index) => ({ index, start, there: 0 }));
   let depth = 0;
   let width = thickness;
+  const isCrowded = crowded(scene, layout).map((is) => is && thickness <= THICKEST);
+  const faintLines = createFaintLines(
+    target,
+    thickness,
+    layout.x.map((x) => x * ratio),
+  );
+  let faint: FaintLines | undefined;
   const add = (x0: number, y0: number, x1: number, y1: number) =>
-    addLine(target, x0 * ratio, y0 * ratio, x1 * ratio, y1 * ratio, depth, width);
+    addLine(target, x0 * ratio, y0 * ratio, x1 * ratio, y1 * ratio, depth, width, faint);
   const paint = ({ index }: LinkInk, edge: number, sign: 1 | -1) => {
     if (edge % share.of !== share.part) return;
     depth = sign * depthOf(index, edge);
     if (depth === 0) return;
     width = thickness + (scene.edgeWeight[edge] >= HEAVY ? 1 : 0);
+    const isFaint = isCrowded[index] && width === thickness && Math.abs(depth) < FAINT;
+    faint = isFaint ? faintLines : undefined;
     tracePath(scene, layout, index, scene.edgeM[edge], scene.edgeN[edge], path);
     forStrokes(path, isDashed(scene, index), add);
   };
+  // Whoever leaves a generator leaves lines half drawn; the next one goes on with them.
+  let drawing: Generator<void, void, void> | null = null;
+  function* drawFaint() {
+    drawing ??= faintLines.draw();
+    while (!drawing.next().done) yield;
+    drawing = null;
+  }
   return {
     *towards(drawn) {
+      if (drawing) yield* drawFaint();
       // Edges within a folded module are left out, unless they are those of chosen neurons.
       const isSeen = ({ index }: LinkInk) =>
         layout.shapes[index] !== "inner" || Boolean(choice.only);
@@ -84,12 +107,31 @@ export function createEdgePainter(
           const fewer = Math.max(wanted, link.there - TURN);
           while (link.there < more) paint(link, link.start + link.there++, 1);
           while (link.there > fewer) paint(link, link.start + --link.there, -1);
+          if (faintLines.isFull) yield* drawFaint();
           yield;
         }
         waiting = waiting.filter((link) => link.there !== drawn[link.index]);
       }
+      yield* drawFaint();
     },
   };
+}
+
+/** Of each link whether many edges, of whatever link, cross a gap between columns that it crosses. */
+function crowded({ links }: Drawable, layout: Layout): boolean[] {
+  const columns = [...new Set(layout.x)].sort((a, b) => a - b);
+  const places = new Map(columns.map((x, index) => [x, index]));
+  const spans = links.map(({ producer, consumer }) =>
+    [producer, consumer].map((map) => places.get(layout.x[map]) as number).sort((a, b) => a - b),
+  );
+  const crossing = new Float64Array(columns.length);
+  spans.forEach(([from, to], link) => {
+    if (layout.shapes[link] === "inner") return;
+    crossing[from] += links[link].sent;
+    crossing[to] -= links[link].sent;
+  });
+  for (let gap = 1; gap < crossing.length; gap++) crossing[gap] += crossing[gap - 1];
+  return spans.map(([from, to]) => crossing.subarray(from, to).some((edges) => edges >= MANY));
 }
 
 /** The colours of a neuron's rim and within it; one where it is no hollow one. */

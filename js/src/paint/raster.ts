@@ -4,18 +4,46 @@
 // the bit in whatever order the lines come, and a line can be taken away again.
 
 /** Cells around the picture, so that a line's own width never leaves the array. */
-const MARGIN = 4;
+export const MARGIN = 4;
 
 export interface Accumulator {
   readonly width: number;
   readonly height: number;
   /** Cells in a row of `depth`. */
   readonly stride: number;
-  /** Optical depth in units of 2^-18: integers, so that sums are exact in any order. */
+  /** Optical depth in units of 2^-19: integers, so that sums are exact in any order. */
   readonly depth: Int32Array<ArrayBuffer>;
 }
 
-const UNIT = 2 ** 18;
+/** Where lines wait to be summed with others and drawn: see faintLines.ts. */
+export interface Waiting {
+  /** What is added to the accumulator when they are: a line's ends go here. */
+  layer(): Int32Array;
+  /** Lines that are longer along x, and those that are longer along y. */
+  readonly flat: Strips;
+  readonly steep: Strips;
+}
+
+/** The lines of one orientation wait in strips across their major axis. */
+export interface Strips {
+  /** The first strip that begins at a cell or after it. */
+  firstFrom(cell: number): number;
+  /** How many strips end at a cell or before it. */
+  endingBy(cell: number): number;
+  /** The cell at which a strip begins. */
+  startOf(strip: number): number;
+  /**
+   * Adds a line to those that wait, in the strips from `first` to before `last`. Its minor edge is at
+   * `edge + slope * major` pixels, counted from within the margin; `amount` is what it adds to a
+   * quarter of a pixel, in units of the accumulator.
+   */
+  add(edge: number, slope: number, amount: number, first: number, last: number): void;
+}
+
+/** Steps of a pixel across, of lines that wait: where one begins, it covers quarters of a pixel. */
+export const QUARTERS = 4;
+
+const UNIT = 2 ** 19;
 const FRACTION = 65536;
 
 export function createAccumulator(width: number, height: number): Accumulator {
@@ -35,7 +63,8 @@ export function opticalDepth(alpha: number): number {
 
 /**
  * Adds a line `thickness` whole pixels wide, antialiased across its major axis. The same line with
- * the depth negated takes it away again, to the bit.
+ * the depth negated takes it away again, to the bit. Where `faint` is given, only the ends are added
+ * at once; the rest waits there until it is drawn, at most OFF pixels from its place.
  *
  * Ends are cut off across the major axis, so the pieces of a polyline join without a seam.
  */
@@ -47,8 +76,9 @@ export function addLine(
   y1: number,
   opticalDepth: number,
   thickness: number,
+  faint?: Waiting,
 ): void {
-  const { width, height, stride, depth } = target;
+  const { width, height, stride } = target;
   const steep = Math.abs(y1 - y0) > Math.abs(x1 - x0);
   // From here on "major" is the axis that is stepped along, "minor" the one across.
   let major0 = steep ? y0 : x0;
@@ -80,7 +110,8 @@ export function addLine(
   const minorStride = steep ? 1 : stride;
   // Stepping along the major axis thins a diagonal; more depth keeps the ink per length.
   const sign = Math.sign(opticalDepth);
-  const full = Math.round(Math.abs(opticalDepth) * UNIT * Math.sqrt(1 + slope * slope));
+  const exact = Math.abs(opticalDepth) * UNIT * Math.sqrt(1 + slope * slope);
+  const full = Math.round(exact);
   const first = Math.floor(from);
   const last = Math.min(Math.ceil(to), majorEnd) - 1;
 
@@ -90,15 +121,32 @@ export function addLine(
   const step = Math.round(slope * FRACTION);
   let edge = Math.round(begin * FRACTION);
   let cell = (first + MARGIN) * majorStride;
+  // The whole cells between two strips' borders wait to be summed with those of others.
+  const strips = steep ? faint?.steep : faint?.flat;
+  const firstStrip = strips ? strips.firstFrom(first + 1) : 0;
+  const lastStrip = strips ? strips.endingBy(last) : 0;
+  const isSummed = firstStrip < lastStrip;
+  const depth = isSummed && faint ? faint.layer() : target.depth;
   const share = Math.min(first + 1, to) - from;
   stroke(depth, cell, 0, minorStride, edge, 0, sign * Math.round(full * share), 1, thickness);
   if (last === first) return;
   edge += step;
   cell += majorStride;
-  const whole = last - first - 1;
-  stroke(depth, cell, majorStride, minorStride, edge, step, sign * full, whole, thickness);
-  edge += whole * step;
-  cell += whole * majorStride;
+  let run = last - first - 1;
+  if (strips && isSummed) {
+    const start = minor0 - major0 * slope - thickness / 2 + MARGIN;
+    const quarter = sign * Math.round(exact / QUARTERS);
+    strips.add(start, slope, quarter, firstStrip, lastStrip);
+    const before = strips.startOf(firstStrip) - first - 1;
+    stroke(depth, cell, majorStride, minorStride, edge, step, sign * full, before, thickness);
+    const until = strips.startOf(lastStrip) - first - 1;
+    edge += until * step;
+    cell += until * majorStride;
+    run -= until;
+  }
+  stroke(depth, cell, majorStride, minorStride, edge, step, sign * full, run, thickness);
+  edge += run * step;
+  cell += run * majorStride;
   const end = sign * Math.round(full * (to - last));
   stroke(depth, cell, 0, minorStride, edge, 0, end, 1, thickness);
 }

@@ -42,7 +42,7 @@ function coverage([x0, y0, x1, y1]: Line, thickness: number, samples = 24): numb
 }
 
 const total = (target: ReturnType<typeof drawn>) =>
-  target.depth.reduce((sum, value) => sum + value, 0) / 2 ** 18;
+  target.depth.reduce((sum, value) => sum + value, 0) / 2 ** 19;
 
 describe("lines", () => {
   const lines: Line[] = [
@@ -141,7 +141,7 @@ describe("lines", () => {
       [21, 14, 51, 29],
     ]);
     const differences = whole.depth.map((value, at) => Math.abs(value - pieces.depth[at]));
-    expect(Math.max(...differences) / 2 ** 18).toBeLessThan(0.01);
+    expect(Math.max(...differences) / 2 ** 19).toBeLessThan(0.01);
   });
 });
 
