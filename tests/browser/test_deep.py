@@ -21,7 +21,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     generator = torch.Generator().manual_seed(3)
     weights = {f"blocks.{i}.conv": torch.randn(12, 12, generator=generator) for i in range(DEPTH)}
     path = tmp_path_factory.mktemp("deep") / "page.html"
-    SVRWidget(weights, p=0.01, panes=[], links="chain").to_html(path)
+    SVRWidget(weights, p=0.01, panes=[], links="chain", folded=[]).to_html(path)
     return path
 
 
