@@ -153,6 +153,25 @@ export function opened(
   return hiding.size === 0 ? null : before.filter((name) => !hiding.has(name));
 }
 
+/**
+ * The folded modules of a network beside one whose folds changed: modules of both as there, its own
+ * as they were. Null stands for those that are folded at first.
+ */
+export function foldedLike(
+  there: Scene,
+  folded: readonly string[] | null,
+  here: Scene,
+  before: readonly string[] | null,
+): readonly string[] | null {
+  if (folded === null) return null;
+  const known = new Set(there.modules.map(({ name }) => name));
+  const [theirs, ours] = [new Set(folded), new Set(foldedNames(here, before))];
+  const names = here.modules.map(({ name }) => name);
+  const found = names.filter((name) => (known.has(name) ? theirs : ours).has(name));
+  const isSame = before !== null && found.length === ours.size && found.every((n) => ours.has(n));
+  return isSame ? before : found;
+}
+
 /** How many columns are seen where all modules of a level are folded; level 0 has the outermost. */
 export function levelsOf({ modules }: Scene): number[] {
   const levels: number[] = [];

@@ -133,6 +133,36 @@ def check_folded(modules: Sequence[Module], folded: Iterable[str] | None) -> fro
     return frozenset(names)
 
 
+def folded_like(
+    there: Sequence[Module],
+    folded: Iterable[str] | None,
+    here: Sequence[Module],
+    before: Iterable[str] | None,
+) -> list[str] | None:
+    """The folded modules of a network beside one whose folds changed.
+
+    Args:
+        there: the modules of that one.
+        folded: which of them are folded; None for those that are at first.
+        here: the modules of this one. Those of both are folded as there.
+        before: which of these were folded; those that are not there stay so.
+
+    Returns:
+        Names of modules of this one; None where ``folded`` is.
+    """
+    if folded is None:
+        return None
+    known = {module.name for module in there}
+    theirs, ours = set(folded), None if before is None else set(before)
+
+    def is_folded(module: Module) -> bool:
+        if module.name in known:
+            return module.name in theirs
+        return module.folded if ours is None else module.name in ours
+
+    return [module.name for module in here if is_folded(module)]
+
+
 class FoldedLinks(NamedTuple):
     """Which group feeds which, and what was found there.
 
