@@ -140,14 +140,21 @@ export function toggled(
 }
 
 /** The folded modules after all that hide this map were unfolded; null where none does. */
-export function opened(
+export const opened = (scene: Scene, folded: readonly string[] | null, map: number) =>
+  openedFrom(scene, folded, scene.maps[map].module ?? null);
+
+/** The same for all that hide a module, which itself stays as it is. */
+export const openedAround = (scene: Scene, folded: readonly string[] | null, module: number) =>
+  openedFrom(scene, folded, scene.modules[module].parent);
+
+function openedFrom(
   scene: Scene,
   folded: readonly string[] | null,
-  map: number,
+  innermost: number | null,
 ): readonly string[] | null {
   const hiding = new Set<string>();
   const before = foldedNames(scene, folded);
-  for (let at = scene.maps[map].module ?? null; at !== null; at = scene.modules[at].parent) {
+  for (let at = innermost; at !== null; at = scene.modules[at].parent) {
     if (before.includes(scene.modules[at].name)) hiding.add(scene.modules[at].name);
   }
   return hiding.size === 0 ? null : before.filter((name) => !hiding.has(name));

@@ -15,7 +15,7 @@ import type { Size } from "../../geometry/layout.js";
 import type { Change } from "../../logic/differences.js";
 import { count } from "../../logic/format.js";
 import type { Scene } from "../../wire/scene.js";
-import { BRACKET } from "../graph/stage.js";
+import { BRACKET, TICK } from "../graph/stage.js";
 import { fill, h, nameOf } from "../kit/dom.js";
 import type { View } from "../view.js";
 import type { Placed } from "./differencePaint.js";
@@ -51,7 +51,8 @@ export function place(
   const places = columns.map(({ x }) => x);
   const angle = angleFor(names, places, [MARGINS.left, width], measure);
   const namesHeight = heightOfNames(names, angle, height);
-  const bottom = namesHeight + folding.rows * BRACKET + 4;
+  const strip = namesHeight + folding.rows * BRACKET;
+  const bottom = strip + TICK;
   const most = changes.reduce((largest, at) => Math.max(largest, Math.abs(at.difference)), 0) || 1;
   const up = scaleLinear()
     .domain([-most, most])
@@ -64,6 +65,7 @@ export function place(
     width,
     height,
     bottom,
+    strip,
     namesHeight,
     angle,
     x: Float64Array.from(changes, ({ column }) => xOf(column)),
@@ -104,7 +106,7 @@ export function axesOf(
     title.style.top = `${(MARGINS.top + at.height - at.bottom) / 2}px`;
     const focused = (columns.getRootNode() as Document | ShadowRoot).activeElement;
     const fold = columns.contains(focused) && (focused as HTMLElement).dataset.fold;
-    columns.style.height = `${at.bottom}px`;
+    columns.style.height = `${at.strip}px`;
     fill(columns, namesOf(at, measure), bracketsOf(at, measure));
     // The button that was used is made anew, as a bracket or as a name.
     if (fold) columns.querySelector<HTMLElement>(`[data-fold="${fold}"]`)?.focus();

@@ -34,8 +34,9 @@ export interface Placed {
     readonly right: number;
     readonly row: number;
   }[];
-  /** The height beneath the plot, the part of it that names have, and how far these are turned. */
+  /** The height beneath the plot, of the strip of words in it, and of the part that names have. */
   readonly bottom: number;
+  readonly strip: number;
   readonly namesHeight: number;
   readonly angle: Angle;
   readonly ticks: readonly { readonly y: number; readonly label: string }[];
