@@ -148,7 +148,7 @@ function bracketsOf({ brackets, namesHeight }: Placed, measure: Measure): HTMLEl
         h("i", { style: `${place} top:${top}px` }),
         h(
           "button",
-          { ...foldButton(module, name, columns, true), style: `${place} top:${top - 1}px` },
+          { ...foldButton(module, name, columns, true), style: `${place} top:${top}px` },
           nameOf(shorten(label, right - left, measure)),
         ),
       ];
