@@ -279,6 +279,7 @@ def test_a_comparison_begins_as_folded_as_it_is_asked_to(folds: Comparison) -> N
     made.close()
 
 
+@pytest.mark.slow
 def test_three_networks_fold_together() -> None:
     made = compare(deep(12), deep(10), deep(13), links="chain")
     made.sides[1].folded = ["h.9"]
