@@ -877,13 +877,14 @@ class SVR(SpectralGraph):
                 ``"relative"``, ``"rank"``, or ``"auto"`` for the one on which no kind of map is
                 squashed), ``colour`` (``"paper"``, its intensity, or ``"chance"``: how sure it is
                 that chance does not give a neuron its edges) and ``max_edges``, the most to draw
-                (20,000; where there are more, the picture says so); for ``"links"`` ``folded``,
-                names of modules that are one row each (as many as leave some 24 rows); for
-                ``"adjacency"``, ``"output"``, ``"dimensions"`` and ``"images"`` ``method``; for
-                ``"cross"`` and ``"output"`` ``ratio``, as in ``near_kernels``; for ``"output"``
-                ``sort``, to order the channels by block; for ``"images"`` ``inputs``, what the
-                model is called with, and ``neurons``, indices of which -1 is the last (the first
-                two and the last); for ``"similarity"`` ``found``.
+                (20,000; where there are more, the picture says so); for the graph and the links
+                ``folded``, names of modules that are one column or row each, as of the widget (by
+                default as many as leave some 24, ``[]`` for none); for ``"adjacency"``,
+                ``"output"``, ``"dimensions"`` and ``"images"`` ``method``; for ``"cross"`` and
+                ``"output"`` ``ratio``, as in ``near_kernels``; for ``"output"`` ``sort``, to order
+                the channels by block; for ``"images"`` ``inputs``, what the model is called with,
+                and ``neurons``, indices of which -1 is the last (the first two and the last); for
+                ``"similarity"`` ``found``.
 
         Returns:
             The figure, which notebooks show; ``savefig`` writes it, to a PDF for instance.

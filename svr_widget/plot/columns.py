@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from svr_widget.engine.errors import SVRError, nearest_name
+from svr_widget.engine.graph.brackets import Seen, seen_of
+from svr_widget.engine.graph.folding import modules_of
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
+from svr_widget.engine.maps.labels import labels_of
 
 Floats = NDArray[np.float64]
 YScale = Literal["auto", "linear", "log", "relative", "rank"]
@@ -20,16 +24,49 @@ _BRANCH_GAP = 0.5
 """Parallel branches stand this far apart, where maps of successive depths stand 1 apart."""
 
 
-def places(graph: SpectralGraph) -> dict[str, float]:
-    """The place of each column: by depth, parallel branches side by side."""
-    depth = {name: graph.maps[column.map].depth for name, column in graph.columns.items()}
-    found: dict[str, float] = {}
-    place, before = 0.0, None
-    for name in sorted(graph.columns, key=lambda name: depth[name]):
-        if before is not None:
-            place += _BRANCH_GAP if depth[name] == before else 1.0
-        found[name], before = place, depth[name]
-    return found
+@dataclass(frozen=True)
+class Places:
+    """Where columns stand.
+
+    Attributes:
+        seen: what is seen as one column each, from left to right.
+        x: the place of each of these.
+        ranks: their depths, counted among those that occur.
+        of: the place in ``seen`` of every column, by its name.
+        shared: what the names of most columns begin with and no label says.
+    """
+
+    seen: Seen
+    x: list[float]
+    ranks: list[int]
+    of: dict[str, int]
+    shared: str
+
+
+def places(graph: SpectralGraph, folded: Iterable[str] | None = None) -> Places:
+    """The place of each column: by depth, parallel branches side by side.
+
+    Args:
+        graph: whose columns they are.
+        folded: names of modules that are one column each; None for as many as leave some 24.
+
+    Raises:
+        SVRError: a name is that of no module.
+    """
+    names = list(graph.columns)
+    depths = [graph.maps[column.map].depth for column in graph.columns.values()]
+    labels = labels_of({name: graph.maps[column.map] for name, column in graph.columns.items()})
+    seen = seen_of(names, depths, modules_of(names), labels, folded)
+    least = [min(depths[at] for at in column.columns) for column in seen.columns]
+    rank_of = {depth: rank for rank, depth in enumerate(sorted(set(least)))}
+    steps = [_BRANCH_GAP if a == b else 1.0 for a, b in pairwise(least)]
+    return Places(
+        seen,
+        list(accumulate(steps, initial=0.0))[: len(least)],
+        [rank_of[depth] for depth in least],
+        {names[at]: place for place, (_, held, _) in enumerate(seen.columns) for at in held},
+        labels.shared,
+    )
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from svr_widget.engine.graph.spectral_graph import SpectralGraph
 from svr_widget.engine.graph.thresholds import Threshold, cut_of
 from svr_widget.engine.maps.links import LinkKey, TestKey
 from svr_widget.engine.significance.multiple_testing import Cut
-from svr_widget.plot.columns import Heights
+from svr_widget.plot.columns import Heights, Places
 from svr_widget.plot.themes import Theme
 
 Floats = NDArray[np.float64]
@@ -62,12 +62,12 @@ def chosen(graph: SpectralGraph, threshold: Threshold, most: int) -> DrawnEdges:
 def collection(
     graph: SpectralGraph,
     edges: DrawnEdges,
-    places: dict[str, float],
+    places: Places,
     heights: Heights,
     theme: Theme,
     tall: float,
 ) -> LineCollection:
-    """All edges as one collection, strong ones on top.
+    """All edges but those within a folded module as one collection, strong ones on top.
 
     Args:
         graph: whose edges they are.
@@ -77,17 +77,15 @@ def collection(
         theme: the ink.
         tall: the height of the axes in points, for the room that a crowd has.
     """
-    depth = _depth_ranks(graph)
     segments: list[Floats] = []
     opacity, width, dashed = [np.empty(0)], [np.empty(0)], [np.empty(0, bool)]
     for key, (m, n, weight) in edges.links.items():
-        if not len(m):
-            continue
         producer, consumer = graph.ends(key)
-        shape = _shape(depth[producer], depth[consumer], producer == consumer)
+        if not len(m) or (shape := shape_of(places, producer, consumer)) is None:
+            continue
         backward = graph.links[key].backward
         ends = heights.share(heights.y[producer][m]), heights.share(heights.y[consumer][n])
-        x = places[producer], places[consumer]
+        x = places.x[places.of[producer]], places.x[places.of[consumer]]
         courses = _courses(x, ends, shape, down=backward)
         courses[..., 1] = heights.at(courses[..., 1])
         segments.extend(courses)
@@ -116,7 +114,7 @@ def collection(
 
 
 def bands(
-    graph: SpectralGraph, places: dict[str, float], heights: Heights, theme: Theme
+    graph: SpectralGraph, places: Places, heights: Heights, theme: Theme
 ) -> tuple[PolyCollection, list[tuple[float, float]]]:
     """Links by construction as soft bands, from the course of the first neuron to the last one's.
 
@@ -125,19 +123,19 @@ def bands(
     Returns:
         The bands, and where a word stands beneath the middle of the upper edge of each.
     """
-    depth = _depth_ranks(graph)
     outlines: list[Floats] = []
     words: list[tuple[float, float]] = []
     for key, link in graph.links.items():
         if not link.by_construction:
             continue
         names = graph.ends(key)
+        if (shape := shape_of(places, *names)) is None:
+            continue
         rows = [[0, max(0, int((~graph[name].null).sum()) - 1)] for name in names]
         sent, read = (
             heights.share(heights.y[name][of]) for name, of in zip(names, rows, strict=True)
         )
-        shape = _shape(depth[names[0]], depth[names[1]], names[0] == names[1])
-        x = places[names[0]], places[names[1]]
+        x = places.x[places.of[names[0]]], places.x[places.of[names[1]]]
         upper, lower = _courses(x, (sent, read), shape, down=link.backward)
         for course, shift in ((upper, _HALF_BAND), (lower, -_HALF_BAND)):
             course[:, 1] = heights.at(course[:, 1] + shift)
@@ -150,16 +148,12 @@ def bands(
     return drawn, words
 
 
-def _shape(sent: int, read: int, same: bool) -> Shape:
-    """The course between two columns of these depths, or from one to itself."""
-    return "loop" if same else "line" if read - sent == 1 else "arc"
-
-
-def _depth_ranks(graph: SpectralGraph) -> dict[str, int]:
-    """Each column's depth, counted among the depths that occur."""
-    depth = {name: graph.maps[column.map].depth for name, column in graph.columns.items()}
-    ranks = {each: rank for rank, each in enumerate(sorted(set(depth.values())))}
-    return {name: ranks[each] for name, each in depth.items()}
+def shape_of(places: Places, producer: str, consumer: str) -> Shape | None:
+    """The course between two columns, or from one to itself; None within a folded module."""
+    sent, read = places.of[producer], places.of[consumer]
+    if sent == read:
+        return None if places.seen.columns[sent].folded else "loop"
+    return "line" if places.ranks[read] - places.ranks[sent] == 1 else "arc"
 
 
 def _thinned(alone: Floats, band: float) -> Floats:

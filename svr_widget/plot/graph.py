@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Literal, Unpack, get_args
 
@@ -12,17 +13,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import ScaledTranslation
 from numpy.typing import NDArray
 
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
 from svr_widget.engine.graph.thresholds import Threshold
-from svr_widget.engine.maps.labels import labels_of
 from svr_widget.engine.significance.intensity_null import CERTAIN
 from svr_widget.engine.significance.multiple_testing import LEVELS
 from svr_widget.plot import edges
 from svr_widget.plot.canvas import axes_on, figure_of
-from svr_widget.plot.columns import Heights, YScale, heights, places
+from svr_widget.plot.columns import Heights, Places, YScale, heights, places
 from svr_widget.plot.themes import LARGE, MEDIUM, RULE, SMALL, Theme, theme_of
 from svr_widget.plot.words import level_of
 
@@ -31,6 +32,7 @@ Colour = Literal["paper", "chance"]
 
 MOST_EDGES = 20_000
 _DOT, _NULL_DOT, _RIM = 9.0, 2.0, 0.6  # areas within their rims in square points; their width
+_BRACKET_ROW = 12.0  # points
 _FDR = LEVELS["fdr"].default
 TIED = "tied weights"
 """What stands on the band of a link by construction."""
@@ -44,16 +46,17 @@ def graph(
     size: tuple[float, float] = (7.2, 4.2),
     y_scale: YScale = "linear",
     colour: Colour = "paper",
+    folded: Iterable[str] | None = None,
     max_edges: int = MOST_EDGES,
     title: str | None = None,
     **threshold: Unpack[Threshold],
 ) -> Figure:
-    """Columns are maps, heights singular values, lines significant edges (see ``SVR.plot``)."""
+    """Columns are maps or modules, heights singular values, lines edges (see ``SVR.plot``)."""
     if max_edges < 1:
         raise SVRError(f"max_edges = {max_edges}: at least one edge")
     if colour not in get_args(Colour):
         raise SVRError(f"colour must be 'paper' or 'chance', got {colour!r}")
-    theme, up, across = theme_of(theme), heights(svr, y_scale), places(svr)
+    theme, up, across = theme_of(theme), heights(svr, y_scale), places(svr, folded)
     found = edges.chosen(svr, threshold, max_edges)
     axes = axes_on(ax, theme, size)
     _axis(axes, up, theme)
@@ -73,14 +76,17 @@ def graph(
             **theme.text(SMALL, soft=True),
         )
     _neurons(svr, axes, across, up, theme, colour)
-    widest = max(across.values(), default=0.0)
-    axes.set_xlim(-0.35, widest + 0.35)
+    axes.set_xlim(-0.35, max(across.x, default=0.0) + 0.35)
     axes.set_ylim(*up.limits)
-    labels = labels_of({name: svr.maps[column.map] for name, column in svr.columns.items()})
-    counts = {labels.of[name]: len(svr[name]) for name in svr.columns}
-    _names(axes, {labels.of[name]: place for name, place in across.items()}, counts, theme)
-    shared = f"  {labels.shared}…" if labels.shared else ""
-    axes.set_title(
+    columns = list(svr.columns)
+    sizes = [
+        f"{len(held):,} columns" if is_folded else f"{len(svr[columns[held[0]]]):,}"
+        for _, held, is_folded in across.seen.columns
+    ]
+    _names(axes, across, sizes, theme)
+    _brackets(axes, across, theme)
+    shared = f"  {across.shared}…" if across.shared else ""
+    named = axes.set_title(
         svr.title + shared if title is None else title,
         loc="left",
         fontweight="bold",
@@ -90,8 +96,15 @@ def graph(
     counted = "no link is known"
     if not svr.unlinked:
         certain = svr.significance(threshold.get("null")).cut(fdr=_FDR).significant
-        counted = _counts(found, certain, len(middles))
-    axes.set_title(counted, loc="right", pad=18, **theme.text(SMALL, soft=True))
+        inside = sum(
+            len(m)
+            for key, (m, _, _) in found.links.items()
+            if edges.shape_of(across, *svr.ends(key)) is None
+        )
+        counted = _counts(found, certain, len(middles), inside)
+    said = axes.set_title(counted, loc="right", pad=18, **theme.text(SMALL, soft=True))
+    if named.get_window_extent().x1 > said.get_window_extent().x0:  # one above the other then
+        named.set(text=f"{named.get_text()}\n", va="bottom")
     _legend(svr, axes, theme, found, colour)
     return figure_of(axes)
 
@@ -112,7 +125,7 @@ def _axis(axes: Axes, up: Heights, theme: Theme) -> None:
 def _neurons(
     svr: SpectralGraph,
     axes: Axes,
-    across: dict[str, float],
+    across: Places,
     up: Heights,
     theme: Theme,
     colour: Colour,
@@ -121,7 +134,7 @@ def _neurons(
     x, y, fills, rims, areas = [], [], [], [], []
     for name, column in svr.columns.items():
         null = svr[name].null.numpy()
-        x.append(np.full(len(null), across[name]))
+        x.append(np.full(len(null), across.x[across.of[name]]))
         y.append(up.y[name])
         kind = svr.maps[column.map].kind
         intensity = svr.intensity(name)
@@ -152,20 +165,66 @@ def _certainty(svr: SpectralGraph, name: str) -> NDArray[np.float64]:
     return np.asarray(np.clip(share, 0.0, 1.0))
 
 
-def _names(axes: Axes, across: dict[str, float], counts: dict[str, int], theme: Theme) -> None:
-    """The maps beneath their columns and how many neurons each has; turned where they are long."""
-    names = list(across)
-    axes.set_xticks(list(across.values()), names)
+def _names(axes: Axes, across: Places, sizes: list[str], theme: Theme) -> None:
+    """The names beneath the columns and how large each is; turned where they are long."""
+    names = [column.label for column in across.seen.columns]
+    axes.set_xticks(across.x, names)
     labels = axes.get_xticklabels()
     for label in labels:
         label.set(**theme.text(SMALL))
-    if not _fit(axes, labels, list(across.values())):
+    if not _fit(axes, labels, across.x):
         for label in labels:
             label.set(rotation=45, ha="right", va="top", rotation_mode="anchor")
+        _thin_out(axes, labels, across.x)
         return
-    axes.set_xticks(
-        list(across.values()), [f"{name}\n{counts[name]:,}" for name in names], linespacing=1.4
-    )
+    beneath = [f"{name}\n{size}" for name, size in zip(names, sizes, strict=True)]
+    axes.set_xticks(across.x, beneath, linespacing=1.4)
+    if not _fit(axes, axes.get_xticklabels(), across.x):
+        axes.set_xticks(across.x, names)
+
+
+def _brackets(axes: Axes, across: Places, theme: Theme) -> None:
+    """The modules that are open, beneath the names of their columns, each row below the last."""
+    if not across.seen.brackets:
+        return
+    figure = figure_of(axes)
+    bottom = axes.get_window_extent().y0
+    lowest = min(label.get_window_extent().y0 for label in axes.get_xticklabels())
+    beneath = (bottom - lowest) * 72 / figure.dpi
+    for words, first, last, row in across.seen.brackets:
+        down = -(beneath + 6 + _BRACKET_ROW * row) / 72
+        beside = ScaledTranslation(0, down, figure.dpi_scale_trans)
+        left, right = across.x[first] - 0.3, across.x[last] + 0.3
+        line = Line2D([left, right], [0, 0], color=theme.soft, lw=RULE, clip_on=False)
+        line.set_transform(axes.get_xaxis_transform() + beside)
+        axes.add_artist(line)
+        label = axes.annotate(
+            words,
+            ((left + right) / 2, 0),
+            (0, down * 72 - 2),
+            xycoords=axes.get_xaxis_transform(),
+            textcoords="offset points",
+            annotation_clip=False,
+            ha="center",
+            va="top",
+            **theme.text(SMALL, soft=True),
+        )
+        ends = axes.transData.transform([(left, 0.0), (right, 0.0)])[:, 0]
+        while words and label.get_window_extent().width > ends[1] - ends[0]:
+            words = words[:-1]
+            label.set_text(f"{words}…" if words else "")
+
+
+def _thin_out(axes: Axes, labels: list[Text], at: list[float]) -> None:
+    """Leave out names that would lie on the one before."""
+    line = 1.5 * SMALL * figure_of(axes).dpi / 72
+    taken = -np.inf
+    across = axes.transData.transform([(each, 0.0) for each in at])[:, 0]
+    for label, x in zip(labels, across, strict=True):
+        if x < taken:
+            label.set_visible(False)
+        else:
+            taken = x + line
 
 
 def _fit(axes: Axes, labels: list[Text], at: list[float]) -> bool:
@@ -179,7 +238,7 @@ def _fit(axes: Axes, labels: list[Text], at: list[float]) -> bool:
     return bool((np.array(needed) + 4 * figure.dpi / 72 <= room).all())
 
 
-def _counts(found: edges.DrawnEdges, certain: int, constructed: int) -> str:
+def _counts(found: edges.DrawnEdges, certain: int, constructed: int, inside: int) -> str:
     cut = found.cut
     drawn = f"{found.drawn:,}"
     if found.drawn < cut.significant:
@@ -193,6 +252,8 @@ def _counts(found: edges.DrawnEdges, certain: int, constructed: int) -> str:
         said += f"no more than chance gives ({expected})"
         if certain:
             said += f", {certain:,} at FDR {_FDR:g}"
+    if inside:
+        said += f" · {inside:,} within modules"
     if constructed:
         said += f" · {constructed:,} link{'s'[: constructed > 1]} by construction"
     return said

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from svr_widget.engine.errors import SVRError
-from svr_widget.engine.graph.folding import folded_links
+from svr_widget.engine.graph.folding import Group, folded_links, label_of, modules_of
 from svr_widget.engine.graph.spectral_graph import SpectralGraph
 from svr_widget.engine.graph.thresholds import Threshold, cut_of
 from svr_widget.engine.maps.labels import labels_of
@@ -57,7 +57,7 @@ def links(
         norm=SymLogNorm(1.0, vmin=0.0, vmax=max(most, 1.0)),
         interpolation="nearest",
     )
-    names = _names(svr, [group.name for group in found.groups])
+    names = _names(svr, found.groups)
     step = -(-len(names) // _MOST_NAMES)
     places = np.arange(0, len(names), step)
     for axis in (axes.xaxis, axes.yaxis):
@@ -105,7 +105,8 @@ def _ticks(most: float) -> list[float]:
     return [0.0, *(power for power in powers if power < most / 2), round(most, 1)]
 
 
-def _names(svr: SpectralGraph, groups: list[str]) -> list[str]:
+def _names(svr: SpectralGraph, groups: Iterable[Group]) -> list[str]:
     """What the picture calls columns and modules: without what all share."""
     labels = labels_of({name: svr.maps[column.map] for name, column in svr.columns.items()})
-    return [labels.of.get(name, name.removeprefix(labels.shared)) for name in groups]
+    known = {module.name: label_of(module, labels) for module in modules_of(list(svr.columns))}
+    return [labels.of.get(name) or known[name] for name, _ in groups]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Sequence
 from itertools import pairwise
@@ -15,7 +16,8 @@ from ipywidgets import Widget, widget_serialization
 
 from svr_widget.engine.analysis.matching import Matching, form, same_names
 from svr_widget.engine.environment.files import destination, write_whole
-from svr_widget.engine.errors import SVRError
+from svr_widget.engine.errors import SVRError, nearest_name
+from svr_widget.engine.graph.folding import Module, folded_like, modules_of
 from svr_widget.plot.columns import scale_of
 from svr_widget.svr import SVR
 from svr_widget.widget.cells.closing import close_parts
@@ -45,6 +47,7 @@ class Comparison(anywidget.AnyWidget):
         sides: the widgets, at least two.
         names: what the networks are called, one each.
         least: cosine to the nearest neuron below which a neuron is new or gone.
+        folded: names of modules that are one column each, in every network that has them.
 
     Attributes:
         sides: the ``SVRWidget`` of each network; ``left`` and ``right`` the first two.
@@ -57,6 +60,13 @@ class Comparison(anywidget.AnyWidget):
     least = t.Float(
         0.5, min=0.0, max=1.0, help="cosine to the nearest below which a neuron is new or gone"
     ).tag(sync=True)
+    folded: t.List[str] = t.List(
+        t.Unicode(),
+        None,
+        allow_none=True,
+        help="names of modules that are shown as one column each, in every network that has them; "
+        "None folds deep networks until some 24 columns are seen, [] nothing",
+    )
     view = t.Enum(
         COMPARISON_VIEWS, "beside", help="the networks beside each other, or their difference"
     ).tag(sync=True)
@@ -67,7 +77,13 @@ class Comparison(anywidget.AnyWidget):
     _esm = t.Unicode(front_end.loader(_code.default_value)).tag(sync=True)
     _css = t.Unicode(front_end.read("widget.css")).tag(sync=True)
 
-    def __init__(self, sides: Sequence[Traits], names: Sequence[str], least: float = 0.5) -> None:
+    def __init__(
+        self,
+        sides: Sequence[Traits],
+        names: Sequence[str],
+        least: float = 0.5,
+        folded: Sequence[str] | None = None,
+    ) -> None:
         self.sides = tuple(sides)
         self.matchings: tuple[Matching | None, ...] = (None,) * (len(sides) - 1)
         for widget, name in zip(self.sides, names, strict=True):
@@ -75,7 +91,7 @@ class Comparison(anywidget.AnyWidget):
             widget._name = name
         super().__init__(names=list(names), least=least, _sides=list(sides))
         self._partners: dict[tuple[int, int], dict[Neuron, Neuron]] = {}
-        self._following = False
+        self._following = self._folding = False
         self._links = [
             t.link((one, name), (next_one, name))
             for one, next_one in pairwise(self.sides)
@@ -85,11 +101,13 @@ class Comparison(anywidget.AnyWidget):
             widget.observe(self._share_threshold, ["threshold", "threshold_mode"])
             widget.observe(self._share_norm, "norm")
             widget.observe(self._share_selection, "selected")
+            widget.observe(self._share_folds, "folded")
             widget.observe(self._renew, "_scene")
         self.observe(self._renew, "least")
         self._share_threshold({"owner": self.left})
         self._share_norm({"owner": self.left})
         self._renew(None)
+        self.set_trait("folded", None if folded is None else list(folded))
 
     @property
     def left(self) -> Traits:
@@ -259,6 +277,53 @@ class Comparison(anywidget.AnyWidget):
                 changed._notice = str(error)
                 raise
 
+    @t.validate("folded")
+    def _check_folded(self, proposal: Any) -> list[str] | None:
+        """Refuse what is a module of no network."""
+        folded = proposal["value"]
+        if folded is None:
+            return None
+        known = {module.name for side in self.sides for module in _modules(side)}
+        for name in folded:
+            if name not in known:
+                raise t.TraitError(
+                    f"folded: no network has a module {name!r}{nearest_name(name, known)}"
+                )
+        return list(dict.fromkeys(folded))
+
+    @t.observe("folded")
+    def _fold(self, change: Any) -> None:
+        """Fold in every network what it has of these."""
+        if self._folding:
+            return
+        folded = change["new"]
+        self._folding = True
+        try:
+            for side in self.sides:
+                there = {module.name for module in _modules(side)}
+                own = None if folded is None else [n for n in folded if n in there]
+                side.set_trait("folded", own)
+        finally:
+            self._folding = False
+
+    def _share_folds(self, change: Any) -> None:
+        """Fold in the other networks what is folded in one, as far as they have it."""
+        if self._folding:
+            return
+        changed = change["owner"]
+        self._folding = True
+        try:
+            for other in self.sides:
+                if other is not changed:
+                    modules = _modules(changed), _modules(other)
+                    alike = folded_like(modules[0], changed.folded, modules[1], other.folded)
+                    other.set_trait("folded", alike)
+            of_all = [side.folded for side in self.sides if side.folded is not None]
+            every = list(dict.fromkeys(itertools.chain(*of_all)))
+            self.set_trait("folded", every if of_all else None)
+        finally:
+            self._folding = False
+
     def _share_selection(self, change: Any) -> None:
         """Select the partners in the other networks, as far as there are any."""
         if self._following:
@@ -294,6 +359,10 @@ def named(svrs: Sequence[SVR], names: Sequence[str] | None) -> list[str]:
     if len(set(titles)) == len(titles):
         return titles
     return [f"{title} {place}" for place, title in enumerate(titles, start=1)]
+
+
+def _modules(side: Traits) -> tuple[Module, ...]:
+    return modules_of(list(side._network.columns))
 
 
 def _match(a: SVR, b: SVR, least: float) -> Matching | None:

@@ -74,8 +74,8 @@ class Traits(anywidget.AnyWidget):
         t.Unicode(),
         None,
         allow_none=True,
-        help="qualified names of modules that are shown as one column each; None folds a deep "
-        "network until some 24 columns are seen, [] nothing",
+        help="names of modules, 'h.3', or of ranges of a plain stack, 'fc1-fc10', that are shown "
+        "as one column each; None folds a deep network until some 24 columns are seen, [] nothing",
     ).tag(sync=True)
     panes = t.List(
         t.Enum(PANES), ["adjacency"], maxlen=len(PANES), help="side panes that are open"

@@ -249,11 +249,11 @@ class SVRWidget(Traits):
     ) -> Comparison:
         """Networks beside each other on the same axes, linked (paper, Figures 2, 12 and 13).
 
-        Tools, threshold, law, method, scale and panes are one for all. Where networks have maps of
-        the same name and form, their neurons are matched (``SVR.match``): what is selected in one
-        is selected in the others, rings mark what is new or gone, a table lists it, and the
-        difference can be drawn: neurons by the change of their singular values, edges that came
-        and went.
+        Tools, threshold, law, method, scale and panes are one for all, and folds where networks
+        have the same modules. Where they have maps of the same name and form, their neurons are
+        matched (``SVR.match``): what is selected in one is selected in the others, rings mark what
+        is new or gone, a table lists it, and the difference can be drawn: neurons by the change of
+        their singular values, edges that came and went.
 
         Args:
             a: what ``SVRWidget`` takes: a model, an ``SVR``, weights. The others are compared with
@@ -262,7 +262,8 @@ class SVRWidget(Traits):
             names: what the networks are called, one each; by default their titles.
             least: a neuron is new where no neuron of ``a`` has a cosine (the overlap of
                 ``SVR.match``) of at least that with it; gone likewise.
-            **keywords: given to all widgets.
+            **keywords: given to all widgets; ``folded``, also an attribute of what is returned,
+                names modules of at least one network.
 
         Raises:
             SVRError: there are fewer than two networks, or not one name for each.
@@ -284,8 +285,10 @@ class SVRWidget(Traits):
         if not 0 <= least <= 1:
             raise SVRError(f"least = {least!r} is out of range: 0 <= least <= 1, it is a cosine")
         keywords.setdefault("panes", [])
+        folded = keywords.pop("folded", None)
         sides = [cls(network, **keywords) for network in networks]
-        return Comparison(sides, named([side._network for side in sides], names), least)
+        titles = named([side._network for side in sides], names)
+        return Comparison(sides, titles, least, folded)
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write the widget as a page that works without a kernel and without a network.

@@ -10,7 +10,7 @@ import pytest
 import torch
 from playwright.sync_api import Browser, Page, expect
 
-from svr_widget import SVRWidget
+from svr_widget import SVR, SVRTimeline, SVRWidget, compare
 
 DRAWN = '[data-svr="graph"][data-painted="true"]'
 DEPTH = 90
@@ -21,7 +21,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     generator = torch.Generator().manual_seed(3)
     weights = {f"blocks.{i}.conv": torch.randn(12, 12, generator=generator) for i in range(DEPTH)}
     path = tmp_path_factory.mktemp("deep") / "page.html"
-    SVRWidget(weights, p=0.01, panes=[], links="chain").to_html(path)
+    SVRWidget(weights, p=0.01, panes=[], links="chain", folded=[]).to_html(path)
     return path
 
 
@@ -124,7 +124,7 @@ def test_what_is_searched_for_comes_into_sight_and_goes_again(page: Page) -> Non
     before = labels(page)
     away = 3 if before[0][0] > 10 else DEPTH - 10
     column = f"""document.querySelector('.svr-columns [data-map="{away}"]')"""
-    field = page.get_by_label("search maps and neurons")
+    field = page.get_by_label("search maps, modules and neurons")
     field.fill(f"blocks.{away}.")
     page.wait_for_function(f"() => {column}")
     assert page.evaluate("() => document.activeElement.tagName") == "INPUT"
@@ -308,3 +308,148 @@ def test_the_help_leads_through_five_steps_that_are_never_offered_to_a_program(
     page.get_by_role("button", name="tour", exact=True).click()
     page.keyboard.press("Escape")
     assert card.is_hidden()
+
+
+@pytest.mark.parametrize("width", [500, 920, 1900])
+def test_the_offer_of_a_tour_covers_nothing(layered: Path, browser: Browser, width: int) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 900})
+    # A person's browser says nothing of a program that drives it.
+    context.add_init_script("Object.defineProperty(navigator, 'webdriver', { get: () => false })")
+    page = context.new_page()
+    page.goto(layered.as_uri())
+    page.wait_for_selector(DRAWN)
+    offer = page.locator('[data-svr="tour-offer"]')
+    expect(offer).to_be_visible()
+    covered = offer.evaluate(
+        """(offer) => {
+             const of = (element) => element.getBoundingClientRect();
+             const mine = of(offer);
+             const apart = (box) => box.right <= mine.left || box.left >= mine.right
+               || box.bottom <= mine.top + 1 || box.top >= mine.bottom - 1;
+             return [...offer.closest('[data-svr="root"]').querySelectorAll("*")]
+               .filter((each) => !offer.contains(each) && !each.contains(offer))
+               .filter((each) => of(each).width > 0 && of(each).height > 0 && !apart(of(each)))
+               .map((each) => each.className); }"""
+    )
+    assert covered == []
+    box, root = offer.bounding_box(), page.locator('[data-svr="root"]').bounding_box()
+    assert box
+    assert root
+    for button in offer.get_by_role("button").all():
+        at = button.bounding_box()
+        assert at
+        assert root["x"] <= at["x"]
+        assert at["x"] + at["width"] <= root["x"] + root["width"]
+    offer.get_by_role("button", name="no, thanks").click()
+    expect(offer).to_be_hidden()
+    context.close()
+
+
+def test_a_search_goes_to_a_module_that_stays_folded(folded: Page) -> None:
+    page = folded
+    page.locator('[data-svr="levels"] >> text="−"').click()
+    page.locator('[data-svr="graph"]').press("/")
+    page.keyboard.type("h.4")
+    first = page.get_by_role("option").first
+    expect(first).to_contain_text("h.4")
+    expect(first).to_contain_text("4 columns")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(DRAWN)
+    assert names(page) == FOLDED
+    expect(page.locator('[data-svr="filter"]')).to_contain_text("h.4 4 columns")
+    page.wait_for_function(
+        """() => document.querySelector('[data-svr="tooltip"]').textContent.includes("h.4.")"""
+    )
+
+
+def test_a_search_for_a_module_in_another_unfolds_that(folded: Page) -> None:
+    page = folded
+    page.locator('[data-svr="levels"] >> text="−"').click()
+    page.locator('[data-svr="graph"]').press("/")
+    page.keyboard.type("h.2.attn")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(DRAWN)
+    # The three heads were folded at first, too, or not: their module is seen either way.
+    assert page.get_by_role("button", name="h.2.attn, 3 columns").count() == 1
+    assert (
+        page.get_by_role("button", name="h.2, 4 columns").get_attribute("aria-expanded") == "true"
+    )
+    assert page.evaluate("document.activeElement.dataset.svr") == "graph"
+
+
+STACK = [f"fc{first}-fc{first + 9}" for first in range(1, 100, 10)]
+
+
+def test_a_plain_stack_folds_by_ranges(browser: Browser, tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(7)
+    weights = {f"fc{i}": torch.randn(8, 8, generator=generator) for i in range(1, 101)}
+    SVRWidget(weights, p=0.01, panes=[], links="chain").to_html(tmp_path / "page.html")
+    page = browser.new_page(viewport={"width": 920, "height": 700}, reduced_motion="reduce")
+    page.goto((tmp_path / "page.html").as_uri())
+    page.wait_for_selector(DRAWN)
+    assert names(page) == STACK
+    page.get_by_role("button", name="fc31-fc40, 10 columns").click()
+    page.wait_for_selector(DRAWN)
+    opened = [*STACK[:3], *(f"fc{i}" for i in range(31, 41)), *STACK[4:]]
+    assert names(page) == opened
+    page.get_by_role("button", name="fc31-fc40, 10 columns").click()
+    page.wait_for_selector(DRAWN)
+    assert names(page) == STACK
+    page.close()
+
+
+def test_folds_stay_from_checkpoint_to_checkpoint(browser: Browser, tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(8)
+    places = [f"h.{block}.{name}" for block in range(13) for name in ("up", "down")]
+    svrs = [
+        SVR({name: torch.randn(6, 6, generator=generator) for name in places}, links="chain")
+        for _ in range(3)
+    ]
+    timeline = SVRTimeline(svrs, p=0.1)
+    timeline.wait()
+    timeline.to_html(tmp_path / "page.html")
+    page = browser.new_page(viewport={"width": 920, "height": 760}, reduced_motion="reduce")
+    page.goto((tmp_path / "page.html").as_uri())
+    page.wait_for_selector(DRAWN)
+    blocks = [f"h.{block}" for block in range(13)]
+    assert names(page) == blocks
+    page.get_by_role("button", name="h.5, 2 columns").click()
+    opened = [*blocks[:5], "up", "down", *blocks[6:]]
+    for step in (2, 1, 0):
+        page.wait_for_selector(DRAWN)
+        expect(page.locator('[data-svr="step"]')).to_contain_text(str(step))
+        assert names(page) == opened
+        page.get_by_role("slider", name="checkpoint").press("ArrowLeft")
+    page.close()
+
+
+def test_compared_networks_fold_together_and_so_does_their_difference(
+    browser: Browser, tmp_path: Path
+) -> None:
+    generator = torch.Generator().manual_seed(9)
+    places = [f"h.{block}.{name}" for block in range(13) for name in ("up", "down")]
+    base = {name: torch.randn(6, 6, generator=generator) for name in places}
+    tuned = {name: weight + 0.1 for name, weight in base.items() if not name.startswith("h.12.")}
+    compare(base, tuned, names=("base", "tuned"), links="chain", p=0.1).to_html(
+        tmp_path / "page.html"
+    )
+    page = browser.new_page(viewport={"width": 1400, "height": 900}, reduced_motion="reduce")
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto((tmp_path / "page.html").as_uri())
+    expect(page.locator(DRAWN)).to_have_count(2)
+    networks = page.locator('[data-svr="network"]')
+    networks.nth(0).get_by_role("button", name="h.5, 2 columns").click()
+    for network in networks.all():
+        button = network.get_by_role("button", name="h.5, 2 columns")
+        expect(button).to_have_attribute("aria-expanded", "true")
+    page.get_by_role("button", name="Difference").click()
+    shown = page.locator(".svr-axes:visible .svr-column-names > *")
+    # The last block has no partner.
+    blocks = [f"h.{block}" for block in range(12)]
+    expect(shown).to_have_text([*blocks[:5], "up", "down", *blocks[6:]])
+    page.get_by_role("button", name="h.5, 2 columns").and_(page.locator(":visible")).click()
+    expect(shown).to_have_text(blocks)
+    assert page.evaluate("document.activeElement.ariaLabel") == "h.5, 2 columns"
+    assert problems == []
+    page.close()

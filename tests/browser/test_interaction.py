@@ -157,7 +157,7 @@ def test_a_double_click_shows_the_whole_graph_and_chooses_nothing(planted: Noteb
 
 def test_search_finds_selects_and_filters(planted: Notebook) -> None:
     picture = picture_of(planted)
-    field = picture.root.get_by_role("combobox", name="search maps and neurons")
+    field = picture.root.get_by_role("combobox", name="search maps, modules and neurons")
     picture.canvas.press("/")
     expect(field).to_be_focused()
     field.press_sequentially("2 3")
@@ -214,7 +214,7 @@ def test_everything_by_keyboard(planted: Notebook) -> None:
     """Nothing but keys, from the page's first focus to a locked pair and another threshold."""
     picture = picture_of(planted)
     root, keyboard = picture.root, planted.page.keyboard
-    root.get_by_role("combobox", name="search maps and neurons").focus()
+    root.get_by_role("combobox", name="search maps, modules and neurons").focus()
     names = []
     for _ in range(40):
         keyboard.press("Tab")

@@ -15,7 +15,7 @@ TOOLS = (
     "back", "forward", "whole graph", "SVR", "co-SVR", "cross", "y scale", "colour", "edge budget",
     "lasso",
     "Adjacency", "Images", "Filters", "Table", "Export", "full screen", "help",
-    "search maps and neurons",
+    "search maps, modules and neurons",
 )  # fmt: skip
 WIDTHS = (400, 600, 800, 1100, 1400, 2000)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import copy
 import gzip
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from traitlets import TraitError
 
 from svr_widget import SVRWidget, compare
 from svr_widget.engine.errors import SVRError
@@ -230,3 +232,73 @@ def test_a_network_that_cannot_fold_its_norms_decides_for_both() -> None:
         assert (widget.norm, widget.svr.norm) == ("ignore", "ignore")
         assert "no stored statistics" in widget._notice
     compared.close()
+
+
+def deep(blocks: int, seed: int = 0) -> dict[str, torch.Tensor]:
+    """Weights of blocks of two maps each, between two that stand alone."""
+    generator = torch.Generator().manual_seed(seed)
+    names = [f"h.{block}.{name}" for block in range(blocks) for name in ("up", "down")]
+    return {name: torch.randn(6, 6, generator=generator) for name in ("first", *names, "last")}
+
+
+@pytest.fixture
+def folds() -> Iterator[Comparison]:
+    """A network of twelve blocks beside one of ten."""
+    made = compare(deep(12), deep(10, 1), links="chain", p=0.1)
+    yield made
+    made.close()
+
+
+def test_what_is_folded_in_one_is_folded_in_the_others(folds: Comparison) -> None:
+    assert folds.left.folded is None
+    assert folds.folded is None
+    folds.left.folded = ["h.3", "h.11"]
+    assert folds.right.folded == ["h.3"]
+    assert sorted(folds.folded) == ["h.11", "h.3"]
+    folds.right.folded = ["h.4", "h.3"]
+    # What only the first network has stays as it was.
+    assert folds.left.folded == ["h.3", "h.4", "h.11"]
+    folds.right.folded = None
+    assert folds.left.folded is None
+    assert folds.folded is None
+
+
+def test_folds_of_a_comparison_are_those_of_every_network_that_has_them(folds: Comparison) -> None:
+    folds.folded = ["h.11", "h.2"]
+    assert [side.folded for side in folds.sides] == [["h.11", "h.2"], ["h.2"]]
+    folds.folded = []
+    assert [side.folded for side in folds.sides] == [[], []]
+    with pytest.raises(TraitError, match=r"no network has a module 'h\.12'; did you mean 'h"):
+        folds.folded = ["h.12"]
+    assert folds.folded == []
+
+
+def test_a_comparison_begins_as_folded_as_it_is_asked_to(folds: Comparison) -> None:
+    made = compare(deep(12), deep(10), links="chain", folded=["h.1", "h.10"])
+    assert [side.folded for side in made.sides] == [["h.1", "h.10"], ["h.1"]]
+    made.close()
+
+
+@pytest.mark.slow
+def test_three_networks_fold_together() -> None:
+    made = compare(deep(12), deep(10), deep(13), links="chain")
+    made.sides[1].folded = ["h.9"]
+    # The first and the last have more columns than are to be seen: the rest was folded at first.
+    assert made.sides[0].folded == ["h.9", "h.10", "h.11"]
+    assert made.sides[2].folded == ["h.9", *(f"h.{block}" for block in (10, 11, 12))]
+    made.close()
+
+
+def test_pictures_of_a_comparison_are_folded_as_it_is(folds: Comparison, tmp_path: Path) -> None:
+    folds.folded = [f"h.{block}" for block in range(12) if block != 4]
+    folds.save_image(tmp_path / "both.svg")
+    texts = re.findall(r"<!-- (\S+) -->", (tmp_path / "both.svg").read_text())
+    names = [text for text in texts if text in ("up", "down") or text.startswith("h.")]
+    open_block = ["up", "down"]
+    expected = [
+        [*(f"h.{block}" for block in range(4)), *open_block]
+        + [f"h.{block}" for block in range(5, many)]
+        + ["h.4"]
+        for many in (12, 10)
+    ]
+    assert names == list(itertools.chain(*expected))

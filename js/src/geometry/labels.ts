@@ -22,6 +22,8 @@ const MOST_HEIGHT = 0.3;
 const ABOVE = 6;
 const BELOW = 8;
 const LINE = 16;
+/** A turned name may reach so far into what is kept beneath before anything of it is left out. */
+const LEEWAY = 6;
 /** Slanting lines of text are this much closer than their columns. */
 const SLANT = Math.SQRT1_2;
 
@@ -88,7 +90,7 @@ export function columnLabels(
 ): Label[] {
   const order = byPlace(names, x).filter((index) => x[index] >= frame[0] && x[index] <= frame[1]);
   if (angle !== 0) {
-    const length = lengthIn(strip, angle);
+    const length = lengthIn(strip, angle) + LEEWAY;
     return order.map((index) => {
       return { index, text: shorten(names[index], length, measure), at: x[index] };
     });

@@ -140,17 +140,43 @@ export function toggled(
 }
 
 /** The folded modules after all that hide this map were unfolded; null where none does. */
-export function opened(
+export const opened = (scene: Scene, folded: readonly string[] | null, map: number) =>
+  openedFrom(scene, folded, scene.maps[map].module ?? null);
+
+/** The same for all that hide a module, which itself stays as it is. */
+export const openedAround = (scene: Scene, folded: readonly string[] | null, module: number) =>
+  openedFrom(scene, folded, scene.modules[module].parent);
+
+function openedFrom(
   scene: Scene,
   folded: readonly string[] | null,
-  map: number,
+  innermost: number | null,
 ): readonly string[] | null {
   const hiding = new Set<string>();
   const before = foldedNames(scene, folded);
-  for (let at = scene.maps[map].module ?? null; at !== null; at = scene.modules[at].parent) {
+  for (let at = innermost; at !== null; at = scene.modules[at].parent) {
     if (before.includes(scene.modules[at].name)) hiding.add(scene.modules[at].name);
   }
   return hiding.size === 0 ? null : before.filter((name) => !hiding.has(name));
+}
+
+/**
+ * The folded modules of a network beside one whose folds changed: modules of both as there, its own
+ * as they were. Null stands for those that are folded at first.
+ */
+export function foldedLike(
+  there: Scene,
+  folded: readonly string[] | null,
+  here: Scene,
+  before: readonly string[] | null,
+): readonly string[] | null {
+  if (folded === null) return null;
+  const known = new Set(there.modules.map(({ name }) => name));
+  const [theirs, ours] = [new Set(folded), new Set(foldedNames(here, before))];
+  const names = here.modules.map(({ name }) => name);
+  const found = names.filter((name) => (known.has(name) ? theirs : ours).has(name));
+  const isSame = before !== null && found.length === ours.size && found.every((n) => ours.has(n));
+  return isSame ? before : found;
 }
 
 /** How many columns are seen where all modules of a level are folded; level 0 has the outermost. */

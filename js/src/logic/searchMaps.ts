@@ -1,15 +1,17 @@
-// Finds maps and spectral neurons by what a person types: "conv1", "l1c2", "conv1 3", "conv1:3".
+// Finds maps, modules and spectral neurons by what a person types: "conv1", "l1c2", "h.3", "conv1 3".
 
 import type { Scene } from "../wire/scene.js";
 
-export interface Match {
-  readonly map: number;
-  /** The neuron; null for the map itself. */
-  readonly k: number | null;
-}
+export type Match =
+  | {
+      readonly map: number;
+      /** The neuron; null for the map itself. */
+      readonly k: number | null;
+    }
+  | { readonly module: number };
 
 export interface Found {
-  /** All maps whose names match, best first. */
+  /** All maps whose names match, best first, or those of modules whose names do. */
   readonly maps: readonly number[];
   /** What can be chosen, best first; neurons where an index was typed. */
   readonly matches: readonly Match[];
@@ -21,7 +23,7 @@ const INDEXED = /^(.*?)[\s:·,#]*(?:^|[\s:·,#])(\d+)$/u;
 export function search(scene: Scene, typed: string): Found {
   const text = typed.trim();
   if (text === "") return { maps: [], matches: [] };
-  const whole = matchingMaps(scene, text);
+  const { maps: whole, modules } = matchingNames(scene, text);
   const indexed = INDEXED.exec(text);
   const neurons: Match[] = [];
   let named: number[] = [];
@@ -32,23 +34,46 @@ export function search(scene: Scene, typed: string): Found {
       if (k < scene.maps[map].neurons) neurons.push({ map, k });
     }
   }
-  const maps = whole.length > 0 ? whole : named;
-  const columns = whole.map((map): Match => ({ map, k: null }));
-  // A map of exactly that name is meant, also where the name ends in a number.
-  const first = columns.filter(({ map }) => isCalled(scene, map, text));
-  const others = columns.filter(({ map }) => !isCalled(scene, map, text));
-  return { maps, matches: [...first, ...neurons, ...others] };
+  const inside = new Set(modules.flatMap((module) => scene.modules[module].maps));
+  const maps = whole.length > 0 ? whole : named.length > 0 ? named : [...inside];
+  const isCalled = ({ name, label }: Named) =>
+    [name, label].some((known) => known.toLowerCase() === text.toLowerCase());
+  const isMap = (map: number) => isCalled(scene.maps[map]);
+  const isModule = (module: number) => isCalled(scene.modules[module]);
+  const not = (meant: (index: number) => boolean) => (index: number) => !meant(index);
+  const column = (map: number): Match => ({ map, k: null });
+  const several = (module: number): Match => ({ module });
+  // What has exactly that name is meant, also where the name ends in a number.
+  const matches = [
+    ...whole.filter(isMap).map(column),
+    ...modules.filter(isModule).map(several),
+    ...neurons,
+    ...modules.filter(not(isModule)).map(several),
+    ...whole.filter(not(isMap)).map(column),
+  ];
+  return { maps, matches };
 }
 
-const isCalled = ({ maps }: Scene, map: number, text: string) =>
-  [maps[map].name, maps[map].label].some((name) => name.toLowerCase() === text.toLowerCase());
+interface Named {
+  readonly name: string;
+  readonly label: string;
+}
 
 /** Indices of the maps whose names match, best first. */
-export const matchingMaps = ({ maps }: Scene, text: string) =>
-  matching(
-    maps.map(({ name, label }) => [name, label]),
+export const matchingMaps = (scene: Scene, text: string) => matchingNames(scene, text).maps;
+
+/** The maps and the modules whose names match, best first. */
+function matchingNames({ maps, modules }: Scene, text: string) {
+  const all: readonly Named[] = [...maps, ...modules];
+  const found = matching(
+    all.map(({ name, label }) => [name, label]),
     text,
   );
+  return {
+    maps: found.filter((index) => index < maps.length),
+    modules: found.flatMap((index) => (index < maps.length ? [] : index - maps.length)),
+  };
+}
 
 /**
  * Indices of the names that match, best first: those that contain the text, or, where none does,

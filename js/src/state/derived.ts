@@ -9,7 +9,7 @@ import { foldsOf } from "./folds.js";
 import { openingOf } from "./opening.js";
 import type { PublicSignals } from "./traits.js";
 
-/** Columns are to stand out by their names: those that match the words, or the one of that name. */
+/** Columns are to stand out: those that match the words, or the one, or the module's, of that name. */
 export interface Filter {
   readonly words: string;
   readonly exactly: boolean;
@@ -67,7 +67,9 @@ export function deriveFrom(
     if (!value || !filter.value) return null;
     const { words, exactly } = filter.value;
     if (!exactly) return new Set(search(value, words).maps);
-    return new Set(mapByName.value.has(words) ? [mapByName.value.get(words) as number] : []);
+    const map = mapByName.value.get(words);
+    if (map !== undefined) return new Set([map]);
+    return new Set(value.modules.find(({ name }) => name === words)?.maps ?? []);
   });
 
   /** 1 at each selected neuron; null where nothing is selected. */

@@ -3,7 +3,7 @@
 
 import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
 import type { Folding } from "../geometry/columns.js";
-import { opened, stepped, toggled } from "../logic/folding.js";
+import { opened, openedAround, stepped, toggled } from "../logic/folding.js";
 import type { Hover } from "../logic/linkedHover.js";
 import { type Cut, convert } from "../logic/threshold.js";
 import type { CameraTrait, Host, PaneName, PublicTraits, Python, Status } from "../wire/host.js";
@@ -101,6 +101,11 @@ function folds(
       if (!value) return;
       const folded = maps.reduce((names, map) => opened(value, names, map) ?? names, now());
       if (folded !== now()) change({ folded });
+    },
+    /** Unfolds whatever hides a module; it stays folded, or open. */
+    unfoldAround(module: number) {
+      const folded = scene.value && openedAround(scene.value, now(), module);
+      if (folded) change({ folded });
     },
     /** Shows all modules one level further out or in. */
     stepFold(by: -1 | 1) {

@@ -76,6 +76,7 @@ function build(root: HTMLElement, host: Host, abort: AbortSignal): void {
       help: guide.button,
     }),
     notices(view),
+    guided.offer,
     h("div", { class: "svr-body" }, drawn.element, panes(view)),
     ...(state.playback ? [timelineBar(view, state.playback)] : []),
     footer(view, drawn.showLink),

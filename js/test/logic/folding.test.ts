@@ -3,7 +3,15 @@ import { heads, resnet, transformer } from "../../dev/architectures.js";
 import { mlp } from "../../dev/networks.js";
 import { bundlesOf, unfolded } from "../../src/geometry/columns.js";
 import { layOut } from "../../src/geometry/layout.js";
-import { foldedNames, foldingOf, opened, stepped, toggled } from "../../src/logic/folding.js";
+import {
+  foldedLike,
+  foldedNames,
+  foldingOf,
+  opened,
+  openedAround,
+  stepped,
+  toggled,
+} from "../../src/logic/folding.js";
 import { readScene, type Scene } from "../../src/wire/scene.js";
 
 const SIZE = { width: 900, height: 400 };
@@ -70,6 +78,24 @@ describe("what is seen of a deep network", () => {
       foldingOf(gpt, folded).columns.some(({ maps }) => maps.includes(head) && maps.length === 1),
     ).toBe(true);
     expect(opened(gpt, [], head)).toBeNull();
+  });
+
+  it("unfolds what hides a module, which stays as it is", () => {
+    const all = gpt.modules.map(({ name }) => name);
+    const around = openedAround(gpt, all, moduleOf(gpt, "h.2.attn")) as readonly string[];
+    expect(all.filter((name) => !around.includes(name))).toEqual(["transformer.h.2"]);
+    expect(openedAround(gpt, all, moduleOf(gpt, "h.2"))).toBeNull();
+  });
+
+  it("is folded like a network beside it, as far as that has the same modules", () => {
+    const other = readScene(heads(2, 3)) as Scene;
+    const at = (...layers: number[]) => layers.map((layer) => `transformer.h.${layer}`);
+    expect(foldedLike(gpt, at(1, 3), other, [])).toEqual(at(1));
+    // What only the one that follows has stays as it was.
+    expect(foldedLike(other, at(0), gpt, at(1, 3))).toEqual(at(0, 3));
+    expect(foldedLike(other, null, gpt, at(1))).toBeNull();
+    const before = at(3, 0);
+    expect(foldedLike(other, at(0), gpt, before)).toBe(before);
   });
 
   it("goes from level to level until everything is open, and back", () => {

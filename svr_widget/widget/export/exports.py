@@ -115,6 +115,7 @@ class Exports:
             "null": widget.null,
             "y_scale": widget.y_scale,
             "colour": widget.colour,
+            "folded": widget.folded,
             "theme": "dark" if widget.theme == "dark" else "light",
             **({"title": widget._name} if widget._name else {}),
         }

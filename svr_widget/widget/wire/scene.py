@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svr_widget.engine.environment.settings import with_own_settings
-from svr_widget.engine.graph.folding import Module, modules_of
+from svr_widget.engine.graph.folding import Module, label_of, modules_of
 from svr_widget.engine.graph.streaming.graph_tests import GraphTests
 from svr_widget.engine.graph.streaming.stream import COUNTED
 from svr_widget.engine.graph.streaming.tally import Kept
@@ -173,7 +173,7 @@ def _describe_modules(modules: tuple[Module, ...], labels: Labels) -> list[dict[
     return [
         {
             "name": module.name,
-            "label": module.name.removeprefix(labels.shared),
+            "label": label_of(module, labels),
             "parent": module.parent,
             "folded": module.folded,
         }

@@ -9,7 +9,14 @@ from torch import nn
 
 from svr_widget import SVR
 from svr_widget.engine.errors import SVRError
-from svr_widget.engine.graph.folding import MOST, folded_links, groups_of, modules_of
+from svr_widget.engine.graph.folding import (
+    MOST,
+    folded_links,
+    groups_of,
+    label_of,
+    modules_of,
+)
+from svr_widget.engine.maps.labels import Labels
 
 RESNET = [
     "conv1",
@@ -63,7 +70,7 @@ def test_a_module_that_holds_but_another_is_that_one() -> None:
     [
         (RESNET, 18),  # block by block
         (gpt(12, 12), 15),
-        (gpt(48, 25), 51),  # more blocks than are to be seen: nothing else folds them
+        (gpt(48, 25), 11),  # more blocks than are to be seen: ranges of six
         (
             [
                 "embed",
@@ -77,11 +84,65 @@ def test_a_module_that_holds_but_another_is_that_one() -> None:
             33,
         ),
         (gpt(2, 2), len(gpt(2, 2))),
-        ([str(i) for i in range(100)], 100),
+        ([str(2 * i) for i in range(100)], 10),
+        ([f"layers.{i}" for i in range(100)], 10),
+        ([f"{side}.layers.{i}" for side in ("enc", "dec") for i in range(50)], 20),
+        ([f"fc{i}" for i in range(2000)], 24),
     ],
 )
 def test_at_first_few_columns_are_seen(names: list[str], seen: int) -> None:
     assert len(groups_of(names, modules_of(names))) == seen
+
+
+def test_ranges_are_modules_of_what_follows_each_other() -> None:
+    names = [f"fc{i}" for i in range(1, 101)]
+    modules = modules_of(names)
+    assert [module.name for module in modules] == [f"fc{i}-fc{i + 9}" for i in range(1, 101, 10)]
+    assert [module.columns for module in modules] == [
+        tuple(range(i, i + 10)) for i in range(0, 100, 10)
+    ]
+    groups = groups_of(names, modules, ["fc11-fc20"])
+    assert [group.name for group in groups][9:12] == ["fc10", "fc11-fc20", "fc21"]
+
+
+def test_ranges_stand_within_modules_and_hold_modules() -> None:
+    names = gpt(48, 25)
+    modules = modules_of(names)
+    name = {at: module.name for at, module in enumerate(modules)}
+    parents = {each.name: each.parent is not None and name[each.parent] for each in modules}
+    assert parents["transformer.h.6-11"] is False
+    assert parents["transformer.h.7"] == "transformer.h.6-11"
+    assert parents["transformer.h.7.attn"] == "transformer.h.7"
+    assert parents["transformer.h.7.attn[QK.5-9]"] == "transformer.h.7.attn"
+    for module in modules:
+        if module.parent is not None:
+            assert set(module.columns) < set(modules[module.parent].columns)
+
+
+def test_two_thousand_layers_are_ranges_of_ranges() -> None:
+    modules = modules_of([f"fc{i}" for i in range(2000)])
+    within: dict[int | None, int] = {}
+    for at, module in enumerate(modules):
+        within[module.parent] = within.get(module.parent, 0) + 1
+        within.setdefault(at, 0)
+    sides = [many or len(modules[at].columns) for at, many in within.items() if at is not None]
+    assert max([*sides, within[None]]) <= MOST
+
+
+def test_a_range_has_a_name_of_its_own() -> None:
+    names = ["0-9.x", "0-9.y", *(str(i) for i in range(100))]
+    found = [module.name for module in modules_of(names)]
+    assert len(set(found)) == len(found)
+    assert {"0-9", "0-9~"} <= set(found)
+
+
+def test_a_range_is_called_as_its_ends_are() -> None:
+    columns = [str(2 * i) for i in range(30)]
+    labels = Labels({name: f"Linear {i + 1}" for i, name in enumerate(columns)})
+    assert label_of(modules_of(columns)[0], labels) == "Linear 1-3"
+    blocks = [f"net.{i}.{end}" for i in range(32) for end in "ab"]
+    shorter = Labels({name: name.removeprefix("net.") for name in blocks}, "net.")
+    assert label_of(modules_of(blocks)[0], shorter) == "0-3"
 
 
 def test_a_small_network_is_not_folded_at_first() -> None:

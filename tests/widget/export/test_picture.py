@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,22 @@ def test_save_image_writes_what_is_set(svr: SVR, tmp_path: Path) -> None:
         "graph.png",
         "graph.svg",
     ]
+
+
+def test_pictures_are_folded_as_the_widget_is(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    weights = {f"fc{i}": torch.randn(4, 4, generator=generator) for i in range(30)}
+    widget = SVRWidget(weights, links="chain", p=0.1)
+    columns = {}
+    for folded in (None, []):
+        widget.folded = folded
+        widget.save_image(path := tmp_path / "graph.svg")
+        # Matplotlib writes a comment with every text.
+        columns[folded is None] = re.findall(r"<!-- (fc[^ ]*) -->", path.read_text("utf-8"))
+    assert columns[True] == [f"fc{i}-fc{i + 2}" for i in range(0, 30, 3)]
+    alone = [f"fc{i}" for i in range(30)]
+    assert [name for name in columns[False] if name in alone] == alone
+    assert columns[False][-10:] == columns[True]  # the brackets
 
 
 @pytest.mark.parametrize("name", ["graph.jpeg", "graph", "graph.svg.gz"])

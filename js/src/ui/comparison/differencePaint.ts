@@ -1,5 +1,6 @@
 // The difference of two networks painted: rings, edges by what became of them, neurons on top.
 
+import type { Angle } from "../../geometry/labels.js";
 import type { ChangedEdge, Differences } from "../../logic/differences.js";
 import { css, kindColour, mix, type Palette } from "../../paint/palette.js";
 import type { Scene } from "../../wire/scene.js";
@@ -14,7 +15,30 @@ export interface Placed {
   /** Where each change stands. */
   readonly x: Float64Array;
   readonly y: Float64Array;
-  readonly columns: readonly { readonly map: number; readonly x: number }[];
+  readonly columns: readonly {
+    readonly name: string;
+    readonly label: string;
+    /** The module that is folded here. */
+    readonly module: number | null;
+    /** How many columns are in it. */
+    readonly columns: number;
+    readonly x: number;
+  }[];
+  /** Modules that are open. */
+  readonly brackets: readonly {
+    readonly module: number;
+    readonly name: string;
+    readonly label: string;
+    readonly columns: number;
+    readonly left: number;
+    readonly right: number;
+    readonly row: number;
+  }[];
+  /** The height beneath the plot, of the strip of words in it, and of the part that names have. */
+  readonly bottom: number;
+  readonly strip: number;
+  readonly namesHeight: number;
+  readonly angle: Angle;
   readonly ticks: readonly { readonly y: number; readonly label: string }[];
 }
 
@@ -73,6 +97,7 @@ function strokeEdges(
 ): void {
   context.beginPath();
   for (const { from, to } of edges) {
+    if (at.x[from] === at.x[to]) continue; // within a folded module
     context.moveTo(at.x[from], at.y[from]);
     context.lineTo(at.x[to], at.y[to]);
   }

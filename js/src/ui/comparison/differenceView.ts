@@ -2,21 +2,19 @@
 // edges that came, went and stayed.
 
 import { computed, type ReadonlySignal, signal } from "@preact/signals-core";
-import { scaleLinear } from "d3-scale";
-import { columnPositions } from "../../geometry/columns.js";
 import { placeTip } from "../../geometry/placement.js";
 import type { Change } from "../../logic/differences.js";
 import { count, pValue, signed, significant } from "../../logic/format.js";
 import type { Scene } from "../../wire/scene.js";
-import { fill, h, nameOf } from "../kit/dom.js";
+import { fill, h, nameOf, textMeasure } from "../kit/dom.js";
 import { oncePerFrame } from "../kit/frames.js";
 import type { View } from "../view.js";
 import { selectBoth } from "./changesTable.js";
+import { axesOf, MARGINS, place } from "./differenceAxes.js";
 import { type EdgeFate, MOST_DRAWN, type Placed, paintDifference } from "./differencePaint.js";
 import type { Compared } from "./own.js";
 
 const REACH = 12;
-const MARGINS = { top: 16, right: 36, bottom: 44, left: 72 };
 
 export function differenceView(views: readonly View[], own: Compared): HTMLElement {
   const [view] = views;
@@ -33,6 +31,7 @@ export function differenceView(views: readonly View[], own: Compared): HTMLEleme
   const said = h("div", { class: "svr-said", role: "status" });
   const plot = h("div", { class: "svr-plot" }, grid, canvas, frame, tip);
   const size = signal({ width: 0, height: 0 });
+  const textWidth = textMeasure(plot);
   const measure = view.guard(() => {
     const { clientWidth: width, clientHeight: height } = plot;
     if (width !== size.peek().width || height !== size.peek().height)
@@ -45,11 +44,13 @@ export function differenceView(views: readonly View[], own: Compared): HTMLEleme
   const placed = computed(() => {
     const scene = view.state.scene.value;
     const changes = own.changes.value;
+    const folding = view.state.folding.value;
     const { width, height } = size.value;
-    return scene && changes && width > 80 && height > 80 ? place(scene, changes, size.value) : null;
+    if (!scene || !changes || !folding || width <= 80 || height <= 80) return null;
+    return place(scene, folding, changes, size.value, textWidth);
   });
   const hidden = signal<ReadonlySet<EdgeFate>>(new Set());
-  axesOf(view, own, placed, grid, frame);
+  axesOf(view, own, placed, { grid, frame, measure: textWidth });
   const draw = oncePerFrame(view, () => {
     const [at, palette, differences] = [placed.peek(), view.palette.peek(), own.differences.peek()];
     const scene = view.state.scene.peek();
@@ -83,73 +84,6 @@ export function differenceView(views: readonly View[], own: Compared): HTMLEleme
   });
   follow(views, own, canvas, placed);
   return h("div", { class: "svr-graph" }, legendOf(view, own, hidden), plot, said);
-}
-
-function place(
-  scene: Scene,
-  changes: readonly Change[],
-  { width, height }: { width: number; height: number },
-): Placed {
-  const compared = [...new Set(changes.map(({ column }) => column))].sort((a, b) => a - b);
-  const positions = columnPositions(scene);
-  const known = compared.map((map) => positions[map]);
-  const across = scaleLinear()
-    .domain([Math.min(...known), Math.max(...known)])
-    .range([MARGINS.left + 24, width - MARGINS.right]);
-  const xOf = (map: number) =>
-    compared.length > 1 ? across(positions[map]) : (MARGINS.left + width - MARGINS.right) / 2;
-  const most = changes.reduce((largest, at) => Math.max(largest, Math.abs(at.difference)), 0) || 1;
-  const up = scaleLinear()
-    .domain([-most, most])
-    .nice()
-    .range([height - MARGINS.bottom, MARGINS.top]);
-  const step = Math.max(2, Math.round(height / 60));
-  const format = up.tickFormat(step);
-  const tickOf = (value: number) => `${value > 0 ? "+" : ""}${format(value)}`;
-  return {
-    width,
-    height,
-    x: Float64Array.from(changes, ({ column }) => xOf(column)),
-    y: Float64Array.from(changes, ({ difference }) => up(difference)),
-    columns: compared.map((map) => ({ map, x: xOf(map) })),
-    ticks: up.ticks(step).map((value) => ({ y: up(value), label: tickOf(value) })),
-  };
-}
-
-function axesOf(
-  view: View,
-  own: Compared,
-  placed: ReadonlySignal<Placed | null>,
-  grid: HTMLElement,
-  frame: HTMLElement,
-): void {
-  view.watch(() => {
-    const at = placed.value;
-    const scene = view.state.scene.value;
-    if (!at || !scene) return;
-    const lines = at.ticks.map(({ y, label }) =>
-      h("i", { class: label === "0" && "svr-zero", style: `top:${Math.round(y)}px` }),
-    );
-    fill(grid, ...lines);
-    const numbers = at.ticks.map(({ y, label }) =>
-      h("span", { style: `top:${Math.round(y)}px` }, label),
-    );
-    const gap = at.columns.length > 1 ? at.columns[1].x - at.columns[0].x : at.width;
-    const names = at.columns.map(({ map, x }) => {
-      const { name } = scene.maps[map];
-      const style = `left:${x}px;max-width:${Math.max(24, gap - 8)}px`;
-      return h("div", { style, title: name }, nameOf(name, { class: "svr-cut-short" }));
-    });
-    const [base, other] = [own.names.value[0], own.names.value[own.place.value]];
-    const title = h("div", { class: "svr-axis-title" }, `change of σ, ${base} to ${other}`);
-    title.style.top = `${(MARGINS.top + at.height - MARGINS.bottom) / 2}px`;
-    fill(
-      frame,
-      h("div", { class: "svr-ticks" }, ...numbers),
-      title,
-      h("div", { class: "svr-columns" }, ...names),
-    );
-  });
 }
 
 /** The pointer and the keyboard over the neurons. */

@@ -1,6 +1,7 @@
 // What the networks of a comparison share: settings, the camera, what is selected and pointed at.
 // Python shares the same; here it happens at once, and where Python is not there.
 
+import { foldedLike } from "../../logic/folding.js";
 import { mapOf } from "../../logic/tableRows.js";
 import type { PublicTraits } from "../../wire/host.js";
 import type { Neuron, Scene } from "../../wire/scene.js";
@@ -22,6 +23,7 @@ const SHARED = [
 export function link(views: readonly View[], own: Compared): void {
   for (const name of SHARED) share(views, name);
   views.forEach((view, from) => {
+    followFolds(views, view);
     followSelection(views, own, view, from);
     followHover(views, own, view, from);
   });
@@ -41,6 +43,25 @@ function share(views: readonly View[], name: (typeof SHARED)[number]): void {
       }
     });
   }
+}
+
+/** Folds in the others what is folded in one, as far as they have it. */
+function followFolds(views: readonly View[], { state, watch }: View): void {
+  let before = JSON.stringify(state.folded.peek() ?? null);
+  watch(() => {
+    const folded = state.folded.value ?? null;
+    const written = JSON.stringify(folded);
+    const scene = state.scene.peek();
+    if (written === before || !scene) return;
+    before = written;
+    for (const { state: other } of views) {
+      const here = other.scene.peek();
+      if (other === state || !here) continue;
+      const now = other.folded.peek() ?? null;
+      const next = foldedLike(scene, folded, here, now);
+      if (next !== now) other.apply({ folded: next });
+    }
+  });
 }
 
 const numberOf = ({ maps }: Scene, { map, k }: Neuron) => maps[map].start + k;

@@ -35,7 +35,7 @@ export function brackets(view: View, stage: Stage, strip: HTMLElement): HTMLElem
           "button",
           {
             type: "button",
-            style: `left:${inside[0]}px; width:${room}px; top:${top + row * BRACKET + 3}px`,
+            style: `left:${inside[0]}px; width:${room}px; top:${top + row * BRACKET}px`,
             title: `${name}\n${count(maps.length)} columns; a click folds them`,
             "data-fold": module,
             "aria-expanded": "true",

@@ -41,6 +41,8 @@ export interface Graph {
   showLink(link: number): void;
   /** Gives the graph the focus, with the keyboard at a neuron. */
   goTo(neuron: Neuron): void;
+  /** The same for a module, whose columns are all in sight then if there is room. */
+  goToModule(module: number): void;
   /** Brings a neuron into sight, and leaves the focus where it is. */
   reveal(neuron: Neuron): void;
 }
@@ -98,6 +100,15 @@ export function graph(view: View, { legend: explained = true } = {}): Drawn & Gr
       canvas.focus({ preventScroll: true });
       view.state.unfoldTo([neuron.map]);
       goTo(view, stage, neuron);
+    },
+    goToModule(module) {
+      canvas.focus({ preventScroll: true });
+      view.state.unfoldAround(module);
+      const { maps, modules } = view.state.scene.peek() ?? { maps: [], modules: [] };
+      const inside = modules[module]?.maps.filter((map) => maps[map].neurons > 0) ?? [];
+      if (inside.length === 0) return;
+      reveal(view, stage, { map: inside[inside.length - 1], k: 0 });
+      goTo(view, stage, { map: inside[0], k: 0 });
     },
     reveal: (neuron) => reveal(view, stage, neuron),
     picture() {

@@ -143,7 +143,7 @@ const LEAST_USUAL = 10;
 /** What links that run back need beneath the columns. */
 const LOOPS = 16;
 /** What the lower half of the lowest tick's words needs. */
-const TICK = 8;
+export const TICK = 8;
 
 /** A row of brackets beneath the names. */
 export const BRACKET = 20;

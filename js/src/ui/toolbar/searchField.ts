@@ -1,4 +1,4 @@
-// The search field: a combobox of maps and neurons. While something is typed, the columns that
+// The search field: a combobox of maps, modules and neurons. While something is typed, the columns that
 // match stay bright; what is chosen is selected, or kept as a filter that a chip shows.
 
 import { count } from "../../logic/format.js";
@@ -25,18 +25,20 @@ interface Option extends Shown {
 interface Place {
   /** Puts the keyboard at a neuron of the graph. */
   goTo(neuron: Neuron): void;
+  /** The same for a module, folded or not. */
+  goToModule(module: number): void;
   /** Brings a neuron into sight. */
   reveal(neuron: Neuron): void;
 }
 
-export function searchField(view: View, { goTo, reveal }: Place): Search {
+export function searchField(view: View, { goTo, goToModule, reveal }: Place): Search {
   const { state } = view;
   const input = h("input", {
     type: "text",
     class: "svr-search-text",
     placeholder: "Search",
-    "aria-label": "search maps and neurons",
-    title: 'a map or a neuron: "conv1", "conv1 3" (/)',
+    "aria-label": "search maps, modules and neurons",
+    title: 'a map, a module or a neuron: "conv1", "h.3", "conv1 3" (/)',
   });
   const list = optionList<Option>(view, input, {
     label: "found",
@@ -60,12 +62,25 @@ export function searchField(view: View, { goTo, reveal }: Place): Search {
     if (state.camera.peek() !== camera) state.apply({ camera });
   };
   /** The best match is to be seen while it is typed. */
-  const lookAt = ({ map, k }: Match) => {
-    const { neurons } = state.scene.peek()?.maps[map] ?? { neurons: 0 };
-    if (neurons > 0) reveal({ map, k: k ?? 0 });
+  const lookAt = (scene: Scene, match: Match) => {
+    const [map, k] =
+      "module" in match ? [scene.modules[match.module].maps[0], 0] : [match.map, match.k ?? 0];
+    if (scene.maps[map].neurons > 0) reveal({ map, k });
   };
 
-  const optionOf = (scene: Scene, { map, k }: Match): Option => {
+  const optionOf = (scene: Scene, match: Match): Option => {
+    if ("module" in match) {
+      const { name, label, maps } = scene.modules[match.module];
+      return {
+        words: [tailOf(label)],
+        note: `${count(maps.length)} columns`,
+        choose() {
+          leave({ words: name, exactly: true, kept: true });
+          goToModule(match.module);
+        },
+      };
+    }
+    const { map, k } = match;
     const { name, label, neurons } = scene.maps[map];
     if (k === null) {
       return {
@@ -106,7 +121,7 @@ export function searchField(view: View, { goTo, reveal }: Place): Search {
       });
     }
     list.show(options, options.length === 0 ? "Nothing has that name." : "");
-    if (matches.length > 0) lookAt(matches[0]);
+    if (matches.length > 0) lookAt(scene, matches[0]);
   };
 
   view.listen(input, "focus", () => {

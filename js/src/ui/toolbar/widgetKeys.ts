@@ -17,7 +17,7 @@ export function widgetActions(
     { keys: ["["], shown: "[", words: "stricter threshold", run: () => moveThreshold(view, -1) },
     { keys: ["]"], shown: "]", words: "looser threshold", run: () => moveThreshold(view, 1) },
     ...playbackActions(view),
-    { keys: ["/"], shown: "/", words: "search maps and neurons", run: search },
+    { keys: ["/"], shown: "/", words: "search maps, modules and neurons", run: search },
     {
       keys: ["Alt+ArrowLeft"],
       shown: "Alt ←",

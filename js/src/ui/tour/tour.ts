@@ -4,7 +4,9 @@ import { fill, h } from "../kit/dom.js";
 import type { View } from "../view.js";
 
 export interface Tour {
-  /** The offer and the steps, over the widget. */
+  /** A line of its own, so that it covers nothing. */
+  readonly offer: HTMLElement;
+  /** The steps, over the widget. */
   readonly element: HTMLElement;
   start(): void;
 }
@@ -110,7 +112,7 @@ export function tour(view: View, root: HTMLElement): Tour {
   });
   fill(
     offer,
-    "New here?",
+    h("span", { class: "svr-soft" }, "New here?"),
     button("a tour of five steps", () => start()),
     button("no, thanks", end),
   );
@@ -125,7 +127,7 @@ export function tour(view: View, root: HTMLElement): Tour {
     offered = true;
     offer.hidden = !isToBeOffered(view);
   });
-  return { element: h("div", { class: "svr-tour" }, around, card, offer), start };
+  return { element: h("div", { class: "svr-tour" }, around, card), offer, start };
 }
 
 /** Puts the frame around what a step speaks of, and its words beside that, inside of the widget. */
