@@ -173,7 +173,7 @@ describe("labels", () => {
           const x = names.map((_, at) => 40 + gap * at);
           const frame = [0, Math.max(width, 80 + gap * (many - 1))] as const;
           const angle = angleFor(names, x, frame, measure);
-          const strip = heightOfNames(names, angle, 400);
+          const strip = heightOfNames(names, angle, 400, measure);
           const labels = columnLabels(names, x, frame, angle, strip, measure);
           expect(labels.map(({ index }) => index)).toEqual([...names.keys()]);
           let taken = Number.NEGATIVE_INFINITY;
@@ -191,6 +191,23 @@ describe("labels", () => {
           if (angle === 0) expect(taken).toBeLessThanOrEqual(frame[1]);
         }
       }
+    }
+  });
+
+  it("stand whole beneath columns that are close, however wide their letters are", () => {
+    const wide = (text: string) =>
+      [...text].reduce((sum, sign) => sum + (sign === "m" ? 11 : 7), 0);
+    for (const names of [
+      ["c_attn", "c_proj", "c_fc", "c_proj", "lm_head"],
+      ["Linear 1", "Linear 2", "Linear 10"],
+      ["conv1", "conv2", "downsample", "mmmmmmmm"],
+    ]) {
+      const x = names.map((_, at) => 100 + 30 * at);
+      const angle = angleFor(names, x, [60, 300], wide);
+      expect(angle).toBe(45);
+      const strip = heightOfNames(names, angle, 300, wide);
+      const labels = columnLabels(names, x, [60, 300], angle, strip, wide);
+      expect(labels.map(({ text }) => text)).toEqual(names);
     }
   });
 
@@ -212,6 +229,9 @@ describe("labels", () => {
     expect(to("layers.0.attention[QK.0]", 17)).toBe("layers.0…[QK.0]");
     expect(to("layers.0.attention[QK.0]", 9)).toBe("…0…[QK.0]");
     expect(to("h.1.attn.c_attn[q]", 10)).toBe("h.1…[q]");
+    expect(to("lm_head", 6)).toBe("…head");
+    expect(to("h.3.pre_attention_norm", 16)).toBe("…attention_norm");
+    expect(to("h.3.pre_attention_norm", 6)).toBe("…norm");
   });
 
   it("are cut in the middle, between graphemes", () => {
