@@ -4,21 +4,42 @@
 import { computed, type ReadonlySignal, signal } from "@preact/signals-core";
 import { scaleLinear } from "d3-scale";
 import { columnPositions } from "../../geometry/columns.js";
+import { angleFor, columnLabels, heightOfNames, type Measure } from "../../geometry/labels.js";
 import { placeTip } from "../../geometry/placement.js";
 import type { Change } from "../../logic/differences.js";
 import { count, pValue, signed, significant } from "../../logic/format.js";
 import type { Scene } from "../../wire/scene.js";
-import { fill, h, nameOf } from "../kit/dom.js";
+import { fill, h, nameOf, textMeasure } from "../kit/dom.js";
 import { oncePerFrame } from "../kit/frames.js";
+import type { Style } from "../toolbar/exportMenu.js";
 import type { View } from "../view.js";
 import { selectBoth } from "./changesTable.js";
-import { type EdgeFate, MOST_DRAWN, type Placed, paintDifference } from "./differencePaint.js";
+import {
+  type EdgeFate,
+  MOST_DRAWN,
+  type Painted,
+  type Placed,
+  paintDifference,
+} from "./differencePaint.js";
+import { differenceSvg, FATE_WORDS, fateInWords } from "./differenceSvg.js";
 import type { Compared } from "./own.js";
 
 const REACH = 12;
-const MARGINS = { top: 16, right: 36, bottom: 44, left: 72 };
+const MARGINS = { top: 16, right: 36, left: 72 };
+/** Between the lowest neuron and the names. */
+const ABOVE_NAMES = 8;
+/** Names are never closer. */
+const LINE = 16;
 
-export function differenceView(views: readonly View[], own: Compared): HTMLElement {
+export interface DifferenceView {
+  readonly element: HTMLElement;
+  /** Edges that are drawn. */
+  edges(): number;
+  /** The picture as it is drawn. */
+  svg(style: Style, caption: string): string;
+}
+
+export function differenceView(views: readonly View[], own: Compared): DifferenceView {
   const [view] = views;
   const canvas = h("canvas", {
     class: "svr-picture",
@@ -42,27 +63,25 @@ export function differenceView(views: readonly View[], own: Compared): HTMLEleme
   resizes.observe(plot);
   view.signal.addEventListener("abort", () => resizes.disconnect(), { once: true });
 
+  const measured = textMeasure(plot);
   const placed = computed(() => {
     const scene = view.state.scene.value;
     const changes = own.changes.value;
     const { width, height } = size.value;
-    return scene && changes && width > 80 && height > 80 ? place(scene, changes, size.value) : null;
+    if (!scene || !changes || width <= 80 || height <= 80) return null;
+    return place(scene, changes, size.value, measured);
   });
   const hidden = signal<ReadonlySet<EdgeFate>>(new Set());
   axesOf(view, own, placed, grid, frame);
-  const draw = oncePerFrame(view, () => {
+  const painted = (): Painted | null => {
     const [at, palette, differences] = [placed.peek(), view.palette.peek(), own.differences.peek()];
     const scene = view.state.scene.peek();
-    if (at && palette && differences && scene) {
-      paintDifference(canvas, {
-        at,
-        palette,
-        differences,
-        scene,
-        hidden: hidden.peek(),
-        pointed: own.at.peek(),
-      });
-    }
+    if (!at || !palette || !differences || !scene) return null;
+    return { at, palette, differences, scene, hidden: hidden.peek(), pointed: own.at.peek() };
+  };
+  const draw = oncePerFrame(view, () => {
+    const now = painted();
+    if (now) paintDifference(canvas, now);
   });
   view.watch(() => {
     for (const cause of [placed, view.palette, own.differences, own.at, hidden]) cause.value;
@@ -82,13 +101,34 @@ export function differenceView(views: readonly View[], own: Compared): HTMLEleme
     tip.style.transform = `translate(${x}px, ${y}px)`;
   });
   follow(views, own, canvas, placed);
-  return h("div", { class: "svr-graph" }, legendOf(view, own, hidden), plot, said);
+  return {
+    element: h("div", { class: "svr-graph" }, legendOf(view, own, hidden), plot, said),
+    edges() {
+      const differences = own.differences.peek();
+      if (!differences) return 0;
+      const shown = FATES.filter((fate) => !hidden.peek().has(fate));
+      return shown.reduce((sum, at) => sum + Math.min(MOST_DRAWN, differences[at].length), 0);
+    },
+    svg(style, caption) {
+      const now = painted();
+      if (!now) throw new Error("there is no difference to draw");
+      const left = MARGINS.left;
+      return differenceSvg(now, { ...style, measure: measured, axis: axisOf(own), left, caption });
+    },
+  };
 }
+
+const FATES = Object.keys(FATE_WORDS) as EdgeFate[];
+
+/** What the upright axis shows. */
+const axisOf = ({ names, place }: Compared) =>
+  `change of σ, ${names.value[0]} to ${names.value[place.value]}`;
 
 function place(
   scene: Scene,
   changes: readonly Change[],
   { width, height }: { width: number; height: number },
+  measure: Measure,
 ): Placed {
   const compared = [...new Set(changes.map(({ column }) => column))].sort((a, b) => a - b);
   const positions = columnPositions(scene);
@@ -98,11 +138,13 @@ function place(
     .range([MARGINS.left + 24, width - MARGINS.right]);
   const xOf = (map: number) =>
     compared.length > 1 ? across(positions[map]) : (MARGINS.left + width - MARGINS.right) / 2;
+  const columns = compared.map((map) => ({ map, x: xOf(map) }));
+  const { labels, angle, strip } = named(scene, columns, { width, height }, measure);
   const most = changes.reduce((largest, at) => Math.max(largest, Math.abs(at.difference)), 0) || 1;
   const up = scaleLinear()
     .domain([-most, most])
     .nice()
-    .range([height - MARGINS.bottom, MARGINS.top]);
+    .range([height - strip - ABOVE_NAMES, MARGINS.top]);
   const step = Math.max(2, Math.round(height / 60));
   const format = up.tickFormat(step);
   const tickOf = (value: number) => `${value > 0 ? "+" : ""}${format(value)}`;
@@ -111,9 +153,34 @@ function place(
     height,
     x: Float64Array.from(changes, ({ column }) => xOf(column)),
     y: Float64Array.from(changes, ({ difference }) => up(difference)),
-    columns: compared.map((map) => ({ map, x: xOf(map) })),
+    columns,
+    labels,
+    angle,
+    strip,
     ticks: up.ticks(step).map((value) => ({ y: up(value), label: tickOf(value) })),
   };
+}
+
+/** The names of the columns; where those crowd, of as many as there is room for. */
+function named(
+  scene: Scene,
+  columns: Placed["columns"],
+  { width, height }: { width: number; height: number },
+  measure: Measure,
+): Pick<Placed, "labels" | "angle" | "strip"> {
+  let last = Number.NEGATIVE_INFINITY;
+  const shown = [...columns.keys()].filter((at) => {
+    if (columns[at].x - last < LINE) return false;
+    last = columns[at].x;
+    return true;
+  });
+  const names = shown.map((at) => scene.maps[columns[at].map].label);
+  const x = shown.map((at) => columns[at].x);
+  const frame = [MARGINS.left - 4, width - 2] as const;
+  const angle = angleFor(names, x, frame, measure);
+  const strip = heightOfNames(names, angle, height, measure);
+  const labels = columnLabels(names, x, frame, angle, strip, measure);
+  return { labels: labels.map((each) => ({ ...each, index: shown[each.index] })), angle, strip };
 }
 
 function axesOf(
@@ -134,21 +201,16 @@ function axesOf(
     const numbers = at.ticks.map(({ y, label }) =>
       h("span", { style: `top:${Math.round(y)}px` }, label),
     );
-    const gap = at.columns.length > 1 ? at.columns[1].x - at.columns[0].x : at.width;
-    const names = at.columns.map(({ map, x }) => {
-      const { name } = scene.maps[map];
-      const style = `left:${x}px;max-width:${Math.max(24, gap - 8)}px`;
-      return h("div", { style, title: name }, nameOf(name, { class: "svr-cut-short" }));
+    const names = at.labels.map(({ index, text, at: left }) => {
+      const { name } = scene.maps[at.columns[index].map];
+      return h("div", { style: `left:${left}px`, title: name }, nameOf(text));
     });
-    const [base, other] = [own.names.value[0], own.names.value[own.place.value]];
-    const title = h("div", { class: "svr-axis-title" }, `change of σ, ${base} to ${other}`);
-    title.style.top = `${(MARGINS.top + at.height - MARGINS.bottom) / 2}px`;
-    fill(
-      frame,
-      h("div", { class: "svr-ticks" }, ...numbers),
-      title,
-      h("div", { class: "svr-columns" }, ...names),
-    );
+    const strip = h("div", { class: "svr-columns", style: `height:${at.strip}px` });
+    const angle = { class: "svr-column-names", "data-angle": at.angle };
+    fill(strip, h("div", angle, ...names));
+    const title = h("div", { class: "svr-axis-title" }, axisOf(own));
+    title.style.top = `${(MARGINS.top + at.height - at.strip) / 2}px`;
+    fill(frame, h("div", { class: "svr-ticks" }, ...numbers), title, strip);
   });
 }
 
@@ -265,12 +327,7 @@ function legendOf(
     role: "group",
     "aria-label": "edges",
   });
-  const WORDS = {
-    came: "edges that came",
-    went: "edges that went",
-    kept: "edges in both",
-  } as const;
-  const toggles = (Object.keys(WORDS) as EdgeFate[]).map((fate) => {
+  const toggles = FATES.map((fate) => {
     const button = h("button", { type: "button", class: "svr-toggle" });
     view.listen(button, "click", () => {
       const now = new Set(hidden.peek());
@@ -283,7 +340,7 @@ function legendOf(
       fill(
         button,
         h("i", { class: `svr-fate-line svr-${fate}` }),
-        ` ${drawn}${count(found)} ${WORDS[fate]}`,
+        ` ${drawn}${fateInWords(fate, found)}`,
       );
       button.setAttribute("aria-pressed", String(!hidden.value.has(fate)));
     });

@@ -107,7 +107,9 @@ export function graph(view: View, { legend: explained = true } = {}): Drawn & Gr
       const { drawnPerLink } = cut;
       const { measure } = stage;
       const bands = { bundles: view.state.bundles.peek(), widths: view.state.bundleWidths.peek() };
-      return { scene, layout, drawnPerLink, palette, measure, bands, axisWidth: AXIS_WIDTH };
+      const rings = view.state.marked.peek()?.neurons ?? [];
+      const axisWidth = AXIS_WIDTH;
+      return { scene, layout, drawnPerLink, palette, measure, bands, rings, axisWidth };
     },
     raster: () => canvas.toDataURL("image/png"),
   };
