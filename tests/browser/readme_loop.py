@@ -1,4 +1,4 @@
-"""``make pictures``: the moving picture at the head of the README, of a real page driven by a script.
+"""``make pictures``: the README's moving picture, of a real page that a script drives.
 
 The threshold is drawn along its curve, a neuron is pointed at, and a click keeps the path through
 it. The page is an exported one, so nothing moves but what the script moves.
