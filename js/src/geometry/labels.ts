@@ -61,18 +61,22 @@ const byPlace = (texts: readonly string[], x: ArrayLike<number>) =>
 const within = (at: number, half: number, [low, high]: readonly [number, number]) =>
   Math.max(low + half, Math.min(high - half, at));
 
-/** Room for turned names grows in steps of so many pixels: another font changes few pictures. */
-const STEP = 8;
+/** Pixels that a letter takes in wide fonts, a monospaced one among them; "m" and its like more. */
+const LETTER = 7.3;
+const CAPITAL = 9;
+const WIDE = 12;
+
+/** How wide a text may be, as if there were no fonts: another one changes no picture. */
+function widthInAnyFont(text: string): number {
+  const wide = text.match(/[mwMW@%]/g)?.length ?? 0;
+  const capitals = text.match(/[A-LN-VX-Z]/g)?.length ?? 0;
+  return LETTER * (text.length - wide - capitals) + WIDE * wide + CAPITAL * capitals;
+}
 
 /** The height that names need beneath the axis. */
-export function heightOfNames(
-  names: readonly string[],
-  angle: Angle,
-  height: number,
-  measure: Measure,
-): number {
+export function heightOfNames(names: readonly string[], angle: Angle, height: number): number {
   if (angle === 0) return 2 * LINE + BELOW;
-  const longest = STEP * Math.ceil(Math.max(0, ...names.map(measure)) / STEP);
+  const longest = Math.max(0, ...names.map(widthInAnyFont));
   const sine = angle === 45 ? SLANT : 1;
   const room = Math.min(longest, LONGEST) * sine + (angle === 45 ? LINE * SLANT : 0);
   return Math.ceil(Math.min(room, MOST_HEIGHT * height)) + ABOVE + BELOW;

@@ -173,7 +173,7 @@ describe("labels", () => {
           const x = names.map((_, at) => 40 + gap * at);
           const frame = [0, Math.max(width, 80 + gap * (many - 1))] as const;
           const angle = angleFor(names, x, frame, measure);
-          const strip = heightOfNames(names, angle, 400, measure);
+          const strip = heightOfNames(names, angle, 400);
           const labels = columnLabels(names, x, frame, angle, strip, measure);
           expect(labels.map(({ index }) => index)).toEqual([...names.keys()]);
           let taken = Number.NEGATIVE_INFINITY;
@@ -205,7 +205,7 @@ describe("labels", () => {
       const x = names.map((_, at) => 100 + 30 * at);
       const angle = angleFor(names, x, [60, 300], wide);
       expect(angle).toBe(45);
-      const strip = heightOfNames(names, angle, 300, wide);
+      const strip = heightOfNames(names, angle, 300);
       const labels = columnLabels(names, x, [60, 300], angle, strip, wide);
       expect(labels.map(({ text }) => text)).toEqual(names);
     }

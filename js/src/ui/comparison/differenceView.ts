@@ -178,7 +178,7 @@ function named(
   const x = shown.map((at) => columns[at].x);
   const frame = [MARGINS.left - 4, width - 2] as const;
   const angle = angleFor(names, x, frame, measure);
-  const strip = heightOfNames(names, angle, height, measure);
+  const strip = heightOfNames(names, angle, height);
   const labels = columnLabels(names, x, frame, angle, strip, measure);
   return { labels: labels.map((each) => ({ ...each, index: shown[each.index] })), angle, strip };
 }

@@ -126,7 +126,7 @@ function roomFor(
   );
   const end = Math.max(width, sides.left + plotWidth + beside);
   const angle = angleFor(names, x, [AXIS_WIDTH - 4, end - 2], measure);
-  const beneath = heightOfNames(usual(names), angle, height, measure) + folding.rows * BRACKET;
+  const beneath = heightOfNames(usual(names), angle, height) + folding.rows * BRACKET;
   const bottom = TICK + beneath + (below ? LOOPS : 0);
   return { margins: { ...sides, bottom }, angle };
 }
