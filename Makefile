@@ -84,6 +84,7 @@ snapshots: $(READY) frontend chromium
 # Takes the README's pictures anew.
 pictures: $(READY) frontend chromium
 	$(BIN)/python -m tests.browser.readme_pictures
+	$(BIN)/python -m tests.browser.readme_loop
 
 bench: $(READY) frontend chromium
 	$(BIN)/python -m tests.benchmarks.engine

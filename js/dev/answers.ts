@@ -10,7 +10,7 @@ import { log10pOf } from "./synthetic.js";
 type Made = [meta: object, arrays: Record<string, Tensor>];
 
 type Answers = {
-  readonly [K in Exclude<QuestionKind, "drop" | "frame" | "page" | "ping">]: (
+  readonly [K in Exclude<QuestionKind, "comparison" | "drop" | "frame" | "page" | "ping">]: (
     scene: Scene,
     question: Question<K>,
   ) => Made;

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -89,6 +89,7 @@ class Comparison(anywidget.AnyWidget):
         for widget, name in zip(self.sides, names, strict=True):
             widget.wait()
             widget._name = name
+            widget._comparison_page = self._page
         super().__init__(names=list(names), least=least, _sides=list(sides))
         self._partners: dict[tuple[int, int], dict[Neuron, Neuron]] = {}
         self._following = self._folding = False
@@ -171,12 +172,7 @@ class Comparison(anywidget.AnyWidget):
         Raises:
             OSError: the file cannot be written; what stood there stays.
         """
-        path = destination(path)
-        own = {"names", "least", "view", "_matchings"}
-        whole = Part({name: value for name, value in self.get_state().items() if name in own})
-        sides = [widget._page_part() for widget in self.sides]
-        title = f"Singular value representations of {' and '.join(self.names)}"
-        write_whole(path, page_of_several(title, whole, sides).encode())
+        write_whole(destination(path), self._page([{}] * len(self.sides)).encode())
 
     def save_image(self, path: str | os.PathLike[str]) -> None:
         """Write the graphs beside each other as a picture for print, on the same axis.
@@ -191,6 +187,16 @@ class Comparison(anywidget.AnyWidget):
         image_format, path = format_of(path), destination(path)
         drawn = [(widget.svr, widget._look()) for widget in self.sides]
         write_whole(path, images_file(drawn, image_format))
+
+    def _page(self, views: Sequence[Mapping[str, Any]]) -> str:
+        """The page, with the traits of a view of each network that may be ahead of this side."""
+        if len(views) != len(self.sides):
+            raise SVRError(f"{len(views)} views of {len(self.sides)} networks")
+        own = {"names", "least", "view", "_matchings"}
+        whole = Part({name: value for name, value in self.get_state().items() if name in own})
+        sides = [widget._page_part(view) for widget, view in zip(self.sides, views, strict=True)]
+        title = f"Singular value representations of {' and '.join(self.names)}"
+        return page_of_several(title, whole, sides)
 
     def close(self) -> None:
         """Take all widgets off every page."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, get_args
 
@@ -118,6 +118,8 @@ class Traits(anywidget.AnyWidget):
     _marked = t.Dict(help="neurons with a ring, and what it means").tag(sync=True)
     _inputs = t.Dict(help="what the pane of spectral images can show").tag(sync=True)
     _level_given = False
+    _comparison_page: Callable[[Sequence[Mapping[str, Any]]], str] | None = None
+    """Gives the comparison that it is part of as a page."""
 
     @property
     def svr(self) -> SVR:
@@ -141,8 +143,8 @@ class Traits(anywidget.AnyWidget):
         """What is set, as options of ``SVR.plot``."""
         raise NotImplementedError
 
-    def _page_part(self) -> Any:
-        """What a page holds of it."""
+    def _page_part(self, view: Mapping[str, Any]) -> Any:
+        """What a page holds of it, with the traits of a view that may be ahead."""
         raise NotImplementedError
 
     def _publish_picture(self) -> None:

@@ -130,6 +130,7 @@ class SVRWidget(Traits):
             renew_inputs=self._renew_inputs,
             cancel=self.cancel,
             page=lambda view: self._exports.page(view),
+            page_of_all=self._page_of_all,
         )
 
     @property
@@ -344,8 +345,13 @@ class SVRWidget(Traits):
     def _look(self) -> dict[str, Any]:
         return self._exports.look()
 
-    def _page_part(self) -> Part:
-        return self._exports.part({})
+    def _page_of_all(self, views: Sequence[Mapping[str, Any]]) -> str:
+        if self._comparison_page is None:
+            raise SVRError("this widget is part of no comparison")
+        return self._comparison_page(views)
+
+    def _page_part(self, view: Mapping[str, Any]) -> Part:
+        return self._exports.part(view)
 
     def _answer(self, _: Any, content: Any, buffers: Any) -> None:
         if (reply := self._answers.answer(content, buffers)) is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 from torch import nn
 
 from svr_widget import SVRWidget, compare
@@ -208,7 +208,31 @@ def test_networks_are_compared_beside_each_other_and_by_their_difference(
     canvas.press("ArrowUp")
     expect(root.locator(".svr-said")).to_contain_text("0 · 0 only in tuned")
     notebook.wait_for_python("both.view == 'difference'")
+    # Tools for how the graph is drawn have nothing to do here.
+    expect(root.get_by_label("y scale")).to_be_hidden()
+    # A curve a network, and which is whose.
+    expect(root.locator(".svr-curve polyline.svr-line:not(.svr-chance)")).to_have_count(2)
+    expect(root.locator(".svr-key")).to_have_text(["base", "tuned", "by chance"])
     assert violations(notebook) == []
+    root.get_by_role("button", name="Export").press("Enter")
+    assert violations(notebook) == []
+    saved = [saved_from(notebook.page, item) for item in ("Picture, PNG", "Page without")]
+    assert [name for name, _ in saved] == ["base-tuned.png", "base-tuned.html"]
+    assert saved[0][1].startswith(b"\x89PNG")
+    page = notebook.page.context.new_page()
+    page.set_content(saved[1][1].decode())
+    expect(page.locator('[data-svr="difference"]')).to_be_visible()
+    page.close()
+
+
+def saved_from(page: Page, item: str) -> tuple[str, bytes]:
+    """The name and the content of the file that an item of the export menu saves."""
+    entry = page.get_by_role("menuitem", name=item)
+    if not entry.is_visible():
+        page.get_by_role("button", name="Export").press("Enter")
+    with page.expect_download() as download:
+        entry.press("Enter")
+    return download.value.suggested_filename, download.value.path().read_bytes()
 
 
 def test_a_comparison_is_a_page_without_python(browser: Browser, tmp_path: Path) -> None:
@@ -222,7 +246,15 @@ def test_a_comparison_is_a_page_without_python(browser: Browser, tmp_path: Path)
     page.goto((tmp_path / "both.html").as_uri())
     expect(page.locator('[data-svr="graph"][data-painted="true"]')).to_have_count(2)
     expect(page.get_by_role("button", name="Same 24")).to_be_visible()
+    name, content = saved_from(page, "Picture, SVG")
+    svg = content.decode()
+    assert name == "base-same.svg"
+    drawn = sum(len(widget.edges()) for widget in made.sides)
+    assert svg.count("stroke-opacity=") == drawn
+    assert svg.count(">base</text>") == svg.count(">same</text>") == 1
     page.locator("[data-row]").first.click()
+    expect(page.locator('[data-svr="live"]')).to_contain_text("1 selected")
+    expect(page.get_by_text("could not be shown")).to_have_count(0)
     heads = page.locator(".svr-network-head")
     before = heads.all_inner_texts()
     assert before[0].removeprefix("base") == before[1].removeprefix("same")
@@ -232,5 +264,8 @@ def test_a_comparison_is_a_page_without_python(browser: Browser, tmp_path: Path)
     expect(heads.nth(1)).not_to_have_text(before[1])
     after = heads.all_inner_texts()
     assert after[0].removeprefix("base") == after[1].removeprefix("same")
+    page.get_by_role("button", name="Difference").click()
+    _, content = saved_from(page, "Picture, SVG")
+    assert content.decode().count("<circle") == 24 + 3
     assert problems == []
     page.close()

@@ -162,6 +162,30 @@ def test_it_is_written_as_a_page_and_as_a_picture(compared: Comparison, tmp_path
         compared.save_image(tmp_path / "both.pdf")
 
 
+def asked_of(widget: SVRWidget, views: list[dict[str, object]]) -> tuple[dict[str, object], bytes]:
+    reply = widget._answers.answer({"kind": "comparison", "id": 1, "views": views})
+    assert reply is not None
+    message, buffers = reply
+    return message, b"".join(buffers)
+
+
+def test_a_page_asks_for_the_page_of_all_with_views_that_may_be_ahead(
+    compared: Comparison,
+) -> None:
+    left = compared.left
+    assert isinstance(left, SVRWidget)
+    message, html = asked_of(left, [{"threshold": 0.3, "panes": ["table"]}, {}])
+    assert message["kind"] == "comparison"
+    data = re.search(rb'id="svr-data">([^<]*)<', html)
+    assert data is not None
+    meta, _ = decode(gzip.decompress(base64.b64decode(data[1])))
+    assert [side["traits"]["threshold"] for side in meta["sides"]] == [0.3, 0.1]
+    assert "1 views of 2 networks" in str(asked_of(left, [{}])[0]["message"])
+    alone = SVRWidget(network())
+    assert "part of no comparison" in str(asked_of(alone, [{}])[0]["message"])
+    alone.close()
+
+
 def test_a_change_of_method_matches_anew(compared: Comparison) -> None:
     compared.left.method = "cosvr"
     for widget in (compared.left, compared.right):

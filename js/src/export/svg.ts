@@ -36,6 +36,8 @@ export interface Picture {
   readonly axisWidth: number;
   /** One line under the picture: threshold and counts. */
   readonly caption: string;
+  /** Neurons with a ring, by the name of their map and their place in it. */
+  readonly rings: readonly (readonly [name: string, k: number])[];
   /** Edges and neurons as a PNG that is as large as the plot, instead of as shapes. */
   readonly raster?: string;
 }
@@ -48,14 +50,15 @@ const CAPTION_HEIGHT = 28;
 /** As in graph.css. */
 const BAND_OPACITY = 0.16;
 
-export function svgOf(picture: Picture): string {
+/** `place`: where it stands in another SVG. */
+export function svgOf(picture: Picture, place: Attributes = {}): string {
   const { layout, palette, font, soft } = picture;
-  const { width } = layout.size;
-  const height = layout.size.height + CAPTION_HEIGHT;
+  const { width, height } = sizeOf(picture);
   const caption = text(picture.caption, { x: 8, y: height - 10, fill: soft });
   return [
     element("svg", {
       xmlns: "http://www.w3.org/2000/svg",
+      ...place,
       width,
       height,
       viewBox: `0 0 ${width} ${height}`,
@@ -75,6 +78,12 @@ export function svgOf(picture: Picture): string {
     "</svg>",
   ].join("\n");
 }
+
+/** Pixels that the whole picture takes. */
+export const sizeOf = ({ layout: { size } }: Pick<Picture, "layout">) => ({
+  width: size.width,
+  height: size.height + CAPTION_HEIGHT,
+});
 
 function image(href: string, { size }: Layout): string {
   return element("image", { href, width: size.width, height: size.height }, true);
@@ -150,7 +159,7 @@ function shapes(picture: Picture): string[] {
       ),
     );
   }
-  parts.push("</g>", "<g>");
+  parts.push("</g>", "<g>", ...rings(picture));
   for (const [index, { start, neurons }] of scene.maps.entries()) {
     for (let neuron = start + neurons - 1; neuron >= start; neuron--) {
       const { rim, inside } = neuronInk(scene, palette, index, scene.hue[neuron]);
@@ -163,6 +172,24 @@ function shapes(picture: Picture): string[] {
   }
   return [...parts, "</g>"];
 }
+
+/** Beneath all neurons, so that where they crowd one line goes around; as in paint.ts. */
+function rings({ scene, layout, palette, rings }: Picture): string[] {
+  const places = new Map(scene.maps.map(({ name }, at) => [name, at]));
+  const found = rings.flatMap(([name, k]) => {
+    const at = places.get(name);
+    if (at === undefined || k >= scene.maps[at].neurons) return [];
+    return [{ cx: round(layout.x[at]), cy: round(layout.y[scene.maps[at].start + k]) }];
+  });
+  return RINGS.flatMap(([radius, ink]) =>
+    found.map((at) => element("circle", { ...at, r: radius, fill: css(palette[ink]) }, true)),
+  );
+}
+
+const RINGS = [
+  [NEURON_RADIUS + 3, "ink"],
+  [NEURON_RADIUS + 1.75, "paper"],
+] as const;
 
 /** All drawn edges, weak ones first, so that the strongest lie on top. */
 function byWeight({ scene, drawnPerLink }: Picture): { link: number; edge: number }[] {
@@ -255,13 +282,13 @@ function kinds({ scene, layout, palette, soft, measure }: Picture, y: number): s
 const ticksSeen = ({ ticks, margins, size }: Layout) =>
   ticks.filter(({ y }) => y >= margins.top - 8 && y <= size.height - margins.bottom + 1);
 
-type Attributes = Readonly<Record<string, string | number | undefined>>;
+export type Attributes = Readonly<Record<string, string | number | undefined>>;
 
-function text(words: string, attributes: Attributes): string {
+export function text(words: string, attributes: Attributes): string {
   return `${element("text", attributes)}${escapeXml(words)}</text>`;
 }
 
-function element(tag: string, attributes: Attributes, empty = false): string {
+export function element(tag: string, attributes: Attributes, empty = false): string {
   const written = Object.entries(attributes)
     .filter(([, value]) => value !== undefined)
     .map(([name, value]) => ` ${name}="${escapeXml(String(value))}"`);
@@ -286,4 +313,4 @@ export function escapeXml(words: string): string {
   );
 }
 
-const round = (value: number) => Math.round(value * 100) / 100;
+export const round = (value: number) => Math.round(value * 100) / 100;

@@ -63,13 +63,22 @@ const byPlace = (texts: readonly string[], x: ArrayLike<number>) =>
 const within = (at: number, half: number, [low, high]: readonly [number, number]) =>
   Math.max(low + half, Math.min(high - half, at));
 
-/** A letter's width as if there were no fonts: another one changes no picture. */
-const LETTER = 6.6;
+/** Pixels that a letter takes in wide fonts, a monospaced one among them; "m" and its like more. */
+const LETTER = 7.3;
+const CAPITAL = 9;
+const WIDE = 12;
+
+/** How wide a text may be, as if there were no fonts: another one changes no picture. */
+function widthInAnyFont(text: string): number {
+  const wide = text.match(/[mwMW@%]/g)?.length ?? 0;
+  const capitals = text.match(/[A-LN-VX-Z]/g)?.length ?? 0;
+  return LETTER * (text.length - wide - capitals) + WIDE * wide + CAPITAL * capitals;
+}
 
 /** The height that names need beneath the axis. */
 export function heightOfNames(names: readonly string[], angle: Angle, height: number): number {
   if (angle === 0) return 2 * LINE + BELOW;
-  const longest = LETTER * Math.max(0, ...names.map(({ length }) => length));
+  const longest = Math.max(0, ...names.map(widthInAnyFont));
   const sine = angle === 45 ? SLANT : 1;
   const room = Math.min(longest, LONGEST) * sine + (angle === 45 ? LINE * SLANT : 0);
   return Math.ceil(Math.min(room, MOST_HEIGHT * height)) + ABOVE + BELOW;
@@ -124,17 +133,21 @@ export function beside(
 const MOST_PARTS = 24;
 /** An end of fewer signs ("0") says nothing without what stands before it. */
 const LEAST_END = 3;
+/** Signs at the end of a text among which words are looked for. */
+const MOST_WORDS = 200;
 
 const segmenter = new Intl.Segmenter(undefined, { granularity: "grapheme" });
 
 /**
  * The text, shortened to `room`. Of a module's path the end tells most, then the number of the
  * block that it stands in: "h.3…c_proj", "…downsample.0"; of a part in brackets the brackets tell
- * enough: "h.3…[QK.0]". Where all else is too wide, the middle goes.
+ * enough: "h.3…[QK.0]"; of words joined by "_" the last ones: "…head". Where all else is too wide,
+ * the middle goes.
  */
 export function shorten(text: string, room: number, measure: Measure): string {
   if (measure(text) <= room) return text;
-  const fitting = shorterPaths(text).find((path) => measure(path) <= room);
+  const shorter = [...shorterPaths(text), ...lastWords(text)];
+  const fitting = shorter.find((path) => measure(path) <= room);
   if (fitting) return fitting;
   const signs = [...segmenter.segment(text)].map(({ segment }) => segment);
   const cut = (kept: number) => {
@@ -149,6 +162,13 @@ export function shorten(text: string, room: number, measure: Measure): string {
     else high = middle;
   }
   return low === 0 ? "" : cut(low);
+}
+
+/** The ends of a text of several words, from the longest on. */
+function lastWords(text: string): string[] {
+  const words = text.slice(-MOST_WORDS).split("_");
+  const ends = words.slice(1).map((_, at) => words.slice(at + 1).join("_"));
+  return ends.filter(({ length }) => length >= LEAST_END).map((end) => `…${end}`);
 }
 
 /** A path with parts left out, from the longest that keeps a number to the shortest end. */

@@ -80,9 +80,11 @@ export function decimalsOf(largest: number): number {
   return Math.max(0, Math.min(8, 2 - Math.floor(Math.log10(largest))));
 }
 
-/** A number with so many decimals, as in a column of them: "−0.30". */
-export const fixed = (value: number, decimals: number) =>
-  value.toFixed(decimals).replace("-", MINUS);
+/** A number with so many decimals, as in a column of them: "−0.30"; what rounds to zero has no sign. */
+export function fixed(value: number, decimals: number): string {
+  const text = value.toFixed(decimals);
+  return text.replace("-", Number(text) === 0 ? "" : MINUS);
+}
 
 /** A level of significance as it is typed and shown in the field: "0.05", "1e-12". */
 export function level(value: number): string {

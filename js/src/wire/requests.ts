@@ -78,6 +78,11 @@ interface Kinds {
     readonly says: { readonly view: Partial<PublicTraits> };
     readonly reply: readonly [html: Bytes];
   };
+  /** The comparison that the widget is part of as such a page, showing a view of each network. */
+  readonly comparison: {
+    readonly says: { readonly views: readonly Partial<PublicTraits>[] };
+    readonly reply: readonly [html: Bytes];
+  };
   /** Nothing but whether Python answers. */
   readonly ping: { readonly says: object; readonly reply: readonly [] };
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { devHost } from "../../dev/host.js";
-import { literal, viewAsPython } from "../../src/export/python.js";
+import { comparisonAsPython, literal, viewAsPython } from "../../src/export/python.js";
 
 describe("viewAsPython", () => {
   it("sets the threshold by its mode, and every trait of the view", () => {
@@ -28,6 +28,21 @@ describe("viewAsPython", () => {
         "",
       ].join("\n"),
     );
+  });
+
+  it("sets of a comparison what all share once, and what each network has of its own", () => {
+    const [base, tuned] = [devHost({ threshold: 0.1 }), devHost({ selected_link: ["a", "b"] })];
+    const lines = comparisonAsPython([base, tuned], { view: "difference", least: 0.4 }).split("\n");
+    expect(lines.slice(0, 3)).toEqual([
+      'both.view = "difference"',
+      "both.least = 0.4",
+      "both.left.set_threshold(fdr=0.1)",
+    ]);
+    expect(lines.filter((line) => line.startsWith("both.sides"))).toEqual([
+      'both.sides[1].selected_link = ["a", "b"]',
+      "both.sides[1].folded = None",
+      "both.sides[1].camera = None",
+    ]);
   });
 
   it("writes Python's words for what JSON writes otherwise", () => {

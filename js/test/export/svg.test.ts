@@ -21,6 +21,7 @@ function picture(change: Partial<Picture> = {}): Picture {
     font: "sans-serif",
     measure: (text) => 6 * text.length,
     bands: { bundles: [], widths: [] },
+    rings: [],
     axisWidth: 68,
     caption: "FDR 0.05 <b>",
     ...change,

@@ -194,6 +194,23 @@ describe("labels", () => {
     }
   });
 
+  it("stand whole beneath columns that are close, however wide their letters are", () => {
+    const wide = (text: string) =>
+      [...text].reduce((sum, sign) => sum + (sign === "m" ? 11 : 7), 0);
+    for (const names of [
+      ["c_attn", "c_proj", "c_fc", "c_proj", "lm_head"],
+      ["Linear 1", "Linear 2", "Linear 10"],
+      ["conv1", "conv2", "downsample", "mmmmmmmm"],
+    ]) {
+      const x = names.map((_, at) => 100 + 30 * at);
+      const angle = angleFor(names, x, [60, 300], wide);
+      expect(angle).toBe(45);
+      const strip = heightOfNames(names, angle, 300);
+      const labels = columnLabels(names, x, [60, 300], angle, strip, wide);
+      expect(labels.map(({ text }) => text)).toEqual(names);
+    }
+  });
+
   it("pin the columns that stand just beside the frame", () => {
     expect(beside([10, 50, 200, 400], [60, 150])).toEqual([1, 2]);
     expect(beside([100, 120], [60, 150])).toEqual([null, null]);
@@ -212,6 +229,9 @@ describe("labels", () => {
     expect(to("layers.0.attention[QK.0]", 17)).toBe("layers.0…[QK.0]");
     expect(to("layers.0.attention[QK.0]", 9)).toBe("…0…[QK.0]");
     expect(to("h.1.attn.c_attn[q]", 10)).toBe("h.1…[q]");
+    expect(to("lm_head", 6)).toBe("…head");
+    expect(to("h.3.pre_attention_norm", 16)).toBe("…attention_norm");
+    expect(to("h.3.pre_attention_norm", 6)).toBe("…norm");
   });
 
   it("are cut in the middle, between graphemes", () => {

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import {
   count,
   duration,
+  fixed,
   level,
   parseLevel,
   percent,
@@ -16,6 +17,13 @@ describe("numbers", () => {
     [0, "0"],
     [999.6, "1,000"],
   ])("count %d", (value, text) => expect(count(value)).toBe(text));
+
+  it.each([
+    [-0.304, "−0.30"],
+    [-0.004, "0.00"],
+    [0.005, "0.01"],
+    [-1, "−1.00"],
+  ])("fixed %d", (value, text) => expect(fixed(value, 2)).toBe(text));
 
   it.each([
     [0.5684, "0.568"],

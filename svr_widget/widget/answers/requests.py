@@ -44,6 +44,8 @@ MOST_REPLY_BYTES = 16_000_000
 
 MOST_NEURONS = 64
 """Of one map, in one question."""
+MOST_NETWORKS = 1024
+"""Of one comparison."""
 
 _LARGEST_ID = 2**53
 _LONGEST_ID = 64
@@ -59,6 +61,8 @@ class Sources:
         renew_inputs: tells the page that the inputs are others.
         cancel: stops what is being computed.
         page: the widget as a page, with the traits of a view that may be ahead.
+        page_of_all: the comparison that the widget is part of as a page, with the traits of a view
+            of each of its networks.
     """
 
     at: Callable[[int | None], SVR]
@@ -66,6 +70,7 @@ class Sources:
     renew_inputs: Callable[[], None]
     cancel: Callable[[], None]
     page: Callable[[Mapping[str, Any]], str]
+    page_of_all: Callable[[Sequence[Mapping[str, Any]]], str]
 
 
 Buffers = Sequence[memoryview | bytes]
@@ -220,6 +225,10 @@ def _page(sources: Sources, question: Question, _: Buffers) -> list[bytes]:
     return [sources.page(question.get("view", {})).encode()]
 
 
+def _page_of_all(sources: Sources, question: Question, _: Buffers) -> list[bytes]:
+    return [sources.page_of_all(question["views"]).encode()]
+
+
 _LAW = OneOf(LAWS)
 _STEP = Optional(Whole())
 _MATRIX: Fields = {
@@ -228,6 +237,7 @@ _MATRIX: Fields = {
     "coarse": Optional(Flag()),
 }
 _SOME = ListOf(Whole(), MOST_NEURONS)
+_VIEW = MapOf(Anything(), 64)
 
 
 def _of_graph(
@@ -290,7 +300,8 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         ),
         "cancel": Kind({}, _cancel),
         "ping": Kind({}, _ping),
-        "page": Kind({"view": Optional(MapOf(Anything(), 64))}, _page),
+        "page": Kind({"view": Optional(_VIEW)}, _page),
+        "comparison": Kind({"views": ListOf(_VIEW, MOST_NETWORKS)}, _page_of_all),
     }
 )
 """What every widget answers; a timeline answers ``"frame"`` too."""

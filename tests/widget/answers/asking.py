@@ -17,6 +17,7 @@ def answers_about(svr: SVR) -> Answers:
         renew_inputs=lambda: None,
         cancel=lambda: None,
         page=lambda _: "",
+        page_of_all=lambda _: "",
     )
     return Answers(sources, KINDS)
 

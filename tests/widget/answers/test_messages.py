@@ -49,6 +49,7 @@ VALID: dict[str, dict[str, Any]] = {
     "cancel": {},
     "ping": {},
     "page": {"view": {"threshold": 0.1, "selected": [["0", 1]], "panes": ["table"]}},
+    "comparison": {"views": [{"threshold": 0.1}, {}]},
     "frame": {"step": 0},
 }
 STATE: dict[str, Any] = {

@@ -24,6 +24,7 @@ import { widgetActions } from "../toolbar/widgetKeys.js";
 import { createView, type View } from "../view.js";
 import { changesTable } from "./changesTable.js";
 import { differenceView } from "./differenceView.js";
+import { comparisonExports } from "./exports.js";
 import { link } from "./linked.js";
 import { type Compared, type ComparisonView, compared, type OwnHost } from "./own.js";
 
@@ -54,19 +55,21 @@ export function mountComparison(
   });
   const drawn = views.map((each) => graph(each, { legend: false }));
   const beside = sides(views, shared, drawn);
-  const difference = h("div", { class: "svr-body" }, differenceView(views, shared));
+  const changed = differenceView(views, shared);
+  const difference = h("div", { class: "svr-body" }, changed.element);
+  const exports = comparisonExports(views, shared, drawn, changed);
   view.watch(() => {
     const apart = shared.shown.value === "difference";
     beside.hidden = apart;
     difference.hidden = !apart;
   });
   root.append(
-    tools(root, view, shared, drawn[0]),
+    tools(root, view, shared, drawn[0], exports),
     ...views.map(notices),
     beside,
     difference,
     changesTable(views, shared),
-    footer(view, drawn[0].showLink),
+    footer(view, drawn[0].showLink, { names: shared.names, views }),
     announcer(view, () => drawn[0].hovered.value),
   );
   for (const type of ["keydown", "keyup", "keypress"] as const) {
@@ -75,7 +78,13 @@ export function mountComparison(
 }
 
 /** The line of tools, whose settings all networks follow. */
-function tools(root: HTMLElement, view: View, own: Compared, drawn: Drawn & Graph): HTMLElement {
+function tools(
+  root: HTMLElement,
+  view: View,
+  own: Compared,
+  drawn: Drawn & Graph,
+  exports: HTMLElement,
+): HTMLElement {
   const viewHistory = createViewHistory(view.state, view.signal);
   const search = searchField(view, drawn);
   const guide = help(view, null, () => ({
@@ -114,6 +123,8 @@ function tools(root: HTMLElement, view: View, own: Compared, drawn: Drawn & Grap
     search: search.element,
     panes: toggles,
     views: choice.element,
+    exports,
+    isGraph: () => own.shown.value === "beside",
     fullScreen: fullScreenButton(view, root),
     help: guide.button,
   });

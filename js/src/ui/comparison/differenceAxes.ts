@@ -49,7 +49,8 @@ export function place(
   }));
   const names = columns.map(({ label }) => label);
   const places = columns.map(({ x }) => x);
-  const angle = angleFor(names, places, [MARGINS.left, width], measure);
+  const frame = [MARGINS.left, width] as const;
+  const angle = angleFor(names, places, frame, measure);
   const namesHeight = heightOfNames(names, angle, height);
   const strip = namesHeight + folding.rows * BRACKET;
   const bottom = strip + TICK;
@@ -71,6 +72,7 @@ export function place(
     x: Float64Array.from(changes, ({ column }) => xOf(column)),
     y: Float64Array.from(changes, ({ difference }) => up(difference)),
     columns,
+    labels: columnLabels(names, places, frame, angle, namesHeight, measure),
     brackets: folding.brackets.flatMap(({ module, label, first, last, row }) => {
       const within = folding.columns.slice(first, last + 1).map((column) => seen.indexOf(column));
       const there = within.filter((at) => at >= 0);
@@ -101,13 +103,12 @@ export function axesOf(
     );
     fill(grid, ...lines);
     fill(ticks, ...at.ticks.map(({ y, label }) => tick(y, label)));
-    const [base, other] = [own.names.value[0], own.names.value[own.place.value]];
-    title.textContent = `change of σ, ${base} to ${other}`;
+    title.textContent = axisOf(own);
     title.style.top = `${(MARGINS.top + at.height - at.bottom) / 2}px`;
     const focused = (columns.getRootNode() as Document | ShadowRoot).activeElement;
     const fold = columns.contains(focused) && (focused as HTMLElement).dataset.fold;
     columns.style.height = `${at.strip}px`;
-    fill(columns, namesOf(at, measure), bracketsOf(at, measure));
+    fill(columns, namesOf(at), bracketsOf(at, measure));
     // The button that was used is made anew, as a bracket or as a name.
     if (fold) columns.querySelector<HTMLElement>(`[data-fold="${fold}"]`)?.focus();
   });
@@ -117,18 +118,17 @@ export function axesOf(
   });
 }
 
+/** What the upright axis shows. */
+export const axisOf = ({ names, place }: Compared) =>
+  `change of σ, ${names.value[0]} to ${names.value[place.value]}`;
+
 const tick = (y: number, label: string) => h("span", { style: `top:${Math.round(y)}px` }, label);
 
-function namesOf(at: Placed, measure: Measure): HTMLElement {
-  const { columns, angle, namesHeight, width } = at;
-  const names = columns.map(({ label }) => label);
-  const places = columns.map(({ x }) => x);
-  const frame = [MARGINS.left, width] as const;
-  const shown = columnLabels(names, places, frame, angle, namesHeight, measure);
+function namesOf({ columns, labels, angle }: Placed): HTMLElement {
   return h(
     "div",
     { class: "svr-column-names", "data-angle": angle },
-    ...shown.map(({ index, text, at: left }) => {
+    ...labels.map(({ index, text, at: left }) => {
       const { name, module, columns: held } = columns[index];
       const style = `left:${left}px`;
       if (module === null) return h("div", { style, title: name }, nameOf(text));

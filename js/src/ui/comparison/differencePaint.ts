@@ -1,11 +1,11 @@
 // The difference of two networks painted: rings, edges by what became of them, neurons on top.
 
-import type { Angle } from "../../geometry/labels.js";
-import type { ChangedEdge, Differences } from "../../logic/differences.js";
-import { css, kindColour, mix, type Palette } from "../../paint/palette.js";
+import type { Angle, Label } from "../../geometry/labels.js";
+import type { Change, ChangedEdge, Differences } from "../../logic/differences.js";
+import { css, kindColour, mix, type Palette, type Rgb } from "../../paint/palette.js";
 import type { Scene } from "../../wire/scene.js";
 
-const RADIUS = 3.5;
+export const RADIUS = 3.5;
 /** More of a kind would be a haze; the legend says how many there are. */
 export const MOST_DRAWN = 4000;
 
@@ -39,12 +39,14 @@ export interface Placed {
   readonly strip: number;
   readonly namesHeight: number;
   readonly angle: Angle;
+  /** The names beneath the columns, as far as there is room. */
+  readonly labels: readonly Label[];
   readonly ticks: readonly { readonly y: number; readonly label: string }[];
 }
 
 export type EdgeFate = "kept" | "came" | "went";
 
-interface Painted {
+export interface Painted {
   readonly at: Placed;
   readonly palette: Palette;
   readonly differences: Differences;
@@ -53,11 +55,18 @@ interface Painted {
   readonly pointed: number | null;
 }
 
-const inks = ({ ink, accent, kinds }: Palette) => ({
-  kept: { colour: css(ink, 0.12), dash: [] as number[], width: 1 },
-  went: { colour: css(kinds.convolution ?? ink, 0.8), dash: [4, 3], width: 1.25 },
-  came: { colour: css(accent, 0.8), dash: [] as number[], width: 1.25 },
+/** Whatever is drawn later lies on top. */
+export const inks = ({ ink, accent, kinds }: Palette) => ({
+  kept: { colour: ink, alpha: 0.12, dash: [] as number[], width: 1 },
+  went: { colour: kinds.convolution ?? ink, alpha: 0.8, dash: [4, 3], width: 1.25 },
+  came: { colour: accent, alpha: 0.8, dash: [] as number[], width: 1.25 },
 });
+
+/** A ring is a large disc beneath a smaller one. */
+export const RINGS = [
+  [RADIUS + 3, "ink"],
+  [RADIUS + 1.75, "paper"],
+] as const;
 
 export function paintDifference(canvas: HTMLCanvasElement, painted: Painted): void {
   const { at, palette, differences, hidden, pointed } = painted;
@@ -67,9 +76,9 @@ export function paintDifference(canvas: HTMLCanvasElement, painted: Painted): vo
   const context = canvas.getContext("2d");
   if (!context) throw new Error("this browser gives no 2D canvas");
   context.scale(ratio, ratio);
-  for (const [fate, { colour, dash, width }] of Object.entries(inks(palette))) {
+  for (const [fate, { colour, alpha, dash, width }] of Object.entries(inks(palette))) {
     if (hidden.has(fate as EdgeFate)) continue;
-    context.strokeStyle = colour;
+    context.strokeStyle = css(colour, alpha);
     context.lineWidth = width;
     context.setLineDash(dash);
     strokeEdges(context, at, differences[fate as EdgeFate].slice(0, MOST_DRAWN));
@@ -106,11 +115,8 @@ function strokeEdges(
 
 /** Beneath all neurons, so that where they crowd one line goes around. */
 function rings(context: CanvasRenderingContext2D, { at, palette, differences }: Painted): void {
-  for (const [radius, colour] of [
-    [RADIUS + 3, palette.ink],
-    [RADIUS + 1.75, palette.paper],
-  ] as const) {
-    context.fillStyle = css(colour);
+  for (const [radius, ink] of RINGS) {
+    context.fillStyle = css(palette[ink]);
     differences.changes.forEach(({ ringed }, index) => {
       if (!ringed) return;
       context.beginPath();
@@ -121,9 +127,8 @@ function rings(context: CanvasRenderingContext2D, { at, palette, differences }: 
 }
 
 function dot(context: CanvasRenderingContext2D, painted: Painted, index: number): void {
-  const { at, palette, differences, scene, pointed } = painted;
-  const change = differences.changes[index];
-  const hue = kindColour(palette, scene.maps[change.column].kind);
+  const { at, palette, differences, pointed } = painted;
+  const { rim, inside } = dotInk(painted, differences.changes[index]);
   const [x, y] = [at.x[index], at.y[index]];
   const circle = (radius: number) => {
     context.beginPath();
@@ -138,12 +143,23 @@ function dot(context: CanvasRenderingContext2D, painted: Painted, index: number)
     context.stroke();
   }
   circle(RADIUS);
-  context.fillStyle = css(change.fate === "same" ? mix(palette.neutral, hue, 0.35) : hue);
-  if (change.fate === "gone") {
-    context.fillStyle = css(palette.paper);
-    context.fill();
-    context.strokeStyle = css(hue);
-    context.lineWidth = 1.25;
-    context.stroke();
-  } else context.fill();
+  context.fillStyle = css(inside);
+  context.fill();
+  if (rim === inside) return;
+  context.strokeStyle = css(rim);
+  context.lineWidth = RIM;
+  context.stroke();
+}
+
+export const RIM = 1.25;
+
+/** Faint where a neuron is in both, full where it is new, hollow where it is gone. */
+export function dotInk(
+  { palette, scene }: Pick<Painted, "palette" | "scene">,
+  { fate, column }: Change,
+): { readonly rim: Rgb; readonly inside: Rgb } {
+  const hue = kindColour(palette, scene.maps[column].kind);
+  if (fate === "gone") return { rim: hue, inside: palette.paper };
+  const full = fate === "same" ? mix(palette.neutral, hue, 0.35) : hue;
+  return { rim: full, inside: full };
 }

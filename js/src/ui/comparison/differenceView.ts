@@ -8,15 +8,31 @@ import { count, pValue, signed, significant } from "../../logic/format.js";
 import type { Scene } from "../../wire/scene.js";
 import { fill, h, nameOf, textMeasure } from "../kit/dom.js";
 import { oncePerFrame } from "../kit/frames.js";
+import type { Style } from "../toolbar/exportMenu.js";
 import type { View } from "../view.js";
 import { selectBoth } from "./changesTable.js";
-import { axesOf, MARGINS, place } from "./differenceAxes.js";
-import { type EdgeFate, MOST_DRAWN, type Placed, paintDifference } from "./differencePaint.js";
+import { axesOf, axisOf, MARGINS, place } from "./differenceAxes.js";
+import {
+  type EdgeFate,
+  MOST_DRAWN,
+  type Painted,
+  type Placed,
+  paintDifference,
+} from "./differencePaint.js";
+import { differenceSvg, FATE_WORDS, fateInWords } from "./differenceSvg.js";
 import type { Compared } from "./own.js";
 
 const REACH = 12;
 
-export function differenceView(views: readonly View[], own: Compared): HTMLElement {
+export interface DifferenceView {
+  readonly element: HTMLElement;
+  /** Edges that are drawn. */
+  edges(): number;
+  /** The picture as it is drawn. */
+  svg(style: Style, caption: string): string;
+}
+
+export function differenceView(views: readonly View[], own: Compared): DifferenceView {
   const [view] = views;
   const canvas = h("canvas", {
     class: "svr-picture",
@@ -51,19 +67,15 @@ export function differenceView(views: readonly View[], own: Compared): HTMLEleme
   });
   const hidden = signal<ReadonlySet<EdgeFate>>(new Set());
   axesOf(view, own, placed, { grid, frame, measure: textWidth });
-  const draw = oncePerFrame(view, () => {
+  const painted = (): Painted | null => {
     const [at, palette, differences] = [placed.peek(), view.palette.peek(), own.differences.peek()];
     const scene = view.state.scene.peek();
-    if (at && palette && differences && scene) {
-      paintDifference(canvas, {
-        at,
-        palette,
-        differences,
-        scene,
-        hidden: hidden.peek(),
-        pointed: own.at.peek(),
-      });
-    }
+    if (!at || !palette || !differences || !scene) return null;
+    return { at, palette, differences, scene, hidden: hidden.peek(), pointed: own.at.peek() };
+  };
+  const draw = oncePerFrame(view, () => {
+    const now = painted();
+    if (now) paintDifference(canvas, now);
   });
   view.watch(() => {
     for (const cause of [placed, view.palette, own.differences, own.at, hidden]) cause.value;
@@ -83,8 +95,24 @@ export function differenceView(views: readonly View[], own: Compared): HTMLEleme
     tip.style.transform = `translate(${x}px, ${y}px)`;
   });
   follow(views, own, canvas, placed);
-  return h("div", { class: "svr-graph" }, legendOf(view, own, hidden), plot, said);
+  return {
+    element: h("div", { class: "svr-graph" }, legendOf(view, own, hidden), plot, said),
+    edges() {
+      const differences = own.differences.peek();
+      if (!differences) return 0;
+      const shown = FATES.filter((fate) => !hidden.peek().has(fate));
+      return shown.reduce((sum, at) => sum + Math.min(MOST_DRAWN, differences[at].length), 0);
+    },
+    svg(style, caption) {
+      const now = painted();
+      if (!now) throw new Error("there is no difference to draw");
+      const left = MARGINS.left;
+      return differenceSvg(now, { ...style, measure: textWidth, axis: axisOf(own), left, caption });
+    },
+  };
 }
+
+const FATES = Object.keys(FATE_WORDS) as EdgeFate[];
 
 /** The pointer and the keyboard over the neurons. */
 function follow(
@@ -199,12 +227,7 @@ function legendOf(
     role: "group",
     "aria-label": "edges",
   });
-  const WORDS = {
-    came: "edges that came",
-    went: "edges that went",
-    kept: "edges in both",
-  } as const;
-  const toggles = (Object.keys(WORDS) as EdgeFate[]).map((fate) => {
+  const toggles = FATES.map((fate) => {
     const button = h("button", { type: "button", class: "svr-toggle" });
     view.listen(button, "click", () => {
       const now = new Set(hidden.peek());
@@ -217,7 +240,7 @@ function legendOf(
       fill(
         button,
         h("i", { class: `svr-fate-line svr-${fate}` }),
-        ` ${drawn}${count(found)} ${WORDS[fate]}`,
+        ` ${drawn}${fateInWords(fate, found)}`,
       );
       button.setAttribute("aria-pressed", String(!hidden.value.has(fate)));
     });

@@ -22,11 +22,9 @@ const SHARED = [
 
 export function link(views: readonly View[], own: Compared): void {
   for (const name of SHARED) share(views, name);
-  views.forEach((view, from) => {
-    followFolds(views, view);
-    followSelection(views, own, view, from);
-    followHover(views, own, view, from);
-  });
+  for (const view of views) followFolds(views, view);
+  followSelection(views, own);
+  followHover(views, own);
 }
 
 function share(views: readonly View[], name: (typeof SHARED)[number]): void {
@@ -88,32 +86,43 @@ function answers(
 }
 
 /** Selects the partners; where Python is there, it does. */
-function followSelection(views: readonly View[], own: Compared, view: View, from: number): void {
-  view.watch(() => {
-    const { value } = view.state.selectedNeurons;
-    if (view.state.python.peek() === "here" || following) return;
-    following = true;
-    views.forEach((other, to) => {
-      if (to !== from) other.state.select(answers(views, own, from, to, value));
+function followSelection(views: readonly View[], own: Compared): void {
+  const known = views.map(({ state }) => JSON.stringify(state.selectedNeurons.peek()));
+  views.forEach((view, from) => {
+    view.watch(() => {
+      const { value } = view.state.selectedNeurons;
+      if (view.state.python.peek() === "here" || !isNews(known, from, value)) return;
+      views.forEach((other, to) => {
+        if (to === from) return;
+        const partners = answers(views, own, from, to, value);
+        if (isNews(known, to, partners)) other.state.select(partners);
+      });
     });
-    following = false;
   });
 }
 
-let following = false;
-
 /** Points at the partner of the neuron that is pointed at. */
-function followHover(views: readonly View[], own: Compared, view: View, from: number): void {
-  view.watch(() => {
-    const { value } = view.state.hover;
-    if (following) return;
-    following = true;
-    views.forEach((other, to) => {
-      if (to === from) return;
+function followHover(views: readonly View[], own: Compared): void {
+  const known = views.map(() => "null");
+  views.forEach((view, from) => {
+    view.watch(() => {
+      const { value } = view.state.hover;
       const neuron = value?.kind === "neuron" ? value.neuron : null;
-      const [there] = neuron ? answers(views, own, from, to, [neuron]) : [];
-      other.state.hover.value = there ? { kind: "neuron", neuron: there, from: "graph" } : null;
+      if (!isNews(known, from, neuron)) return;
+      views.forEach((other, to) => {
+        if (to === from) return;
+        const [there] = neuron ? answers(views, own, from, to, [neuron]) : [];
+        if (!isNews(known, to, there ?? null)) return;
+        other.state.hover.value = there ? { kind: "neuron", neuron: there, from: "graph" } : null;
+      });
     });
-    following = false;
   });
+}
+
+/** Whether a view's value is another than the one that was last seen there, or put there. */
+function isNews(known: string[], at: number, value: unknown): boolean {
+  const written = JSON.stringify(value);
+  if (known[at] === written) return false;
+  known[at] = written;
+  return true;
 }

@@ -25,11 +25,15 @@ import type { Law, Mode, Scene } from "../../wire/scene.js";
 import { dropDown, fill, h, nameOf, tailOf } from "../kit/dom.js";
 import type { View } from "../view.js";
 import { exactCut } from "./exactCut.js";
-import { survivalCurve } from "./survivalCurve.js";
+import { type Networks, survivalCurve } from "./survivalCurve.js";
 
-/** `showLink` brings a link into sight. */
-export function footer(view: View, showLink: (link: number) => void): HTMLElement {
-  const { curve, words } = survivalCurve(view);
+/** `showLink` brings a link into sight; `networks` are all of a comparison, the view's own first. */
+export function footer(
+  view: View,
+  showLink: (link: number) => void,
+  networks?: Networks,
+): HTMLElement {
+  const { curve, words } = survivalCurve(view, networks);
   const { slider, controls } = threshold(view);
   return h(
     "div",

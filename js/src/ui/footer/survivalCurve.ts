@@ -1,7 +1,7 @@
 // The survival curve, which is the slider of the threshold: entries against chance, from strict to
 // loose, the cut a knob on its axis that can be dragged.
 
-import { signal } from "@preact/signals-core";
+import { type ReadonlySignal, signal } from "@preact/signals-core";
 import { scaleLinear, scaleLog } from "d3-scale";
 import { count, powerOfTen, pTick, significant } from "../../logic/format.js";
 import {
@@ -13,6 +13,7 @@ import {
   survivalOf,
 } from "../../logic/survival.js";
 import { significantOn } from "../../logic/threshold.js";
+import type { Scene } from "../../wire/scene.js";
 import { dropDown, fill, h, nameOf, s } from "../kit/dom.js";
 import type { View } from "../view.js";
 
@@ -26,6 +27,24 @@ const TICK_EVERY = 96;
 const APART = 48;
 const END_WORDS = 44;
 
+/** Networks that one threshold is set for. */
+export interface Networks {
+  readonly names: ReadonlySignal<readonly string[]>;
+  /** The first is that of the threshold's own view. */
+  readonly views: readonly View[];
+}
+
+/** The curve of another network, and where its own cut stands. */
+interface Other {
+  readonly curve: Survival;
+  readonly place: number | null;
+  readonly colour: string;
+}
+
+/** Of the second network and those after it; the first is drawn in ink. */
+const COLOURS = ["convolution", "attention", "embedding", "other", "linear"];
+const colourOf = (at: number) => `var(--svr-${COLOURS[(at - 1) % COLOURS.length]})`;
+
 interface Frame {
   readonly curve: Survival;
   readonly width: number;
@@ -35,7 +54,10 @@ interface Frame {
 }
 
 /** The curve, and beside it the words that say what it shows. */
-export function survivalCurve(view: View): { curve: HTMLElement; words: HTMLElement } {
+export function survivalCurve(
+  view: View,
+  networks?: Networks,
+): { curve: HTMLElement; words: HTMLElement } {
   const { state } = view;
   const image = s("svg", { height: HEIGHT, role: "img" });
   const curve = h("div", { class: "svr-curve", "data-svr": "survival" });
@@ -50,7 +72,7 @@ export function survivalCurve(view: View): { curve: HTMLElement; words: HTMLElem
     { class: "svr-curve-words" },
     scope,
     chosen,
-    h("span", { class: "svr-key" }, h("i", { class: "svr-line" }), "found"),
+    keys(view, networks),
     h("span", { class: "svr-key" }, h("i", { class: "svr-line svr-chance" }), "by chance"),
     cutWords,
   );
@@ -69,7 +91,8 @@ export function survivalCurve(view: View): { curve: HTMLElement; words: HTMLElem
     const link = ofLink ? state.link.value : null;
     const found = scene && cut ? survivalOf(scene, cut.law, link) : null;
     curve.hidden = words.hidden = !scene || scene.tests === 0;
-    frame = found && width.value > 0 ? frameOf(found, width.value) : null;
+    const others = scene && networks ? othersOf(networks, scene, link) : [];
+    frame = found && width.value > 0 ? frameOf(found, others, width.value) : null;
     image.setAttribute("width", String(width.value));
     scope.value = ofLink ? "link" : "graph";
     if (!scene || !cut || scene.tests === 0) return;
@@ -89,11 +112,11 @@ export function survivalCurve(view: View): { curve: HTMLElement; words: HTMLElem
     const chance = frame.curve.tests * 10 ** cut.log10p;
     image.setAttribute(
       "aria-label",
-      `survival curve of ${count(frame.curve.tests)} entries: ${here?.atLeast ? "at least " : ""}` +
+      `survival curve of ${networks ? `${networks.names.value[0]}, ` : ""}${count(frame.curve.tests)} entries: ${here?.atLeast ? "at least " : ""}` +
         `${count(here?.edges ?? cut.significant)} reach the ` +
         `threshold, ${significant(chance, 2)} would by chance`,
     );
-    fill(image, ...drawing(frame, place, here?.edges ?? cut.significant));
+    fill(image, ...drawing(frame, others, place, here?.edges ?? cut.significant));
   };
   view.watch(redraw);
   view.watch(() => {
@@ -125,23 +148,63 @@ export function survivalCurve(view: View): { curve: HTMLElement; words: HTMLElem
   return { curve, words };
 }
 
-function frameOf(curve: Survival, width: number): Frame {
-  const { points, tests } = curve;
-  const there = points.filter((point) => point.found >= 1 || point.expected >= LEAST);
-  const last = there.at(-1) ?? points[points.length - 1];
+/** What the lines are: of one network what was found, of several which network it is. */
+function keys(view: View, networks: Networks | undefined): HTMLElement {
+  const element = h("span", { class: "svr-keys" });
+  const key = (words: string, colour?: string) => {
+    const line = h("i", { class: "svr-line", style: colour ? `border-color:${colour}` : null });
+    return h("span", { class: "svr-key" }, line, networks ? nameOf(words) : words);
+  };
+  view.watch(() => {
+    const names = networks?.names.value ?? ["found"];
+    fill(element, ...names.map((name, at) => key(name, at > 0 ? colourOf(at) : undefined)));
+  });
+  return element;
+}
+
+/** The curves of the other networks; for a link of the first network those of the same maps. */
+function othersOf({ views }: Networks, first: Scene, link: number | null): Other[] {
+  return views.flatMap(({ state }, at) => {
+    const [scene, cut] = [state.scene.value, state.cut.value];
+    if (at === 0 || !scene || !cut) return [];
+    const same = link === null ? null : sameLink(first, link, scene);
+    const curve = same === -1 ? null : survivalOf(scene, cut.law, same);
+    if (!curve) return [];
+    return [{ curve, place: placeOfCut(curve, cut.log10p), colour: colourOf(at) }];
+  });
+}
+
+/** The link of another network between the maps of the same names; -1 for none. */
+function sameLink(first: Scene, link: number, other: Scene): number {
+  const ends = (scene: Scene, { producer, consumer }: Scene["links"][number]) =>
+    JSON.stringify([scene.maps[producer].name, scene.maps[consumer].name]);
+  const wanted = ends(first, first.links[link]);
+  return other.links.findIndex((each) => ends(other, each) === wanted);
+}
+
+function frameOf(curve: Survival, others: readonly Other[], width: number): Frame {
+  const all = [curve, ...others.map((other) => other.curve)];
+  const lasts = all.map(({ points }) => {
+    const there = points.filter((point) => point.found >= 1 || point.expected >= LEAST);
+    return (there.at(-1) ?? points[points.length - 1]).x;
+  });
+  const loosest = Math.min(...all.map(({ points }) => points[0].x));
+  const most = Math.max(1, ...all.map(({ tests }) => tests));
   // Strict on the left, loose on the right.
-  const x = scaleLinear([points[0].x, last.x], [width - MARGINS.right, MARGINS.left]).clamp(true);
-  const y = scaleLog([LEAST, Math.max(tests, 1)], [HEIGHT - MARGINS.bottom, MARGINS.top]);
+  const ends = [width - MARGINS.right, MARGINS.left];
+  const x = scaleLinear([loosest, Math.max(...lasts)], ends).clamp(true);
+  const y = scaleLog([LEAST, most], [HEIGHT - MARGINS.bottom, MARGINS.top]);
   return { curve, width, x, y: y.clamp(true) };
 }
 
 function drawing(
   { curve, width, x, y }: Frame,
+  others: readonly Other[],
   place: number | null,
   reaching: number,
 ): SVGElement[] {
   const base = HEIGHT - MARGINS.bottom;
-  const along = (value: (point: SurvivalPoint) => number, points = curve.points) => {
+  const along = (value: (point: SurvivalPoint) => number, points = curve.points): string[] => {
     const end = points.findIndex((point) => value(point) < LEAST);
     const shown = points.slice(0, end < 0 ? points.length : end + 1);
     return shown.map(
@@ -170,6 +233,17 @@ function drawing(
       : []),
     s("path", { class: "svr-base", d: `M${MARGINS.left} ${base}H${width - MARGINS.right}` }),
     s("polyline", { class: "svr-line svr-chance", points: chance.join(" ") }),
+    ...others.flatMap((other) => {
+      const line = along((point) => point.found, other.curve.points).join(" ");
+      const style = `stroke:${other.colour}`;
+      const cut = other.place === null ? null : x(other.place);
+      return [
+        s("polyline", { class: "svr-line", points: line, style }),
+        ...(cut === null || Math.abs(cut - at) < 1
+          ? []
+          : [s("path", { class: "svr-other-cut", d: `M${cut} ${MARGINS.top}V${base}`, style })]),
+      ];
+    }),
     s("polyline", { class: "svr-line", points: found.join(" ") }),
     ...[...new Set(ticks)].map((value) =>
       s(

@@ -19,7 +19,7 @@ import { bands, ribbons } from "./canvases/ribbons.js";
 import { selectionCanvas } from "./canvases/selectionCanvas.js";
 import { forgetOnBlur, goTo, graphActions, reveal } from "./keyboard.js";
 import { legend } from "./legend.js";
-import { overview } from "./overview.js";
+import { minimap, overview } from "./overview.js";
 import { followPointer, showLink } from "./pointer.js";
 import { AXIS_WIDTH, createStage, type Stage } from "./stage.js";
 import { tooltip } from "./tooltip.js";
@@ -71,6 +71,7 @@ export function graph(view: View, { legend: explained = true } = {}): Drawn & Gr
     hover.canvas,
     frame,
     drawn.element,
+    minimap(view, stage, canvas),
     tooltip(view, stage, hover),
     progress(view),
   );
@@ -118,7 +119,9 @@ export function graph(view: View, { legend: explained = true } = {}): Drawn & Gr
       const { drawnPerLink } = cut;
       const { measure } = stage;
       const bands = { bundles: view.state.bundles.peek(), widths: view.state.bundleWidths.peek() };
-      return { scene, layout, drawnPerLink, palette, measure, bands, axisWidth: AXIS_WIDTH };
+      const rings = view.state.marked.peek()?.neurons ?? [];
+      const axisWidth = AXIS_WIDTH;
+      return { scene, layout, drawnPerLink, palette, measure, bands, rings, axisWidth };
     },
     raster: () => canvas.toDataURL("image/png"),
   };

@@ -1,11 +1,12 @@
 // What the colours mean.
 
+import { signal } from "@preact/signals-core";
 import { count, pValue, significant, TIED, TIED_MEANING } from "../../logic/format.js";
 import { edgeAlpha, fullWeight } from "../../paint/density.js";
 import { css, kindColour, mix } from "../../paint/palette.js";
 import { CONTRACT } from "../../wire/contract.js";
 import type { Neuron } from "../../wire/scene.js";
-import { fill, h, nameOf } from "../kit/dom.js";
+import { fill, h, nameOf, setAttributes } from "../kit/dom.js";
 import type { View } from "../view.js";
 
 /** Neurons of a path that are named. */
@@ -94,11 +95,30 @@ function selectionWords(view: View): HTMLElement {
   );
   const element = h("div", { class: "svr-selection", "data-svr": "selection" }, words, clear);
   view.listen(clear, "click", () => state.select([]));
+  const unfolded = signal(false);
+  let shown: string | undefined;
+  const toggle = (name: string) => {
+    const expanded = unfolded.peek();
+    const title = expanded ? "show less of the path" : "show the whole path";
+    const button = h(
+      "button",
+      { type: "button", class: "svr-go", "aria-expanded": expanded, title },
+      name,
+    );
+    view.listen(button, "click", () => {
+      unfolded.value = !expanded;
+      words.querySelector("button")?.focus({ preventScroll: true });
+    });
+    return button;
+  };
   view.watch(() => {
     const [scene, highlighted, cut] = [state.scene.value, state.highlighted.value, state.cut.value];
     element.hidden = !scene || !highlighted || !cut;
     if (!scene || !highlighted || !cut) return;
     const { neurons, path } = highlighted;
+    const written = JSON.stringify(path?.neurons);
+    if (written !== shown) unfolded.value = false;
+    shown = written;
     const name = ({ map, k }: Neuron) => [nameOf(scene.maps[map].label), `\u00a0${k}`];
     const one = neurons.length === 1 ? [": ", ...name(neurons[0])] : [];
     const chosen = h(
@@ -122,22 +142,30 @@ function selectionWords(view: View): HTMLElement {
             {},
             h("i", { class: "svr-path-mark" }),
             "the path ",
-            ...ends(path.neurons).flatMap((at, place) => [
-              place > 0 && ", ",
-              ...(at === null ? ["…"] : name(at)),
-            ]),
-            ` at p\u00a0≤\u00a0${pValue(weakest)}`,
+            ...pathInWords(path.neurons, unfolded.value ? path.neurons.length : NAMED).flatMap(
+              (at, place) => [
+                place > 0 && ", ",
+                ...(typeof at === "number" ? [toggle(`${count(at)} more`)] : name(at)),
+              ],
+            ),
+            ` at p\u00a0≤\u00a0${pValue(weakest).replaceAll(" ", "\u00a0")}`,
+            unfolded.value && " ",
+            unfolded.value && toggle("less"),
           ),
     );
+    words.classList.toggle("svr-long", unfolded.value);
+    setAttributes(words, { tabindex: unfolded.value ? 0 : null });
   });
   return element;
 }
 
-/** Of many neurons the first and the last ones; null for what stands between. */
-function ends(neurons: readonly Neuron[]): (Neuron | null)[] {
-  if (neurons.length <= NAMED) return [...neurons];
-  return [...neurons.slice(0, NAMED - 2), null, neurons[neurons.length - 1]];
+/** Of many neurons the first and the last ones; between them, how many more there are. */
+function pathInWords(neurons: readonly Neuron[], most: number): (Neuron | number)[] {
+  if (neurons.length <= most) return [...neurons];
+  const first = neurons.slice(0, most - 2);
+  return [...first, neurons.length - first.length - 1, neurons[neurons.length - 1]];
 }
+
 const byIntensity = (shades: HTMLElement) =>
   h(
     "span",

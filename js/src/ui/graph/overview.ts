@@ -1,7 +1,7 @@
-// The whole network in a strip beneath the graph, where its columns do not all fit: what of it is
-// seen is a window to drag, or to move by keyboard.
+// The whole network in small, what of it is seen a window to drag: in a strip beneath the graph where
+// its columns do not all fit, and moved there by keyboard too; in a corner of it where one has zoomed in.
 
-import { type Layout, layOut } from "../../geometry/layout.js";
+import { type Layout, layOut, type Margins, type Size } from "../../geometry/layout.js";
 import type { Cut } from "../../logic/threshold.js";
 import { fullWeight } from "../../paint/density.js";
 import { css, kindColour, type Palette } from "../../paint/palette.js";
@@ -12,14 +12,43 @@ import type { View } from "../view.js";
 import { moveCamera } from "./pointer.js";
 import { AXIS_WIDTH, type Stage } from "./stage.js";
 
-const HEIGHT = 44;
-const MARGINS = { top: 6, right: 8, bottom: 6, left: AXIS_WIDTH };
+/** Where the network is drawn in small. */
+interface Place {
+  readonly margins: Margins;
+  isNeeded(layout: Layout): boolean;
+  sizeIn(layout: Layout): Size;
+}
+
+const STRIP: Place = {
+  margins: { top: 6, right: 8, bottom: 6, left: AXIS_WIDTH },
+  isNeeded: (layout) => !fits(layout),
+  sizeIn: ({ size }) => ({ width: size.width, height: 44 }),
+};
+
+/** A quarter of the graph across, within these bounds; not where it would hide most of a small one. */
+const [NARROWEST, WIDEST, LEAST_GRAPH] = [96, 176, 240];
+const CORNER: Place = {
+  margins: { top: 5, right: 6, bottom: 5, left: 6 },
+  isNeeded: (layout) =>
+    fits(layout) && layout.camera.zoom > 1.001 && layout.size.width >= LEAST_GRAPH,
+  sizeIn({ size }) {
+    const width = Math.max(NARROWEST, Math.min(WIDEST, Math.round(size.width / 4)));
+    const height = Math.round((width * size.height) / size.width);
+    return { width, height: Math.max(48, Math.min(height, Math.round(size.height / 4))) };
+  },
+};
+/** Between the corner and what stands in it. */
+const APART = 8;
+
+/** The window is so much higher than what lies in it. */
+const AROUND = 4;
+
 /** By arrow keys the window moves by this share of itself. */
 const STEP = 0.1;
 
+/** The strip beneath the graph. */
 export function overview(view: View, stage: Stage): HTMLElement {
   const { state } = view;
-  const canvas = h("canvas", { "aria-hidden": true });
   const pane = h("div", {
     class: "svr-window",
     role: "scrollbar",
@@ -29,19 +58,68 @@ export function overview(view: View, stage: Stage): HTMLElement {
     "aria-valuemin": 0,
     "aria-valuemax": 100,
   });
-  const element = h("div", { class: "svr-overview", "data-svr": "overview" }, canvas, pane);
-  element.style.height = `${HEIGHT}px`;
+  const element = h("div", { class: "svr-overview", "data-svr": "overview" });
+  inSmall(view, stage, STRIP, element, pane);
+  view.listen(element, "pointerdown", () => pane.focus({ preventScroll: true }));
+  view.watch(() => {
+    const layout = stage.layout.value;
+    if (!layout || !STRIP.isNeeded(layout)) return;
+    const [from, to] = seen(layout).across;
+    const share = Math.round((100 * Math.max(0, from)) / Math.max(1e-9, 1 - (to - from)));
+    pane.setAttribute("aria-valuenow", String(Math.min(100, Math.max(0, share))));
+    pane.setAttribute("aria-valuetext", columnsSeen(state.scene.peek(), layout));
+  });
+  followKeys(view, stage, pane);
+  view.watch(showWhatKeysReach(view, stage));
+  return element;
+}
 
+/** The corner of the graph, which has the focus then: its own keys move what is seen. */
+export function minimap(view: View, stage: Stage, graph: HTMLElement): HTMLElement {
+  const pane = h("div", { class: "svr-window" });
+  const element = h("div", { class: "svr-minimap", "data-svr": "minimap", "aria-hidden": true });
+  inSmall(view, stage, CORNER, element, pane);
+  view.listen(element, "pointerdown", () => graph.focus({ preventScroll: true }));
+  view.watch(() => {
+    const layout = stage.layout.value;
+    if (layout) element.style.bottom = `${layout.margins.bottom + APART}px`;
+  });
+  return element;
+}
+
+/** Draws the network in `element`, and on it `pane`, the part that is seen. */
+function inSmall(
+  view: View,
+  stage: Stage,
+  place: Place,
+  element: HTMLElement,
+  pane: HTMLElement,
+): void {
+  const { state } = view;
+  const canvas = h("canvas", { "aria-hidden": true });
+  element.append(canvas, pane);
+  let drawn: readonly unknown[] = [];
   const draw = oncePerFrame(view, () => {
     const scene = state.scene.peek();
     const layout = stage.layout.peek();
     const palette = view.palette.peek();
     const cut = state.cut.peek();
-    const ratio = stage.ratio.peek();
+    const [scale, range, ratio] = [state.scale.peek(), state.y_range.peek(), stage.ratio.peek()];
     if (element.hidden || !scene || !layout || !palette || !cut) return;
-    const small = smallLayout(scene, layout, state.scale.peek());
-    canvas.width = Math.round(small.size.width * ratio);
-    canvas.height = Math.round(small.size.height * ratio);
+    const size = place.sizeIn(layout);
+    // What only moves the camera leaves the whole as it is.
+    const causes = [
+      ...[scene, palette, cut, scale, range, ratio, layout.folding, size.width, size.height],
+      stage.appearances.peek(),
+    ];
+    if (causes.every((cause, at) => cause === drawn[at])) return;
+    drawn = causes;
+    element.style.height = `${size.height}px`;
+    if (place === CORNER) element.style.width = `${size.width}px`;
+    const { folding } = layout;
+    const small = layOut(scene, scale, size, place.margins, undefined, 0, range, 0, folding);
+    canvas.width = Math.round(size.width * ratio);
+    canvas.height = Math.round(size.height * ratio);
     const context = canvas.getContext("2d");
     if (!context) throw new Error("this browser gives no 2D canvas");
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
@@ -49,37 +127,67 @@ export function overview(view: View, stage: Stage): HTMLElement {
   });
   view.watch(() => {
     const layout = stage.layout.value;
-    for (const cause of [state.scene, state.cut, state.scale, stage.ratio, stage.appearances]) {
+    for (const cause of [
+      ...[state.scene, state.cut, state.scale, state.y_range],
+      ...[stage.ratio, stage.appearances, view.palette],
+    ]) {
       cause.value;
     }
-    view.palette.value;
-    element.hidden = !layout || fits(layout);
-    draw();
-  });
-  view.watch(() => {
-    const layout = stage.layout.value;
+    element.hidden = !layout || !place.isNeeded(layout);
     if (!layout || element.hidden) return;
-    const [from, to] = seen(layout);
-    const room = layout.size.width - MARGINS.left - MARGINS.right;
-    const left = MARGINS.left + Math.max(0, from) * room;
-    const right = MARGINS.left + Math.min(1, to) * room;
-    pane.style.left = `${left}px`;
-    pane.style.width = `${Math.max(8, right - left)}px`;
-    const share = Math.round((100 * Math.max(0, from)) / Math.max(1e-9, 1 - (to - from)));
-    pane.setAttribute("aria-valuenow", String(Math.min(100, Math.max(0, share))));
-    pane.setAttribute("aria-valuetext", columnsSeen(state.scene.peek(), layout));
+    draw();
+    const { width, height } = place.sizeIn(layout);
+    const { left, right, top, bottom } = place.margins;
+    const { across, down } = seen(layout);
+    const [x, wide] = stretch(across, left, width - left - right);
+    const [y, high] = stretch(down, top, height - top - bottom);
+    Object.assign(pane.style, { left: `${x}px`, width: `${wide}px` });
+    Object.assign(pane.style, { top: `${y - AROUND}px`, height: `${high + 2 * AROUND}px` });
   });
-  view.watch(followWindow(view, stage, element, pane));
-  return element;
+  followDrag(view, stage, place, element);
+}
+
+/** The pixels of a stretch that lies between two shares of some room. */
+function stretch([from, to]: readonly [number, number], begin: number, room: number) {
+  const low = begin + Math.max(0, from) * room;
+  return [low, Math.max(8, begin + Math.min(1, to) * room - low)];
 }
 
 const fits = ({ size, margins, plotWidth }: Layout) =>
   plotWidth <= size.width - margins.left - margins.right + 1;
 
+const heightOf = ({ size, margins }: Layout) => size.height - margins.top - margins.bottom;
+
+interface Seen {
+  readonly across: readonly [number, number];
+  readonly down: readonly [number, number];
+}
+
 /** The shares of the picture between which lies what is seen of it. */
-function seen({ size, margins, camera, plotWidth }: Layout): [number, number] {
-  const share = (x: number) => ((x - camera.x) / camera.zoom - margins.left) / plotWidth;
-  return [share(margins.left), share(size.width - margins.right)];
+function seen(layout: Layout): Seen {
+  const { size, margins, camera, plotWidth } = layout;
+  const across = (x: number) => ((x - camera.x) / camera.zoom - margins.left) / plotWidth;
+  const down = (y: number) => ((y - camera.y) / camera.zoom - margins.top) / heightOf(layout);
+  return {
+    across: [across(margins.left), across(size.width - margins.right)],
+    down: [down(margins.top), down(size.height - margins.bottom)],
+  };
+}
+
+/** Puts the left edge of what is seen at this share of the picture, and its upper edge. */
+function show(view: View, stage: Stage, left: number, top?: number): void {
+  const layout = stage.layout.peek();
+  if (!layout) return;
+  const { camera, margins, plotWidth } = layout;
+  const { across, down } = seen(layout);
+  const held = (from: number, [low, high]: readonly [number, number]) =>
+    Math.max(0, Math.min(from, 1 - (high - low)));
+  const x = margins.left - (margins.left + held(left, across) * plotWidth) * camera.zoom;
+  const y =
+    top === undefined
+      ? camera.y
+      : margins.top - (margins.top + held(top, down) * heightOf(layout)) * camera.zoom;
+  moveCamera(view, stage, { ...camera, x, y });
 }
 
 function columnsSeen(
@@ -94,12 +202,6 @@ function columnsSeen(
     module === null ? scene.maps[maps[0]].label : scene.modules[module].label,
   );
   return `${inside.length} of ${columns.length} columns, ${first} to ${last}`;
-}
-
-function smallLayout(scene: Scene, layout: Layout, yScale: Parameters<typeof layOut>[1]): Layout {
-  const size = { width: layout.size.width, height: HEIGHT };
-  const { folding } = layout;
-  return layOut(scene, yScale, size, MARGINS, undefined, 0, null, 0, folding);
 }
 
 /** Every neuron as a speck, and of each link the strongest edge that is drawn. */
@@ -143,54 +245,57 @@ function paintSmall(
   context.globalAlpha = 1;
 }
 
-/** Lets the window be dragged, thrown by a click beside it, and moved by keys. */
-function followWindow(view: View, stage: Stage, strip: HTMLElement, pane: HTMLElement): () => void {
-  /** Puts the left edge of what is seen at this share of the picture. */
-  const show = (from: number) => {
-    const layout = stage.layout.peek();
-    if (!layout) return;
-    const { camera, margins, plotWidth } = layout;
-    const [left, right] = seen(layout);
-    const held = Math.max(0, Math.min(from, 1 - (right - left)));
-    const x = margins.left - (margins.left + held * plotWidth) * camera.zoom;
-    moveCamera(view, stage, { ...camera, x });
+/** Lets the window be dragged, and thrown by a press beside it. */
+function followDrag(view: View, stage: Stage, { margins }: Place, element: HTMLElement): void {
+  const sharesAt = (event: PointerEvent) => {
+    const box = element.getBoundingClientRect();
+    return {
+      x: (event.clientX - box.left - margins.left) / (box.width - margins.left - margins.right),
+      y: (event.clientY - box.top - margins.top) / (box.height - margins.top - margins.bottom),
+    };
   };
-  const shareAt = (event: PointerEvent) => {
-    const box = strip.getBoundingClientRect();
-    const room = box.width - MARGINS.left - MARGINS.right;
-    return (event.clientX - box.left - MARGINS.left) / room;
-  };
-  let grip: number | null = null;
-  view.listen(strip, "pointerdown", (event) => {
+  let grip: { readonly x: number; readonly y: number } | null = null;
+  view.listen(element, "pointerdown", (event) => {
     const layout = stage.layout.peek();
     if (event.button !== 0 || !layout) return;
-    const at = shareAt(event);
-    const [from, to] = seen(layout);
-    const inside = at >= from && at <= to;
-    grip = inside ? at - from : (to - from) / 2;
-    strip.setPointerCapture(event.pointerId);
-    if (!inside) show(at - grip);
-    pane.focus({ preventScroll: true });
+    const at = sharesAt(event);
+    const { across, down } = seen(layout);
+    const isWithin = (share: number, [low, high]: readonly [number, number]) =>
+      share >= low && share <= high;
+    // In the strip the whole height is seen unless one has zoomed in.
+    const inside = isWithin(at.x, across) && (isWithin(at.y, down) || layout.camera.zoom === 1);
+    const half = { x: (across[1] - across[0]) / 2, y: (down[1] - down[0]) / 2 };
+    grip = inside ? { x: at.x - across[0], y: at.y - down[0] } : half;
+    element.setPointerCapture(event.pointerId);
+    if (!inside) show(view, stage, at.x - grip.x, at.y - grip.y);
     event.preventDefault();
   });
-  view.listen(strip, "pointermove", (event) => {
-    if (grip !== null) show(shareAt(event) - grip);
+  view.listen(element, "pointermove", (event) => {
+    if (!grip) return;
+    const at = sharesAt(event);
+    show(view, stage, at.x - grip.x, at.y - grip.y);
   });
   for (const end of ["pointerup", "pointercancel"] as const) {
-    view.listen(strip, end, () => (grip = null));
+    view.listen(element, end, () => (grip = null));
   }
+}
+
+function followKeys(view: View, stage: Stage, pane: HTMLElement): void {
   view.listen(pane, "keydown", (event) => {
     const layout = stage.layout.peek();
     if (!layout || event.ctrlKey || event.metaKey || event.altKey) return;
-    const [from, to] = seen(layout);
+    const [from, to] = seen(layout).across;
     const by = { ArrowLeft: -STEP, ArrowRight: STEP, PageUp: -0.9, PageDown: 0.9 }[event.key];
-    if (by !== undefined) show(from + by * (to - from));
-    else if (event.key === "Home") show(0);
-    else if (event.key === "End") show(1);
+    if (by !== undefined) show(view, stage, from + by * (to - from));
+    else if (event.key === "Home") show(view, stage, 0);
+    else if (event.key === "End") show(view, stage, 1);
     else return;
     event.preventDefault();
   });
-  // A neuron that is reached by keyboard has to be seen.
+}
+
+/** A neuron that is reached by keyboard has to be seen. */
+function showWhatKeysReach(view: View, stage: Stage): () => void {
   return () => {
     const hover = view.state.hover.value;
     const layout = stage.layout.peek();
@@ -198,7 +303,8 @@ function followWindow(view: View, stage: Stage, strip: HTMLElement, pane: HTMLEl
     const { x, margins, size, plotWidth, camera } = layout;
     const at = x[hover.neuron.map];
     if (at >= margins.left && at <= size.width - margins.right) return;
-    const [from, to] = seen(layout);
-    show((at - camera.x) / camera.zoom / plotWidth - margins.left / plotWidth - (to - from) / 2);
+    const [from, to] = seen(layout).across;
+    const place = (at - camera.x) / camera.zoom / plotWidth - margins.left / plotWidth;
+    show(view, stage, place - (to - from) / 2);
   };
 }

@@ -41,6 +41,8 @@ export interface Others {
   readonly exports?: HTMLElement;
   /** What of several networks is seen. */
   readonly views?: HTMLElement;
+  /** Whether the graph is what is seen, so that tools for how it is drawn do something. */
+  readonly isGraph?: () => boolean;
   readonly fullScreen: HTMLElement;
   readonly help: HTMLElement;
 }
@@ -49,15 +51,19 @@ export function toolbar(view: View, viewHistory: ViewHistory, others: Others): H
   const { name, counts } = title(view);
   const { title: words } = others;
   const named = words ? { element: words, width: () => words.scrollWidth, show: () => {} } : name;
+  const looks = [yScale(view), colour(view), lasso(view)] as const;
+  view.watch(() => {
+    for (const tool of looks) tool.hidden = others.isGraph?.() === false;
+  });
   return toolLine(view, named, filterChip(view), [
     ...(others.title ? [] : [{ element: counts, label: "network", rank: 4 }]),
     { element: others.search, label: "search", rank: 10 },
     { element: steps(view, viewHistory), label: "views", rank: 5 },
     { element: method(view), label: "method", rank: 8 },
-    { element: yScale(view), label: "y scale", rank: 9 },
-    { element: colour(view), label: "colour", rank: 2 },
+    { element: looks[0], label: "y scale", rank: 9 },
+    { element: looks[1], label: "colour", rank: 2 },
     { element: budget(view), label: "edges at most", rank: 1 },
-    { element: lasso(view), label: "lasso", rank: 3 },
+    { element: looks[2], label: "lasso", rank: 3 },
     { element: others.panes, label: "panes", rank: 12 },
     ...(others.views ? [{ element: others.views, label: "view", rank: 20 }] : []),
     ...(others.exports ? [{ element: others.exports, label: "save or copy", rank: 6 }] : []),

@@ -1,4 +1,4 @@
-// A tour of five steps, offered once in a browser; the help has it at any time.
+// A tour of five steps, offered once in a browser, by one widget; the help has it at any time.
 
 import { fill, h } from "../kit/dom.js";
 import type { View } from "../view.js";
@@ -55,6 +55,9 @@ const STEPS: readonly Step[] = [
     of: ".svr-toolbar",
   },
 ];
+
+/** Of the view that offers it: a page with several widgets asks nobody twice. */
+let offering: AbortSignal | null = null;
 
 /** Remembered by the browser once somebody took the tour, or did not want it. */
 const SEEN = "svr-widget-tour";
@@ -125,7 +128,9 @@ export function tour(view: View, root: HTMLElement): Tour {
   view.watch(() => {
     if (!state.scene.value || offered) return;
     offered = true;
-    offer.hidden = !isToBeOffered(view);
+    if (!isToBeOffered(view)) return;
+    offering = view.signal;
+    offer.hidden = false;
   });
   return { element: h("div", { class: "svr-tour" }, around, card), offer, start };
 }
@@ -155,6 +160,7 @@ function place(root: HTMLElement, { of }: Step, around: HTMLElement, card: HTMLE
 /** Not where Python says no, where it was seen before, or where a program drives the browser. */
 function isToBeOffered({ state }: View): boolean {
   if (state.tour.peek() === false || navigator.webdriver) return false;
+  if (offering && !offering.aborted) return false;
   try {
     return window.localStorage.getItem(SEEN) === null;
   } catch {
