@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from svr_widget.engine.errors import TraceError
-from svr_widget.engine.maps.links import Link, LinkKey, Side, entered
+from svr_widget.engine.maps.links import Link, LinkKey, Side, entered, number_of
 
 Consumer = tuple[str, Side]
 """A map that reads, and which side of it the links enter."""
@@ -230,29 +230,23 @@ class KeyedLinks(Mapping[LinkKey, Link]):
         Raises:
             KeyError: there is no such link.
         """
-        pair = self._pair(key)
         pairs, order = self._sorted
-        first = int(np.searchsorted(pairs, pair)) if pair >= 0 else len(pairs)
-        place = first + (key[2] if len(key) == 3 else 0)
+        sent, read = self._names
+        if not _is_key(key) or key[0] not in sent or key[1] not in read:
+            raise KeyError(key)
+        pair = sent[key[0]] * len(read) + read[key[1]]
+        place = int(np.searchsorted(pairs, pair)) + number_of(key)
         if place >= len(pairs) or pairs[place] != pair:
             raise KeyError(key)
         return int(order[place])
 
-    def _pair(self, key: LinkKey) -> int:
-        if not isinstance(key, tuple) or not 2 <= len(key) <= 3:
-            return -1
-        if len(key) == 3 and not (isinstance(key[2], int) and key[2] > 0):
-            return -1
-        sent, read = self._names
-        at = sent.get(key[0], -1), read.get(key[1], -1)
-        return -1 if -1 in at else at[0] * len(read) + at[1]
-
     @cached_property
     def _names(self) -> tuple[dict[str, int], dict[str, int]]:
         """The places of producers among each other, and of ends that are entered."""
-        sent = dict.fromkeys(name for each in self.links.bundles for name in each.producers)
-        read = dict.fromkeys(name for each in self.links.bundles for name in each.entered)
-        return tuple({name: at for at, name in enumerate(names)} for names in (sent, read))  # type: ignore[return-value]
+        bundles = self.links.bundles
+        sent = dict.fromkeys(name for each in bundles for name in each.producers)
+        read = dict.fromkeys(name for each in bundles for name in each.entered)
+        return _places(sent), _places(read)
 
     @cached_property
     def _sorted(self) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
@@ -276,6 +270,16 @@ class KeyedLinks(Mapping[LinkKey, Link]):
         found = np.empty(len(order), np.int32)
         found[order] = np.arange(len(order)) - np.searchsorted(pairs, pairs)
         return found
+
+
+def _places(names: Iterable[str]) -> dict[str, int]:
+    return {name: at for at, name in enumerate(names)}
+
+
+def _is_key(key: object) -> bool:
+    if not isinstance(key, tuple) or not 2 <= len(key) <= 3:
+        return False
+    return len(key) == 2 or (isinstance(key[2], int) and key[2] > 0)
 
 
 class _Values(ValuesView[Link]):
