@@ -50,6 +50,7 @@ def told(link: Link) -> tuple[object, ...]:
 
 
 @given(bundles)
+@settings(deadline=None)
 def test_they_are_a_sequence_of_links(of):
     links, expected = Links(of), one_by_one(of)
     assert len(links) == len(expected)
@@ -61,6 +62,7 @@ def test_they_are_a_sequence_of_links(of):
 
 
 @given(bundles)
+@settings(deadline=None)
 def test_every_link_has_its_key_and_its_number(of):
     keys: list[tuple[object, ...]] = []
     for link in one_by_one(of):
