@@ -161,7 +161,7 @@ class SVRWidget(Traits):
         close_parts(self)
         if self.comm is not None:
             # JupyterLab keeps the models of closed widgets, with all that they hold.
-            for name in ("_scene", "_frames", "_timeline"):
+            for name in ("_scene", "_preview", "_frames", "_timeline"):
                 if self.has_trait(name):
                     setattr(self, name, b"")
         super().close()

@@ -50,7 +50,7 @@ def pack_links(
         link = svr.links[key]
         ends.append([order[name] for name in svr.ends(key)])
         numbers.append(number_of(key))
-        flags.append(_flags(link))
+        flags.append(flags_of(link))
         norms = [tuple(svr.maps[end].norms) for end in (link.producer, link.consumer)]
         stands = link.through, *norms
         if stands not in said:
@@ -91,5 +91,6 @@ def _words(through: tuple[str, ...], norms: list[tuple[str, ...]]) -> list[str]:
     return [words.get(name, f"{name}, ignored" if _NORM.match(name) else name) for name in through]
 
 
-def _flags(link: Link) -> int:
+def flags_of(link: Link) -> int:
+    """What kind of link it is, as bits."""
     return BACKWARD * link.backward + BY_CONSTRUCTION * link.by_construction + _SIDES[link.side]
