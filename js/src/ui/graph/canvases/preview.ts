@@ -19,7 +19,7 @@ import { bands, ribbons } from "./ribbons.js";
 /** Neurons closer than this cover each other, in pixels of the screen. */
 const APART = 0.5;
 /** Of a rim that is dashed, in CSS pixels: four dashes around. */
-const DASHES = [2.1, 2.2];
+const DASHES = [3, 1.7];
 
 export function previewPane(view: View): HTMLElement {
   const holder = h("div", { class: "svr-early" });
@@ -45,8 +45,9 @@ export function previewPane(view: View): HTMLElement {
 
 /** The view with the preview's state in the place of the scene's, until the signal is aborted. */
 function viewOfPreview(view: View, signal: AbortSignal): View {
+  const { ask, cancel, silent, trait, palette } = view;
   const state = { ...view.state, ...view.state.early };
-  return createView(state, view.trait, view, signal, view.palette);
+  return createView(state, trait, { ask, cancel, silent }, signal, palette);
 }
 
 function drawing(view: View): HTMLElement {
@@ -108,7 +109,7 @@ function paintDots(
       if (Math.abs(y[neuron] - last) < apart && neuron > start) continue;
       last = y[neuron];
       context.beginPath();
-      context.arc(x[map], y[neuron], NEURON_RADIUS - (isExact ? 0 : RIM / 2), 0, 2 * Math.PI);
+      context.arc(x[map], y[neuron], NEURON_RADIUS, 0, 2 * Math.PI);
       context.fill();
       if (!isExact) context.stroke();
     }
