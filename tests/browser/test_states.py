@@ -99,11 +99,11 @@ Decomposer.decomposition = held
 """
 
 
-def rim(pixels: np.ndarray, x: float, y: float) -> np.ndarray:
-    """The pixels of a neuron's rim, all around it, and last of its middle."""
+def around(pixels: np.ndarray, x: float, y: float, radius: float) -> np.ndarray:
+    """The pixels on a circle."""
     angles = np.linspace(0, 2 * np.pi, 48, endpoint=False)
-    around = np.stack([y + 3 * np.sin(angles), x + 3 * np.cos(angles)], axis=1)
-    rows, columns = np.floor(np.concatenate([around, [[y, x]]])).astype(int).T
+    places = np.stack([y + radius * np.sin(angles), x + radius * np.cos(angles)])
+    rows, columns = np.floor(places).astype(int)
     return pixels[rows, columns].astype(int)
 
 
@@ -118,13 +118,17 @@ def test_maps_are_seen_as_they_are_done_slow_ones_before(open_notebook: Open) ->
     axes = axes_of(root)
     data = early.evaluate("(canvas) => canvas.toDataURL('image/png').split(',')[1]")
     pixels = decoded(data)
-    exact, preview = (rim(pixels, *axes.point(column, 4.0)) for column in (0, 1))
-    ink = exact[-1]  # a disc is full, a circle is not
-    assert (np.abs(exact - ink).max(axis=1) < 90).mean() > 0.8
-    dark = np.abs(preview - ink).max(axis=1) < 60
-    assert 0.2 < dark[:-1].mean() < 0.9
-    assert not dark[-1]
+    exact, preview = (axes.point(column, 4.0) for column in (0, 1))
+    ink = around(pixels, *exact, 0)[0]
     assert np.ptp(ink[:3]) < 40  # a grey
+
+    def inked(place: tuple[float, float], radius: float) -> float:
+        apart = np.abs(around(pixels, *place, radius) - ink).max(axis=1)
+        return float((apart < 90).mean())
+
+    assert inked(exact, 2) == 1  # a disc is full, a circle is not
+    assert inked(preview, 0.5) == 0
+    assert 0.2 < inked(preview, 3) < 0.9
     assert violations(notebook) == []
     root.get_by_role("button", name="Cancel").click()
     notebook.wait_for_python("widget._shown._computation.cancelled")

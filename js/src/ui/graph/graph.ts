@@ -69,7 +69,7 @@ export function graph(view: View, { legend: explained = true } = {}): Drawn & Gr
     chosen,
     hover.canvas,
     frame,
-    previewPane(view),
+    previewPane(view, canvas),
     drawn.element,
     tooltip(view, stage, hover),
     progress(view),

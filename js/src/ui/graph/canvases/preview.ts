@@ -21,14 +21,29 @@ const APART = 0.5;
 /** Of a rim that is dashed, in CSS pixels: four dashes around. */
 const DASHES = [3, 1.7];
 
-export function previewPane(view: View): HTMLElement {
+/** `picture` is the canvas whose place it takes, until something is painted there. */
+export function previewPane(view: View, picture: HTMLCanvasElement): HTMLElement {
+  const { state } = view;
   const holder = h("div", { class: "svr-early" });
-  const isThere = computed(() => view.state.preview.value !== null);
+  const isThere = computed(() => state.preview.value !== null);
   let shown: AbortController | null = null;
+  const empty = () => holder.replaceChildren();
+  const painted = new MutationObserver(() => {
+    if (picture.dataset.painted !== "true") return;
+    painted.disconnect();
+    empty();
+  });
   const end = () => {
+    const last = holder.querySelector(".svr-picture");
     shown?.abort();
     shown = null;
-    holder.replaceChildren();
+    painted.disconnect();
+    empty();
+    if (!last || !state.scene.peek() || view.signal.aborted) return;
+    // Without it there would be no neuron for as long as the edges take.
+    last.classList.add("svr-leaving");
+    holder.append(last);
+    painted.observe(picture, { attributeFilter: ["data-painted"] });
   };
   view.signal.addEventListener("abort", end, { once: true });
   view.watch(() => {
@@ -36,6 +51,7 @@ export function previewPane(view: View): HTMLElement {
     untracked(() => {
       end();
       if (!value) return;
+      empty();
       shown = new AbortController();
       holder.append(drawing(viewOfPreview(view, shown.signal)));
     });
