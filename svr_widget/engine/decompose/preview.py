@@ -105,12 +105,14 @@ def _leading(
     basis = images = np.zeros((short, 0))
     block = np.linalg.qr(random)[0]
     size = float(np.linalg.norm(wide))
-    for step in range(1, _most_steps(*wide.shape) + 1):
+    most = _most_steps(*wide.shape)
+    for step in range(1, most + 1):
         basis = np.concatenate([basis, block], axis=1)
         image = wide @ (wide.T @ block.astype(np.float32))
         images = np.concatenate([images, image.astype(np.float64)], axis=1)
         left = short - basis.shape[1]
-        if step >= LEAST_STEPS or left == 0:
+        # To look takes a part of a step: after every second one is enough.
+        if (step >= LEAST_STEPS and (most - step) % 2 == 0) or left == 0:
             rounding = EPSILON * math.sqrt(wide.shape[1]) * size
             S, bound = _shown(basis, images, count, rounding, cast * size)
         if len(S) == count or left == 0:
