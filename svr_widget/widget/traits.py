@@ -112,6 +112,9 @@ class Traits(anywidget.AnyWidget):
     max_edges = t.Int(100_000, min=0, help="most edges that travel to the page").tag(sync=True)
 
     _scene = t.Bytes(b"").tag(sync=True, echo_update=False)
+    _preview = t.Bytes(b"", help="what is known while there is no scene").tag(
+        sync=True, echo_update=False
+    )
     _status = t.Dict({"state": "computing"}).tag(sync=True)
     _notice = t.Unicode("").tag(sync=True)
     _name = t.Unicode("", help="what the network is called beside others").tag(sync=True)

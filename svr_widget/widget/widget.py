@@ -57,7 +57,8 @@ class SVRWidget(Traits):
             ``max_edges``...) and ``SVR``'s keywords.
 
     The model is checked and traced at once, so bad input raises here. What takes longer than
-    about three seconds is then computed in a thread, while the widget shows how far it is.
+    about three seconds is then computed in a thread, while the widget shows how far it is and the
+    maps that are done; of those that take more than a second their leading singular values first.
 
     Raises:
         SVRError: the model, its weights or an option cannot be used; the message says which.
@@ -162,7 +163,7 @@ class SVRWidget(Traits):
         close_parts(self)
         if self.comm is not None:
             # JupyterLab keeps the models of closed widgets, with all that they hold.
-            for name in ("_scene", "_frames", "_timeline"):
+            for name in ("_scene", "_preview", "_frames", "_timeline"):
                 if self.has_trait(name):
                     setattr(self, name, b"")
         super().close()

@@ -44,6 +44,19 @@ class Axes:
         return self.columns[column], self.slope * singular_value + self.offset
 
 
+def axes_of(root: Locator) -> Axes:
+    """What the axes' labels of a widget say, whether or not its picture is there."""
+    read = root.evaluate(READ_AXES)
+    values, places = np.array(read["ticks"]).T
+    slope, offset = np.polyfit(values, places, 1)
+    return Axes(slope, offset, {int(column): x for column, x in read["columns"]})
+
+
+def decoded(data: str) -> np.ndarray:
+    """The pixels of a picture in base64, uint8 ``[height, width, 4]``."""
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGBA"))
+
+
 class Picture:
     """A widget on a page."""
 
@@ -56,16 +69,13 @@ class Picture:
 
     def axes(self) -> Axes:
         """Read the axes' labels."""
-        read = self.root.evaluate(READ_AXES)
-        values, places = np.array(read["ticks"]).T
-        slope, offset = np.polyfit(values, places, 1)
-        return Axes(slope, offset, {int(column): x for column, x in read["columns"]})
+        return axes_of(self.root)
 
     def pixels(self) -> np.ndarray:
         """The canvas's own pixels, uint8 ``[height, width, 4]``, once all is drawn."""
         self.settle()
         data = self.canvas.evaluate("(canvas) => canvas.toDataURL('image/png').split(',')[1]")
-        return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGBA"))
+        return decoded(data)
 
     def ink(self) -> int:
         """How many pixels of the transparent canvas carry something."""

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from playwright.sync_api import Browser, Page, expect
@@ -16,7 +17,7 @@ from svr_widget import SVRWidget, compare
 from tests.browser import plain_page
 from tests.browser.lab import REPOSITORY, WIDGET, Notebook
 from tests.browser.networks import PLANTED, SHOW
-from tests.browser.picture import Picture
+from tests.browser.picture import Picture, axes_of, decoded
 
 Open = Callable[..., Notebook]
 AXE = REPOSITORY / "js" / "node_modules" / "axe-core" / "axe.min.js"
@@ -78,6 +79,77 @@ def test_a_long_computation_shows_how_far_it_is(open_notebook: Open) -> None:
     notebook.execute("gate.set(); widget.wait(60)")
     expect(status).to_be_hidden()
     assert Picture(root).ink() > 1000
+
+
+EARLY = """
+import threading
+from svr_widget.engine.graph import cost
+from svr_widget.engine.work.decomposer import Decomposer
+from svr_widget.widget.computing import shown_graph
+
+shown_graph.AT_ONCE_SECONDS = cost.SLOW_SECONDS = cost.WORTH_WHILE = 0
+gate, decomposition = threading.Event(), Decomposer.decomposition
+
+def held(self, task, *rest, **keywords):
+    if task.name == "2":
+        gate.wait(300)
+    return decomposition(self, task, *rest, **keywords)
+
+Decomposer.decomposition = held
+"""
+
+
+def around(pixels: np.ndarray, x: float, y: float, radius: float) -> np.ndarray:
+    """The pixels on a circle."""
+    angles = np.linspace(0, 2 * np.pi, 48, endpoint=False)
+    places = np.stack([y + radius * np.sin(angles), x + radius * np.cos(angles)])
+    rows, columns = np.floor(places).astype(int)
+    return pixels[rows, columns].astype(int)
+
+
+def test_maps_are_seen_as_they_are_done_slow_ones_before(open_notebook: Open) -> None:
+    notebook = open_notebook(EARLY, PLANTED, SHOW)
+    root = notebook.page.locator(WIDGET)
+    early = root.locator('[data-svr="preview"]')
+    expect(root.locator('[data-svr="status"]')).to_contain_text("preview, 1 of 3 exact")
+    expect(early).to_have_attribute("aria-label", re.compile("preview, 1 of 3 exact$"))
+    expect(early).to_have_attribute("data-exact", "1")
+    expect(root.locator(".svr-columns [data-map]")).to_have_count(3)
+    axes = axes_of(root)
+    data = early.evaluate("(canvas) => canvas.toDataURL('image/png').split(',')[1]")
+    pixels = decoded(data)
+    exact, preview = (axes.point(column, 4.0) for column in (0, 1))
+    ink = around(pixels, *exact, 0)[0]
+    assert np.ptp(ink[:3]) < 40  # a grey
+
+    def inked(place: tuple[float, float], radius: float) -> float:
+        apart = np.abs(around(pixels, *place, radius) - ink).max(axis=1)
+        return float((apart < 90).mean())
+
+    assert inked(exact, 2) == 1  # a disc is full, a circle is not
+    assert inked(preview, 0.5) == 0
+    assert 0.2 < inked(preview, 3) < 0.9
+    assert violations(notebook) == []
+    root.get_by_role("button", name="Cancel").click()
+    notebook.wait_for_python("widget._shown._computation.cancelled")
+    notebook.execute("gate.set()")
+    status = root.locator('[data-svr="status"]')
+    expect(status).to_contain_text("Computation cancelled")
+    expect(status).to_contain_text("preview, 2 of 3 exact")
+    expect(early).to_have_attribute("data-exact", "2")
+
+
+def test_the_picture_takes_the_previews_place(open_notebook: Open) -> None:
+    notebook = open_notebook(EARLY, PLANTED, SHOW)
+    root = notebook.page.locator(WIDGET)
+    expect(root.locator('[data-svr="preview"]')).to_have_attribute("data-exact", "1")
+    before = axes_of(root)
+    notebook.execute("gate.set(); widget.wait(60)")
+    assert Picture(root).ink() > 1000
+    assert root.locator('[data-svr="preview"]').count() == 0
+    after = axes_of(root)
+    assert after.columns == pytest.approx(before.columns, abs=1)
+    assert after.point(0, 4.0) == pytest.approx(before.point(0, 4.0), abs=1)
 
 
 def test_cancel_stops_a_long_computation(open_notebook: Open) -> None:

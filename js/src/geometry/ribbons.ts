@@ -100,7 +100,14 @@ export interface Reach {
   readonly bottom: Float64Array;
 }
 
-export function reachOf(scene: Scene, { folding: { columns }, y }: Layout): Reach {
+export function reachOf(scene: Scene, layout: Layout): Reach {
+  const {
+    folding: { columns },
+    y,
+  } = layout;
+  // Of a column of which nothing is known yet the middle of the plot.
+  const { size, margins, camera } = layout;
+  const empty = ((margins.top + size.height - margins.bottom) / 2) * camera.zoom + camera.y;
   const [top, middle, bottom] = [0, 0, 0].map(() => new Float64Array(columns.length));
   columns.forEach(({ maps }, column) => {
     let [low, high, sum, many] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0, 0];
@@ -113,9 +120,9 @@ export function reachOf(scene: Scene, { folding: { columns }, y }: Layout): Reac
         sum += y[at];
       }
     }
-    top[column] = many > 0 ? low : 0;
-    middle[column] = many > 0 ? sum / many : 0;
-    bottom[column] = many > 0 ? high : 0;
+    top[column] = many > 0 ? low : empty;
+    middle[column] = many > 0 ? sum / many : empty;
+    bottom[column] = many > 0 ? high : empty;
   });
   return { top, middle, bottom };
 }

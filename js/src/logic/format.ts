@@ -158,3 +158,7 @@ export function constructedLinks({ links }: Scene): string {
   const many = links.filter((link) => link.by_construction).length;
   return many === 0 ? "" : `${count(many)} ${many === 1 ? "link" : "links"} by construction`;
 }
+
+/** What is seen before there is a picture: "preview, 3 of 16 exact". */
+export const previewInWords = (exact: number, columns: number) =>
+  `preview, ${count(exact)} of ${count(columns)} exact`;

@@ -23,6 +23,7 @@ import {
 import type { Selection } from "../wire/timeline.js";
 import { deriveFrom, type Filter } from "./derived.js";
 import { createPlayback, type Playback } from "./playback.js";
+import { previewOf, stateOfPreview } from "./preview.js";
 import { createChange, mirror, mirrorPublic, type PublicSignals } from "./traits.js";
 
 export type State = ReturnType<typeof createState>;
@@ -38,6 +39,8 @@ export function createState(host: Host, abort: AbortSignal, ask: Ask | null = nu
   const { scene, fault } = sceneOnScreen(host, playback, traits.colour, abort);
   const derived = deriveFrom(traits, scene, filter);
   const change = createChange(host, traits, abort);
+  const preview = previewOf(host, scene, fault, abort);
+  const early = stateOfPreview(traits, preview, filter);
   return {
     ...traits,
     status,
@@ -54,6 +57,9 @@ export function createState(host: Host, abort: AbortSignal, ask: Ask | null = nu
     ...derived,
     ...createActions(change, traits, scene, derived.cut),
     ...folds(change, traits, scene, derived.folding),
+    preview,
+    /** What differs for a view that shows the preview. */
+    early: { ...early, ...folds(change, traits, early.scene, early.folding) },
   };
 }
 

@@ -32,7 +32,7 @@ export interface View {
 
 export function createView(
   state: State,
-  host: Host,
+  trait: Pick<Host, "get">,
   requests: Requests,
   signal: AbortSignal,
   palette: ReadonlySignal<Palette | null>,
@@ -53,7 +53,7 @@ export function createView(
     ...requests,
     signal,
     palette,
-    trait: host,
+    trait,
     guard,
     watch(reaction) {
       if (signal.aborted) return;

@@ -4,8 +4,8 @@
 import type { AnyModel } from "@anywidget/types";
 import type { Bytes } from "./codec.js";
 import type { CONTRACT } from "./contract.js";
-import type { Inputs } from "./images.js";
 import type { LinkKey } from "./links.js";
+import type { Inputs } from "./pictures/images.js";
 import type { Colour, Law, Method, Mode, Norm, YScale } from "./scene.js";
 
 export type Theme = (typeof CONTRACT.themes)[number];
@@ -50,6 +50,8 @@ export interface PublicTraits {
 /** Traits that only Python writes. */
 export interface PrivateTraits {
   _scene: Bytes | null;
+  /** What is known before there is a scene. */
+  _preview?: Bytes | null;
   _status: Status;
   _notice: string;
   /** What the network is called beside others. */

@@ -251,7 +251,7 @@ function feeding(maps: readonly LinearMap[], links: readonly Link[]): boolean[] 
 
 type Reader = <T extends Data>(name: string, type: new (n: number) => T, length?: number) => T;
 
-function reader(container: Container): Reader {
+export function reader(container: Container): Reader {
   return (name, type, length) => {
     const data = container.arrays.get(name)?.data;
     if (!(data instanceof type)) throw new SceneError(`array "${name}" is missing or ill-typed`);
@@ -269,8 +269,8 @@ interface SaidOfLinks {
 }
 
 // Bits of `link_flags`.
-const BACKWARD = 1;
-const BY_CONSTRUCTION = 2;
+export const BACKWARD = 1;
+export const BY_CONSTRUCTION = 2;
 const SIDES = [
   [4, "q"],
   [8, "k"],
@@ -379,7 +379,7 @@ function perLaw<T>(laws: readonly Law[], value: (law: Law) => T): Record<Law, T>
   return Object.fromEntries(laws.map((law) => [law, value(law)])) as Record<Law, T>;
 }
 
-function checkMaps({ maps, singularValue }: Scene): void {
+export function checkMaps({ maps, singularValue }: Scene): void {
   let start = 0;
   for (const map of maps) {
     if (typeof map.name !== "string" || map.start !== start || !(map.neurons >= 0)) {

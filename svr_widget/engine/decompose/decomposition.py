@@ -161,7 +161,7 @@ def decompose(
     """
     _check_options(method, rank)
     if normals != (None, None):
-        inner = _inside(weight, normals)
+        inner = orthogonal_to(weight, normals)
         reduced = decompose(
             inner,
             groups,
@@ -173,7 +173,7 @@ def decompose(
         )
         return _outside(reduced, normals)
     kernel = tuple(weight.shape[2:])
-    stack = _flatten(weight, groups, method)
+    stack = flatten(weight, groups, method)
     factors = (factorise_on(stack, device) if device != CPU else None) or factorise(stack)
     _fix_signs(factors)
     certificate = certify(stack, factors, exact=exact_certificate, seed=seed)
@@ -201,8 +201,8 @@ def decompose_product(
     """
     _check_options(method, rank)
     if normals != (None, None):
-        left = _inside(left, (normals[0], None))
-        right = _inside(right, (None, normals[1]))
+        left = orthogonal_to(left, (normals[0], None))
+        right = orthogonal_to(right, (None, normals[1]))
         reduced = decompose_product(
             left,
             right,
@@ -213,7 +213,7 @@ def decompose_product(
             device=device,
         )
         return _outside(reduced, normals)
-    stacks = _flatten(left, 1, "svr"), _flatten(right, 1, "svr")
+    stacks = flatten(left, 1, "svr"), flatten(right, 1, "svr")
     made = factorise_product_on(*stacks, device) if device != CPU else None
     factors = made or factorise_product(*stacks)
     _fix_signs(factors)
@@ -266,7 +266,8 @@ def _neurons(
     )
 
 
-def _inside(weight: Tensor, normals: Normals) -> Tensor:
+def orthogonal_to(weight: Tensor, normals: Normals) -> Tensor:
+    """A weight in coordinates of what is orthogonal to the normals, along sides that have one."""
     out_normal, in_normal = normals
     if out_normal is not None:
         weight = inside(weight, out_normal)
@@ -294,7 +295,7 @@ def _dtype(weight: Tensor) -> type[np.floating]:
     return np.float64 if weight.dtype == torch.float64 else np.float32
 
 
-def _flatten(weight: Tensor, groups: int, method: Flattening) -> Array:
+def flatten(weight: Tensor, groups: int, method: Flattening) -> Array:
     """The matrices of the groups: ``[groups, out/groups (* z), in/groups (* z)]``."""
     out_channels, in_channels = weight.shape[0] // groups, weight.shape[1]
     tensor = weight.detach().cpu().reshape(groups, out_channels, in_channels, -1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from svr_widget.engine.decompose.preview import BLOCK, LEAST_STEPS
 from svr_widget.engine.graph.adjacency import Method, sides
 from svr_widget.engine.maps.bundles import Bundle
 from svr_widget.engine.maps.linear_map import LinearMap
@@ -16,6 +17,9 @@ EIGENDECOMPOSITION = 20.0
 ENTRY = 500.0
 LINK_SECONDS = 2e-3
 BUNDLED_LINK_SECONDS = 1e-4
+# A map that takes longer has a preview first, if that is at least so many times quicker.
+SLOW_SECONDS = 1.0
+WORTH_WHILE = 10.0
 
 
 def decomposition_seconds(linear: LinearMap) -> float:
@@ -31,6 +35,19 @@ def decomposition_seconds(linear: LinearMap) -> float:
         return operations / OPERATIONS_PER_SECOND
     operations = 3.0 * short**2 * long + EIGENDECOMPOSITION * short**3
     return linear.groups * operations / OPERATIONS_PER_SECOND
+
+
+def is_slow(linear: LinearMap) -> bool:
+    """Whether a preview of a map is there long before its decomposition.
+
+    Not where one side is short: there a decomposition takes hardly more than the products of
+    a preview. Nor of a product of two thin matrices, which is its own short cut.
+    """
+    exact = decomposition_seconds(linear)
+    if len(linear.factors) > 1 or exact < SLOW_SECONDS:
+        return False
+    entries = float(linear.out_channels) * linear.shape[1] * linear.positions
+    return WORTH_WHILE * LEAST_STEPS * 4.0 * BLOCK * entries / OPERATIONS_PER_SECOND < exact
 
 
 def links_seconds(bundle: Bundle, maps: Mapping[str, LinearMap], method: Method) -> float:

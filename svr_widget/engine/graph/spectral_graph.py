@@ -21,12 +21,13 @@ from scipy import stats
 from torch import Tensor
 
 from svr_widget.engine.decompose import Decomposition, Flattening, check_method
-from svr_widget.engine.decompose.devices import known_device
+from svr_widget.engine.decompose.devices import CPU, known_device
+from svr_widget.engine.decompose.preview import Preview
 from svr_widget.engine.environment.settings import methods_with_own_settings
 from svr_widget.engine.errors import SVRError, check_option, nearest_name
 from svr_widget.engine.graph.adjacency import Adjacency, Method, sides
 from svr_widget.engine.graph.columns import Column, columns_of
-from svr_widget.engine.graph.cost import decomposition_seconds, links_seconds
+from svr_widget.engine.graph.cost import decomposition_seconds, is_slow, links_seconds
 from svr_widget.engine.graph.internal_dimensions import InternalDimensions
 from svr_widget.engine.graph.streaming.graph_tests import GraphTests
 from svr_widget.engine.graph.streaming.leaving import Leaving, leaving
@@ -142,6 +143,7 @@ class SpectralGraph:
         self._lock = threading.RLock()
         self._decompositions: MutableMapping[ColumnKey, Decomposition] = kept_by(cache)
         self._transposed: MutableMapping[ColumnKey, Decomposition] = kept_by(cache)
+        self._previews: dict[ColumnKey, Preview | None] = {}
         self._adjacencies = RecentAdjacencies()
         self._streams: dict[bool, Stream] = {}
         self._significance: dict[tuple[Kind, bool], GraphTests] = {}
@@ -448,6 +450,40 @@ class SpectralGraph:
             self.device,
         )
 
+    def preview_all(
+        self, report: Callable[[str, int], object] = lambda *_: None
+    ) -> dict[str, Preview]:
+        """The leading singular values of the columns that are decomposed only after a while.
+
+        Of a map that takes more than about a second, is not decomposed already, and whose preview
+        is far quicker; on the CPU alone. They are kept, and found again.
+
+        Args:
+            report: called with a map's name and how many are done, before each that is left; what
+                it raises stops the work, and what is done is kept.
+
+        Returns:
+            By the names of the columns.
+
+        Examples:
+            >>> svr.preview_all()  # nothing here takes so long
+            {}
+        """
+        found: dict[str, Preview] = {}
+        for name, column in self.columns.items():
+            linear = self._maps[self._maps[column.map].tied_to or column.map]
+            key = linear.name, column.flattening
+            there = column in self._decompositions or key in self._decompositions
+            if there or self.device != CPU or not is_slow(linear):
+                continue
+            if key not in self._previews:
+                report(column.map, len(found))
+                task = task_of(linear, column.flattening, self.rank, self.seed)
+                self._previews[key] = self._decomposer.preview(task)
+            if (preview := self._previews[key]) is not None:
+                found[name] = preview
+        return found
+
     def decompose_all(
         self, report: Callable[[str, int], object] = lambda *_: None
     ) -> list[Decomposition]:
@@ -487,6 +523,8 @@ class SpectralGraph:
             task for task, column in asked.items() if column not in self._decompositions
         )
         done = len(columns) - len(left)
+        # The quick ones first: they are seen while one waits for the others.
+        left.sort(key=lambda column: is_slow(self._maps[column.map]))
         return held + in_turn(left, self._decomposition, lambda name, n: report(name, done + n))
 
     def significance(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, MutableMapping
 from concurrent.futures import Executor
 
 from svr_widget.engine.decompose import Decomposition, Flattening
+from svr_widget.engine.decompose.preview import Preview
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.maps.read_only import read_only
 from svr_widget.engine.work import memory
@@ -65,6 +66,13 @@ class Decomposer:
         if self._entries is None:
             return read_only(make())
         return self._by(task.content(weights), make, note, wait=wait)
+
+    def preview(self, task: Task) -> Preview | None:
+        """The leading singular values of a map; None where the folder has all that it has."""
+        weights = task.read()
+        if self._entries is not None and self._entries.has(task.content(weights)):
+            return None
+        return task.preview(weights)
 
     def by_executor(
         self,

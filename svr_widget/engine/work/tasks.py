@@ -20,6 +20,7 @@ from svr_widget.engine.decompose import (
     decompose_product,
 )
 from svr_widget.engine.decompose.decomposition import Normals
+from svr_widget.engine.decompose.preview import COUNT, Preview, preview
 from svr_widget.engine.maps.linear_map import LinearMap
 from svr_widget.engine.maps.read_only import plain
 from svr_widget.engine.maps.stored import Handle, read_elsewhere, values_of
@@ -88,6 +89,14 @@ class Task:
             normals=self.normals,
             seed=self.seed,
             device=device,
+        )
+
+    def preview(self, weights: Sequence[Tensor]) -> Preview:
+        """The leading singular values of a weight that is no product of two."""
+        (weight,) = weights
+        count = min(COUNT, self.rank or COUNT)
+        return preview(
+            weight, self.groups, self.method, count, normals=self.normals, seed=self.seed
         )
 
     def content(self, weights: Sequence[Tensor]) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from svr_widget.svr import SVR
 from svr_widget.widget.computing.computation import Computation, Progress, Report, end_of
+from svr_widget.widget.computing.first_picture import FirstPicture
 from svr_widget.widget.traits import Traits
 from svr_widget.widget.wire.scene import encode_scene
 
@@ -67,6 +68,7 @@ class ShownGraph:
     def __init__(self, widget: Traits, svr: SVR) -> None:
         self._widget = widget
         self._computation: Computation | None = None
+        self._first: FirstPicture | None = None
         self.network = self.asked = svr
 
     @property
@@ -103,10 +105,12 @@ class ShownGraph:
         self.cancel()
         missing = sum(column not in svr.decomposed for column in svr.columns.values())
         told = partial(self._show_progress, missing)
-        computation = Computation(partial(self._compute, svr), told)
-        self._computation, self.asked = computation, svr
-        self._widget._status = {"state": "computing"}
-        if svr.estimate_seconds() >= AT_ONCE_SECONDS:
+        takes_long = svr.estimate_seconds() >= AT_ONCE_SECONDS
+        first = FirstPicture(self._widget, svr) if takes_long and not self._widget._scene else None
+        computation = Computation(partial(self._compute, svr, first), told)
+        self._computation, self._first, self.asked = computation, first, svr
+        self._widget._status, self._widget._preview = {"state": "computing"}, b""
+        if takes_long:
             computation.start(partial(self._show_end, computation))
             return
         try:
@@ -132,15 +136,17 @@ class ShownGraph:
         """As ``Shown`` has it: nothing."""
         return {}
 
-    def _compute(self, svr: SVR, report: Report) -> None:
+    def _compute(self, svr: SVR, first: FirstPicture | None, report: Report) -> None:
         widget = self._widget
-        svr.compute(report)
+        if first is not None:
+            first.begin(report)
+        svr.compute(report if first is None else first.following(report))
         scene = encode_scene(svr, widget.max_edges)
         report("", 1, 1)  # raises where it was cancelled meanwhile
         self.network = svr
         # Before the scene: charts follow it, and take what is selected to exist.
         widget._keep_existing()
-        widget._scene = scene
+        widget._scene, widget._preview = scene, b""
         widget._status = {"state": "ready"}
 
     def _show_end(self, computation: Computation, error: BaseException | None) -> None:
@@ -149,6 +155,8 @@ class ShownGraph:
             return
         widget = self._widget
         if not widget._scene:
+            if self._first is not None:
+                self._first.send()  # what was done stays to be seen
             widget._status = end_of(error)
             return
         widget._notice = "" if isinstance(error, CancelledError) else str(error)

@@ -1,7 +1,8 @@
 """What an exported page will be asked, so that Python can answer it in advance.
 
 That is what the widget's views have asked for so far, and what the panes ask for when they open:
-the mirror of what filters.ts and images.ts in js/src/wire choose, and of what the panes ask.
+the mirror of what filters.ts and images.ts in js/src/wire/pictures choose, and of what the panes
+ask.
 """
 
 from __future__ import annotations

@@ -13,7 +13,6 @@ import numpy as np
 
 from svr_widget.engine.graph.streaming.graph_tests import GraphTests
 from svr_widget.engine.graph.streaming.tally import Kept
-from svr_widget.engine.maps.links import Link
 from svr_widget.engine.significance.nulls import Kind
 from svr_widget.svr import SVR
 from svr_widget.widget.wire.codec import Array
@@ -36,9 +35,12 @@ def pack_links(
     not, ``link_log10_p_<law>`` its p-value: 1 where nothing is tested.
     """
     exact = laws["exact"]
-    through, of_links = _pack_bundles(svr)
-    of_keys = exact.links_of_keys
-    arrays = {name: column[of_keys] for name, column in of_links.items()}
+    through, stands = _stands_on_links(svr)
+    of_links = link_ends(svr) | {
+        "link_through": stands,
+        "link_number": svr.links.further.astype(np.uint16),
+    }
+    arrays = {name: column[exact.links_of_keys] for name, column in of_links.items()}
     m, n, weight = exact.strongest_edges
     arrays |= {
         "link_sent": np.bincount(sent.key, minlength=len(exact.keys)).astype(np.uint32),
@@ -59,46 +61,51 @@ def pack_links(
     return through, arrays
 
 
-def _pack_bundles(svr: SVR) -> tuple[list[list[str]], dict[str, Array]]:
-    """What stands on links, and the columns that a link's ends and marks tell, a row a link."""
+def link_ends(svr: SVR) -> dict[str, Array]:
+    """Which column feeds which and the marks of that, a row a link."""
     order = {name: place for place, name in enumerate(svr.columns)}
+    rows: list[tuple[Array, ...]] = [(np.empty(0), np.empty(0), np.empty(0))]
+    for bundle in svr.links.links.bundles:
+        link = bundle.link
+        sent = [order[name] for name in bundle.producers]
+        read = [order[svr.entered(name)] for name, _ in bundle.consumers]
+        marks = BACKWARD * link.backward + BY_CONSTRUCTION * link.by_construction
+        sides = [marks + _SIDES[side] for _, side in bundle.consumers]
+        rows.append(
+            (np.repeat(sent, len(read)), np.tile(read, len(sent)), np.tile(sides, len(sent)))
+        )
+    producers, consumers, flags = (np.concatenate(column) for column in zip(*rows, strict=True))
+    return {
+        "link_producer": producers.astype(np.uint32),
+        "link_consumer": consumers.astype(np.uint32),
+        "link_flags": flags.astype(np.uint8),
+    }
+
+
+def _stands_on_links(svr: SVR) -> tuple[list[list[str]], Array]:
+    """What stands on links, each list of it once, and which of them stands on each link."""
     said: dict[tuple[Any, ...], int] = {}
     through: list[list[str]] = []
-    rows: list[tuple[Array, ...]] = []
+    rows: list[Array] = [np.empty(0, np.uint32)]
+    norms = {name: tuple(linear.norms) for name, linear in svr.maps.items()}
     for bundle in svr.links.links.bundles:
-        sent = np.array([order[name] for name in bundle.producers], np.uint32)
-        read = np.array([order[svr.entered(name)] for name, _ in bundle.consumers], np.uint32)
-        shape = len(sent), len(read)
-        sides = np.array([_SIDES[side] for _, side in bundle.consumers], np.uint8)
-        norms = [
-            [svr.maps[name].norms for name in names]
-            for names in (bundle.producers, [name for name, _ in bundle.consumers])
-        ]
-        stands = np.empty(shape, np.uint32)
-        for of_sent, producers in _alike(norms[0]):
-            for of_read, consumers in _alike(norms[1]):
-                words = bundle.link.through, tuple(of_sent), tuple(of_read)
+        found = np.empty((len(bundle.producers), len(bundle.consumers)), np.uint32)
+        for of_sent, producers in _alike([norms[name] for name in bundle.producers]):
+            for of_read, consumers in _alike([norms[name] for name, _ in bundle.consumers]):
+                words = bundle.link.through, of_sent, of_read
                 if words not in said:
                     said[words] = len(through)
                     through.append(_words(words[0], words[1:]))
-                stands[np.ix_(producers, consumers)] = said[words]
-        ends = np.broadcast_to(sent[:, None], shape), np.broadcast_to(read, shape)
-        flags = np.broadcast_to(_flags(bundle.link) + sides, shape)
-        rows.append(tuple(each.ravel() for each in (*ends, flags, stands)))
-    names = ("link_producer", np.uint32), ("link_consumer", np.uint32), ("link_flags", np.uint8)
-    arrays: dict[str, Array] = {
-        name: np.concatenate([np.empty(0, dtype), *(row[at] for row in rows)])
-        for at, (name, dtype) in enumerate((*names, ("link_through", np.uint32)))
-    }
-    arrays["link_number"] = svr.links.further.astype(np.uint16)
-    return through, arrays
+                found[np.ix_(producers, consumers)] = said[words]
+        rows.append(found.ravel())
+    return through, np.concatenate(rows)
 
 
 def _alike(values: Sequence[tuple[str, ...]]) -> Iterator[tuple[tuple[str, ...], list[int]]]:
     """The different values and the places where each is."""
     places: dict[tuple[str, ...], list[int]] = {}
     for place, value in enumerate(values):
-        places.setdefault(tuple(value), []).append(place)
+        places.setdefault(value, []).append(place)
     return iter(places.items())
 
 
@@ -107,7 +114,3 @@ def _words(through: tuple[str, ...], norms: tuple[tuple[str, ...], ...]) -> list
     folded = {name for of_end in norms for name in of_end}
     words = {name: f"{name}, folded" for name in through if name in folded}
     return [words.get(name, f"{name}, ignored" if _NORM.match(name) else name) for name in through]
-
-
-def _flags(link: Link) -> int:
-    return BACKWARD * link.backward + BY_CONSTRUCTION * link.by_construction

@@ -7,23 +7,20 @@ that the threshold moves without the kernel and its counts hold even for edges t
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from svr_widget.engine.environment.settings import with_own_settings
-from svr_widget.engine.graph.folding import Module, label_of, modules_of
 from svr_widget.engine.graph.streaming.graph_tests import GraphTests
 from svr_widget.engine.graph.streaming.stream import COUNTED
 from svr_widget.engine.graph.streaming.tally import Kept
-from svr_widget.engine.maps.labels import Labels, labels_of
 from svr_widget.engine.maps.links import TestKey
 from svr_widget.engine.significance.multiple_testing import MODES
 from svr_widget.engine.significance.nulls import LOG_10, Kind
 from svr_widget.engine.significance.stops import lay_out
 from svr_widget.svr import SVR
 from svr_widget.widget.wire.codec import Array, encode
+from svr_widget.widget.wire.columns import about_columns
 from svr_widget.widget.wire.contract import LAWS
 from svr_widget.widget.wire.increments import pack_increments
 from svr_widget.widget.wire.links import pack_links
@@ -66,15 +63,11 @@ def encode_scene(svr: SVR, max_edges: int, identity: Array | None = None) -> byt
     if identity is not None:
         arrays["identity"] = identity.astype(np.int32)
     arrays.update(survival_tables(laws, {law: stops[law, "p"] for law in LAWS}))
-    labels = labels_of({name: svr.maps[column.map] for name, column in svr.columns.items()})
-    modules = modules_of(list(svr.columns))
     meta = {
         "model": svr.title,
-        "shared": labels.shared,
         "method": svr.method,
         "norm": svr.norm if svr.has_norms else None,
-        "maps": _describe_maps(svr, labels, modules),
-        "modules": _describe_modules(modules, labels),
+        **about_columns(svr, [(len(svr[name]), svr[name].energy) for name in svr.columns]),
         "damaged": [{"name": name, "why": why} for name, why in svr.damaged.items()],
         "unlinked": svr.unlinked,
         "through": through,
@@ -140,42 +133,3 @@ def _shortened(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     bits = np.ascontiguousarray(values).view(np.int64)
     return ((bits + (1 << 15)) & ~np.int64((1 << 16) - 1)).view(np.float64)
-
-
-def _describe_maps(svr: SVR, labels: Labels, modules: tuple[Module, ...]) -> list[dict[str, Any]]:
-    innermost = {at: place for place, module in enumerate(modules) for at in module.columns}
-    described, start = [], 0
-    for at, (name, (map_name, _)) in enumerate(svr.columns.items()):
-        linear, neurons = svr.maps[map_name], svr[name]
-        described.append(
-            {
-                "name": name,
-                "label": labels.of[name],
-                "map": map_name,
-                "kind": linear.kind,
-                "depth": linear.depth,
-                "module": innermost.get(at),
-                "out": linear.out_channels,
-                "in": linear.in_channels,
-                "kernel": linear.kernel,
-                "neurons": len(neurons),
-                "rank": neurons.rank,
-                "start": start,
-                "energy": neurons.energy,
-            }
-        )
-        start += len(neurons)
-    return described
-
-
-def _describe_modules(modules: tuple[Module, ...], labels: Labels) -> list[dict[str, Any]]:
-    """The modules that hold several columns; a column says which is the innermost of its own."""
-    return [
-        {
-            "name": module.name,
-            "label": label_of(module, labels),
-            "parent": module.parent,
-            "folded": module.folded,
-        }
-        for module in modules
-    ]

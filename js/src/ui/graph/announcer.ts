@@ -7,6 +7,7 @@ import {
   count,
   level as levelText,
   MODE_WORDS,
+  previewInWords,
   pValue,
   significant,
 } from "../../logic/format.js";
@@ -42,6 +43,10 @@ export function announcer(view: View, hovered: () => Hovered): HTMLElement {
   follow(() => {
     const [scene, cut] = [state.scene.value, state.cut.value];
     return scene && cut ? countsInWords(scene, cut) : "";
+  });
+  follow(() => {
+    const { value: preview } = state.preview;
+    return preview ? previewInWords(preview.exact, preview.states.length) : "";
   });
   follow(() => {
     const [scene, folding] = [state.scene.value, state.folding.value];

@@ -15,6 +15,7 @@ import { dimOthers } from "./canvases/dimming.js";
 import { edgeCanvas, pixelCanvas } from "./canvases/edgeCanvas.js";
 import { type Hovered, hoverCanvas } from "./canvases/hoverCanvas.js";
 import { lassoOutline } from "./canvases/lassoOutline.js";
+import { previewPane } from "./canvases/preview.js";
 import { bands, ribbons } from "./canvases/ribbons.js";
 import { selectionCanvas } from "./canvases/selectionCanvas.js";
 import { forgetOnBlur, goTo, graphActions, reveal } from "./keyboard.js";
@@ -70,6 +71,7 @@ export function graph(view: View, { legend: explained = true } = {}): Drawn & Gr
     chosen,
     hover.canvas,
     frame,
+    previewPane(view, canvas),
     drawn.element,
     minimap(view, stage, canvas),
     tooltip(view, stage, hover),

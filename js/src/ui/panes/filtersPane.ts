@@ -4,6 +4,7 @@ import { count, decimalsOf, fixed, significant } from "../../logic/format.js";
 import type { Palette } from "../../paint/palette.js";
 import { scaleOf } from "../../paint/signedColours.js";
 import { CONTRACT } from "../../wire/contract.js";
+import { endOf, withoutLinks } from "../../wire/links.js";
 import {
   type EffectiveFilters,
   neuronOf,
@@ -11,8 +12,7 @@ import {
   readFilters,
   readVectors,
   type Side,
-} from "../../wire/filters.js";
-import { endOf, withoutLinks } from "../../wire/links.js";
+} from "../../wire/pictures/filters.js";
 import type { Scene } from "../../wire/scene.js";
 import { type Child, fill, h, nameOf } from "../kit/dom.js";
 import { resource } from "../status/resource.js";

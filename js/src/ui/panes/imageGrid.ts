@@ -2,7 +2,12 @@
 
 import { count, signed, significant } from "../../logic/format.js";
 import type { Palette } from "../../paint/palette.js";
-import { type Images, likeness, type ShownInput, type SpectralImage } from "../../wire/images.js";
+import {
+  type Images,
+  likeness,
+  type ShownInput,
+  type SpectralImage,
+} from "../../wire/pictures/images.js";
 import type { Neuron, Scene } from "../../wire/scene.js";
 import { type Child, h, nameOf, tailOf } from "../kit/dom.js";
 import { select } from "../kit/select.js";

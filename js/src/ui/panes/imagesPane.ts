@@ -3,7 +3,7 @@
 import { computed, signal } from "@preact/signals-core";
 import { count } from "../../logic/format.js";
 import { CONTRACT } from "../../wire/contract.js";
-import { MOST_COLUMNS, mapsShown, neuronsShown, readImages } from "../../wire/images.js";
+import { MOST_COLUMNS, mapsShown, neuronsShown, readImages } from "../../wire/pictures/images.js";
 import { fill, h, segmented, tailOf } from "../kit/dom.js";
 import { resource } from "../status/resource.js";
 import { statusOf } from "../status/status.js";

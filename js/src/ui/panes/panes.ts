@@ -90,9 +90,14 @@ export function panes(view: View): HTMLElement {
   });
 
   const made = new Map<PaneName, HTMLElement>();
+  // Its room is kept, so that the graph stays where it is when there is something to show.
+  const waiting = h("div", { class: "svr-soft svr-status" }, "comes with the edges");
   view.watch(() => {
     const ready = state.scene.value !== null;
-    side.hidden = !ready || open.value.length === 0;
+    const early = state.preview.value !== null;
+    side.hidden = !(ready || early) || open.value.length === 0;
+    if (early) column.append(waiting);
+    else waiting.remove();
     if (!ready) return;
     const wanted = open.value.map((name) => {
       const element = made.get(name) ?? untracked(() => pane(view, name));

@@ -1,6 +1,6 @@
 // What stands in the picture's place while it is computed, and when that failed or was cancelled.
 
-import { count, duration } from "../../logic/format.js";
+import { count, duration, previewInWords } from "../../logic/format.js";
 import { fill, h, nameOf } from "../kit/dom.js";
 import type { View } from "../view.js";
 
@@ -16,13 +16,16 @@ export function progress(view: View): HTMLElement {
   view.watch(() => {
     const status = state.status.value ?? { state: "computing" };
     element.dataset.state = status.state;
-    element.classList.toggle("svr-over", state.scene.value !== null);
+    const { value: preview } = state.preview;
+    const early = preview ? previewInWords(preview.exact, preview.states.length) : "";
+    element.classList.toggle("svr-over", state.scene.value !== null || preview !== null);
     element.hidden = status.state === "ready";
     if (status.state === "failed") {
       fill(
         element,
         h("strong", { role: "alert" }, "The computation failed"),
         h("p", {}, status.message || "Python gave no reason."),
+        early && h("div", { class: "svr-soft" }, early),
       );
       return;
     }
@@ -31,6 +34,7 @@ export function progress(view: View): HTMLElement {
         element,
         h("strong", { role: "status" }, "Computation cancelled"),
         h("p", {}, "Run the cell again to start it anew."),
+        early && h("div", { class: "svr-soft" }, early),
       );
       return;
     }
@@ -48,7 +52,7 @@ export function progress(view: View): HTMLElement {
       element,
       h("div", {}, ...(map ? [doing(map), nameOf(map, { title: map })] : ["Computing"])),
       bar,
-      h("div", { class: "svr-soft" }, [counted, time].filter(Boolean).join(" · ")),
+      h("div", { class: "svr-soft" }, [counted, time, early].filter(Boolean).join(" · ")),
       cancel,
     );
   });

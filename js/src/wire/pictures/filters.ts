@@ -1,9 +1,9 @@
 // The filters of neurons and edges, as Python sends them; the mirror of
 // svr_widget/widget/answers/filters.py.
 
-import { type Bytes, decode } from "./codec.js";
-import { CONTRACT } from "./contract.js";
-import type { Link, Neuron } from "./scene.js";
+import { type Bytes, decode } from "../codec.js";
+import { CONTRACT } from "../contract.js";
+import type { Link, Neuron } from "../scene.js";
 
 /** Effective filters (section 4.2) between rows and columns of a link's neurons. */
 export interface EffectiveFilters {

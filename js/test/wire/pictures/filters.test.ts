@@ -1,11 +1,16 @@
 import { signal } from "@preact/signals-core";
 import { describe, expect, it, vi } from "vitest";
-import type { Palette } from "../../src/paint/palette.js";
-import { kernelGrid, scaleOf, signedColour } from "../../src/paint/signedColours.js";
-import { resource } from "../../src/ui/status/resource.js";
-import type { View } from "../../src/ui/view.js";
-import { encode, type Tensor } from "../../src/wire/codec.js";
-import { neuronOf, neuronsWithFilters, readFilters, readVectors } from "../../src/wire/filters.js";
+import type { Palette } from "../../../src/paint/palette.js";
+import { kernelGrid, scaleOf, signedColour } from "../../../src/paint/signedColours.js";
+import { resource } from "../../../src/ui/status/resource.js";
+import type { View } from "../../../src/ui/view.js";
+import { encode, type Tensor } from "../../../src/wire/codec.js";
+import {
+  neuronOf,
+  neuronsWithFilters,
+  readFilters,
+  readVectors,
+} from "../../../src/wire/pictures/filters.js";
 
 const palette: Palette = {
   paper: [255, 255, 255],

@@ -1,9 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { answerOf } from "../../dev/answers.js";
-import { vgg } from "../../dev/networks.js";
-import { encode, type Tensor } from "../../src/wire/codec.js";
-import { likeness, mapsShown, neuronsShown, readImages } from "../../src/wire/images.js";
-import { readScene, type Scene } from "../../src/wire/scene.js";
+import { answerOf } from "../../../dev/answers.js";
+import { vgg } from "../../../dev/networks.js";
+import { encode, type Tensor } from "../../../src/wire/codec.js";
+import {
+  likeness,
+  mapsShown,
+  neuronsShown,
+  readImages,
+} from "../../../src/wire/pictures/images.js";
+import { readScene, type Scene } from "../../../src/wire/scene.js";
 
 const bytes = vgg(2000);
 const scene = readScene(bytes) as Scene;

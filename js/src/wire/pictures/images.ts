@@ -1,9 +1,9 @@
 // Spectral images as Python sends them; the mirror of `pack` in
 // svr_widget/widget/answers/images.py and of gallery.py beside it. What is drawn is a grid of cells, whichever way it is arranged.
 
-import { type Bytes, type Container, decode } from "./codec.js";
-import { CONTRACT } from "./contract.js";
-import type { Neuron, Scene } from "./scene.js";
+import { type Bytes, type Container, decode } from "../codec.js";
+import { CONTRACT } from "../contract.js";
+import type { Neuron, Scene } from "../scene.js";
 
 /** What can be shown, as Python says in a trait. */
 export interface Inputs {

@@ -1,0 +1,97 @@
+// What Python sends of a graph before there is a scene: columns with the singular values that are
+// known so far, and who feeds whom. It is drawn as a scene without edges.
+
+import { type Bytes, decode } from "./codec.js";
+import { CONTRACT } from "./contract.js";
+import { readModules } from "./modules.js";
+import {
+  BACKWARD,
+  BY_CONSTRUCTION,
+  checkMaps,
+  type LinearMap,
+  type Link,
+  reader,
+  type Scene,
+  SceneError,
+} from "./scene.js";
+
+export const [WAITING, PREVIEW, EXACT] = [0, 1, 2];
+
+export interface Preview {
+  /** Nothing of it is tested: it has no edges and no stops. */
+  readonly scene: Scene;
+  /** Of each map whether nothing is known, its leading singular values nearly, or all of them. */
+  readonly states: Uint8Array;
+  /** How many maps are known whole. */
+  readonly exact: number;
+}
+
+/** Null where there is none. */
+export function readPreview(source: Bytes | null | undefined): Preview | null {
+  if (!source || source.byteLength === 0) return null;
+  const container = decode(source);
+  const meta = container.meta as Partial<Scene> | null;
+  if (!meta || !Array.isArray(meta.maps)) throw new SceneError("the preview lists no maps");
+  const maps: readonly LinearMap[] = meta.maps;
+  const array = reader(container);
+  const singularValue = array("singular_value", Float64Array);
+  const neurons = singularValue.length;
+  const states = array("state", Uint8Array, maps.length);
+  const scene = {
+    model: String(meta.model ?? ""),
+    shared: String(meta.shared ?? ""),
+    method: String(meta.method ?? "svr"),
+    norm: meta.norm ?? null,
+    maps,
+    modules: readModules(
+      meta.modules ?? [],
+      maps.map(({ module }) => module ?? null),
+    ),
+    damaged: [],
+    unlinked: "",
+    links: linksOf(array, maps.length),
+    tests: 0,
+    modes: [],
+    laws: CONTRACT.laws,
+    singularValue,
+    intensity: new Float32Array(neurons),
+    log10pAdjusted: null,
+    hue: new Float32Array(neurons),
+    feeds: maps.map(() => true),
+    isNull: array("null", Uint8Array, neurons),
+    identity: null,
+    edgeM: new Uint32Array(),
+    edgeN: new Uint32Array(),
+    edgeWeight: new Float32Array(),
+    log10p: {} as Scene["log10p"],
+    stops: {} as Scene["stops"],
+    survival: {} as Scene["survival"],
+    largestWeight: 1,
+  } satisfies Scene;
+  checkMaps(scene);
+  return { scene, states, exact: states.filter((state) => state === EXACT).length };
+}
+
+function linksOf(column: ReturnType<typeof reader>, maps: number): Link[] {
+  const producers = column("link_producer", Uint32Array);
+  const consumers = column("link_consumer", Uint32Array, producers.length);
+  const flags = column("link_flags", Uint8Array, producers.length);
+  if ([...producers, ...consumers].some((map) => map >= maps)) {
+    throw new SceneError("a link names a map that is not there");
+  }
+  return Array.from(producers, (producer, at) => ({
+    producer,
+    consumer: consumers[at],
+    through: [],
+    backward: (flags[at] & BACKWARD) !== 0,
+    by_construction: (flags[at] & BY_CONSTRUCTION) !== 0,
+    side: null,
+    number: 0,
+    start: 0,
+    sent: 0,
+    tests: 0,
+    law: 0,
+    mean: 0,
+    strongest: null,
+  }));
+}
