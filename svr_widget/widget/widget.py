@@ -130,6 +130,7 @@ class SVRWidget(Traits):
             gallery=self._gallery,
             renew_inputs=self._renew_inputs,
             cancel=self.cancel,
+            resume=self.resume,
             page=lambda view: self._exports.page(view),
             page_of_all=self._page_of_all,
         )
@@ -155,6 +156,14 @@ class SVRWidget(Traits):
     def cancel(self) -> None:
         """Stop a computation that is still running, before its next map or checkpoint."""
         self._shown.cancel()
+
+    def resume(self) -> None:
+        """Go on with a computation that was cancelled before there was a picture.
+
+        What was done by then is kept. Nothing happens where nothing was cancelled.
+        """
+        if self._status.get("state") == "cancelled":
+            self._shown.show(self._shown.asked)
 
     def close(self) -> None:
         """Take the widget off every page, stop its computation and free what it holds."""

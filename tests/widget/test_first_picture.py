@@ -156,6 +156,24 @@ def test_what_was_done_stays_after_cancel_and_is_not_done_again(held: Held) -> N
     assert all(svr.decomposed[key] is each for key, each in done.items())
 
 
+def test_a_cancelled_computation_goes_on_from_there(held: Held) -> None:
+    widget = SVRWidget(weights(), links="chain", cache=False)
+    assert held.reached.wait(60)
+    widget.resume()  # nothing was cancelled
+    widget.cancel()
+    held.opened.set()
+    with pytest.raises(CancelledError):
+        widget.wait(60)
+    kept, done = widget._preview, dict(widget._shown.asked.decomposed)
+    assert kept
+    assert done
+    widget.resume()
+    widget.wait(60)
+    assert len(widget._scene) > 0
+    assert held.previews == 1
+    assert all(widget.svr.decomposed[key] is each for key, each in done.items())
+
+
 def test_what_was_done_stays_after_an_error(held: Held) -> None:
     held.error = ValueError("map 'slow' broke")
     widget = SVRWidget(weights(), links="chain", cache=False)
@@ -182,12 +200,12 @@ def test_a_picture_that_is_there_stays(held: Held) -> None:
     assert held.previews == previews
 
 
-def test_an_exported_page_has_no_preview(held: Held, tmp_path: Any) -> None:
+def test_an_exported_page_has_no_preview(held: Held) -> None:
     widget = SVRWidget(weights(), links="chain")
     assert held.reached.wait(60)
     assert "_preview" in widget.get_state()
     held.opened.set()
-    assert "_preview" not in widget._page_part().state
+    assert "_preview" not in widget._page_part({}).state
 
 
 def test_a_folder_that_has_a_map_needs_no_preview_of_it(held: Held, tmp_path: Any) -> None:

@@ -18,6 +18,8 @@ export interface View {
   readonly trait: Pick<Host, "get">;
   /** Asks Python to stop computing. */
   cancel(): void;
+  /** Asks it to go on with what was cancelled. */
+  resume(): void;
   /** Runs `reaction` now and after each change of a signal that it reads. */
   watch(reaction: () => void): void;
   listen<K extends keyof HTMLElementEventMap>(

@@ -108,6 +108,8 @@ export interface Requests {
   readonly ask: Ask;
   /** Asks Python to stop computing, which it does not answer. */
   cancel(): void;
+  /** Asks it to go on with what was cancelled. */
+  resume(): void;
   /** True while a question has waited so long that Python is busy, or gone. */
   readonly silent: ReadonlySignal<boolean>;
 }
@@ -167,5 +169,10 @@ export function createRequests(host: Host, abort: AbortSignal): Requests {
       host.send({ ...question, id }, buffers);
       if (first) wait();
     });
-  return { ask, cancel: () => host.send({ kind: "cancel" }), silent };
+  return {
+    ask,
+    cancel: () => host.send({ kind: "cancel" }),
+    resume: () => host.send({ kind: "resume" }),
+    silent,
+  };
 }

@@ -60,6 +60,7 @@ class Sources:
         gallery: the inputs of the pane of spectral images.
         renew_inputs: tells the page that the inputs are others.
         cancel: stops what is being computed.
+        resume: goes on with what was stopped.
         page: the widget as a page, with the traits of a view that may be ahead.
         page_of_all: the comparison that the widget is part of as a page, with the traits of a view
             of each of its networks.
@@ -69,6 +70,7 @@ class Sources:
     gallery: Gallery
     renew_inputs: Callable[[], None]
     cancel: Callable[[], None]
+    resume: Callable[[], None]
     page: Callable[[Mapping[str, Any]], str]
     page_of_all: Callable[[Sequence[Mapping[str, Any]]], str]
 
@@ -217,6 +219,10 @@ def _cancel(sources: Sources, *_: Any) -> None:
     sources.cancel()
 
 
+def _resume(sources: Sources, *_: Any) -> None:
+    sources.resume()
+
+
 def _ping(*_: Any) -> list[bytes]:
     return []
 
@@ -299,6 +305,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             buffers=1,
         ),
         "cancel": Kind({}, _cancel),
+        "resume": Kind({}, _resume),
         "ping": Kind({}, _ping),
         "page": Kind({"view": Optional(_VIEW)}, _page),
         "comparison": Kind({"views": ListOf(_VIEW, MOST_NETWORKS)}, _page_of_all),

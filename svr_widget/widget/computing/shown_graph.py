@@ -108,8 +108,10 @@ class ShownGraph:
         takes_long = svr.estimate_seconds() >= AT_ONCE_SECONDS
         first = FirstPicture(self._widget, svr) if takes_long and not self._widget._scene else None
         computation = Computation(partial(self._compute, svr, first), told)
+        if svr is not self.asked:
+            self._widget._preview = b""
         self._computation, self._first, self.asked = computation, first, svr
-        self._widget._status, self._widget._preview = {"state": "computing"}, b""
+        self._widget._status = {"state": "computing"}
         if takes_long:
             computation.start(partial(self._show_end, computation))
             return

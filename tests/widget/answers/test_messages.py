@@ -47,6 +47,7 @@ VALID: dict[str, dict[str, Any]] = {
     "images": {"inputs": [1, 0], "neurons": {"0": [0, -1]}, "most": 96, "cosine": True},
     "drop": {"height": 2, "width": 2, "name": "a.png"},
     "cancel": {},
+    "resume": {},
     "ping": {},
     "page": {"view": {"threshold": 0.1, "selected": [["0", 1]], "panes": ["table"]}},
     "comparison": {"views": [{"threshold": 0.1}, {}]},

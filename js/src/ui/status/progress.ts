@@ -13,6 +13,8 @@ export function progress(view: View): HTMLElement {
     cancel.textContent = "Cancelling …";
     view.cancel();
   });
+  const resume = h("button", { type: "button", class: "svr-tool" }, "Go on");
+  view.listen(resume, "click", view.resume);
   view.watch(() => {
     const status = state.status.value ?? { state: "computing" };
     element.dataset.state = status.state;
@@ -33,7 +35,7 @@ export function progress(view: View): HTMLElement {
       fill(
         element,
         h("strong", { role: "status" }, "Computation cancelled"),
-        h("p", {}, "Run the cell again to start it anew."),
+        state.python.value === "here" ? resume : h("p", {}, "Run the cell again to start it anew."),
         early && h("div", { class: "svr-soft" }, early),
       );
       return;

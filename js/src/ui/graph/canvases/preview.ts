@@ -61,9 +61,9 @@ export function previewPane(view: View, picture: HTMLCanvasElement): HTMLElement
 
 /** The view with the preview's state in the place of the scene's, until the signal is aborted. */
 function viewOfPreview(view: View, signal: AbortSignal): View {
-  const { ask, cancel, silent, trait, palette } = view;
+  const { ask, cancel, resume, silent, trait, palette } = view;
   const state = { ...view.state, ...view.state.early };
-  return createView(state, trait, { ask, cancel, silent }, signal, palette);
+  return createView(state, trait, { ask, cancel, resume, silent }, signal, palette);
 }
 
 function drawing(view: View): HTMLElement {
