@@ -16,6 +16,7 @@ def answers_about(svr: SVR) -> Answers:
         gallery=Gallery(svr.model),
         renew_inputs=lambda: None,
         cancel=lambda: None,
+        resume=lambda: None,
         page=lambda _: "",
         page_of_all=lambda _: "",
     )
