@@ -91,6 +91,7 @@ bench: $(READY) frontend chromium
 	$(BIN)/python -m tests.benchmarks.similarity
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.work
 	$(BIN)/python -m tests.benchmarks.painting
+	$(BIN)/python -m tests.benchmarks.folding
 	$(BIN)/python -m tests.benchmarks.opening
 
 # Networks that do not fit where everything is kept: GPT-2 up to its large one, 32 layers of heads.

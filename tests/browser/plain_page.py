@@ -15,7 +15,7 @@ PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>svr_widget
 <script type="module">
 const state = JSON.parse({state}), buffers = JSON.parse({buffers}), listeners = new Map();
 for (const [name, text] of Object.entries(buffers))
-  state[name] = new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
+  state[name] = new DataView(Uint8Array.fromBase64(text).buffer);
 const model = {{
   get: (name) => state[name],
   set(name, value) {{ state[name] = value; this.emit(`change:${{name}}`); }},

@@ -1,7 +1,8 @@
 // What is seen as one column: a map's neurons, or those of all maps of a folded module. Where columns
 // stand by the depth of their maps, and which of them a module that is not folded spans.
 
-import type { Link, Scene } from "../wire/scene.js";
+import { endsOfAll, type Links, sortedBy } from "../wire/links.js";
+import type { Scene } from "../wire/scene.js";
 
 export interface Column {
   /** The module that is folded here; null where it is a map by itself. */
@@ -104,15 +105,16 @@ export function shapesOf(scene: Scene, folding: Folding): readonly Shape[] {
   const before = courses.get(folding);
   if (before?.links === scene.links) return before.shapes;
   const ranks = depthRanks(scene, folding);
-  const shapes = scene.links.map((link) => shapeOf(link, ranks, folding));
+  const { producer, consumer } = endsOfAll(scene.links);
+  const { columnOf, columns } = folding;
+  const shapes = new Array<Shape>(producer.length);
+  for (let link = 0; link < shapes.length; link++) {
+    const [from, to] = [columnOf[producer[link]], columnOf[consumer[link]]];
+    if (from === to) shapes[link] = columns[from].module === null ? "loop" : "inner";
+    else shapes[link] = ranks[to] - ranks[from] === 1 ? "line" : "arc";
+  }
   courses.set(folding, { links: scene.links, shapes });
   return shapes;
-}
-
-function shapeOf({ producer, consumer }: Link, ranks: readonly number[], folding: Folding): Shape {
-  const [from, to] = [folding.columnOf[producer], folding.columnOf[consumer]];
-  if (from === to) return folding.columns[from].module === null ? "loop" : "inner";
-  return ranks[to] - ranks[from] === 1 ? "line" : "arc";
 }
 
 export interface Bends {
@@ -128,11 +130,13 @@ export function bends(scene: Scene, folding: Folding = unfolded(scene)): Bends {
   const before = bent.get(shapes);
   if (before) return before;
   let [above, below] = [false, false];
-  scene.links.forEach(({ producer, consumer, backward }, index) => {
-    if (shapes[index] !== "arc") return;
-    if (backward || folding.columnOf[consumer] < folding.columnOf[producer]) below = true;
+  const { producer, consumer, backward } = endsOfAll(scene.links);
+  const { columnOf } = folding;
+  for (let link = 0; link < shapes.length && !(above && below); link++) {
+    if (shapes[link] !== "arc") continue;
+    if (backward[link] || columnOf[consumer[link]] < columnOf[producer[link]]) below = true;
     else above = true;
-  });
+  }
   bent.set(shapes, { above, below });
   return { above, below };
 }
@@ -142,7 +146,7 @@ export interface Bundle {
   readonly from: number;
   readonly to: number;
   /** In the order of the scene. */
-  readonly links: readonly number[];
+  readonly links: Links;
 }
 
 const bundled = new WeakMap<
@@ -150,26 +154,40 @@ const bundled = new WeakMap<
   { readonly links: Scene["links"]; readonly found: Bundle[] }
 >();
 
-/** All links, bundle by bundle; those by construction are no part of one. */
+/** All links, bundle by bundle from left to right; those by construction are no part of one. */
 export function bundlesOf(scene: Scene, folding: Folding): readonly Bundle[] {
   const before = bundled.get(folding);
   if (before?.links === scene.links) return before.found;
+  const { producer, consumer, tested } = endsOfAll(scene.links);
   const { columnOf, columns } = folding;
-  const lists = new Map<number, number[]>();
-  scene.links.forEach(({ producer, consumer, by_construction }, link) => {
-    if (by_construction) return;
-    const key = columnOf[producer] * columns.length + columnOf[consumer];
-    const list = lists.get(key);
-    if (list) list.push(link);
-    else lists.set(key, [link]);
-  });
-  const found = [...lists].map(([key, links]) => ({
-    from: Math.floor(key / columns.length),
-    to: key % columns.length,
-    links,
-  }));
+  const many = columns.length;
+  const pair = new Uint32Array(producer.length);
+  for (let link = 0; link < pair.length; link++) {
+    pair[link] = columnOf[producer[link]] * many + columnOf[consumer[link]];
+  }
+  const sorted = sortedByPair(tested, pair, many);
+  const found: Bundle[] = [];
+  for (let start = 0, end = 0; start < sorted.length; start = end) {
+    const at = pair[sorted[start]];
+    while (end < sorted.length && pair[sorted[end]] === at) end++;
+    const links = sorted.subarray(start, end);
+    found.push({ from: Math.floor(at / many), to: at % many, links });
+  }
   bundled.set(folding, { links: scene.links, found });
   return found;
+}
+
+/** Pairs of columns are counted in a table where it is not far larger than what is counted. */
+const SPARSE = 4;
+const SMALL = 2 ** 16;
+
+function sortedByPair(links: Int32Array, pair: Uint32Array, many: number): Int32Array {
+  if (many * many <= Math.max(SMALL, SPARSE * links.length)) {
+    return sortedBy(links, pair, many * many);
+  }
+  const to = pair.map((at) => at % many);
+  const from = pair.map((at) => Math.floor(at / many));
+  return sortedBy(sortedBy(links, to, many), from, many);
 }
 
 /** The place of the bundle that a link is in; -1 for one by construction. */

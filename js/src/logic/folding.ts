@@ -210,7 +210,8 @@ export interface BundleFacts extends Found {
 }
 
 export function factsOf(scene: Scene, cut: Cut, { links }: Pick<Bundle, "links">): BundleFacts {
-  const tests = links.reduce((sum, link) => sum + scene.links[link].tests, 0);
+  let tests = 0;
+  for (const link of links) tests += scene.links[link].tests;
   return { ...significantOn(scene, cut, links), tests, expected: tests * 10 ** cut.log10p };
 }
 

@@ -2,6 +2,7 @@
 // the heads of attention, a row a layer. A cell is as dark as what was found there beyond chance.
 
 import type { Bundle, Folding } from "../geometry/columns.js";
+import type { Links } from "../wire/links.js";
 import type { Scene } from "../wire/scene.js";
 import { type BundleFacts, factsOf } from "./folding.js";
 import { type Cut, exceedsChance } from "./threshold.js";
@@ -10,7 +11,7 @@ import { type Cut, exceedsChance } from "./threshold.js";
 export interface LinkCell extends BundleFacts {
   readonly row: number;
   readonly column: number;
-  readonly links: readonly number[];
+  readonly links: Links;
   /** Significant edges beyond those that chance gives; never below 0. */
   readonly beyond: number;
   /** Whether that is more than chance gives. */
@@ -74,13 +75,7 @@ export function headMapOf(scene: Scene, cut: Cut, kind: "OV" | "QK"): LinkMap {
   return { rows: layers, columns, cells, most: mostOf(cells) };
 }
 
-function cellOf(
-  scene: Scene,
-  cut: Cut,
-  row: number,
-  column: number,
-  links: readonly number[],
-): LinkCell {
+function cellOf(scene: Scene, cut: Cut, row: number, column: number, links: Links): LinkCell {
   const facts = factsOf(scene, cut, { links });
   const beyond = Math.max(0, facts.edges - facts.expected);
   const isClear = exceedsChance(cut.mode, facts.edges, facts.expected);

@@ -5,6 +5,7 @@
 
 import { type Bytes, decode } from "../wire/codec.js";
 import { CONTRACT } from "../wire/contract.js";
+import type { Links } from "../wire/links.js";
 import type { Law, Mode, Scene, Stops } from "../wire/scene.js";
 import { count, foundInWords } from "./format.js";
 
@@ -36,9 +37,10 @@ export interface Found {
 }
 
 /** How many edges of some links are significant. */
-export function significantOn({ links }: Scene, cut: Cut, of: readonly number[]): Found {
+export function significantOn({ links }: Scene, cut: Cut, of: Links): Found {
   const { significantPerLink: known, drawnPerLink: drawn } = cut;
-  const edges = of.reduce((total, link) => total + (known ?? drawn)[link], 0);
+  let edges = 0;
+  for (const link of of) edges += (known ?? drawn)[link];
   const open = (link: number) =>
     drawn[link] === links[link].sent && drawn[link] < links[link].tests;
   // Where as many are drawn as are significant, none of any link is missing.
@@ -66,12 +68,14 @@ export function foremostLink(scene: Scene, cut: Cut): number | null {
 }
 
 /** The same of some links. */
-export function foremostOf({ links }: Scene, cut: Cut, of: readonly number[]): number | null {
+export function foremostOf({ links }: Scene, cut: Cut, of: Links): number | null {
   if (of.length === 0) return null;
   const p = (link: number) => links[link].strongest?.log10_p[cut.law] ?? 1;
   const found = cut.significantPerLink ?? cut.drawnPerLink;
   const better = (a: number, b: number) => found[a] - found[b] || p(b) - p(a);
-  return of.reduce((best, link) => (better(link, best) > 0 ? link : best), of[0]);
+  let [best] = of;
+  for (const link of of) if (better(link, best) > 0) best = link;
+  return best;
 }
 
 /** Whether a level means something in its mode. */

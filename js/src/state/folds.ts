@@ -50,9 +50,11 @@ function bundlesSeen(
   const bundleWidths = computed(() => {
     const { value } = cut;
     const found = value ? (value.significantPerLink ?? value.drawnPerLink) : [];
-    return widthsOf(
-      bundles.value.map(({ links }) => links.reduce((sum, link) => sum + (found[link] ?? 0), 0)),
-    );
+    const perBundle = new Float64Array(bundles.value.length);
+    bundles.value.forEach(({ links }, at) => {
+      for (const link of links) perBundle[at] += found[link] ?? 0;
+    });
+    return widthsOf(perBundle);
   });
   return { bundles, bundleWidths };
 }

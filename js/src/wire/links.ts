@@ -10,6 +10,64 @@ export const withoutLinks = (scene: Pick<Scene, "unlinked"> | null): string =>
       ? "Which map feeds which is not known."
       : "This network has no links.";
 
+/** Places among the scene's links: of a million of them in one array. */
+export type Links = readonly number[] | Int32Array;
+
+/** What is walked at each fold of all links, a million of them, in columns. */
+export interface Ends {
+  readonly producer: Uint32Array;
+  readonly consumer: Uint32Array;
+  readonly backward: Uint8Array;
+  /** All but those by construction, in the order of the scene. */
+  readonly tested: Int32Array;
+}
+
+const ends = new WeakMap<Scene["links"], Ends>();
+
+export function endsOfAll(links: Scene["links"]): Ends {
+  const known = ends.get(links);
+  if (known) return known;
+  const many = links.length;
+  const [producer, consumer] = [new Uint32Array(many), new Uint32Array(many)];
+  const backward = new Uint8Array(many);
+  const tested = new Int32Array(many);
+  let count = 0;
+  for (let link = 0; link < many; link++) {
+    const at = links[link];
+    producer[link] = at.producer;
+    consumer[link] = at.consumer;
+    backward[link] = at.backward ? 1 : 0;
+    if (!at.by_construction) tested[count++] = link;
+  }
+  const found = { producer, consumer, backward, tested: tested.subarray(0, count) };
+  ends.set(links, found);
+  return found;
+}
+
+/** Some links by a key below `many` of each; those with the same keep their order. */
+export function sortedBy(some: Int32Array, keys: Uint32Array, many: number): Int32Array {
+  const next = new Uint32Array(many + 1);
+  for (let at = 0; at < some.length; at++) next[keys[some[at]] + 1] += 1;
+  for (let key = 1; key < many; key++) next[key] += next[key - 1];
+  const sorted = new Int32Array(some.length);
+  for (let at = 0; at < some.length; at++) sorted[next[keys[some[at]]]++] = some[at];
+  return sorted;
+}
+
+const sending = new WeakMap<Scene["links"], readonly number[]>();
+
+/** The links of which edges were sent: of a transformer's those are few. */
+export function linksWithEdges(links: Scene["links"]): readonly number[] {
+  const known = sending.get(links);
+  if (known) return known;
+  const found: number[] = [];
+  links.forEach(({ sent }, link) => {
+    if (sent > 0) found.push(link);
+  });
+  sending.set(links, found);
+  return found;
+}
+
 /** As in `svr.links`; the second, third... link between the same two maps adds 1, 2... */
 export type LinkKey = readonly [string, string] | readonly [string, string, number];
 
@@ -58,12 +116,14 @@ export function whichOf(scene: Scene, index: number): string {
 
 /** The links with the same ends: those of other laws, and with `any` those parallel to it. */
 export function sameEnds({ links }: Scene, index: number, any = false): number[] {
-  const { producer, consumer, side, number } = links[index];
+  const { side, number } = links[index];
+  const { producer, consumer } = endsOfAll(links);
   const found: number[] = [];
-  links.forEach((link, other) => {
-    const same = link.producer === producer && link.consumer === consumer && link.side === side;
-    if (same && (any || link.number === number)) found.push(other);
-  });
+  for (let other = 0; other < links.length; other++) {
+    if (producer[other] !== producer[index] || consumer[other] !== consumer[index]) continue;
+    if (links[other].side !== side) continue;
+    if (any || links[other].number === number) found.push(other);
+  }
   return found;
 }
 

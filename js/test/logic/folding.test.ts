@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { heads, resnet, transformer } from "../../dev/architectures.js";
 import { mlp } from "../../dev/networks.js";
+import { sceneBytes } from "../../dev/synthetic.js";
 import { bundlesOf, unfolded } from "../../src/geometry/columns.js";
 import { layOut } from "../../src/geometry/layout.js";
 import {
@@ -198,15 +199,41 @@ describe("links between folded columns", () => {
     for (const folded of [null, [], ["transformer.h.0"]]) {
       const folding = foldingOf(gpt, folded);
       const bundles = bundlesOf(gpt, folding);
-      const all = bundles.flatMap(({ links }) => links).sort((a, b) => a - b);
+      const all = bundles.flatMap(({ links }) => [...links]).sort((a, b) => a - b);
       expect(all).toEqual([...gpt.links.keys()]);
       for (const { from, to, links } of bundles) {
         for (const link of links) {
           expect(folding.columnOf[gpt.links[link].producer]).toBe(from);
           expect(folding.columnOf[gpt.links[link].consumer]).toBe(to);
         }
+        expect([...links]).toEqual([...links].sort((a, b) => a - b));
       }
+      const pairs = bundles.map(({ from, to }) => `${from} ${to}`);
+      expect(new Set(pairs).size).toBe(pairs.length);
     }
+  });
+
+  it("are one each in a long chain, whose columns have few links", () => {
+    const plan = { kind: "linear", neurons: 1, value: () => 1, intensity: () => 1 };
+    const maps = Array.from({ length: 300 }, (_, depth) => ({ ...plan, name: `m${depth}`, depth }));
+    const links = maps
+      .slice(1)
+      .map((_, at) => ({ producer: at, consumer: at + 1, channels: 1, edges: [] }));
+    const chain = readScene(sceneBytes("chain", maps, links.reverse())) as Scene;
+    const bundles = bundlesOf(chain, unfolded(chain));
+    expect(bundles.map(({ from, to, links: [link] }) => [from, to, link])).toEqual(
+      chain.links.map((_, at) => [at, at + 1, 298 - at]),
+    );
+  });
+
+  it("leave out those by construction, and follow the links when those change", () => {
+    const folding = foldingOf(gpt, null);
+    const before = bundlesOf(gpt, folding);
+    const links = gpt.links.map((link, at) => ({ ...link, by_construction: at % 3 === 0 }));
+    const bundles = bundlesOf({ ...gpt, links }, folding);
+    const all = bundles.flatMap(({ links }) => [...links]).sort((a, b) => a - b);
+    expect(all).toEqual([...links.keys()].filter((at) => at % 3 !== 0));
+    expect(before.flatMap(({ links }) => [...links])).toHaveLength(links.length);
   });
 
   it("are drawn but for those within one", () => {

@@ -8,8 +8,10 @@ import {
   hasParallels,
   linkFrom,
   linkKeyOf,
+  linksWithEdges,
   producersOf,
   sameEnds,
+  sortedBy,
 } from "../../src/wire/links.js";
 import { readScene, type Scene } from "../../src/wire/scene.js";
 
@@ -40,6 +42,21 @@ describe("links", () => {
       "fc",
     ]);
     expect(sameEnds(branched, 1)).toEqual([1]);
+    expect(sameEnds(branched, 1, true)).toEqual([0, 1, 2]);
+    expect(sameEnds(branched, 4, true)).toEqual([4]);
+  });
+
+  it("that have edges are told from those of which none was sent", () => {
+    const links = stream.links.map((link, at) => ({ ...link, sent: at % 4 === 1 ? 2 : 0 }));
+    expect(linksWithEdges(links)).toEqual([...links.keys()].filter((at) => at % 4 === 1));
+    expect(linksWithEdges([])).toEqual([]);
+  });
+
+  it("are sorted by a key, those of one key in their own order", () => {
+    const keys = Uint32Array.of(2, 0, 1, 2, 0, 2);
+    const some = Int32Array.of(5, 4, 3, 1, 0);
+    expect([...sortedBy(some, keys, 3)]).toEqual([4, 1, 5, 3, 0]);
+    expect([...sortedBy(Int32Array.of(), keys, 3)]).toEqual([]);
   });
 
   it("are each to be chosen, by what they leave and then by what they end in", () => {

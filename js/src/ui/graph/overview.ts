@@ -5,6 +5,7 @@ import { type Layout, layOut, type Margins, type Size } from "../../geometry/lay
 import type { Cut } from "../../logic/threshold.js";
 import { fullWeight } from "../../paint/density.js";
 import { css, kindColour, type Palette } from "../../paint/palette.js";
+import { linksWithEdges } from "../../wire/links.js";
 import type { Scene } from "../../wire/scene.js";
 import { h } from "../kit/dom.js";
 import { oncePerFrame } from "../kit/frames.js";
@@ -233,7 +234,8 @@ function paintSmall(
   }
   context.strokeStyle = css(palette.ink);
   context.lineWidth = 0.75;
-  for (const [index, { producer, consumer, start, backward }] of scene.links.entries()) {
+  for (const index of linksWithEdges(scene.links)) {
+    const { producer, consumer, start, backward } = scene.links[index];
     if (cut.drawnPerLink[index] === 0 || backward || layout.shapes[index] !== "line") continue;
     context.globalAlpha =
       0.2 + 0.8 * Math.min(1, scene.edgeWeight[start] / fullWeight(scene, index));

@@ -52,8 +52,11 @@ export function linkMapPane(view: View) {
       return { of, most: map.most, unit: "beyond chance" };
     }
     const { value: known } = dimensions.known;
-    const largest = (cell: LinkCell) =>
-      cell.links.reduce((most, link) => Math.max(most, blockOf(known.get(link) ?? NO_BLOCK)), 0);
+    const largest = (cell: LinkCell) => {
+      let most = 0;
+      for (const link of cell.links) most = Math.max(most, blockOf(known.get(link) ?? NO_BLOCK));
+      return most;
+    };
     const most = map.cells.reduce((found, cell) => Math.max(found, largest(cell)), 0);
     const of = (cell: LinkCell) => (most > 0 ? largest(cell) / most : 0);
     return { of, most, unit: "neurons, the root of d_out × d_in" };
@@ -130,7 +133,7 @@ const isOfHeads = (value: string | undefined) => value === "OV" || value === "QK
 
 /** The largest block on any of a cell's links, as far as they are known. */
 function blockWords({ links }: LinkCell, known: ReadonlyMap<number, InternalDimensions>): string {
-  const found = links.flatMap((link) => known.get(link) ?? []);
+  const found = [...links].flatMap((link) => known.get(link) ?? []);
   if (found.length === 0) return "";
   const best = found.reduce((most, next) => (blockOf(next) > blockOf(most) ? next : most));
   if (blockOf(best) === 0) return "no internal block beyond chance";

@@ -4,6 +4,7 @@
 import { createPainting, type Job } from "../../../paint/paintJob.js";
 import type { Role } from "../../../paint/worker.js";
 import { newsOf, type Order, type Report } from "../../../paint/workerPool.js";
+import { linksWithEdges } from "../../../wire/links.js";
 import type { Drawable } from "../../../wire/scene.js";
 import { inNextFrame } from "../../kit/frames.js";
 import type { View } from "../../view.js";
@@ -135,13 +136,9 @@ function startHelper(view: View, worker: Worker): MessagePort {
   return port2;
 }
 
-const kept = new WeakMap<Drawable, readonly number[]>();
-
-/** The same without the links of which no edge was sent: of a transformer's those are most. */
+/** The same without the links of which no edge was sent. */
 function withEdges(news: Partial<Job>, whole: Drawable): Partial<Job> {
-  const links =
-    kept.get(whole) ?? [...whole.links.keys()].filter((link) => whole.links[link].sent > 0);
-  kept.set(whole, links);
+  const links = linksWithEdges(whole.links);
   const { scene, layout, drawn } = news;
   return {
     ...news,

@@ -101,7 +101,8 @@ export function bands(view: View, stage: Stage): HTMLCanvasElement {
     goOn();
   });
   view.watch(() => {
-    for (const cause of [state.bundles, state.bundleWidths, stage.layout, stage.appearances]) {
+    // Bundles follow from the folding and the cut: of a million links they are left to the frame.
+    for (const cause of [state.folding, state.cut, stage.layout, stage.appearances]) {
       cause.value;
     }
     stage.ratio.value;
