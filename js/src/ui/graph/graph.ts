@@ -15,7 +15,7 @@ import { dimOthers } from "./canvases/dimming.js";
 import { edgeCanvas, pixelCanvas } from "./canvases/edgeCanvas.js";
 import { type Hovered, hoverCanvas } from "./canvases/hoverCanvas.js";
 import { lassoOutline } from "./canvases/lassoOutline.js";
-import { bands, ribbons } from "./canvases/ribbons.js";
+import { bands, ribbons, ribbonWords } from "./canvases/ribbons.js";
 import { selectionCanvas } from "./canvases/selectionCanvas.js";
 import { forgetOnBlur, goTo, graphActions, reveal } from "./keyboard.js";
 import { legend } from "./legend.js";
@@ -47,9 +47,15 @@ export interface Graph {
   reveal(neuron: Neuron): void;
 }
 
-/** The picture, what the tools need of it, and what an export does. */
-export function graph(view: View, { legend: explained = true } = {}): Drawn & Graph {
-  const stage = createStage(view);
+/**
+ * The picture, what the tools need of it, and what an export does. It opens on the part of the graph
+ * that `lead` does, which is another view where networks are beside each other.
+ */
+export function graph(
+  view: View,
+  { legend: explained = true, lead = view }: { legend?: boolean; lead?: View } = {},
+): Drawn & Graph {
+  const stage = createStage(view, lead);
   const canvas = h("canvas", {
     class: "svr-picture",
     "data-svr": "graph",
@@ -68,6 +74,7 @@ export function graph(view: View, { legend: explained = true } = {}): Drawn & Gr
     ribbons(view, stage),
     canvas,
     chosen,
+    ribbonWords(view, stage),
     hover.canvas,
     frame,
     drawn.element,
