@@ -135,7 +135,7 @@ def test_a_link_by_construction_is_a_band_with_words(
     assert box is not None
     inner = page.locator('[data-svr="ribbon-words"] text').bounding_box()
     assert inner is not None
-    middle = inner["x"] - 20, inner["y"] + 6
+    middle = inner["x"] + inner["width"] / 2, inner["y"] + inner["height"] + 8
     shot = np.array(Image.open(io.BytesIO(page.screenshot())).convert("RGB")).astype(int)
     inside, paper = shot[int(middle[1]), int(middle[0])], shot[int(box["y"]) - 5, int(middle[0])]
     assert 8 < np.abs(inside - paper).max() < 60, "seen, and soft"
