@@ -220,7 +220,7 @@ def test_networks_are_compared_beside_each_other_and_by_their_difference(
     expect(words.last).to_contain_text("tuned: 1 selected: Linear 1\u00a00")
     canvas.focus()
     canvas.press("ArrowUp")
-    expect(root.locator(".svr-said")).to_contain_text("0 · 0 only in tuned")
+    expect(root.locator(".svr-said")).to_contain_text("Linear 1 · 0 only in tuned")
     notebook.wait_for_python("both.view == 'difference'")
     # Tools for how the graph is drawn have nothing to do here.
     expect(root.get_by_label("y scale")).to_be_hidden()
