@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate, pairwise
 from typing import Literal, get_args
 
@@ -97,6 +97,10 @@ class Heights:
         low, high = self._scaled(np.array(self.limits))
         height = low + share * (high - low)
         return np.asarray(np.exp(height) if self.logarithmic else height)
+
+    def with_room(self, share: float) -> Heights:
+        """The same with so much more above: a share of what the axis has now."""
+        return replace(self, limits=(self.limits[0], float(self.at(np.array(1 + share)))))
 
     def _scaled(self, y: Floats) -> Floats:
         return np.asarray(np.log(y) if self.logarithmic else y)

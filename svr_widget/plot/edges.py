@@ -1,12 +1,15 @@
-"""The course and the ink of the edges in the printed graph."""
+"""The course and the ink of the edges in the printed graph, and of links' bands behind them."""
 
 from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
 import numpy as np
-from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.axes import Axes
+from matplotlib.collections import Collection, LineCollection, PathCollection, PolyCollection
 from matplotlib.colors import to_rgb
+from matplotlib.path import Path
+from matplotlib.transforms import Affine2D
 from numpy.typing import NDArray
 
 from svr_widget.engine.analysis.tables import edges_by_link
@@ -28,6 +31,13 @@ _CROWD, _LEAST_SHARE = 0.22, 0.05
 _THIN, _HEAVY = 0.45, 1.1  # widths in points
 _PIECES = 20
 _BAND, _HALF_BAND = 0.16, 0.005  # opacity; half the least height, as a share of the axis
+_NARROWEST, _WIDEST, _FEW = 1.5, 9.0, 30  # of links' bands in points; more of them are narrower
+_FAINT, _CLEAR = 0.22, 80  # opacity of links' bands; more of them are fainter
+_LOOP = Path([(-1.5, 4), (-10, 17), (10, 17), (1.5, 4)], [1, 4, 4, 4])  # in points, above a column
+BANDS, LOOPS = "bands of links", "loops of links"
+"""How they are called in an SVG."""
+LOOP_ROOM = 18.0
+"""What the mark of a column's links to itself needs above it, in points."""
 MANY = 2_000
 """From this many on the edges are pixels in a PDF or SVG, so that its size stays small."""
 
@@ -86,7 +96,7 @@ def collection(
         backward = graph.links[key].backward
         ends = heights.share(heights.y[producer][m]), heights.share(heights.y[consumer][n])
         x = places.x[places.of[producer]], places.x[places.of[consumer]]
-        courses = _courses(x, ends, shape, down=backward)
+        courses = _courses(x, ends, shape, places.x[-1], down=backward)
         courses[..., 1] = heights.at(courses[..., 1])
         segments.extend(courses)
         alone, full = opacity_of(graph, key, weight), _full_weight(graph, key, weight)
@@ -136,7 +146,7 @@ def bands(
             heights.share(heights.y[name][of]) for name, of in zip(names, rows, strict=True)
         )
         x = places.x[places.of[names[0]]], places.x[places.of[names[1]]]
-        upper, lower = _courses(x, (sent, read), shape, down=link.backward)
+        upper, lower = _courses(x, (sent, read), shape, places.x[-1], down=link.backward)
         for course, shift in ((upper, _HALF_BAND), (lower, -_HALF_BAND)):
             course[:, 1] = heights.at(course[:, 1] + shift)
         outlines.append(np.concatenate([upper, lower[::-1]]))
@@ -146,6 +156,116 @@ def bands(
     drawn = PolyCollection(outlines, facecolors=[ink], linewidths=0, zorder=1)
     drawn.set_in_layout(False)
     return drawn, words
+
+
+def linked(
+    graph: SpectralGraph, edges: DrawnEdges, places: Places
+) -> dict[tuple[int, int], tuple[Shape | None, int]]:
+    """All links between two columns that are seen, or within one, but those by construction.
+
+    Returns:
+        By the places of the columns, producer first: the course, and the significant edges.
+    """
+    counts: dict[LinkKey, int] = {}
+    for (tested, _), found in edges.cut.counts.items():
+        counts[tested] = counts.get(tested, 0) + int(found)
+    bundles: dict[tuple[int, int], tuple[Shape | None, int]] = {}
+    for key, link in graph.links.items():
+        if link.by_construction:
+            continue
+        ends = graph.ends(key)
+        at = places.of[ends[0]], places.of[ends[1]]
+        shape, before = bundles.get(at, (shape_of(places, *ends), 0))
+        bundles[at] = shape, before + counts.get(key, 0)
+    return bundles
+
+
+def link_bands(
+    graph: SpectralGraph,
+    edges: DrawnEdges,
+    places: Places,
+    heights: Heights,
+    theme: Theme,
+    axes: Axes,
+) -> list[Collection]:
+    """Who feeds whom: a faint band a link, as wide as what was found on it; of folded modules all.
+
+    As in the widget a band goes from the middle of a column to that of the next one, over the
+    columns that it skips, or beneath them where it runs back.
+
+    Args:
+        graph: whose links they are.
+        edges: what was found.
+        places: of the columns.
+        heights: of the neurons.
+        theme: the ink.
+        axes: where the loops are to stand.
+
+    Returns:
+        The bands, if there are any, and small loops above columns with links to themselves.
+    """
+    bundles = linked(graph, edges, places)
+    most = max((found for _, found in bundles.values()), default=0)
+    more = (_WIDEST - _NARROWEST) * min(1.0, float(np.sqrt(_FEW / max(1, len(bundles)))))
+    top, middle, bottom = _reach(graph, places, heights)
+    courses, widths, loops = [], [], []
+    for (sent, read), (shape, found) in bundles.items():
+        if sent == read:
+            loops.append((places.x[sent], float(heights.at(top[sent]))))
+            continue
+        x, back = (places.x[sent], places.x[read]), read < sent
+        ends = middle if shape == "line" else bottom if back else top
+        y = ends[[sent]], ends[[read]]
+        if shape == "line":
+            half = (x[0] + x[1]) / 2
+            [course] = _bezier(
+                np.array([x[0], half, half, x[1]]), np.stack([y[0], y[0], y[1], y[1]], 1)
+            )
+        else:
+            [course] = _courses(x, y, "arc", places.x[-1], down=back)
+        course[:, 1] = heights.at(course[:, 1])
+        courses.append(course)
+        widths.append(_NARROWEST + (more * np.sqrt(found / most) if most else 0.0))
+    ink = to_rgb(theme.neutral)
+    faint = _FAINT * min(1.0, float(np.sqrt(_CLEAR / max(1, len(courses)))))
+    lines = LineCollection(
+        courses,
+        colors=[(*ink, faint)],
+        linewidths=widths,
+        capstyle="butt",
+        rasterized=len(courses) > MANY,
+        zorder=1,
+        gid=BANDS,
+    )
+    inner = PathCollection(
+        [_LOOP],
+        offsets=np.reshape(loops, (-1, 2)),
+        offset_transform=axes.transData,
+        facecolors="none",
+        edgecolors=[(*ink, 0.8)],
+        linewidths=_NARROWEST,
+        zorder=1,
+        gid=LOOPS,
+    )
+    inner.set_transform(Affine2D().scale(1 / 72) + axes.figure.dpi_scale_trans)
+    drawn: list[Collection] = [lines] if courses else []
+    drawn += [inner] if loops else []
+    for each in drawn:
+        each.set_in_layout(False)
+    return drawn
+
+
+def _reach(graph: SpectralGraph, places: Places, heights: Heights) -> tuple[Floats, Floats, Floats]:
+    """The shares of the axis at which the neurons of what is seen end, and their mean."""
+    found: list[list[Floats]] = [[] for _ in places.x]
+    for name in graph.columns:
+        found[places.of[name]].append(heights.share(heights.y[name]))
+    every = [np.concatenate(each) for each in found]
+    top, middle, bottom = (
+        np.array([of(each) if each.size else 0.0 for each in every])
+        for of in (np.max, np.mean, np.min)
+    )
+    return top, middle, bottom
 
 
 def shape_of(places: Places, producer: str, consumer: str) -> Shape | None:
@@ -194,9 +314,12 @@ def _band(ends: tuple[Floats, Floats]) -> float:
 
 
 def _courses(
-    x: tuple[float, float], ends: tuple[Floats, Floats], shape: Shape, *, down: bool
+    x: tuple[float, float], ends: tuple[Floats, Floats], shape: Shape, wide: float, *, down: bool
 ) -> Floats:
-    """Polylines ``[k, points, 2]`` from one column to another, heights as shares of the axis."""
+    """Polylines ``[k, points, 2]`` from one column to another, heights as shares of the axis.
+
+    ``wide`` is from the first column to the last.
+    """
     (x0, x1), (y0, y1) = x, ends
     if shape == "line":
         corners = [np.full_like(y0, x0), np.full_like(y0, x1)]
@@ -207,12 +330,19 @@ def _courses(
         xs = np.array([x0, x0 + bulge, x0 + bulge, x0])
         ys = np.stack([y0, y0 + spread, y1 - spread, y1], axis=1)
     else:
-        # Over the columns between, or below them where it runs backward.
-        wanted = min(0.22, 0.05 + 0.03 * abs(x1 - x0))
+        # Over the columns between, or below them where it runs backward; less and less towards the
+        # end of the axis, so that arcs of many spans are still told apart there.
+        span = abs(x1 - x0)
+        wanted = 0.03 + 0.3 * span / (span + max(3.0, wide / 2))
         room = np.minimum(y0, y1) if down else 1 - np.maximum(y0, y1)
-        lift = np.maximum(0.02, np.minimum(wanted, room / 0.75)) * (-1 if down else 1)
+        lift = wanted / np.hypot(1, wanted / np.maximum(0.02, room / 0.75)) * (-1 if down else 1)
         xs = x0 + (x1 - x0) * np.array([0, 1 / 3, 2 / 3, 1])
         ys = np.stack([y0, y0 + (y1 - y0) / 3 + lift, y1 - (y1 - y0) / 3 + lift, y1], axis=1)
+    return _bezier(xs, ys)
+
+
+def _bezier(xs: Floats, ys: Floats) -> Floats:
+    """Cubic curves of common ``xs [4]`` and ``ys [k, 4]`` as polylines ``[k, points, 2]``."""
     t = np.linspace(0, 1, _PIECES + 1)
-    bezier = np.stack([(1 - t) ** 3, 3 * (1 - t) ** 2 * t, 3 * (1 - t) * t**2, t**3])
-    return np.stack([np.broadcast_to(xs @ bezier, (len(y0), len(t))), ys @ bezier], axis=2)
+    basis = np.stack([(1 - t) ** 3, 3 * (1 - t) ** 2 * t, 3 * (1 - t) * t**2, t**3])
+    return np.stack([np.broadcast_to(xs @ basis, (len(ys), len(t))), ys @ basis], axis=2)

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
@@ -61,6 +62,10 @@ def graph(
     axes = axes_on(ax, theme, size)
     _axis(axes, up, theme)
     tall = axes.get_window_extent().height * 72 / figure_of(axes).dpi
+    if any(sent == read for sent, read in edges.linked(svr, found, across)):
+        up = up.with_room(edges.LOOP_ROOM / tall)
+    for drawn in edges.link_bands(svr, found, across, up, theme, axes):
+        axes.add_collection(drawn, autolim=False)
     axes.add_collection(edges.collection(svr, found, across, up, theme, tall), autolim=False)
     bands, middles = edges.bands(svr, across, up, theme)
     axes.add_collection(bands, autolim=False)
@@ -68,11 +73,12 @@ def graph(
         axes.annotate(
             TIED,
             middle,
-            (0, -3),
+            (0, 3),
             textcoords="offset points",
             annotation_clip=False,
             ha="center",
-            va="top",
+            va="bottom",
+            path_effects=[withStroke(linewidth=3, foreground=theme.paper)],
             **theme.text(SMALL, soft=True),
         )
     _neurons(svr, axes, across, up, theme, colour)
@@ -85,7 +91,7 @@ def graph(
     ]
     _names(axes, across, sizes, theme)
     _brackets(axes, across, theme)
-    shared = f"  {across.shared}…" if across.shared else ""
+    shared = f"  {across.shared}*" if across.shared else ""
     named = axes.set_title(
         svr.title + shared if title is None else title,
         loc="left",

@@ -128,14 +128,14 @@ def test_a_link_by_construction_is_a_band_with_words(
     expect(chooser(root, "producer")).to_have_value("head")
     band = page.locator('[data-svr="ribbons"] path')
     expect(band).to_have_count(1)
-    expect(page.locator('[data-svr="ribbons"] text')).to_have_text("tied weights")
+    expect(page.locator('[data-svr="ribbon-words"] text')).to_have_text("tied weights")
     expect(page.locator(".svr-legend")).to_contain_text("tied weights")
     expect(page.locator('[data-svr="by-construction"]')).to_have_text("1 link by construction")
     box = band.bounding_box()
     assert box is not None
-    inner = page.locator('[data-svr="ribbons"] text').bounding_box()
+    inner = page.locator('[data-svr="ribbon-words"] text').bounding_box()
     assert inner is not None
-    middle = inner["x"] - 20, inner["y"] + 6
+    middle = inner["x"] + inner["width"] / 2, inner["y"] + inner["height"] + 8
     shot = np.array(Image.open(io.BytesIO(page.screenshot())).convert("RGB")).astype(int)
     inside, paper = shot[int(middle[1]), int(middle[0])], shot[int(box["y"]) - 5, int(middle[0])]
     assert 8 < np.abs(inside - paper).max() < 60, "seen, and soft"

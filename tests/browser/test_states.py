@@ -76,8 +76,13 @@ def test_a_long_computation_shows_how_far_it_is(open_notebook: Open) -> None:
     status = root.locator('[data-svr="status"]')
     expect(status).to_contain_text("layer<b>1</b>")
     expect(status).to_contain_text("1 of 3 maps, then 1 link")
+    tools = [root.get_by_label("y scale"), root.get_by_role("button", name="Links", exact=True)]
+    for tool in tools:
+        expect(tool).to_be_disabled()
     notebook.execute("gate.set(); widget.wait(60)")
     expect(status).to_be_hidden()
+    for tool in tools:
+        expect(tool).to_be_enabled()
     assert Picture(root).ink() > 1000
 
 
@@ -169,6 +174,9 @@ def test_a_failed_computation_says_why(open_notebook: Open) -> None:
     notebook = open_notebook(SLOW + fail + "Engine.compute = failing", PLANTED, SHOW)
     status = notebook.page.locator(WIDGET).locator('[data-svr="status"]')
     expect(status).to_contain_text("the map <i>x</i> broke")
+    for name in ("Adjacency", "Table", "lasso"):
+        tool = notebook.page.locator(WIDGET).get_by_role("button", name=name, exact=True)
+        expect(tool).to_be_disabled()
 
 
 def test_what_python_refuses_is_shown(planted: Notebook) -> None:
@@ -269,9 +277,13 @@ def test_networks_are_compared_beside_each_other_and_by_their_difference(
     expect(root.locator(".svr-toolbar")).to_have_count(1)
     expect(root.locator(".svr-legends")).to_have_text(re.compile("new or gone$"))
     rows = root.get_by_role("grid", name="changes").locator("[data-row]")
-    expect(rows.first).to_have_text(re.compile(r"^new\(0 · \d+\)0 · 0–9\.\d+\+9\.\d+0\.\d+"))
+    expect(rows.first).to_have_text(
+        re.compile(r"^new\(Linear 1\s·\s\d+\)Linear 1\s·\s0–9\.\d+\+9\.\d+0\.\d+")
+    )
     rows.first.click()
     notebook.wait_for_python("both.right.selected == [('0', 0)]")
+    selected = root.locator('[data-svr="network"] [data-svr="selection"]')
+    expect(selected.nth(1)).to_contain_text("1 selected: Linear 1\u00a00")
     # One threshold for all, at once.
     field = root.get_by_label("significance level")
     field.fill("0.2")
@@ -279,9 +291,11 @@ def test_networks_are_compared_beside_each_other_and_by_their_difference(
     notebook.wait_for_python("[w.threshold for w in both.sides] == [0.2, 0.2]")
     root.get_by_role("button", name="Difference").click()
     canvas = root.locator('[data-svr="difference"]')
+    words = root.locator(".svr-selections > :visible")
+    expect(words.last).to_contain_text("tuned: 1 selected: Linear 1\u00a00")
     canvas.focus()
     canvas.press("ArrowUp")
-    expect(root.locator(".svr-said")).to_contain_text("0 · 0 only in tuned")
+    expect(root.locator(".svr-said")).to_contain_text("Linear 1 · 0 only in tuned")
     notebook.wait_for_python("both.view == 'difference'")
     # Tools for how the graph is drawn have nothing to do here.
     expect(root.get_by_label("y scale")).to_be_hidden()

@@ -46,7 +46,8 @@ def needed(svr, what):
 
 
 def of_type(figure, kind):
-    return next(each for each in figure.axes[0].collections if type(each) is kind)
+    every = figure.axes[0].collections
+    return next(each for each in every if type(each) is kind and each.get_gid() is None)
 
 
 def pixels(figure):

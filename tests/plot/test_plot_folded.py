@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 import pytest
 import torch
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.collections import Collection, LineCollection, PathCollection
 from matplotlib.figure import Figure
 
 from svr_widget import SVR
 from svr_widget.engine.errors import SVRError
+from svr_widget.plot.edges import BANDS, LOOPS
+
+C = TypeVar("C", bound=Collection)
 
 DEPTH = 30
 RANGES = [(at, at + 3) for at in range(0, DEPTH, 3)]
@@ -31,7 +35,16 @@ def names(figure: Figure) -> list[str]:
 
 
 def lines(figure: Figure) -> LineCollection:
-    return next(each for each in figure.axes[0].collections if isinstance(each, LineCollection))
+    return of(figure, LineCollection)
+
+
+def of(figure: Figure, kind: type[C], gid: str | None = None) -> C:
+    [found] = (
+        each
+        for each in figure.axes[0].collections
+        if isinstance(each, kind) and each.get_gid() == gid
+    )
+    return found
 
 
 def brackets(axes: Axes) -> list[str]:
@@ -41,12 +54,38 @@ def brackets(axes: Axes) -> list[str]:
 def test_a_deep_network_is_printed_folded(svr: SVR) -> None:
     figure = svr.plot(p=0.2)
     assert names(figure) == [f"fc{first}-fc{end - 1}" for first, end in RANGES]
-    [dots] = [each for each in figure.axes[0].collections if isinstance(each, PathCollection)]
+    dots = of(figure, PathCollection)
     places = np.asarray(dots.get_offsets())
     for at, (first, end) in enumerate(RANGES):
         held = np.sort(places[places[:, 0] == at, 1])
         expected = np.concatenate([svr[f"fc{i}"].S for i in range(first, end)])
         np.testing.assert_allclose(held, np.sort(expected))
+
+
+def test_who_feeds_whom_is_seen_as_bands_and_loops(svr: SVR) -> None:
+    """A band from range to range, as wide as what is found on its link; above each range a loop."""
+    figure = svr.plot(p=0.2)
+    edges = svr.edges(p=0.2)
+    bands, loops = of(figure, LineCollection, BANDS), of(figure, PathCollection, LOOPS)
+    ends = [(course[0], course[-1]) for course in map(np.asarray, bands.get_segments())]
+    assert [(a[0], b[0]) for a, b in ends] == list(pairwise(range(len(RANGES))))
+    held = [np.concatenate([svr[f"fc{i}"].S for i in range(*each)]) for each in RANGES]
+    means = np.array([values.mean() for values in held])
+    np.testing.assert_allclose([a[1] for a, _ in ends], means[:-1])
+    np.testing.assert_allclose([b[1] for _, b in ends], means[1:])
+    sent, read = (edges[end].str[2:].astype(int) // 3 for end in ("producer", "consumer"))
+    found = edges.groupby([sent, read]).size()
+    between = [found.get((at, at + 1), 0) for at in range(len(RANGES) - 1)]
+    assert len(set(between)) > 2
+    wide = np.asarray(bands.get_linewidths())
+    np.testing.assert_allclose(((wide - 1.5) / 7.5) ** 2, np.array(between) / found.max())
+    tops = np.asarray(loops.get_offsets())
+    np.testing.assert_allclose(tops[:, 0], range(len(RANGES)))
+    np.testing.assert_allclose(tops[:, 1], [values.max() for values in held])
+    axes = figure.axes[0]
+    height = axes.get_window_extent().height * 72 / figure.dpi
+    room = (axes.get_ylim()[1] - tops[:, 1].max()) / np.ptp(axes.get_ylim()) * height
+    assert room > 13, "points: the loop is not cut"
 
 
 def test_only_edges_between_columns_are_drawn_and_the_others_are_counted(svr: SVR) -> None:

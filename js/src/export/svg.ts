@@ -71,6 +71,7 @@ export function svgOf(picture: Picture, place: Attributes = {}): string {
     element("svg", { width, height: layout.size.height, overflow: "hidden" }),
     ...bands(picture),
     ...(picture.raster === undefined ? shapes(picture) : [image(picture.raster, layout)]),
+    ...tiedWords(picture),
     "</svg>",
     words(picture),
     caption,
@@ -118,12 +119,19 @@ function bands(picture: Picture): string[] {
   ];
 }
 
-function tiedBands({ scene, layout, palette, soft }: Picture): string[] {
+function tiedBands({ scene, layout, palette }: Picture): string[] {
   const fill = css(palette.neutral);
-  return ribbonsOf(scene, layout).flatMap(({ outline, words: { x, y } }) => [
+  return ribbonsOf(scene, layout).map(({ outline }) =>
     element("path", { d: pathOf(outline), fill, "fill-opacity": BAND_OPACITY }, true),
-    text(TIED, { x: round(x), y: round(y), fill: soft, "text-anchor": "middle" }),
-  ]);
+  );
+}
+
+function tiedWords({ scene, layout, palette, soft }: Picture): string[] {
+  const [stroke, width] = [css(palette.paper), 4];
+  const halo = { "paint-order": "stroke", stroke, "stroke-width": width };
+  return ribbonsOf(scene, layout).map(({ words: { x, y } }) =>
+    text(TIED, { x: round(x), y: round(y), fill: soft, "text-anchor": "middle", ...halo }),
+  );
 }
 
 function shapes(picture: Picture): string[] {

@@ -27,7 +27,23 @@ const LEEWAY = 6;
 /** Slanting lines of text are this much closer than their columns. */
 const SLANT = Math.SQRT1_2;
 
-/** Level where all names fit side by side, else slanting, else, where columns are close, upright. */
+/** Of names far longer than most so much as most have: what is shortened needs no more room. */
+export function usualParts(names: readonly string[]): string[] {
+  const lengths = names.map(({ length }) => length).sort((a, b) => a - b);
+  const most = Math.max(LEAST_USUAL, 1.5 * (lengths[Math.floor(0.75 * lengths.length)] ?? 0));
+  return names.map((name) => name.slice(0, most));
+}
+
+const LEAST_USUAL = 10;
+
+/** The names, those far longer than most shortened. */
+const shortened = (names: readonly string[], measure: Measure) =>
+  usualParts(names).map((part, at) => shorten(names[at], measure(part), measure));
+
+/**
+ * Level where all names fit side by side, a few long ones of them shortened if need be, else
+ * slanting, else, where columns are close, upright.
+ */
 export function angleFor(
   names: readonly string[],
   x: ArrayLike<number>,
@@ -35,6 +51,7 @@ export function angleFor(
   measure: Measure,
 ): Angle {
   if (areApart(names, x, frame, measure)) return 0;
+  if (areApart(shortened(names, measure), x, frame, measure)) return 0;
   const places = [...names.keys()].map((index) => x[index]).sort((a, b) => a - b);
   const gaps = places.slice(1).map((place, at) => place - places[at]);
   return Math.min(...gaps) * SLANT >= LINE - 2 ? 45 : 90;
@@ -104,9 +121,12 @@ export function columnLabels(
       return { index, text: shorten(names[index], length, measure), at: x[index] };
     });
   }
+  const seen = (all: readonly string[]) => order.map((index) => all[index]);
+  const places = order.map((index) => x[index]);
+  const texts = areApart(seen(names), places, frame, measure) ? names : shortened(names, measure);
   let taken = frame[0] - GAP;
   return order.map((index) => {
-    const text = names[index];
+    const text = texts[index];
     const half = measure(text) / 2;
     // One at the frame's edge moves in as far as the one before it leaves room.
     const inside = within(x[index], half, frame);
@@ -162,6 +182,20 @@ export function shorten(text: string, room: number, measure: Measure): string {
     else high = middle;
   }
   return low === 0 ? "" : cut(low);
+}
+
+/** The text, shortened to `room`: what parts it from another one stays, and of the rest the end. */
+export function shortenApart(text: string, other: string, room: number, measure: Measure): string {
+  const plain = shorten(text, room, measure);
+  if (text === other || plain !== shorten(other, room, measure)) return plain;
+  let same = 0;
+  while (text[same] === other[same]) same += 1;
+  const head = `${text.slice(0, same + 1)}…`;
+  for (let from = same + 2; from < text.length; from++) {
+    const short = head + text.slice(from);
+    if (measure(short) <= room) return short;
+  }
+  return plain;
 }
 
 /** The ends of a text of several words, from the longest on. */

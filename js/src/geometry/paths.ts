@@ -135,30 +135,40 @@ export function forStrokes(
 /** An arc rises by a share of the plot's height that grows with its span, and never quite more. */
 export const LEAST_LIFT = 12;
 export const MOST_LIFT = 0.3;
-/** An arc of this span rises half as far as can be. */
-export const HALF_SPAN = 240;
+/** An arc over half the graph rises half as far as can be, but in a narrow one none so short. */
+const LEAST_HALF_SPAN = 240;
+export const halfSpan = ({ plotWidth, camera }: Pick<Layout, "plotWidth" | "camera">) =>
+  Math.max(LEAST_HALF_SPAN, plotWidth / 2) * camera.zoom;
 
-/** How far an arc's inner control points leave the straight line; negative is up. */
+/**
+ * How far an arc's inner control points leave the straight line; negative is up.
+ *
+ * Near the plot's edge arcs rise less and less, so that those of many spans are still told apart.
+ */
 export function arcLift(
-  { size, margins, camera }: Layout,
+  layout: Layout,
   x0: number,
   y0: number,
   x1: number,
   y1: number,
   down: boolean,
 ): number {
+  const { size, camera } = layout;
   const span = Math.abs(x1 - x0);
   const wanted =
-    camera.zoom *
-    (LEAST_LIFT + (size.height * MOST_LIFT * span) / (span + HALF_SPAN * camera.zoom));
+    camera.zoom * LEAST_LIFT +
+    (camera.zoom * size.height * MOST_LIFT * span) / (span + halfSpan(layout));
+  const { top, bottom } = arcEnds(layout);
   // The arc itself goes three quarters as far; it stays within the plot and a little beyond.
-  if (down) {
-    const bottom = (size.height - margins.bottom / 2) * camera.zoom + camera.y;
-    return Math.max(10, Math.min(wanted, (bottom - Math.max(y0, y1)) / 0.75));
-  }
-  const top = margins.top * camera.zoom + camera.y - margins.top + 4;
-  return -Math.max(10, Math.min(wanted, (Math.min(y0, y1) - top) / 0.75));
+  const most = Math.max(10, (down ? bottom - Math.max(y0, y1) : Math.min(y0, y1) - top) / 0.75);
+  return ((down ? 1 : -1) * wanted) / Math.hypot(1, wanted / most);
 }
+
+/** Where no arc goes beyond, above the data and below it. */
+export const arcEnds = ({ size, margins, camera }: Layout) => ({
+  top: margins.top * camera.zoom + camera.y - margins.top + 4,
+  bottom: (size.height - margins.bottom / 2) * camera.zoom + camera.y,
+});
 
 function bezier(
   path: Path,

@@ -13,7 +13,7 @@ export interface Ribbon {
   readonly link: number;
   /** A closed line. */
   readonly outline: readonly Point[];
-  /** Where its words stand: beneath the middle of its upper edge. */
+  /** Where its words stand: above the middle of its upper edge. */
   readonly words: Point;
 }
 
@@ -22,7 +22,9 @@ const LEAST_HALF = 3;
 
 /** So far from its edges a band is pointed at; the inside of a wide one is left to what is there. */
 const RIM = 24;
-const WORDS_BELOW = 14;
+/** So far above its edge the words stand, and so far beneath the top at least. */
+const WORDS_ABOVE = 6;
+const LEAST_WORDS = 14;
 
 const tied = new WeakMap<Scene["links"], readonly number[]>();
 
@@ -43,7 +45,7 @@ export function ribbonsOf(scene: Scene, layout: Layout): Ribbon[] {
     const last = lineOf(link, lastOf(producer), lastOf(consumer));
     const upper = first.map(({ x, y }, at) => ({ x, y: Math.min(y, last[at].y) - LEAST_HALF }));
     const lower = first.map(({ x, y }, at) => ({ x, y: Math.max(y, last[at].y) + LEAST_HALF }));
-    found.push({ link, outline: [...upper, ...lower.reverse()], words: beneathMiddle(upper) });
+    found.push({ link, outline: [...upper, ...lower.reverse()], words: aboveMiddle(upper) });
   }
   return found;
 
@@ -64,10 +66,10 @@ export function ribbonsOf(scene: Scene, layout: Layout): Ribbon[] {
   }
 }
 
-function beneathMiddle(line: readonly Point[]): Point {
+function aboveMiddle(line: readonly Point[]): Point {
   const at = (line.length - 1) / 2;
   const [from, to] = [line[Math.floor(at)], line[Math.ceil(at)]];
-  return { x: (from.x + to.x) / 2, y: (from.y + to.y) / 2 + WORDS_BELOW };
+  return { x: (from.x + to.x) / 2, y: Math.max(LEAST_WORDS, (from.y + to.y) / 2 - WORDS_ABOVE) };
 }
 
 /** The link whose band is pointed at: of several the one that joins the closest columns. */

@@ -68,17 +68,17 @@ function withBrackets(
       }
     }
   });
-  const rows = modules.map(() => -1);
+  const rows = modules.map(() => 0);
   const brackets: Bracket[] = [];
   for (let module = modules.length - 1; module >= 0; module--) {
     const span = spans[module];
     if (outermost[module] !== null || !span) continue;
-    // One that is scattered among others would say something wrong over a part of it.
-    const [inRun, all] = [span.last - span.first + 1, seenOf[module]];
-    if (inRun < 2 || 2 * inRun < all) continue;
-    const row = rows[module] + 1;
     const { parent, label } = modules[module];
-    brackets.push({ module, label, ...span, row });
+    let row = rows[module];
+    // One that is scattered among others would say something wrong over a part of it; the rows of
+    // those within it are taken all the same for the one around it.
+    const [inRun, all] = [span.last - span.first + 1, seenOf[module]];
+    if (inRun >= 2 && 2 * inRun >= all) brackets.push({ module, label, ...span, row: row++ });
     if (parent !== null) rows[parent] = Math.max(rows[parent], row);
   }
   brackets.reverse();

@@ -7,6 +7,7 @@ import {
   columnLabels,
   heightOfNames,
   shorten,
+  shortenApart,
 } from "../../src/geometry/labels.js";
 import { cameraOf, layOut, moved, scaleOf, traitOf, WHOLE } from "../../src/geometry/layout.js";
 import { createPath, tracePath } from "../../src/geometry/paths.js";
@@ -209,6 +210,32 @@ describe("labels", () => {
       const labels = columnLabels(names, x, [60, 300], angle, strip, wide);
       expect(labels.map(({ text }) => text)).toEqual(names);
     }
+  });
+
+  it("stay level where a few far longer than the others are shortened", () => {
+    const long = "embeddings.projection";
+    const names = [long, "attention", "mlp", "attention", "mlp", "classifier"];
+    const x = names.map((_, at) => 100 + 100 * at);
+    const frame = [60, 660] as const;
+    expect(angleFor(names, x, frame, measure)).toBe(0);
+    const labels = columnLabels(names, x, frame, 0, 40, measure);
+    expect(labels.map(({ text }) => text)).toEqual(["…projection", ...names.slice(1)]);
+    const apart = x.map((place) => 3 * place);
+    const whole = columnLabels(names, apart, [60, 2000], 0, 40, measure);
+    expect(whole.map(({ text }) => text)).toEqual(names);
+    expect(angleFor(Array(6).fill(long), x, frame, measure)).toBe(45);
+  });
+
+  it("of two keep what parts them", () => {
+    const [from, to] = ["layer2.0.downsample.0", "layer3.0.downsample.0"];
+    const both = (signs: number) => [
+      shortenApart(from, to, 6 * signs, measure),
+      shortenApart(to, from, 6 * signs, measure),
+    ];
+    expect(both(21)).toEqual([from, to]);
+    expect(both(16)).toEqual(["layer2…nsample.0", "layer3…nsample.0"]);
+    expect(both(6)).toEqual([shorten(from, 36, measure), shorten(to, 36, measure)]);
+    expect(shortenApart("conv1", "conv1", 18, measure)).toBe(shorten("conv1", 18, measure));
   });
 
   it("pin the columns that stand just beside the frame", () => {

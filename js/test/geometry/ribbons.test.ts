@@ -3,7 +3,7 @@ import { resnet } from "../../dev/architectures.js";
 import { mlp, residual, tied } from "../../dev/networks.js";
 import { bundlesOf, unfolded } from "../../src/geometry/columns.js";
 import { layOut } from "../../src/geometry/layout.js";
-import { createPath, tracePath } from "../../src/geometry/paths.js";
+import { arcEnds, arcLift, createPath, tracePath } from "../../src/geometry/paths.js";
 import {
   curveOf,
   pathOf,
@@ -21,6 +21,26 @@ const SIZE = { width: 700, height: 380 };
 const MARGINS = { top: 36, right: 20, bottom: 48, left: 90 };
 const scene = readScene(tied()) as Scene;
 const NULLS = 2;
+
+describe("arcs in a wide graph", () => {
+  it("are told apart by their span below the top, which none passes", () => {
+    const size = { width: 1250, height: 420 };
+    const layout = layOut(scene, "linear", size, { ...MARGINS, top: 72 });
+    for (const y of [90, 130, 300]) {
+      const { top, bottom } = arcEnds(layout);
+      const spans = [100, 200, 400, 800, 1100];
+      const highest = spans.map((span) => y + 0.75 * arcLift(layout, 0, y, span, y, false));
+      const lowest = spans.map((span) => y + 0.75 * arcLift(layout, 0, y, span, y, true));
+      for (const [at, height] of highest.entries()) {
+        expect(height).toBeGreaterThan(top);
+        expect(lowest[at]).toBeLessThan(bottom);
+        if (at === 0) continue;
+        expect(highest[at - 1] - height).toBeGreaterThan(2);
+        expect(lowest[at] - lowest[at - 1]).toBeGreaterThan(2);
+      }
+    }
+  });
+});
 
 describe("the band of a link by construction", () => {
   it.each(Y_SCALES)("goes along with its first and its last neuron, y scale %s", (scale) => {

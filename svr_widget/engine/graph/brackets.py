@@ -124,7 +124,8 @@ def _spans(
 ) -> dict[int, tuple[int, int, int]]:
     """The longest run of columns that are a module's own, and its row; by its place.
 
-    One that is scattered among others would say something wrong over a part of it.
+    One that is scattered among others would say something wrong over a part of it; the rows of
+    those within it are taken all the same for the one around it.
     """
     found: dict[int, tuple[int, int, int]] = {}
     rows: dict[int, int] = {}
@@ -132,15 +133,15 @@ def _spans(
         own = [seen for seen, chain in enumerate(around) if at in chain]
         if not own:
             continue
+        row, parent = rows.get(at, 0), modules[at].parent
         starts = [seen for seen in own if seen - 1 not in own]
         ends = [seen for seen in own if seen + 1 not in own]
         first, last = max(zip(starts, ends, strict=True), key=lambda run: run[1] - run[0])
-        if last == first or 2 * (last - first + 1) < len(own):
-            continue
-        row = rows.get(at, 0)
-        found[at] = first, last, row
-        if (parent := modules[at].parent) is not None:
-            rows[parent] = max(rows.get(parent, 0), row + 1)
+        if last > first and 2 * (last - first + 1) >= len(own):
+            found[at] = first, last, row
+            row += 1
+        if parent is not None:
+            rows[parent] = max(rows.get(parent, 0), row)
     return dict(sorted(found.items()))
 
 

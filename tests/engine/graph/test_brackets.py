@@ -26,6 +26,8 @@ HEADS = [f"attn[{kind}.{head}]" for kind in ("QK", "OV") for head in range(3)]
 GPT = ["wte", *blocks(5, [*HEADS, "mlp.c_fc", "mlp.c_proj"]), "lm_head"]
 DEEP = ["wte", *blocks(40, ["attn", "mlp"]), "head"]
 STACK = [f"fc{i}" for i in range(1, 101)]
+SCATTERED = [f"m.{name}" for name in ("b.c.x", "b.c.y", "k", "b.z", "l", "b.w", "j", "b.v")]
+SCATTERED = ["in", *SCATTERED, "out", "n.p", "n.q"]
 MIXED = ["a.x", "b.x", "a.y", "b.y", "c.x", "c.y", "a.z", "b.z", "c.z"]
 
 
@@ -51,6 +53,7 @@ def inputs() -> list[tuple[list[str], list[int], list[str] | None]]:
         (STACK, row(STACK), [f"fc{i}-fc{i + 9}" for i in range(1, 101, 10) if i != 31]),
         (STACK, row(STACK), []),
         (MIXED, row(MIXED), []),
+        (SCATTERED, row(SCATTERED), []),
         (MIXED, row(MIXED), ["a"]),
         (["x.a", "x.b", "y.a", "y.b"], [0, 1, 2, 3], []),
         (["x.a", "x.b", "y.a", "y.b"], [3, 2, 1, 0], ["y"]),
@@ -108,6 +111,12 @@ def test_every_column_is_seen_once_and_a_range_opens_over_its_own() -> None:
     assert sorted(at for column in seen.columns for at in column.columns) == list(range(100))
     assert [column.label for column in seen.columns[2:5]] == ["fc21-fc30", "fc31", "fc32"]
     assert seen.brackets == (("fc31-fc40", 3, 12, 0),)
+
+
+def test_a_bracket_that_is_left_out_keeps_the_row_of_those_within() -> None:
+    modules, labels = modules_of(SCATTERED), Labels({name: name for name in SCATTERED})
+    seen = seen_of(SCATTERED, range(len(SCATTERED)), modules, labels, [])
+    assert seen.brackets == (("m", 1, 8, 1), ("b.c", 1, 2, 0), ("n", 10, 11, 0))
 
 
 @pytest.mark.parametrize("folded", [[], None])

@@ -2,7 +2,14 @@
 // the tone curve then turns into ink, as raster.ts does it in integers.
 
 import type { Layout } from "../../geometry/layout.js";
-import { ARC_PIECES, isDashed, LOOP_PIECES, MOST_LIFT } from "../../geometry/paths.js";
+import {
+  ARC_PIECES,
+  arcEnds,
+  halfSpan,
+  isDashed,
+  LOOP_PIECES,
+  MOST_LIFT,
+} from "../../geometry/paths.js";
 import type { Drawable } from "../../wire/scene.js";
 import { type DepthTable, depthTable, levels } from "../density.js";
 import { HEAVY } from "../paint.js";
@@ -121,7 +128,7 @@ function drawStrokes(
   { scene, layout, ratio, drawn }: Job,
   { place, width: links }: DepthTable,
 ): void {
-  const { camera, margins, size } = layout;
+  const { camera, size } = layout;
   const { width, height } = sizeOf({ layout, ratio });
   for (const [unit, name] of ["edges", "heights", "depths"].entries()) gl.uniform1i(at(name), unit);
   gl.uniform1i(at("links"), links);
@@ -131,8 +138,10 @@ function drawStrokes(
   gl.uniform1f(at("zoom"), camera.zoom);
   gl.uniform1f(at("reach"), layout.reach);
   gl.uniform1f(at("rise"), size.height * MOST_LIFT);
-  gl.uniform1f(at("top"), margins.top * camera.zoom + camera.y - margins.top + 4);
-  gl.uniform1f(at("bottom"), (size.height - margins.bottom / 2) * camera.zoom + camera.y);
+  const { top, bottom } = arcEnds(layout);
+  gl.uniform1f(at("halfSpan"), halfSpan(layout));
+  gl.uniform1f(at("top"), top);
+  gl.uniform1f(at("bottom"), bottom);
   for (const [index, { producer, consumer, start, backward }] of scene.links.entries()) {
     if (drawn[index] === 0 || place[index] < 0) continue;
     if (isBeside(layout, producer, consumer)) continue;

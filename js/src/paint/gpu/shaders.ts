@@ -2,7 +2,7 @@
 // A piece of an edge is a rectangle along its major axis; every pixel gets the depth of the stroke
 // times the share of it that the stroke covers.
 
-import { DASH, HALF_SPAN, LEAST_LIFT } from "../../geometry/paths.js";
+import { DASH, LEAST_LIFT } from "../../geometry/paths.js";
 
 /** Numbers in a row of the tables, which are textures. */
 export const TABLE_WIDTH = 4096;
@@ -25,7 +25,8 @@ uniform float thickness;
 uniform float zoom;
 uniform float reach;
 uniform float rise; // of an arc over many columns
-uniform float top; // where the arcs above begin to bend less
+uniform float halfSpan; // of an arc that rises half as far
+uniform float top; // where no arc above goes beyond
 uniform float bottom;
 
 uniform int link;
@@ -52,9 +53,10 @@ vec2 bezier(vec2 a, vec2 b, vec2 c, vec2 d, float t) {
 
 float liftOf(vec2 a, vec2 b) {
   float span = abs(b.x - a.x);
-  float wanted = zoom * (${float(LEAST_LIFT)} + rise * span / (span + ${float(HALF_SPAN)} * zoom));
-  if (shape == 2) return max(10.0, min(wanted, (bottom - max(a.y, b.y)) / 0.75));
-  return -max(10.0, min(wanted, (min(a.y, b.y) - top) / 0.75));
+  float wanted = zoom * (${float(LEAST_LIFT)} + rise * span / (span + halfSpan));
+  float room = shape == 2 ? bottom - max(a.y, b.y) : min(a.y, b.y) - top;
+  float lift = wanted / length(vec2(1.0, wanted / max(10.0, room / 0.75)));
+  return shape == 2 ? lift : -lift;
 }
 
 vec2 courseOf(vec2 a, vec2 b, float lift, int piece) {

@@ -4,7 +4,7 @@ import { computed, signal } from "@preact/signals-core";
 import type { Change, Fate } from "../../logic/differences.js";
 import { count, pValue, signed, significant } from "../../logic/format.js";
 import type { Neuron, Scene } from "../../wire/scene.js";
-import { fill, h, nameOf, segmented, setAttributes, uniqueId } from "../kit/dom.js";
+import { fill, h, segmented, setAttributes, tailOf, uniqueId } from "../kit/dom.js";
 import { heightOf, ROW_HEIGHT, revealRow, rowsSeen } from "../kit/virtualList.js";
 import type { View } from "../view.js";
 import type { Compared } from "./own.js";
@@ -359,7 +359,10 @@ function lineOf(base: Scene, other: Scene, change: Change): HTMLElement {
 /** In brackets where it is only the nearest. */
 function nameIn({ maps }: Scene, neuron: Neuron | null, nearest: boolean): HTMLElement {
   if (!neuron) return h("span", {}, "–");
-  const { name } = maps[neuron.map];
-  const words = [nameOf(name, { title: name }), ` · ${count(neuron.k)}`];
-  return nearest ? h("span", { class: "svr-soft" }, "(", ...words, ")") : h("span", {}, ...words);
+  const { name, label } = maps[neuron.map];
+  const index = h("span", {}, `\u00a0·\u00a0${count(neuron.k)}`);
+  const words = [tailOf(label), index];
+  const [open, close] = nearest ? ["(", ")"] : ["", ""];
+  const attributes = { class: `svr-neuron-name${nearest ? " svr-soft" : ""}`, title: name };
+  return h("span", attributes, open, ...words, close);
 }

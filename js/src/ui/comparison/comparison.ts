@@ -10,7 +10,7 @@ import { createRequests } from "../../wire/requests.js";
 import { footer } from "../footer/footer.js";
 import { announcer } from "../graph/announcer.js";
 import { type Drawn, type Graph, graph } from "../graph/graph.js";
-import { legend } from "../graph/legend.js";
+import { legend, selectionWords } from "../graph/legend.js";
 import { fill, h, nameOf, segmented } from "../kit/dom.js";
 import { followKeys } from "../kit/keys.js";
 import { followTheme } from "../kit/theme.js";
@@ -53,7 +53,7 @@ export function mountComparison(
     root.style.setProperty("--svr-height", `${view.state.height.value}px`);
     root.setAttribute("aria-label", `Comparison of ${shared.names.value.join(" and ")}`);
   });
-  const drawn = views.map((each) => graph(each, { legend: false }));
+  const drawn = views.map((each) => graph(each, { legend: false, lead: view }));
   const beside = sides(views, shared, drawn);
   const changed = differenceView(views, shared);
   const difference = h("div", { class: "svr-body" }, changed.element);
@@ -151,6 +151,7 @@ function sides(views: readonly View[], own: Compared, drawn: readonly Graph[]): 
       "section",
       { class: "svr-network", "data-svr": "network" },
       h("div", { class: "svr-network-head" }, name, counts),
+      h("div", { class: "svr-above" }, selectionWords(view)),
       h("div", { class: "svr-body" }, drawn[at].element, panes(view)),
     );
   });
@@ -163,7 +164,7 @@ function sides(views: readonly View[], own: Compared, drawn: readonly Graph[]): 
   return h(
     "div",
     { class: "svr-beside" },
-    h("div", { class: "svr-legends" }, legend(view, { marks: false }), ring),
+    h("div", { class: "svr-legends" }, legend(view, { marks: false, selection: false }), ring),
     h("div", { class: "svr-networks" }, ...networks),
   );
 }

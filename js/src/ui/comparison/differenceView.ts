@@ -6,6 +6,7 @@ import { placeTip } from "../../geometry/placement.js";
 import type { Change } from "../../logic/differences.js";
 import { count, pValue, signed, significant } from "../../logic/format.js";
 import type { Scene } from "../../wire/scene.js";
+import { selectionWords } from "../graph/legend.js";
 import { fill, h, nameOf, textMeasure } from "../kit/dom.js";
 import { oncePerFrame } from "../kit/frames.js";
 import type { Style } from "../toolbar/exportMenu.js";
@@ -95,8 +96,14 @@ export function differenceView(views: readonly View[], own: Compared): Differenc
     tip.style.transform = `translate(${x}px, ${y}px)`;
   });
   follow(views, own, canvas, placed);
+  const selected = views.map((each, at) => selectionWords(each, () => own.names.value[at]));
+  const words = h(
+    "div",
+    { class: "svr-above" },
+    h("div", { class: "svr-selections" }, ...selected),
+  );
   return {
-    element: h("div", { class: "svr-graph" }, legendOf(view, own, hidden), plot, said),
+    element: h("div", { class: "svr-graph" }, legendOf(view, own, hidden), words, plot, said),
     edges() {
       const differences = own.differences.peek();
       if (!differences) return 0;
@@ -188,7 +195,7 @@ function about(views: readonly View[], own: Compared, change: Change) {
   const [base, other] = [views[0].state.scene.peek(), views[own.place.peek()].state.scene.peek()];
   const { fate, value, otherValue, difference, overlap, log10p } = change;
   const name = (scene: Scene | null, at: Change["base"]) =>
-    scene && at ? [nameOf(scene.maps[at.map].name), ` · ${count(at.k)}`] : ["–"];
+    scene && at ? [nameOf(scene.maps[at.map].label), ` · ${count(at.k)}`] : ["–"];
   const [here, there] = [own.names.peek()[0], own.names.peek()[own.place.peek()]];
   const title = fate === "new" ? name(other, change.other) : name(base, change.base);
   const words = { same: "", new: `only in ${there}`, gone: `only in ${here}` }[fate];

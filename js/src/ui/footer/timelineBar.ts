@@ -142,10 +142,13 @@ function columnChoice(
   };
   let listed = "";
   view.watch(() => {
+    const maps = view.state.scene.value?.maps ?? [];
+    const called = new Map(maps.map(({ name, label }) => [name, label]));
     const columns = playback.history.value?.columns ?? [];
-    if (columns.join("\n") !== listed) {
-      listed = columns.join("\n");
-      fill(select, ...columns.map((name, at) => h("option", { value: at }, `\u2068${name}\u2069`)));
+    const words = columns.map((name) => `\u2068${called.get(name) ?? name}\u2069`);
+    if (words.join("\n") !== listed) {
+      listed = words.join("\n");
+      fill(select, ...words.map((column, at) => h("option", { value: at }, column)));
     }
     select.value = String(value());
   });

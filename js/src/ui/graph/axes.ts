@@ -34,7 +34,10 @@ export function axes(view: View, stage: Stage): Axes {
       ...seen.map(({ y, label }) => h("span", { style: `top:${Math.round(y)}px` }, label)),
     );
     title.textContent = layout.title;
-    title.style.top = `${(margins.top + bottom) / 2}px`;
+    // Where the plot is lower than its words are long they reach above it, not beneath the names.
+    const half = stage.measure(layout.title) / 2;
+    const middle = Math.max(half, Math.min(bottom - half, (margins.top + bottom) / 2));
+    title.style.top = `${middle}px`;
   });
   view.watch(() => {
     const [layout, scene] = [stage.layout.value, view.state.scene.value];

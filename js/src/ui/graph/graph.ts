@@ -16,7 +16,7 @@ import { edgeCanvas, pixelCanvas } from "./canvases/edgeCanvas.js";
 import { type Hovered, hoverCanvas } from "./canvases/hoverCanvas.js";
 import { lassoOutline } from "./canvases/lassoOutline.js";
 import { previewPane } from "./canvases/preview.js";
-import { bands, ribbons } from "./canvases/ribbons.js";
+import { bands, ribbons, ribbonWords } from "./canvases/ribbons.js";
 import { selectionCanvas } from "./canvases/selectionCanvas.js";
 import { forgetOnBlur, goTo, graphActions, reveal } from "./keyboard.js";
 import { legend } from "./legend.js";
@@ -48,9 +48,15 @@ export interface Graph {
   reveal(neuron: Neuron): void;
 }
 
-/** The picture, what the tools need of it, and what an export does. */
-export function graph(view: View, { legend: explained = true } = {}): Drawn & Graph {
-  const stage = createStage(view);
+/**
+ * The picture, what the tools need of it, and what an export does. It opens on the part of the graph
+ * that `lead` does, which is another view where networks are beside each other.
+ */
+export function graph(
+  view: View,
+  { legend: explained = true, lead = view }: { legend?: boolean; lead?: View } = {},
+): Drawn & Graph {
+  const stage = createStage(view, lead);
   const canvas = h("canvas", {
     class: "svr-picture",
     "data-svr": "graph",
@@ -69,6 +75,7 @@ export function graph(view: View, { legend: explained = true } = {}): Drawn & Gr
     ribbons(view, stage),
     canvas,
     chosen,
+    ribbonWords(view, stage),
     hover.canvas,
     frame,
     previewPane(view, canvas),

@@ -15,11 +15,14 @@ const BAND_MEANING =
   "Who feeds whom: a band a link, as wide as what was found on it; of folded modules all their links";
 const STEPS = [0, 0.25, 0.5, 0.75, 1];
 
-/** `marks`: whether it explains the rings, which others may do. */
-export function legend(view: View, { marks = true } = {}): HTMLElement {
+/**
+ * `marks`: whether it explains the rings, and `selection`: whether it says what is selected, both of
+ * which others may do.
+ */
+export function legend(view: View, { marks = true, selection = true } = {}): HTMLElement {
   const { state } = view;
   const element = h("div", { class: "svr-legend", role: "note", "aria-label": "legend" });
-  const holder = h("div", { class: "svr-above" }, selectionWords(view), element);
+  const holder = h("div", { class: "svr-above" }, selection && selectionWords(view), element);
   view.watch(() => {
     const scene = state.scene.value;
     const cut = state.cut.value;
@@ -84,8 +87,8 @@ export function legend(view: View, { marks = true } = {}): HTMLElement {
   return holder;
 }
 
-/** How many are selected, and the strongest path through them, in words. */
-function selectionWords(view: View): HTMLElement {
+/** How many are selected, `of` which network, and the strongest path through them, in words. */
+export function selectionWords(view: View, of?: () => string): HTMLElement {
   const { state } = view;
   const words = h("span", { class: "svr-selection-words" });
   const clear = h(
@@ -125,6 +128,7 @@ function selectionWords(view: View): HTMLElement {
       "span",
       {},
       h("i", { class: "svr-chosen-mark" }),
+      ...(of ? [nameOf(of()), ": "] : []),
       `${count(neurons.length)} selected`,
       ...one,
     );

@@ -4,7 +4,13 @@
 
 import { computed, type ReadonlySignal, signal } from "@preact/signals-core";
 import { bends, columnPositions, type Folding } from "../../geometry/columns.js";
-import { type Angle, angleFor, heightOfNames, type Measure } from "../../geometry/labels.js";
+import {
+  type Angle,
+  angleFor,
+  heightOfNames,
+  type Measure,
+  usualParts,
+} from "../../geometry/labels.js";
 import {
   type Camera,
   cameraOf,
@@ -35,7 +41,8 @@ export interface Stage {
   readonly appearances: ReadonlySignal<number>;
 }
 
-export function createStage(view: View): Stage {
+/** It opens on the part of the graph that `lead` does. */
+export function createStage(view: View, lead: View): Stage {
   const element = h("div", { class: "svr-plot" });
   const size = signal({ width: 0, height: 0 });
   const ratio = signal(1);
@@ -80,7 +87,7 @@ export function createStage(view: View): Stage {
     const frame = { size: size.value, margins, plotWidth };
     const at = camera
       ? heldCamera(cameraOf(frame, camera), frame)
-      : openingCamera(scene, places, frame, view.state.found.value);
+      : openingCamera(places, frame, opensOn(view, lead));
     const { scale, y_range } = view.state;
     const range = y_range.value;
     return layOut(scene, scale.value, size.value, margins, at, LEAST_COLUMN, range, angle, folding);
@@ -88,18 +95,29 @@ export function createStage(view: View): Stage {
   return { element, layout: inMotion(view, settled), settled, ratio, measure, appearances };
 }
 
+/** The maps at the ends of the link that most was found of in the leading view. */
+function opensOn({ state }: View, lead: View): readonly number[] | null {
+  const [scene, link] = [lead.state.scene.value, lead.state.found.value];
+  if (!scene || link === null) return null;
+  const { producer, consumer } = scene.links[link];
+  if (lead.state === state) return [producer, consumer];
+  const names = [producer, consumer].map((map) => scene.maps[map].name);
+  const here = names.map((name) =>
+    (state.scene.value?.maps ?? []).findIndex((m) => m.name === name),
+  );
+  return here.includes(-1) ? null : here;
+}
+
 /** The whole graph; of a deep one the part around the link that most was found of, else its beginning. */
 function openingCamera(
-  scene: Scene,
   places: readonly number[],
   frame: Pick<Layout, "size" | "margins" | "plotWidth">,
-  link: number | null,
+  ends: readonly number[] | null,
 ): Camera {
   const { size, margins, plotWidth } = frame;
   const room = size.width - margins.left - margins.right;
-  if (link === null || plotWidth <= room) return WHOLE;
+  if (ends === null || plotWidth <= room) return WHOLE;
   const scale = plotWidth / Math.max(...places, 1);
-  const ends = [scene.links[link].producer, scene.links[link].consumer];
   const x = ends.map((map) => margins.left + places[map] * scale);
   if (Math.max(...x) <= margins.left + room) return WHOLE;
   return heldCamera({ ...WHOLE, x: margins.left + room / 2 - (x[0] + x[1]) / 2 }, frame);
@@ -126,19 +144,10 @@ function roomFor(
   );
   const end = Math.max(width, sides.left + plotWidth + beside);
   const angle = angleFor(names, x, [AXIS_WIDTH - 4, end - 2], measure);
-  const beneath = heightOfNames(usual(names), angle, height) + folding.rows * BRACKET;
+  const beneath = heightOfNames(usualParts(names), angle, height) + folding.rows * BRACKET;
   const bottom = TICK + beneath + (below ? LOOPS : 0);
   return { margins: { ...sides, bottom }, angle };
 }
-
-/** The names, but for the ends of those far longer than most: what is shortened needs no more room. */
-function usual(names: readonly string[]): string[] {
-  const lengths = names.map(({ length }) => length).sort((a, b) => a - b);
-  const most = Math.max(LEAST_USUAL, 1.5 * (lengths[Math.floor(0.75 * lengths.length)] ?? 0));
-  return names.map((name) => name.slice(0, most));
-}
-
-const LEAST_USUAL = 10;
 
 /** What links that run back need beneath the columns. */
 const LOOPS = 16;

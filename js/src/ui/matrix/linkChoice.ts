@@ -2,7 +2,7 @@
 // in. What is typed narrows the list; parallel links are entries of their own.
 
 import { computed, signal } from "@preact/signals-core";
-import { shorten } from "../../geometry/labels.js";
+import { shortenApart } from "../../geometry/labels.js";
 import { count } from "../../logic/format.js";
 import { matching } from "../../logic/searchMaps.js";
 import { significantOn } from "../../logic/threshold.js";
@@ -24,7 +24,8 @@ export function linkChoice(view: View): HTMLElement {
   const share = (name: string, other: string) => {
     const others = measure(other);
     const free = room.value - BESIDE;
-    return free <= 0 ? name : shorten(name, Math.max(free / 2, free - others, 24), measure);
+    if (free <= 0) return name;
+    return shortenApart(name, other, Math.max(free / 2, free - others, 24), measure);
   };
   const from = chooser(view, {
     label: "producer",

@@ -221,7 +221,11 @@ export function paneToggles(view: View): HTMLElement {
   const { state } = view;
   const buttons = NAMES.map((name) => {
     const button = h("button", { type: "button", class: "svr-toggle" }, PANES[name].title);
-    view.watch(() => button.setAttribute("aria-pressed", String(state.panes.value.includes(name))));
+    view.watch(() => {
+      // There is nothing to show beside a picture that is not there.
+      button.disabled = !state.scene.value;
+      button.setAttribute("aria-pressed", String(state.panes.value.includes(name)));
+    });
     view.listen(button, "click", () => state.togglePane(name));
     return button;
   });

@@ -47,6 +47,10 @@ export function searchField(view: View, { goTo, goToModule, reveal }: Place): Se
   });
   const element = h("div", { class: "svr-search" }, icon("search"), input, list.popup);
 
+  view.watch(() => {
+    input.disabled = !state.scene.value;
+  });
+
   /** The filter to go back to when what was typed is given up. */
   let kept: Filter | null = null;
   /** Where one was before what was typed led elsewhere. */

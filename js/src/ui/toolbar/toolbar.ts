@@ -99,7 +99,7 @@ function title({ state, watch }: View): { name: Title; counts: HTMLElement } {
     const words = `${plural(maps, "map")} · ${neurons} neurons`;
     element.title = `${scene.model}: ${words}`;
     model.textContent = scene.model;
-    shared.textContent = scene.shared === "" ? "" : `${scene.shared}…`;
+    shared.textContent = scene.shared === "" ? "" : `${scene.shared}*`;
     shared.title = `The names of its maps begin with "${scene.shared}"`;
     shared.hidden = scene.shared === "";
     fill(element, model, shared);
@@ -175,6 +175,7 @@ function yScale(view: View): HTMLElement {
   );
   view.watch(() => {
     choice.value = state.y_scale.value;
+    choice.disabled = !state.scene.value;
     const auto = choice.options[Y_SCALES.indexOf("auto")];
     auto.textContent = state.scene.value ? `auto: ${autoScale(view)}` : "auto";
     choice.title = SCALE_WORDS[state.scale.value];
@@ -201,9 +202,10 @@ function colour(view: View): HTMLElement {
     CONTRACT.colours.map((name) => [name, COLOUR_WORDS[name]] as const),
   );
   view.watch(() => {
-    const known = state.scene.value?.log10pAdjusted !== null;
+    const scene = state.scene.value;
+    const known = scene?.log10pAdjusted !== null;
     choice.value = known ? state.colour.value : "paper";
-    choice.disabled = !known;
+    choice.disabled = !scene || !known;
     choice.title = known
       ? "what the hue of a neuron tells: how sure it is that chance does not give it its edges, " +
         "or the paper's intensity (section 3.2), which a random network has too"
@@ -239,7 +241,10 @@ function lasso(view: View): HTMLElement {
   const button = iconButton(view, "lasso", "lasso", "Esc puts it away", () => {
     state.lasso.value = !state.lasso.peek();
   });
-  view.watch(() => button.setAttribute("aria-pressed", String(state.lasso.value)));
+  view.watch(() => {
+    button.disabled = !state.scene.value;
+    button.setAttribute("aria-pressed", String(state.lasso.value));
+  });
   return button;
 }
 

@@ -27,7 +27,6 @@ export function ribbons(view: View, stage: Stage): SVGElement {
     fill(
       element,
       ...found.map(({ link, outline }) => s("path", { d: pathOf(outline), "data-link": link })),
-      ...found.map(({ words }) => s("text", { ...words }, TIED)),
     );
   });
   view.watch(() => {
@@ -38,6 +37,18 @@ export function ribbons(view: View, stage: Stage): SVGElement {
       const isHovered = hover?.kind === "ribbon" && band.dataset.link === String(hover.link);
       band.classList.toggle("svr-hovered", isHovered);
     }
+  });
+  return element;
+}
+
+/** What the wide ones are, before the edges. */
+export function ribbonWords(view: View, stage: Stage): SVGElement {
+  const attributes = { class: "svr-ribbons", "aria-hidden": true, "data-svr": "ribbon-words" };
+  const element = s("svg", attributes);
+  view.watch(() => {
+    const [scene, layout] = [view.state.scene.value, stage.layout.value];
+    const found = scene && layout ? ribbonsOf(scene, layout) : [];
+    fill(element, ...found.map(({ words }) => s("text", { ...words }, TIED)));
   });
   return element;
 }
