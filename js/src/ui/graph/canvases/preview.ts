@@ -67,7 +67,7 @@ function viewOfPreview(view: View, signal: AbortSignal): View {
 }
 
 function drawing(view: View): HTMLElement {
-  const stage = createStage(view);
+  const stage = createStage(view, view);
   const canvas = h("canvas", { class: "svr-picture", "data-svr": "preview", role: "img" });
   const { grid, frame } = axes(view, stage);
   const outline = lassoOutline();
