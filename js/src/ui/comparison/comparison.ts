@@ -150,8 +150,7 @@ function sides(views: readonly View[], own: Compared, drawn: readonly Graph[]): 
     return h(
       "section",
       { class: "svr-network", "data-svr": "network" },
-      h("div", { class: "svr-network-head" }, name, counts),
-      h("div", { class: "svr-above" }, selectionWords(view)),
+      h("div", { class: "svr-network-head" }, name, counts, selectionWords(view)),
       h("div", { class: "svr-body" }, drawn[at].element, panes(view)),
     );
   });

@@ -21,7 +21,8 @@ import type { View } from "../view.js";
 import type { Placed } from "./differencePaint.js";
 import type { Compared } from "./own.js";
 
-export const MARGINS = { top: 16, right: 36, left: 72 };
+/** Above stands what is selected. */
+export const MARGINS = { top: 36, right: 36, left: 72 };
 
 /** Columns without a partner in the other network are left out. */
 export function place(
