@@ -54,8 +54,8 @@ class Memory:
 
 
 def _anonymous() -> float:
-    for line in Path("/proc/self/smaps_rollup").read_text().splitlines():
-        if line.startswith("Anonymous:"):
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
             return int(line.split()[1]) / 1e6
     raise OSError("this system does not say how much memory is anonymous")
 
@@ -99,7 +99,7 @@ def products_alone(svr: SVR) -> float:
     rate = 8 * 1024 * 1024 * channels / (time.perf_counter() - start)
     operations = 0
     for product in stream.products:
-        first = svr.links[stream._links[product.links.flat[0]]]
+        first = svr.links.links[int(product.links.flat[0])]
         operations += product.size * first.shared
     return operations / rate
 
