@@ -3,11 +3,11 @@
 
 import { type Bytes, decode } from "./codec.js";
 import { CONTRACT } from "./contract.js";
-import { readModules } from "./modules.js";
 import {
   BACKWARD,
   BY_CONSTRUCTION,
   checkMaps,
+  headOf,
   type LinearMap,
   type Link,
   reader,
@@ -38,15 +38,7 @@ export function readPreview(source: Bytes | null | undefined): Preview | null {
   const neurons = singularValue.length;
   const states = array("state", Uint8Array, maps.length);
   const scene = {
-    model: String(meta.model ?? ""),
-    shared: String(meta.shared ?? ""),
-    method: String(meta.method ?? "svr"),
-    norm: meta.norm ?? null,
-    maps,
-    modules: readModules(
-      meta.modules ?? [],
-      maps.map(({ module }) => module ?? null),
-    ),
+    ...headOf(meta, maps),
     damaged: [],
     unlinked: "",
     links: linksOf(array, maps.length),

@@ -163,6 +163,19 @@ export function readScene(source: Bytes | null | undefined): Scene | null {
   return sceneOf(decode(source));
 }
 
+/** What is said of the network, its columns and their modules, with edges or without. */
+export const headOf = (meta: Partial<Scene>, maps: readonly LinearMap[]) => ({
+  model: String(meta.model ?? ""),
+  shared: String(meta.shared ?? ""),
+  method: String(meta.method ?? "svr"),
+  norm: meta.norm ?? null,
+  maps,
+  modules: readModules(
+    meta.modules ?? [],
+    maps.map(({ module }) => module ?? null),
+  ),
+});
+
 export function sceneOf(container: Container): Scene {
   const meta = container.meta as Partial<Scene> | null;
   if (!meta || !Array.isArray(meta.maps)) throw new SceneError("the scene lists no maps");
@@ -184,15 +197,7 @@ export function sceneOf(container: Container): Scene {
     ? array("log10_p_adjusted", Float32Array, neurons)
     : null;
   const scene: Scene = {
-    model: String(meta.model ?? ""),
-    shared: String(meta.shared ?? ""),
-    method: String(meta.method ?? "svr"),
-    norm: meta.norm ?? null,
-    maps,
-    modules: readModules(
-      meta.modules ?? [],
-      maps.map(({ module }) => module ?? null),
-    ),
+    ...headOf(meta, maps),
     damaged: meta.damaged ?? [],
     unlinked: String(meta.unlinked ?? ""),
     links,
