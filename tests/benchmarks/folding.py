@@ -23,6 +23,7 @@ from playwright.sync_api import Browser, CDPSession, Page
 from torch import nn
 
 from svr_widget import SVRWidget
+from tests.benchmarks.painting import WATCH
 from tests.browser import plain_page
 from tests.browser.lab import chromium
 
@@ -34,25 +35,14 @@ BANDS = '[data-svr="bands"]'
 MILLISECONDS = 1000.0
 LONGEST = 300 * MILLISECONDS
 
-TIME_A_CLICK = """async (target) => {
+TIME_A_CLICK = (
+    """async (target) => {
   const graph = document.querySelector('[data-svr="graph"]');
   const bands = document.querySelector('[data-svr="bands"]');
-  const painted = () => new Promise((done) => requestAnimationFrame(() => {
-    const channel = new MessageChannel();
-    channel.port1.onmessage = done;
-    channel.port2.postMessage(0);
-  }));
   const state = () => `${graph.dataset.painted} ${bands.dataset.bands}`;
-  await painted();
-  let [last, longest] = [performance.now(), 0];
-  const pulse = new MessageChannel();
-  pulse.port1.onmessage = () => {
-    const now = performance.now();
-    [longest, last] = [Math.max(longest, now - last), now];
-    pulse.port2.postMessage(0);
-  };
-  pulse.port2.postMessage(0);
-  const start = performance.now();
+"""
+    + WATCH
+    + """  const start = performance.now();
   document.querySelector(target).click();
   await painted();
   const first = performance.now() - start;
@@ -66,6 +56,7 @@ TIME_A_CLICK = """async (target) => {
   pulse.port1.close();
   return [first, whole, longest];
 }"""
+)
 
 CLICK = "(target) => document.querySelector(target).click()"
 # The same without asking all the time whether the page answers, which is work too.

@@ -34,9 +34,8 @@ STEP, JUMP, PAN = "a step", "a jump", "a pan"
 FEW = 25_000
 Times = list[list[float]]
 
-TIME_A_CHANGE = """async ({ threshold, camera }) => {
-  const graph = document.querySelector('[data-svr="graph"]');
-  const slider = document.querySelector('[aria-label="threshold"]');
+# What is painted by now, and `longest`: the longest time that the page answered nothing else.
+WATCH = """
   const painted = () => new Promise((done) => requestAnimationFrame(() => {
     const channel = new MessageChannel();
     channel.port1.onmessage = done;
@@ -51,7 +50,14 @@ TIME_A_CHANGE = """async ({ threshold, camera }) => {
     pulse.port2.postMessage(0);
   };
   pulse.port2.postMessage(0);
-  // The first pixels that are new, wherever they were painted.
+"""
+TIME_A_CHANGE = (
+    """async ({ threshold, camera }) => {
+  const graph = document.querySelector('[data-svr="graph"]');
+  const slider = document.querySelector('[aria-label="threshold"]');
+"""
+    + WATCH
+    + """  // The first pixels that are new, wherever they were painted.
   const { prototype } = CanvasRenderingContext2D;
   const { putImageData } = prototype;
   const answered = new Promise((done) => {
@@ -74,6 +80,7 @@ TIME_A_CHANGE = """async ({ threshold, camera }) => {
   pulse.port1.close();
   return [first, whole, longest];
 }"""
+)
 
 TIME_STROKES = """async (count) => {
   const graph = document.querySelector('[data-svr="graph"]');
