@@ -128,18 +128,23 @@ class Digests:
                 self.sizes[keys] += len(block) * sizes
             else:
                 self.sizes[keys] += np.add.reduceat(tested[row.places].sum(0).cpu().numpy(), starts)
-            values, rows = (each.cpu().numpy() for each in block.max(0))
-            largest = np.maximum.reduceat(values, starts)
-            # Of equal ones the first in the order of rows.
-            order = np.where(
-                values == np.repeat(largest, sizes), rows * width + np.arange(width), block.numel()
-            )
-            n, m = np.divmod(np.minimum.reduceat(order, starts), width)
+            values = block.amax(0)
+            in_columns = values.cpu().numpy()
+            largest = np.maximum.reduceat(in_columns, starts)
             better = largest > self.largest[keys]
-            keys = keys[better]
+            if not better.any():
+                continue
+            # Of equal ones the first in the order of rows.
+            holding = np.flatnonzero(in_columns == np.repeat(np.where(better, largest, np.nan), sizes))
+            there = torch.from_numpy(holding).to(block.device)
+            rows = (block[:, there] == values[there]).int().argmax(0).cpu().numpy()
+            of_link = np.searchsorted(starts, holding, side="right") - 1
+            order = np.lexsort((holding, rows, of_link))
+            order = order[np.unique(of_link[order], return_index=True)[1]]
+            n, m, keys = rows[order], holding[order], keys[better]
             self.largest[keys] = largest[better]
-            self._n[keys] = n[better] + row.neurons.start
-            self._m[keys] = (m - starts + offsets)[better]
+            self._n[keys] = n + row.neurons.start
+            self._m[keys] = m + (offsets - starts)[better]
 
 
 def _rise(

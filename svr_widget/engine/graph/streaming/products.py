@@ -8,7 +8,7 @@ each other against those of all consumers.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from math import prod
@@ -129,6 +129,7 @@ class Bus(Product):
         emitting: gives the producers' neurons.
         reading: gives the consumers'.
         channels: those of each producer and those of each consumer that travel.
+        last: keeps what producers emit from one tile of a column to the next.
         device: where tiles are computed.
     """
 
@@ -139,9 +140,10 @@ class Bus(Product):
         emitting: Sequence[Callable[[], Decomposition]],
         reading: Sequence[Callable[[], Decomposition]],
         channels: tuple[Tensor, Tensor],
+        last: _Last,
         device: torch.device,
     ) -> None:
-        self.links, self.laws, self._device = links, (law,), device
+        self.links, self.laws, self._last, self._device = links, (law,), last, device
         self._emitting, self._reading, self._channels = emitting, reading, channels
         self.consumers, self.producers = (
             [len(each()) for each in side] for side in (reading, emitting)
@@ -159,7 +161,9 @@ class Bus(Product):
     def tile(self, rows: Pack, columns: Pack) -> Tile:
         """As ``Product`` has it."""
         sent, read = self._channels
-        U, m = _beside(self._emitting, columns, lambda each: each.U, sent)
+        U, m = self._last(
+            (id(self), columns), lambda: _beside(self._emitting, columns, lambda each: each.U, sent)
+        )
         V, n = _beside(self._reading, rows, lambda each: each.V, read)
         dtype = torch.promote_types(U.dtype, V.dtype)
         U, V = U.to(self._device, dtype), V.to(self._device, dtype)
@@ -171,12 +175,29 @@ class Bus(Product):
         return Tile(rows, columns, self.links, entries, parts, self.laws[0].mean, (n, m))
 
 
+_Side = tuple[Tensor, NDArray[np.bool_]]
+
+
+class _Last:
+    """What was made last, for whoever asks for the same again: one thing at a time is kept."""
+
+    def __init__(self) -> None:
+        self._held: tuple[Hashable, _Side] | None = None
+
+    def __call__(self, key: Hashable, make: Callable[[], _Side]) -> _Side:
+        held = self._held  # another thread may put something else there
+        if held is None or held[0] != key:
+            self._held = None
+            self._held = held = key, make()
+        return held[1]
+
+
 def _beside(
     maps: Sequence[Callable[[], Decomposition]],
     pack: Pack,
     vectors: Callable[[Decomposition], Tensor],
     channels: Tensor,
-) -> tuple[Tensor, NDArray[np.bool_]]:
+) -> _Side:
     """Representations ``[s, neurons]`` on channels that travel, and which neurons are null."""
     first = plain(vectors(maps[pack[0].end]()))
     width = first.shape[0]
@@ -212,38 +233,57 @@ Reads = dict[str, int]
 """Of a consumer the number of its link from each producer."""
 
 
-def products_of(links: KeyedLinks, passing: Callable[[Link], bool], ends: Ends) -> list[Product]:
-    """Links as products, those that can be together as one.
+def products_of(
+    links: KeyedLinks, passing: Callable[[Link], bool], ends: Ends
+) -> tuple[list[Product], list[Product]]:
+    """Links as products, those that can be together as one: those that are wanted, and the others.
 
     Args:
         links: all links of a graph.
         passing: whether those like a link are wanted.
         ends: gives the neurons at both ends.
     """
-    alike: dict[Hashable, dict[Consumer, Reads]] = {}
-    single: list[int] = []
+    sorts = {True: _Sorted(), False: _Sorted()}
     kinds = _Kinds(ends)
     for bundle, start in zip(links.links.bundles, links.links.starts, strict=False):
-        if not passing(bundle.link):
-            continue
-        numbers = start + np.arange(len(bundle)).reshape(len(bundle.producers), -1)
-        channels = kinds.channels(bundle.link)
+        mine, channels = sorts[passing(bundle.link)], kinds.channels(bundle.link)
+        width = len(bundle.consumers)
         for sent, producers in _sorted_by(kinds.sent, bundle.producers):
             for read, consumers in _sorted_by(kinds.read, bundle.consumers):
-                if None in (channels, sent, read):
-                    single.extend(numbers[np.ix_(producers, consumers)].ravel().tolist())
+                if channels is None or sent is None or read is None:
+                    mine.single.extend(start + p * width + c for p in producers for c in consumers)
                     continue
-                of_kind = alike.setdefault((channels, sent, read), {})
-                names = [bundle.producers[producer] for producer in producers]
+                of_kind = mine.alike.setdefault((channels, sent, read), {})
                 for consumer in consumers:
-                    mine = zip(names, numbers[producers, consumer].tolist(), strict=True)
                     reads = of_kind.setdefault(bundle.consumers[consumer], {})
-                    for name, number in mine:
-                        if reads.setdefault(name, number) != number:
-                            single.append(number)  # another link between the same two
-    buses = [bus for of_kind in alike.values() for bus in _buses(of_kind, links, ends, single)]
-    alone = [OneLink(n, partial(ends.adjacency, links.key(n))) for n in sorted(single)]
-    return sorted([*alone, *buses], key=lambda product: int(product.links.min()))
+                    for producer in producers:
+                        number = start + producer * width + consumer
+                        if reads.setdefault(bundle.producers[producer], number) != number:
+                            mine.single.append(number)  # another link between the same two
+    return sorts[True].products(links, ends), sorts[False].products(links, ends)
+
+
+class _Sorted:
+    """Links on their way to products.
+
+    Attributes:
+        alike: those that may share a bus, by what they have in common.
+        single: the numbers of those that go by themselves.
+    """
+
+    def __init__(self) -> None:
+        self.alike: dict[Hashable, dict[Consumer, Reads]] = {}
+        self.single: list[int] = []
+
+    def products(self, links: KeyedLinks, ends: Ends) -> list[Product]:
+        """The products, in the order of their first links."""
+        buses = [
+            bus
+            for of_kind in self.alike.values()
+            for bus in _buses(of_kind, links, ends, self.single)
+        ]
+        alone = [OneLink(n, partial(ends.adjacency, links.key(n))) for n in sorted(self.single)]
+        return sorted([*alone, *buses], key=lambda product: int(product.links.min()))
 
 
 def _buses(
@@ -251,6 +291,7 @@ def _buses(
 ) -> Iterator[Product]:
     """Consumers that read the same producers, together; those of too few links go to ``single``."""
     together: dict[tuple[str, ...], list[Consumer]] = {}
+    last = _Last()
     for consumer, reads in of_kind.items():
         together.setdefault(tuple(reads), []).append(consumer)
     law: NullLaw | None = None
@@ -267,18 +308,21 @@ def _buses(
             [partial(ends.emitting, name) for name in producers],
             [partial(ends.reading, consumer) for consumer in consumers],
             (links.links[first].producer_channels, links.links[first].consumer_channels),
+            last,
             ends.device,
         )
 
 
 def _sorted_by(
     kind: Callable[[End], Hashable | None], names: Sequence[End]
-) -> Iterator[tuple[Hashable | None, list[int]]]:
+) -> Iterable[tuple[Hashable | None, Sequence[int]]]:
     """The places of ends by what they have in common."""
+    if len(names) == 1:  # most bundles of most networks
+        return ((kind(names[0]), (0,)),)
     places: dict[Hashable | None, list[int]] = {}
     for place, name in enumerate(names):
         places.setdefault(kind(name), []).append(place)
-    return iter(places.items())
+    return places.items()
 
 
 class _Kinds:
@@ -286,14 +330,25 @@ class _Kinds:
 
     def __init__(self, ends: Ends) -> None:
         self._ends = ends
-        self._channels: dict[Hashable, Hashable] = {}
+        # By the ``id`` of both tensors, which are kept so that no others have it.
+        self._channels: dict[tuple[int, int], tuple[tuple[Tensor, Tensor], Hashable]] = {}
+        self._known: dict[Hashable, Hashable] = {}
         self.sent, self.read = lru_cache(None)(self._sent), lru_cache(None)(self._read)
 
     def channels(self, link: Link) -> Hashable | None:
         """Equal where the same channels travel; None for a link that goes by itself."""
-        if link.signs is not None or link.consumer_channels.ndim > 1 or not link.shared:
+        if link.signs is not None:
             return None
-        both = self._identity(link.producer_channels), self._identity(link.consumer_channels)
+        both = link.producer_channels, link.consumer_channels
+        asked = id(both[0]), id(both[1])
+        if asked not in self._channels:
+            self._channels[asked] = both, self._identities(*both)
+        return self._channels[asked][1]
+
+    def _identities(self, sent: Tensor, read: Tensor) -> Hashable | None:
+        if read.ndim > 1 or not len(sent):
+            return None
+        both = self._identity(sent), self._identity(read)
         return None if None in both else both
 
     def _sent(self, producer: str) -> Hashable | None:
@@ -307,10 +362,10 @@ class _Kinds:
     def _identity(self, channels: Tensor) -> Hashable:
         """Equal for equal channels; None where one travels twice."""
         place = channels.data_ptr(), len(channels), channels.stride()
-        if place not in self._channels:
+        if place not in self._known:
             once = len(torch.unique(channels)) == len(channels)
-            self._channels[place] = channels.numpy().tobytes() if once else None
-        return self._channels[place]
+            self._known[place] = channels.numpy().tobytes() if once else None
+        return self._known[place]
 
 
 def _side(decomposition: Decomposition, vectors: Tensor, confined: bool) -> Hashable | None:

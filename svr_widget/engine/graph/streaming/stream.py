@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from svr_widget.engine.environment.settings import with_own_settings
 from svr_widget.engine.graph.streaming.digests import Digests
 from svr_widget.engine.graph.streaming.products import Bus, Ends, Product, Tile, products_of
 from svr_widget.engine.graph.streaming.tally import KINDS, Kept, Numbers, Tally, grid
@@ -60,8 +62,7 @@ class Stream:
         kept = KEPT if kept is None else kept
         counted = COUNTED if counted is None else counted
         self._most_kept, self._links = kept, links
-        self.products = products_of(links, passing, ends)
-        others = products_of(links, lambda link: not passing(link), ends)
+        self.products, others = products_of(links, passing, ends)
         laws = np.zeros(len(links), np.intp)
         for product in (*self.products, *others):
             laws[product.links] = len(product.laws)
@@ -129,23 +130,31 @@ class Stream:
 
     def run(self, report: Report) -> None:
         """Go through the tiles that are left; what ``report`` raises stops it between two."""
-        links_done = 0
-        for step, (at, rows, columns) in enumerate(self._steps):
-            product = self.products[at]
-            if step >= self._next:
-                first = int(product.links[rows[0].end, columns[0].end])
-                report(self._links.key(first), links_done)
-                self._add(product.tile(rows, columns), at)
-                self._next = step + 1
-            if step + 1 == len(self._steps) or self._steps[step + 1][0] > at:
-                links_done += product.links.size
+        links_done, first_step = 0, self._next
+        # The product of the next tile is made while another thread counts the one before.
+        with ThreadPoolExecutor(1, "svr_widget") as other:
+            counting: Future[None] | None = None
+            for step, (at, rows, columns) in enumerate(self._steps):
+                product = self.products[at]
+                if step >= first_step:
+                    first = int(product.links[rows[0].end, columns[0].end])
+                    report(self._links.key(first), links_done)
+                    tile = product.tile(rows, columns)
+                    if counting is not None:
+                        counting.result()
+                    counting = other.submit(self._add, tile, at, step)
+                if step + 1 == len(self._steps) or self._steps[step + 1][0] > at:
+                    links_done += product.links.size
+            if counting is not None:
+                counting.result()
         if not self.done:
             self._cut_off(self._most_kept)
             for tally in self.tallies:
                 tally.end()
             self.done = True
 
-    def _add(self, tile: Tile, at: int) -> None:
+    @with_own_settings
+    def _add(self, tile: Tile, at: int, step: int) -> None:
         self.digests.add(tile, at)
         if tile.parts is not None:
             tile.entries[tile.parts < 0] = -1
@@ -157,6 +166,7 @@ class Stream:
             tally.keep(_places(tile, self.first_key, part, float(tally.kept_from)))
         if sum(tally.kept_size for tally in self.tallies) > _SLACK * self._most_kept:
             self._cut_off(self._most_kept)
+        self._next = step + 1
 
     def _count(self, tally: Tally, entries: Tensor, key: int, tile: Tile) -> None:
         """Count a tile's tested entries of one law; one by one where keys are few."""

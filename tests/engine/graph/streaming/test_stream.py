@@ -240,12 +240,15 @@ def test_a_pass_that_was_stopped_goes_on(monkeypatch):
     stream = Stream(svr.links, lambda _: True, svr._ends(), kept=40)
     tiles = stream.tiles_left
 
-    def stop_at_third(_, __) -> None:
-        if stream.tiles_left == tiles - 3:
+    begun: list[object] = []
+
+    def stop_before_fourth(link, _) -> None:
+        if len(begun) == 3:
             raise KeyboardInterrupt
+        begun.append(link)
 
     with pytest.raises(KeyboardInterrupt):
-        stream.run(stop_at_third)
+        stream.run(stop_before_fourth)
     assert stream.tiles_left == tiles - 3
     assert not stream.done
     stream.run(lambda *_: None)
