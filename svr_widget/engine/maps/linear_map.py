@@ -26,9 +26,10 @@ class LinearMap:
         kind: ``"linear"``, ``"convolution"``, ``"transposed convolution"``, ``"embedding"`` or
             ``"attention"``, the product of two matrices of an attention head.
         factors: the weight ``[out, in/groups, *kernel]``; or for a product two matrices
-            ``[out, d]`` and ``[d, in]`` whose product it is. Copies, contiguous, on the CPU;
-            float64 where the layer's weight is, else float32. Those of a model that a file fills
-            stay in the file, and are read whenever something is computed with them.
+            ``[out, d]`` and ``[d, in]`` whose product it is, parts of the copies of the two whole
+            ones. Copies, on the CPU; float64 where the layer's weight is, else float32. Those of a
+            model that a file fills stay in the file, and are read whenever something is computed
+            with them.
         groups: the map is the direct sum of this many maps of equal shape.
         depth: column of the map in the link graph.
         tied_to: an earlier map that uses the same parameter; the weight is then a view of its

@@ -60,8 +60,9 @@ class Product:
         outer, inner = (maps[name] for name in self.maps)
         left, right = outer.weight.flatten(1), inner.weight.flatten(1)
         out_normal = outer.normals[0 if self.kind == "OV" else 1]
-        left = left[:, self.channels[0]] if self.kind == "OV" else left[self.channels[0]].T
-        factors = left.contiguous(), right[self.channels[1]]
+        outer_channels, inner_channels = map(_run, self.channels)
+        left = left[:, outer_channels] if self.kind == "OV" else left[outer_channels].T
+        factors = left, right[inner_channels]
         return LinearMap(
             self.name,
             "attention",
@@ -119,6 +120,13 @@ def plan_products(
         {product.name: product for product in products},
         tuple(_notes(products)),
     )
+
+
+def _run(channels: Tensor) -> Tensor | slice:
+    """Channels that follow each other, as those of most heads do, as a slice: it takes no copy."""
+    first = int(channels[0]) if len(channels) else 0
+    follow = torch.equal(channels, torch.arange(first, first + len(channels)))
+    return slice(first, first + len(channels)) if follow else channels
 
 
 def _notes(products: Sequence[Product]) -> Iterator[str]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -164,9 +163,13 @@ class MapReader:
     files: MappedFiles | None = None
 
     def matrices(self) -> dict[str, LinearMap]:
-        """Every part's weight of this moment, copied, in canonical form."""
-        kept = operator.call if self.files is None else stored_map
-        return {name: kept(partial(self._matrix, name)) for name in self.parts}
+        """Every part's weight of this moment, in canonical form; one copy of what is one tensor."""
+        if self.files is not None:
+            return {name: stored_map(partial(self._matrix, name)) for name in self.parts}
+        found = {name: self._matrix(name) for name in self.parts}
+        for name, _, weight in _one_weight(found, self.parts):
+            found[name] = replace(found[name], factors=(weight,))
+        return found
 
     def _matrix(self, name: str) -> LinearMap:
         if self.files is not None:
@@ -232,8 +235,17 @@ class Arrangement:
 
 
 def _tied(maps: Mapping[str, LinearMap], parts: Mapping[str, Part]) -> dict[str, LinearMap]:
-    """Maps without kernels that use one parameter share one weight, transposed where they do."""
+    """Maps of one weight share it, transposed where they use it so, and say whose it is."""
     shared = dict(maps)
+    for name, first, weight in _one_weight(maps, parts):
+        shared[name] = replace(maps[name], factors=(weight,), tied_to=first)
+    return shared
+
+
+def _one_weight(
+    maps: Mapping[str, LinearMap], parts: Mapping[str, Part]
+) -> Iterator[tuple[str, str, Tensor]]:
+    """Maps without kernels that use the parameter of an earlier one, that, and the weight there."""
     first_use: dict[object, LinearMap] = {}
     for name, linear in maps.items():
         memory = parts[name].memory
@@ -242,5 +254,4 @@ def _tied(maps: Mapping[str, LinearMap], parts: Mapping[str, Part]) -> dict[str,
         first = first_use.setdefault(memory, linear)
         for weight in (first.factors[0], first.factors[0].T):
             if first is not linear and torch.equal(weight, linear.factors[0]):
-                shared[name] = replace(linear, factors=(weight,), tied_to=first.name)
-    return shared
+                yield name, first.name, weight

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from math import isqrt
 from typing import Literal, NamedTuple
 
@@ -210,9 +211,14 @@ def defined(
         return undefined(link, producer, consumer, method, known)
 
     for bundle in links.bundles:
-        writes = {shapes[name] for name in bundle.producers}
-        reads = {(shapes[name], side) for name, side in bundle.consumers}
-        for each in [bundle] if len(writes) == len(reads) == 1 else bundle.apart():
+        writes = {shapes[name]: name for name in bundle.producers}
+        reads = {(shapes[name], side): (name, side) for name, side in bundle.consumers}
+        alike = len(writes) == len(reads) == 1 or not any(
+            why_not(replace(bundle.link, producer=producer, consumer=consumer, side=side))
+            for producer in writes.values()
+            for consumer, side in reads.values()
+        )
+        for each in [bundle] if alike else bundle.apart():
             if why := why_not(each.link):
                 pairs = (f"{link.producer} -> {link.consumer}" for link in Links([each]))
                 left_out.setdefault(why, []).extend(pairs)

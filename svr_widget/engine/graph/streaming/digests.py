@@ -135,7 +135,8 @@ class Digests:
             if not better.any():
                 continue
             # Of equal ones the first in the order of rows.
-            holding = np.flatnonzero(in_columns == np.repeat(np.where(better, largest, np.nan), sizes))
+            risen = np.repeat(np.where(better, largest, np.nan), sizes)
+            holding = np.flatnonzero(in_columns == risen)
             there = torch.from_numpy(holding).to(block.device)
             rows = (block[:, there] == values[there]).int().argmax(0).cpu().numpy()
             of_link = np.searchsorted(starts, holding, side="right") - 1
