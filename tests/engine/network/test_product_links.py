@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from svr_widget.engine.errors import SVRError
+from svr_widget.engine.maps.read_only import plain
 from svr_widget.svr import SVR
 from tests.engine.support.zoo import attention, heads, language
 
@@ -52,12 +53,33 @@ class TestLinks:
         ending = neurons["map"].str.contains("[QK.", regex=False)
         assert (neurons.loc[ending, "intensity"] == 1).all()
 
+    def test_heads_of_one_layer_read_another_in_one_bundle(self, svr):
+        """The sides of queries and keys are read of one map, and are defined alike."""
+        alike = [bundle for bundle in svr.links.links.bundles if len(bundle) > 4]
+        assert max(map(len, alike)) == 2 * 6  # two heads, into q, k and v of two
+        assert {side for bundle in alike for _, side in bundle.consumers} == {None, "q", "k"}
+
+    def test_each_weight_is_copied_once(self, svr):
+        """Products are parts of their matrices, the head is the embedding transposed."""
+        kept = {*memory(svr._traced.matrices.values())}
+        assert {*memory(svr.maps.values())} <= kept
+        tensors = {each.data_ptr() for each in svr.model.parameters() if each.ndim == 2}
+        assert len(kept) == len(tensors)
+        assert kept.isdisjoint(tensors)
+
     @pytest.mark.parametrize("method", ["cosvr", "cross"])
     def test_every_method_is_the_same_without_a_kernel(self, svr, method):
         other = svr.by_method(method)
         for link in svr.links:
             assert torch.equal(other.adjacency(link).dense(), svr.adjacency(link).dense())
             assert other.ends(link) == svr.ends(link) == link_ends(svr, link)
+
+
+def memory(maps):
+    """Where the weights of maps lie."""
+    for linear in maps:
+        for factor in linear.factors:
+            yield plain(factor).untyped_storage().data_ptr()
 
 
 def link_ends(svr, key):
