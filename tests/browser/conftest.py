@@ -59,7 +59,7 @@ def open_notebook(desk: Notebook) -> Iterator[Callable[..., Notebook]]:
 
 @pytest.fixture(scope="session")
 def planted_page(lab: Lab, browser: Browser) -> Iterator[Notebook]:
-    notebook = Notebook(lab, browser, lab.write("planted.ipynb", [PLANTED, SHOW]))
+    notebook = Notebook(lab, browser, lab.write("planted.ipynb", [PLANTED, SHOW], Kernels.NAME))
     yield notebook
     notebook.close()
 

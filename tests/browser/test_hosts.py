@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.kernels import Kernels
 from tests.browser.lab import REPOSITORY, TIMEOUT, WIDGET, Lab, Notebook, free_port, wait_until_up
 from tests.browser.networks import PLANTED, SHOW
 from tests.browser.picture import Picture
@@ -62,7 +63,7 @@ def brightness(picture: Picture) -> float:
 
 
 def test_notebook_7(lab: Lab, browser: Browser) -> None:
-    name = lab.write("notebook-7.ipynb", [NETWORK, SHOW])
+    name = lab.write("notebook-7.ipynb", [NETWORK, SHOW], Kernels.NAME)
     notebook = Notebook(lab, browser, name, app="notebooks")
     # Notebook 7 has page errors of its own while it starts ("Command 'filebrowser:open-path' not
     # registered"), now one, now another: those of the widget are thrown in its module, a blob.
@@ -120,7 +121,7 @@ def test_marimo(marimo_url: str, browser: Browser) -> None:
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
     page.goto(marimo_url, wait_until="domcontentloaded")
-    page.locator(WIDGET).wait_for(timeout=1000 * TIMEOUT)  # Python has torch to load
+    page.locator(WIDGET).wait_for(timeout=3000 * TIMEOUT)  # Python has torch to load
     picture = check_drawn_and_alive(page)
     assert picture.root.evaluate("(root) => root.getRootNode() instanceof ShadowRoot")
     expect(page.get_by_text("Python reads")).not_to_contain_text("0.010000")

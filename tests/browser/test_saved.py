@@ -87,7 +87,7 @@ def test_a_late_picture_leaves_the_live_view_alone(open_notebook: Open) -> None:
 def test_a_notebook_saved_with_the_defaults_shows_the_picture(
     open_notebook: Open, trusted: bool
 ) -> None:
-    notebook = open_notebook(PLANTED, SHOW, kernel="python3")
+    notebook = open_notebook(PLANTED, SHOW)
     notebook.page.locator(WIDGET).wait_for()
     notebook.page.evaluate(
         """async () => {
@@ -110,7 +110,7 @@ def test_a_notebook_saved_with_the_defaults_shows_the_picture(
 
 def test_a_notebook_saved_with_its_widgets_draws_without_python(open_notebook: Open) -> None:
     network = PLANTED + "widget.set_threshold(p=0.01)"
-    notebook = open_notebook(network, SHOW, kernel="python3")
+    notebook = open_notebook(network, SHOW)
     picture = Picture(notebook.page.locator(WIDGET))
     shown = picture.count("significant")
     notebook.page.evaluate(
