@@ -1,5 +1,6 @@
 // Paints edges and neurons into pixels. Pure: typed arrays in, typed arrays out.
 
+import { shapeOf } from "../geometry/columns.js";
 import type { Layout } from "../geometry/layout.js";
 import { createPath, forStrokes, isDashed, tracePath } from "../geometry/paths.js";
 import type { Drawable, Scene } from "../wire/scene.js";
@@ -98,7 +99,7 @@ export function createEdgePainter(
       if (drawing) yield* drawFaint();
       // Edges within a folded module are left out, unless they are those of chosen neurons.
       const isSeen = ({ index }: LinkInk) =>
-        layout.shapes[index] !== "inner" || Boolean(choice.only);
+        shapeOf(layout.folding, scene.links[index]) !== "inner" || Boolean(choice.only);
       let waiting = links.filter((link) => link.there !== drawn[link.index] && isSeen(link));
       while (waiting.length > 0) {
         for (const link of waiting) {
@@ -126,7 +127,7 @@ function crowded({ links }: Drawable, layout: Layout): boolean[] {
   );
   const crossing = new Float64Array(columns.length);
   spans.forEach(([from, to], link) => {
-    if (layout.shapes[link] === "inner") return;
+    if (shapeOf(layout.folding, links[link]) === "inner") return;
     crossing[from] += links[link].sent;
     crossing[to] -= links[link].sent;
   });

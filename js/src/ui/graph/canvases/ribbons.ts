@@ -1,15 +1,8 @@
 // Who feeds whom, behind the edges: a faint band a link, or all links between two columns; and the
 // wide ones of links by construction.
 
-import {
-  bandOpacity,
-  type Curve,
-  curveOf,
-  isInSight,
-  pathOf,
-  reachOf,
-  ribbonsOf,
-} from "../../../geometry/ribbons.js";
+import { type Curve, reachOf, type Stroke, strokesOf } from "../../../geometry/bands.js";
+import { pathOf, ribbonsOf } from "../../../geometry/ribbons.js";
 import { TIED } from "../../../logic/format.js";
 import { css } from "../../../paint/palette.js";
 import { fill, h, s } from "../../kit/dom.js";
@@ -53,17 +46,10 @@ export function ribbonWords(view: View, stage: Stage): SVGElement {
   return element;
 }
 
-/** Bands that are drawn between two frames of the page. */
-const SLICE = 600;
-
-/** The mark of links within a folded module is no wider. */
-const INNER = 4;
-
-interface Band {
-  readonly curve: Curve;
-  readonly width: number;
-  readonly opacity: number;
-}
+/** More bands would hold columns up that move. */
+const FEW = 600;
+/** Between two frames of the page so many strokes are drawn at most, in so many milliseconds. */
+const SLICE = { strokes: 600, time: 8 };
 
 /** The canvas of the bands of all other links. */
 export function bands(view: View, stage: Stage): HTMLCanvasElement {
@@ -71,44 +57,43 @@ export function bands(view: View, stage: Stage): HTMLCanvasElement {
   const canvas = h("canvas", { class: "svr-bands", "aria-hidden": true, "data-svr": "bands" });
   const context = canvas.getContext("2d");
   if (!context) throw new Error("this browser gives no 2D canvas");
-  let rest: readonly Band[] = [];
+  let rest: Iterator<Stroke | null, void, void> = [].values();
   let drawn = 0;
   const goOn = () => {
-    for (const end = Math.min(drawn + SLICE, rest.length); drawn < end; drawn++) {
-      const { curve, width, opacity } = rest[drawn];
-      context.lineWidth = width;
-      context.globalAlpha = opacity;
-      context.beginPath();
-      strokeCurve(context, curve);
+    const end = performance.now() + SLICE.time;
+    let strokes = 0;
+    let next = rest.next();
+    for (; !next.done; next = rest.next()) {
+      if (next.value) {
+        const { curve, width, opacity, many } = next.value;
+        context.lineWidth = width;
+        context.globalAlpha = opacity;
+        context.beginPath();
+        strokeCurve(context, curve);
+        drawn += many;
+        strokes += 1;
+      }
+      if (strokes >= SLICE.strokes || performance.now() > end) break;
     }
     canvas.dataset.bands = String(drawn);
-    if (drawn < rest.length) later();
+    canvas.dataset.painted = String(next.done === true);
+    if (!next.done) later();
   };
   const later = inNextFrame(view, goOn);
   const begin = oncePerFrame(view, () => {
     const [scene, layout, palette] = [state.scene.peek(), stage.layout.peek(), view.palette.peek()];
     const ratio = stage.ratio.peek();
-    rest = [];
+    rest = [].values();
     drawn = 0;
     canvas.width = Math.round((layout?.size.width ?? 0) * ratio);
     canvas.height = Math.round((layout?.size.height ?? 0) * ratio);
-    if (!scene || !layout || !palette) return;
+    if (!scene || !layout || !palette) return goOn();
     const bundles = state.bundles.peek();
     // While columns move, thousands of bands would hold them up.
-    if (layout.isMoving && bundles.length > SLICE) return;
-    const reach = reachOf(scene, layout);
-    const widths = state.bundleWidths.peek();
-    const seen = bundles
-      .map(({ from, to, links }, at) => ({
-        curve: curveOf(layout, reach, { from, to, links }),
-        width: from === to ? Math.min(INNER, widths[at]) : widths[at],
-        isInner: from === to,
-      }))
-      .filter(({ curve }) => isInSight(curve, layout));
-    const faint = bandOpacity(seen.length);
+    if (layout.isMoving && bundles.length > FEW) return goOn();
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.strokeStyle = css(palette.neutral);
-    rest = seen.map((band) => ({ ...band, opacity: band.isInner ? 0.8 : faint }));
+    rest = strokesOf(layout, reachOf(scene, layout), bundles, state.bundleWidths.peek());
     goOn();
   });
   view.watch(() => {
@@ -118,6 +103,7 @@ export function bands(view: View, stage: Stage): HTMLCanvasElement {
     }
     stage.ratio.value;
     view.palette.value;
+    canvas.dataset.painted = "false";
     begin();
   });
   return canvas;

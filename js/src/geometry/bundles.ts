@@ -1,0 +1,217 @@
+// The links between two columns, seen as one. A fold asks of a million links only which columns are
+// joined: that is read off one bit for each two maps, so it costs what is seen, not what there is.
+
+import { BACKWARD, columnsOf, type Links, sortedBy } from "../wire/links/columns.js";
+import type { Scene } from "../wire/scene.js";
+import { type Folding, shapeBetween, unfolded } from "./columns.js";
+
+/** The links between two columns, or within one that is folded. */
+export interface Bundle {
+  readonly from: number;
+  readonly to: number;
+  /** In the order of the scene. */
+  readonly links: Links;
+}
+
+/** All bundles, from left to right by where they begin, then by where they end. */
+export interface Bundles extends Iterable<Bundle> {
+  readonly length: number;
+  readonly from: Uint32Array;
+  readonly to: Uint32Array;
+  at(index: number): Bundle;
+  /** The place of the bundle between two columns; -1 where there is none. */
+  between(from: number, to: number): number;
+}
+
+/** Which maps feed which: row by row, a producer a row, a bit a consumer. */
+interface Joined {
+  /** Words of a row. */
+  readonly width: number;
+  /** By links that are tested, which make bundles. */
+  readonly tested: Uint32Array;
+  /** By links of any kind that run with the flow of data, and against it. */
+  readonly forward: Uint32Array;
+  readonly backward: Uint32Array;
+}
+
+const joined = new WeakMap<Scene["links"], Joined>();
+
+function joinedMaps({ maps, links }: Scene): Joined {
+  const known = joined.get(links);
+  if (known) return known;
+  const { producer, consumer, flags, tested } = columnsOf(links);
+  const width = Math.ceil(maps.length / 32);
+  const empty = () => new Uint32Array(width * maps.length);
+  const found = { width, tested: empty(), forward: empty(), backward: empty() };
+  const mark = (bits: Uint32Array, link: number) => {
+    bits[producer[link] * width + (consumer[link] >>> 5)] |= 1 << (consumer[link] & 31);
+  };
+  for (let link = 0; link < producer.length; link++) {
+    mark(flags[link] & BACKWARD ? found.backward : found.forward, link);
+  }
+  for (const link of tested) mark(found.tested, link);
+  joined.set(links, found);
+  return found;
+}
+
+/** Gives each two columns that are joined, from left to right, until `use` has seen enough. */
+function forJoined(
+  { columns, columnOf }: Folding,
+  { width }: Joined,
+  bits: Uint32Array,
+  use: (from: number, to: number) => boolean | undefined,
+): void {
+  const row = new Uint32Array(width);
+  const reached = new Uint32Array(columns.length);
+  for (let from = 0; from < columns.length; from++) {
+    row.fill(0);
+    for (const map of columns[from].maps) {
+      for (let word = 0, at = map * width; word < width; word++, at++) row[word] |= bits[at];
+    }
+    for (let word = 0; word < width; word++) {
+      for (let rest = row[word]; rest !== 0; rest &= rest - 1) {
+        reached[columnOf[32 * word + 31 - Math.clz32(rest & -rest)]] = from + 1;
+      }
+    }
+    for (let to = 0; to < reached.length; to++) {
+      if (reached[to] === from + 1 && use(from, to)) return;
+    }
+  }
+}
+
+export interface Bends {
+  readonly above: boolean;
+  readonly below: boolean;
+}
+
+interface OfFolding<T> {
+  readonly links: Scene["links"];
+  readonly found: T;
+}
+
+/** What follows from a folding and the links; checkpoints share foldings, each with its links. */
+function kept<T>(make: (scene: Scene, folding: Folding) => T) {
+  const known = new WeakMap<Folding, OfFolding<T>>();
+  return (scene: Scene, folding: Folding = unfolded(scene)): T => {
+    const before = known.get(folding);
+    if (before?.links === scene.links) return before.found;
+    const found = make(scene, folding);
+    known.set(folding, { links: scene.links, found });
+    return found;
+  };
+}
+
+/** Whether links bend above the data, those that skip columns, and below it, those that run back. */
+export const bends = kept<Bends>((scene, folding) => {
+  const maps = joinedMaps(scene);
+  let [above, below] = [false, false];
+  forJoined(folding, maps, maps.forward, (from, to) => {
+    if (shapeBetween(folding, from, to) !== "arc") return;
+    if (to < from) below = true;
+    else above = true;
+    return above && below;
+  });
+  forJoined(folding, maps, maps.backward, (from, to) => {
+    below ||= shapeBetween(folding, from, to) === "arc";
+    return below;
+  });
+  return { above, below };
+});
+
+/** All links but those by construction. */
+export const bundlesOf = kept<Bundles>((scene, folding) => {
+  const maps = joinedMaps(scene);
+  const many = folding.columns.length;
+  const starts = new Uint32Array(many + 1);
+  const ends: number[] = [];
+  forJoined(folding, maps, maps.tested, (from, to) => {
+    starts[from + 1] += 1;
+    ends.push(to);
+    return false;
+  });
+  const from = new Uint32Array(ends.length);
+  for (let column = 0; column < many; column++) {
+    starts[column + 1] += starts[column];
+    from.fill(column, starts[column], starts[column + 1]);
+  }
+  return new FoldedBundles(scene, folding, starts, from, Uint32Array.from(ends));
+});
+
+class FoldedBundles implements Bundles {
+  readonly length: number;
+  /** All links bundle by bundle, once any are asked for, and where those of each begin. */
+  private sorted: { readonly links: Int32Array; readonly starts: Uint32Array } | null = null;
+
+  constructor(
+    private readonly scene: Scene,
+    private readonly folding: Folding,
+    /** Where the bundles out of each column begin. */
+    private readonly starts: Uint32Array,
+    readonly from: Uint32Array,
+    readonly to: Uint32Array,
+  ) {
+    this.length = from.length;
+  }
+
+  at(index: number): Bundle {
+    const linksAt = () => this.linksAt(index);
+    return {
+      from: this.from[index],
+      to: this.to[index],
+      get links() {
+        return linksAt();
+      },
+    };
+  }
+
+  *[Symbol.iterator](): Iterator<Bundle> {
+    for (let index = 0; index < this.length; index++) yield this.at(index);
+  }
+
+  between(from: number, to: number): number {
+    let [low, high] = [this.starts[from], this.starts[from + 1]];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.to[middle] < to) low = middle + 1;
+      else high = middle;
+    }
+    return low < this.starts[from + 1] && this.to[low] === to ? low : -1;
+  }
+
+  private linksAt(index: number): Int32Array {
+    this.sorted ??= this.sort();
+    const { links, starts } = this.sorted;
+    return links.subarray(starts[index], starts[index + 1]);
+  }
+
+  private sort() {
+    const { producer, consumer, tested } = columnsOf(this.scene.links);
+    const { columnOf } = this.folding;
+    const bundle = new Uint32Array(producer.length);
+    const starts = new Uint32Array(this.length + 1);
+    for (const link of tested) {
+      bundle[link] = this.between(columnOf[producer[link]], columnOf[consumer[link]]);
+      starts[bundle[link] + 1] += 1;
+    }
+    for (let at = 0; at < this.length; at++) starts[at + 1] += starts[at];
+    return { links: sortedBy(tested, bundle, this.length), starts };
+  }
+}
+
+/** Where there is no scene. */
+export const NO_BUNDLES: Bundles = {
+  length: 0,
+  from: new Uint32Array(),
+  to: new Uint32Array(),
+  at: (index) => {
+    throw new RangeError(`there is no bundle ${index}`);
+  },
+  between: () => -1,
+  [Symbol.iterator]: () => [].values(),
+};
+
+/** The place of the bundle that a link is in; -1 for one by construction. */
+export function bundleAt(scene: Scene, { columnOf }: Folding, bundles: Bundles, link: number) {
+  const { producer, consumer, by_construction } = scene.links[link];
+  return by_construction ? -1 : bundles.between(columnOf[producer], columnOf[consumer]);
+}
