@@ -177,6 +177,7 @@ export function* strokesOf(
   widths: ArrayLike<number>,
 ): Generator<Stroke | null, void, void> {
   const seen = bandsInSight(layout, bands);
+  yield null;
   const faint = bandOpacity(seen.length);
   const strokeOf = (at: number): Stroke => {
     const [from, to] = [bands.from[at], bands.to[at]];

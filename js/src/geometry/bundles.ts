@@ -54,88 +54,98 @@ function joinedMaps({ maps, links }: Scene): Joined {
   return found;
 }
 
-/** Gives each two columns that are joined, from left to right, until `use` has seen enough. */
+// How two columns are joined, as bits.
+const TESTED = 1;
+const FORWARD = 2;
+const BACK = 4;
+
+/** Gives each two columns that are joined, from left to right, and how. */
 function forJoined(
+  scene: Scene,
   { columns, columnOf }: Folding,
-  { width }: Joined,
-  bits: Uint32Array,
-  use: (from: number, to: number) => boolean | undefined,
+  use: (from: number, to: number, how: number) => void,
 ): void {
-  const row = new Uint32Array(width);
-  const reached = new Uint32Array(columns.length);
+  const { width, ...bits } = joinedMaps(scene);
+  const kinds = [
+    { how: TESTED, bits: bits.tested, row: new Uint32Array(width) },
+    { how: FORWARD, bits: bits.forward, row: new Uint32Array(width) },
+    { how: BACK, bits: bits.backward, row: new Uint32Array(width) },
+  ];
+  const reached = new Uint8Array(columns.length);
   for (let from = 0; from < columns.length; from++) {
-    row.fill(0);
-    for (const map of columns[from].maps) {
-      for (let word = 0, at = map * width; word < width; word++, at++) row[word] |= bits[at];
-    }
-    for (let word = 0; word < width; word++) {
-      for (let rest = row[word]; rest !== 0; rest &= rest - 1) {
-        reached[columnOf[32 * word + 31 - Math.clz32(rest & -rest)]] = from + 1;
+    for (const { how, bits, row } of kinds) {
+      row.fill(0);
+      for (const map of columns[from].maps) {
+        for (let word = 0, at = map * width; word < width; word++, at++) row[word] |= bits[at];
+      }
+      for (let word = 0; word < width; word++) {
+        for (let rest = row[word]; rest !== 0; rest &= rest - 1) {
+          reached[columnOf[32 * word + 31 - Math.clz32(rest & -rest)]] |= how;
+        }
       }
     }
     for (let to = 0; to < reached.length; to++) {
-      if (reached[to] === from + 1 && use(from, to)) return;
+      if (reached[to] === 0) continue;
+      use(from, to, reached[to]);
+      reached[to] = 0;
     }
   }
 }
 
+/** Whether links bend above the data, those that skip columns, and below it, those that run back. */
 export interface Bends {
   readonly above: boolean;
   readonly below: boolean;
 }
 
-interface OfFolding<T> {
+interface OfFolding {
   readonly links: Scene["links"];
-  readonly found: T;
+  readonly bends: Bends;
+  readonly bundles: Bundles;
 }
 
-/** What follows from a folding and the links; checkpoints share foldings, each with its links. */
-function kept<T>(make: (scene: Scene, folding: Folding) => T) {
-  const known = new WeakMap<Folding, OfFolding<T>>();
-  return (scene: Scene, folding: Folding = unfolded(scene)): T => {
-    const before = known.get(folding);
-    if (before?.links === scene.links) return before.found;
-    const found = make(scene, folding);
-    known.set(folding, { links: scene.links, found });
-    return found;
-  };
-}
+const known = new WeakMap<Folding, OfFolding>();
 
-/** Whether links bend above the data, those that skip columns, and below it, those that run back. */
-export const bends = kept<Bends>((scene, folding) => {
-  const maps = joinedMaps(scene);
-  let [above, below] = [false, false];
-  forJoined(folding, maps, maps.forward, (from, to) => {
-    if (shapeBetween(folding, from, to) !== "arc") return;
-    if (to < from) below = true;
-    else above = true;
-    return above && below;
-  });
-  forJoined(folding, maps, maps.backward, (from, to) => {
-    below ||= shapeBetween(folding, from, to) === "arc";
-    return below;
-  });
-  return { above, below };
-});
-
-/** All links but those by construction. */
-export const bundlesOf = kept<Bundles>((scene, folding) => {
-  const maps = joinedMaps(scene);
+/** Checkpoints share foldings, each with its links. */
+function ofFolding(scene: Scene, folding: Folding): OfFolding {
+  const before = known.get(folding);
+  if (before?.links === scene.links) return before;
   const many = folding.columns.length;
   const starts = new Uint32Array(many + 1);
-  const ends: number[] = [];
-  forJoined(folding, maps, maps.tested, (from, to) => {
-    starts[from + 1] += 1;
-    ends.push(to);
-    return false;
+  let ends = new Uint32Array(1024);
+  let length = 0;
+  let [above, below] = [false, false];
+  forJoined(scene, folding, (from, to, how) => {
+    if (how & TESTED) {
+      if (length === ends.length) {
+        const longer = new Uint32Array(2 * length);
+        longer.set(ends);
+        ends = longer;
+      }
+      ends[length++] = to;
+      starts[from + 1] += 1;
+    }
+    if ((above && below) || shapeBetween(folding, from, to) !== "arc") return;
+    if (how & BACK || to < from) below = true;
+    if (how & FORWARD && to > from) above = true;
   });
-  const from = new Uint32Array(ends.length);
+  const from = new Uint32Array(length);
   for (let column = 0; column < many; column++) {
     starts[column + 1] += starts[column];
     from.fill(column, starts[column], starts[column + 1]);
   }
-  return new FoldedBundles(scene, folding, starts, from, Uint32Array.from(ends));
-});
+  const bundles = new FoldedBundles(scene, folding, starts, from, ends.slice(0, length));
+  const found = { links: scene.links, bends: { above, below }, bundles };
+  known.set(folding, found);
+  return found;
+}
+
+export const bends = (scene: Scene, folding: Folding = unfolded(scene)): Bends =>
+  ofFolding(scene, folding).bends;
+
+/** All links but those by construction. */
+export const bundlesOf = (scene: Scene, folding: Folding): Bundles =>
+  ofFolding(scene, folding).bundles;
 
 class FoldedBundles implements Bundles {
   readonly length: number;

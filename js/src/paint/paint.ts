@@ -159,12 +159,16 @@ export function paintNeurons(
   height: number,
 ): void {
   const stamp = neuronStamp(scene, palette, ratio, pixels, width, height);
+  const isSeen = (map: number) => {
+    const x = layout.x[map] * ratio;
+    return x >= -10 * ratio && x <= width + 10 * ratio;
+  };
   for (const { maps } of layout.folding.columns) {
-    if (maps.length > 1) paintFolded(scene, layout, ratio, maps, stamp);
+    if (maps.length > 1) paintFolded(scene, layout, ratio, maps.filter(isSeen), stamp);
   }
   for (const index of scene.maps.keys()) {
+    if (!isSeen(index)) continue;
     const x = layout.x[index] * ratio;
-    if (x < -10 * ratio || x > width + 10 * ratio) continue;
     if (layout.folding.columns[layout.folding.columnOf[index]].maps.length > 1) continue;
     for (const { map, y, hue, presence } of layout.passage?.leaving ?? []) {
       if (map === index) stamp(index, x, y * ratio, NEURON_RADIUS, hue, presence);

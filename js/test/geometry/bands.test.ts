@@ -162,12 +162,12 @@ describe("what is drawn of the bands", () => {
     expect(found.reduce((sum, stroke) => sum + stroke.many, 0)).toBe(seen.length);
     expect(found.length).toBeLessThan(0.75 * seen.length);
     // Their ink at some heights of the picture, as drawn and band by band.
-    for (const x of [200, 431, 700, wide.width]) {
+    for (const x of [200, 431, 700, 860]) {
       const inks = [new Float64Array(wide.height), new Float64Array(wide.height)];
       const add = (ink: Float64Array, curve: Curve, width: number, depth: number) => {
         const [x0, x1] = [curve[0].x, curve[3].x];
         const [low, high] = [Math.min(x0, x1), Math.max(x0, x1)];
-        if (x < low || x > high || high - low < 100) return;
+        if (x < low || x > high || high - low < 30) return;
         const { y } = pointOn(curve, (x - x0) / (x1 - x0));
         for (let row = Math.floor(y - width); row <= y + width; row++) {
           const inside = Math.min(row + 1, y + width / 2) - Math.max(row, y - width / 2);

@@ -9,7 +9,7 @@ import { css, kindColour, type Palette } from "../../paint/palette.js";
 import { linksWithEdges } from "../../wire/links/columns.js";
 import type { Scene } from "../../wire/scene.js";
 import { h } from "../kit/dom.js";
-import { oncePerFrame } from "../kit/frames.js";
+import { inNextFrame } from "../kit/frames.js";
 import type { View } from "../view.js";
 import { moveCamera } from "./pointer.js";
 import { AXIS_WIDTH, type Stage } from "./stage.js";
@@ -101,7 +101,8 @@ function inSmall(
   const canvas = h("canvas", { "aria-hidden": true });
   element.append(canvas, pane);
   let drawn: readonly unknown[] = [];
-  const draw = oncePerFrame(view, () => {
+  // What is seen large comes first.
+  const draw = inNextFrame(view, () => {
     const scene = state.scene.peek();
     const layout = stage.layout.peek();
     const palette = view.palette.peek();

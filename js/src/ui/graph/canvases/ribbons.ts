@@ -2,9 +2,13 @@
 // wide ones of links by construction.
 
 import { type Curve, reachOf, type Stroke, strokesOf } from "../../../geometry/bands.js";
+import type { Bundles } from "../../../geometry/bundles.js";
+import type { Folding } from "../../../geometry/columns.js";
+import type { Layout } from "../../../geometry/layout.js";
 import { pathOf, ribbonsOf } from "../../../geometry/ribbons.js";
 import { TIED } from "../../../logic/format.js";
 import { css } from "../../../paint/palette.js";
+import type { Scene } from "../../../wire/scene.js";
 import { fill, h, s } from "../../kit/dom.js";
 import { inNextFrame, oncePerFrame } from "../../kit/frames.js";
 import type { View } from "../../view.js";
@@ -46,10 +50,13 @@ export function ribbonWords(view: View, stage: Stage): SVGElement {
   return element;
 }
 
-/** More bands would hold columns up that move. */
+/** More bands would hold columns up that move; so many are there at once where the camera does. */
 const FEW = 600;
-/** Between two frames of the page so many strokes are drawn at most, in so many milliseconds. */
-const SLICE = { strokes: 600, time: 8 };
+/**
+ * So many strokes, or milliseconds, are drawn between two frames at most. The page puts them to pixels
+ * afterwards, which takes longer; where columns have come or gone it has more else to do at first.
+ */
+const SLICE = { first: 100, strokes: 400, time: 8 };
 
 /** The canvas of the bands of all other links. */
 export function bands(view: View, stage: Stage): HTMLCanvasElement {
@@ -59,7 +66,9 @@ export function bands(view: View, stage: Stage): HTMLCanvasElement {
   if (!context) throw new Error("this browser gives no 2D canvas");
   let rest: Iterator<Stroke | null, void, void> = [].values();
   let drawn = 0;
-  const goOn = () => {
+  let folding: Folding | null = null;
+  let begun: CSSNumberish | null = null;
+  const draw = (most: number) => {
     const end = performance.now() + SLICE.time;
     let strokes = 0;
     let next = rest.next();
@@ -73,28 +82,42 @@ export function bands(view: View, stage: Stage): HTMLCanvasElement {
         drawn += many;
         strokes += 1;
       }
-      if (strokes >= SLICE.strokes || performance.now() > end) break;
+      if (strokes >= most || performance.now() > end) break;
     }
     canvas.dataset.bands = String(drawn);
     canvas.dataset.painted = String(next.done === true);
     if (!next.done) later();
   };
-  const later = inNextFrame(view, goOn);
+  const later = inNextFrame(view, () => {
+    // What was begun in this frame has had its turn.
+    if (begun === document.timeline.currentTime) later();
+    else draw(SLICE.strokes);
+  });
+  function* inSlices(scene: Scene, layout: Layout, bundles: Bundles) {
+    const reach = reachOf(scene, layout);
+    yield null;
+    const widths = state.bundleWidths.peek();
+    yield null;
+    yield* strokesOf(layout, reach, bundles, widths);
+  }
   const begin = oncePerFrame(view, () => {
     const [scene, layout, palette] = [state.scene.peek(), stage.layout.peek(), view.palette.peek()];
     const ratio = stage.ratio.peek();
     rest = [].values();
     drawn = 0;
+    begun = document.timeline.currentTime;
     canvas.width = Math.round((layout?.size.width ?? 0) * ratio);
     canvas.height = Math.round((layout?.size.height ?? 0) * ratio);
-    if (!scene || !layout || !palette) return goOn();
+    if (!scene || !layout || !palette) return draw(0);
     const bundles = state.bundles.peek();
     // While columns move, thousands of bands would hold them up.
-    if (layout.isMoving && bundles.length > FEW) return goOn();
+    if (layout.isMoving && bundles.length > FEW) return draw(0);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.strokeStyle = css(palette.neutral);
-    rest = strokesOf(layout, reachOf(scene, layout), bundles, state.bundleWidths.peek());
-    goOn();
+    rest = inSlices(scene, layout, bundles);
+    const isNew = layout.folding !== folding && !layout.isMoving;
+    folding = layout.folding;
+    draw(isNew ? SLICE.first : FEW);
   });
   view.watch(() => {
     // Bundles follow from the folding and the cut: of a million links they are left to the frame.
