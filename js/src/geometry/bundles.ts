@@ -115,6 +115,7 @@ function ofFolding(scene: Scene, folding: Folding): OfFolding {
   let ends = new Uint32Array(1024);
   let length = 0;
   let [above, below] = [false, false];
+  const isArc = (from: number, to: number) => shapeBetween(folding, from, to) === "arc";
   forJoined(scene, folding, (from, to, how) => {
     if (how & TESTED) {
       if (length === ends.length) {
@@ -125,9 +126,9 @@ function ofFolding(scene: Scene, folding: Folding): OfFolding {
       ends[length++] = to;
       starts[from + 1] += 1;
     }
-    if ((above && below) || shapeBetween(folding, from, to) !== "arc") return;
-    if (how & BACK || to < from) below = true;
-    if (how & FORWARD && to > from) above = true;
+    // What is cheap to see comes first: this is asked of a million pairs.
+    if (!below && (how & BACK || to < from)) below = isArc(from, to);
+    if (!above && how & FORWARD && to > from) above = isArc(from, to);
   });
   const from = new Uint32Array(length);
   for (let column = 0; column < many; column++) {

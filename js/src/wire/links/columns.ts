@@ -218,19 +218,28 @@ class Row implements Link {
     const { at } = this;
     if (this.tests === 0) return null;
     const { m, n, weight, log10p } = this.of;
-    const p = Object.entries(log10p).map(([law, column]) => [law, column[at]] as const);
-    const log10_p = Object.fromEntries(p) as Record<Law, number>;
+    const log10_p = {} as Record<Law, number>;
+    for (const law in log10p) log10_p[law as Law] = log10p[law as Law][at];
     return { m: m[at], n: n[at], weight: weight[at], log10_p };
   }
 }
 
-const MEMBERS = Object.keys(Object.getOwnPropertyDescriptors(Row.prototype)).filter(
-  (name) => name !== "constructor",
-) as (keyof Link)[];
-
 /** A link as an object of its own, which can be copied and sent to a worker. */
-export const plainOf = (link: Link): Link =>
-  Object.fromEntries(MEMBERS.map((name) => [name, link[name]])) as unknown as Link;
+export const plainOf = (link: Link): Link => ({
+  producer: link.producer,
+  consumer: link.consumer,
+  through: link.through,
+  backward: link.backward,
+  by_construction: link.by_construction ?? false,
+  side: link.side,
+  number: link.number,
+  start: link.start,
+  sent: link.sent,
+  tests: link.tests,
+  law: link.law,
+  mean: link.mean,
+  strongest: link.strongest,
+});
 
 /** The links, from the columns that svr_widget/widget/wire/links.py packs them in. */
 export function readLinks(
