@@ -1,6 +1,6 @@
 // The picture as SVG, from the same layout and colours as on the screen. Pure: text out.
 
-import { bandOpacity, bandsInSight, curveOf, type ManyEnds, reachOf } from "../geometry/bands.js";
+import { bandInk, bandsInSight, curveOf, type ManyEnds, reachOf } from "../geometry/bands.js";
 import { type Column, shapeOf } from "../geometry/columns.js";
 import { columnLabels, type Measure } from "../geometry/labels.js";
 import type { Layout } from "../geometry/layout.js";
@@ -100,10 +100,16 @@ function bands(picture: Picture): string[] {
     width: widths[at],
   }));
   const stroke = css(palette.neutral);
-  const style = `stroke-opacity:${bandOpacity(seen.length).toPrecision(2)}`;
+  const { opacity, together } = bandInk(seen.length);
+  const style = `stroke-opacity:${opacity.toPrecision(2)}`;
   const at = ({ x, y }: Point) => `${round(x)} ${round(y)}`;
   return [
-    element("g", { fill: "none", stroke, style }),
+    element("g", {
+      fill: "none",
+      stroke,
+      style,
+      ...(together < 1 && { opacity: round(together) }),
+    }),
     ...seen.map(({ curve: [a, b, c, d], width }) =>
       element(
         "path",

@@ -136,8 +136,23 @@ export function widthsOf(found: ArrayLike<number>): Float64Array {
   return widths;
 }
 
-/** How dark a band is among so many: a few are seen each, of thousands what they are together. */
-export const bandOpacity = (many: number) => 0.22 * Math.min(1, Math.sqrt(80 / Math.max(1, many)));
+/** More bands than these are drawn together where no eye would tell them apart. */
+const EACH = 4000;
+/** More are no darker together than these. */
+const DENSE = 20_000;
+/** However many lie above each other, what is drawn on them is still read. */
+const DARKEST = 2 / 3;
+
+/**
+ * How dark a band is among so many, and how dark all of them may become: a few are seen each, of
+ * thousands what they are together.
+ */
+export function bandInk(many: number): { readonly opacity: number; readonly together: number } {
+  const plain = 0.22 * Math.min(1, Math.sqrt(80 / Math.max(1, many)));
+  if (many <= EACH) return { opacity: plain, together: 1 };
+  const share = Math.min(1, Math.sqrt(DENSE / many));
+  return { opacity: 1 - Math.exp((-plain * share) / DARKEST), together: DARKEST };
+}
 
 /** The bands that are seen at all, from left to right. */
 export function bandsInSight({ columnX, size }: Layout, bands: ManyEnds): Uint32Array {
@@ -164,8 +179,6 @@ export interface Stroke {
   readonly many: number;
 }
 
-/** More bands than these are drawn together where no eye would tell them apart. */
-const EACH = 4000;
 /** Bands that are compared before others may have a turn. */
 const TURN = 1000;
 
@@ -175,15 +188,15 @@ export function* strokesOf(
   reach: Reach,
   bands: ManyEnds,
   widths: ArrayLike<number>,
+  seen: Uint32Array = bandsInSight(layout, bands),
 ): Generator<Stroke | null, void, void> {
-  const seen = bandsInSight(layout, bands);
-  yield null;
-  const faint = bandOpacity(seen.length);
+  const { opacity: faint, together } = bandInk(seen.length);
   const strokeOf = (at: number): Stroke => {
     const [from, to] = [bands.from[at], bands.to[at]];
     const curve = curveOf(layout, reach, { from, to });
     if (from !== to) return { curve, many: 1, width: widths[at], opacity: faint };
-    return { curve, many: 1, width: Math.min(INNER.widest, widths[at]), opacity: INNER.opacity };
+    const opacity = Math.min(1, INNER.opacity / together);
+    return { curve, many: 1, width: Math.min(INNER.widest, widths[at]), opacity };
   };
   if (seen.length <= EACH) {
     for (const at of seen) yield strokeOf(at);
@@ -201,8 +214,12 @@ export function* strokesOf(
   }
 }
 
-/** Bands whose courses in sight differ by less than a part of a pixel are alike. */
+/**
+ * Bands whose courses in sight differ by less than such a part of a pixel are alike; of so many that
+ * each by itself is fainter than a screen can show, by less than a pixel, half a band's width.
+ */
 const PARTS = 4;
+const PARTS_OF_DENSE = 1;
 /** Where an arc enters and leaves, its heights there and half way, which tell a parabola. */
 const TOLD = 5;
 /** Beyond what is seen, so that no end of a stroke is. */
@@ -217,7 +234,8 @@ function alikeBands(
   most: number,
 ) {
   const { columnX, size, folding } = layout;
-  const [first, many, parts, sums]: number[][] = [[], [], [], []];
+  const [first, many, rounded, sums]: number[][] = [[], [], [], []];
+  const parts = most > DENSE ? PARTS_OF_DENSE : PARTS;
   const slots = 2 ** Math.ceil(Math.log2(2 * most));
   /** Open addressing: 0, or 1 and the group. */
   const table = new Uint32Array(slots);
@@ -227,7 +245,7 @@ function alikeBands(
   const start = (at: number) => {
     first.push(at);
     many.push(1);
-    for (const part of own) parts.push(part);
+    for (const part of own) rounded.push(part);
     for (const value of told) sums.push(value);
   };
   const tell = (from: number, to: number, width: number) => {
@@ -241,12 +259,12 @@ function alikeBands(
     told[2] = height(left);
     told[3] = height((left + right) / 2);
     told[4] = height(right);
-    for (let place = 0; place < TOLD; place++) own[place] = Math.round(PARTS * told[place]);
+    for (let place = 0; place < TOLD; place++) own[place] = Math.round(parts * told[place]);
     own[TOLD] = Math.round(PARTS * width);
   };
   const isOf = (group: number) => {
     let same = 0;
-    while (same <= TOLD && parts[(TOLD + 1) * group + same] === own[same]) same++;
+    while (same <= TOLD && rounded[(TOLD + 1) * group + same] === own[same]) same++;
     return same > TOLD;
   };
   const add = (at: number) => {

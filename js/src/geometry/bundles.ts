@@ -65,23 +65,24 @@ function forJoined(
   { columns, columnOf }: Folding,
   use: (from: number, to: number, how: number) => void,
 ): void {
-  const { width, ...bits } = joinedMaps(scene);
-  const kinds = [
-    { how: TESTED, bits: bits.tested, row: new Uint32Array(width) },
-    { how: FORWARD, bits: bits.forward, row: new Uint32Array(width) },
-    { how: BACK, bits: bits.backward, row: new Uint32Array(width) },
-  ];
+  const { width, ...joined } = joinedMaps(scene);
+  const [tested, forward, back] = [0, 0, 0].map(() => new Uint32Array(width));
   const reached = new Uint8Array(columns.length);
   for (let from = 0; from < columns.length; from++) {
-    for (const { how, bits, row } of kinds) {
-      row.fill(0);
-      for (const map of columns[from].maps) {
-        for (let word = 0, at = map * width; word < width; word++, at++) row[word] |= bits[at];
+    for (const row of [tested, forward, back]) row.fill(0);
+    for (const map of columns[from].maps) {
+      for (let word = 0, at = map * width; word < width; word++, at++) {
+        tested[word] |= joined.tested[at];
+        forward[word] |= joined.forward[at];
+        back[word] |= joined.backward[at];
       }
-      for (let word = 0; word < width; word++) {
-        for (let rest = row[word]; rest !== 0; rest &= rest - 1) {
-          reached[columnOf[32 * word + 31 - Math.clz32(rest & -rest)]] |= how;
-        }
+    }
+    for (let word = 0; word < width; word++) {
+      const [a, b, c] = [tested[word], forward[word], back[word]];
+      for (let rest = a | b | c; rest !== 0; rest &= rest - 1) {
+        const bit = 31 - Math.clz32(rest & -rest);
+        const how = ((a >>> bit) & 1) | (((b >>> bit) & 1) << 1) | (((c >>> bit) & 1) << 2);
+        reached[columnOf[32 * word + bit]] |= how;
       }
     }
     for (let to = 0; to < reached.length; to++) {
@@ -150,8 +151,8 @@ export const bundlesOf = (scene: Scene, folding: Folding): Bundles =>
 
 class FoldedBundles implements Bundles {
   readonly length: number;
-  /** All links bundle by bundle, once any are asked for, and where those of each begin. */
-  private sorted: { readonly links: Int32Array; readonly starts: Uint32Array } | null = null;
+  /** The bundle whose links were looked up last: they are asked for several times in a row. */
+  private last: { readonly index: number; readonly links: Int32Array } | null = null;
 
   constructor(
     private readonly scene: Scene,
@@ -176,7 +177,11 @@ class FoldedBundles implements Bundles {
   }
 
   *[Symbol.iterator](): Iterator<Bundle> {
-    for (let index = 0; index < this.length; index++) yield this.at(index);
+    const { links, starts } = this.sorted();
+    for (let index = 0; index < this.length; index++) {
+      const [from, to] = [this.from[index], this.to[index]];
+      yield { from, to, links: links.subarray(starts[index], starts[index + 1]) };
+    }
   }
 
   between(from: number, to: number): number {
@@ -190,12 +195,19 @@ class FoldedBundles implements Bundles {
   }
 
   private linksAt(index: number): Int32Array {
-    this.sorted ??= this.sort();
-    const { links, starts } = this.sorted;
-    return links.subarray(starts[index], starts[index + 1]);
+    if (this.last?.index === index) return this.last.links;
+    const { producer, consumer, tested } = columnsOf(this.scene.links);
+    const { columnOf } = this.folding;
+    const [from, to] = [this.from[index], this.to[index]];
+    const links = tested.filter(
+      (link) => columnOf[producer[link]] === from && columnOf[consumer[link]] === to,
+    );
+    this.last = { index, links };
+    return links;
   }
 
-  private sort() {
+  /** All links bundle by bundle, and where those of each begin. */
+  private sorted() {
     const { producer, consumer, tested } = columnsOf(this.scene.links);
     const { columnOf } = this.folding;
     const bundle = new Uint32Array(producer.length);

@@ -3,7 +3,7 @@ import { resnet } from "../../dev/architectures.js";
 import { residual } from "../../dev/networks.js";
 import { sceneBytes } from "../../dev/synthetic.js";
 import {
-  bandOpacity,
+  bandInk,
   bandsInSight,
   type Curve,
   curveOf,
@@ -152,7 +152,7 @@ describe("what is drawn of the bands", () => {
     }));
     const found = strokes(few);
     expect(found.map(({ curve, width, many }) => ({ curve, width, many }))).toEqual(expected);
-    for (const { opacity } of found) expect(opacity).toBeCloseTo(bandOpacity(seen.length), 12);
+    for (const { opacity } of found) expect(opacity).toBeCloseTo(bandInk(seen.length).opacity, 12);
   });
 
   it("is no more than a part of a pixel beside each band, where they are many", () => {
@@ -176,7 +176,7 @@ describe("what is drawn of the bands", () => {
       };
       for (const { curve, width, opacity } of found)
         add(inks[0], curve, width, -Math.log1p(-opacity));
-      const one = -Math.log1p(-bandOpacity(seen.length));
+      const one = -Math.log1p(-bandInk(seen.length).opacity);
       for (const at of seen) add(inks[1], curveOf(layout, reach, bundles.at(at)), widths[at], one);
       const [drawn, each] = inks.map((ink) => ink.map((depth) => 255 * -Math.expm1(-depth)));
       const apart = each.map((level, row) => Math.abs(level - drawn[row]));

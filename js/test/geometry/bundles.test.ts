@@ -74,6 +74,8 @@ describe("links between folded columns", () => {
       const bundles = bundlesOf(gpt, folding);
       const many = folding.columns.length;
       const known = new Map(Array.from(bundles, ({ from, to }, at) => [from * many + to, at]));
+      const links = Array.from(bundles, ({ links }) => [...links]);
+      expect(links.map((_, at) => [...bundles.at(at).links])).toEqual(links);
       for (let pair = 0; pair < many * many; pair++) {
         const at = bundles.between(Math.floor(pair / many), pair % many);
         expect(at).toBe(known.get(pair) ?? -1);

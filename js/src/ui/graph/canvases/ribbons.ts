@@ -1,7 +1,14 @@
 // Who feeds whom, behind the edges: a faint band a link, or all links between two columns; and the
 // wide ones of links by construction.
 
-import { type Curve, reachOf, type Stroke, strokesOf } from "../../../geometry/bands.js";
+import {
+  bandInk,
+  bandsInSight,
+  type Curve,
+  reachOf,
+  type Stroke,
+  strokesOf,
+} from "../../../geometry/bands.js";
 import type { Bundles } from "../../../geometry/bundles.js";
 import type { Folding } from "../../../geometry/columns.js";
 import type { Layout } from "../../../geometry/layout.js";
@@ -68,6 +75,14 @@ export function bands(view: View, stage: Stage): HTMLCanvasElement {
   let drawn = 0;
   let folding: Folding | null = null;
   let begun: CSSNumberish | null = null;
+  let together = 1;
+  /** Of many faint strokes whole numbers keep how dark they are, but not of which colour. */
+  const recolour = () => {
+    context.globalCompositeOperation = "source-in";
+    context.globalAlpha = 1;
+    context.fillRect(0, 0, canvas.width, canvas.height);
+    context.globalCompositeOperation = "source-over";
+  };
   const draw = (most: number) => {
     const end = performance.now() + SLICE.time;
     let strokes = 0;
@@ -84,6 +99,7 @@ export function bands(view: View, stage: Stage): HTMLCanvasElement {
       }
       if (strokes >= most || performance.now() > end) break;
     }
+    if (together < 1 && strokes > 0) recolour();
     canvas.dataset.bands = String(drawn);
     canvas.dataset.painted = String(next.done === true);
     if (!next.done) later();
@@ -96,9 +112,13 @@ export function bands(view: View, stage: Stage): HTMLCanvasElement {
   function* inSlices(scene: Scene, layout: Layout, bundles: Bundles) {
     const reach = reachOf(scene, layout);
     yield null;
+    const seen = bandsInSight(layout, bundles);
+    ({ together } = bandInk(seen.length));
+    canvas.style.opacity = String(together);
+    yield null;
     const widths = state.bundleWidths.peek();
     yield null;
-    yield* strokesOf(layout, reach, bundles, widths);
+    yield* strokesOf(layout, reach, bundles, widths, seen);
   }
   const begin = oncePerFrame(view, () => {
     const [scene, layout, palette] = [state.scene.peek(), stage.layout.peek(), view.palette.peek()];
@@ -113,7 +133,7 @@ export function bands(view: View, stage: Stage): HTMLCanvasElement {
     // While columns move, thousands of bands would hold them up.
     if (layout.isMoving && bundles.length > FEW) return draw(0);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    context.strokeStyle = css(palette.neutral);
+    context.strokeStyle = context.fillStyle = css(palette.neutral);
     rest = inSlices(scene, layout, bundles);
     const isNew = layout.folding !== folding && !layout.isMoving;
     folding = layout.folding;
