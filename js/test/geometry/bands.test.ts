@@ -141,6 +141,17 @@ describe("what is drawn of the bands", () => {
   const strokes = ({ layout, reach, bundles, widths }: ReturnType<typeof deep>) =>
     [...strokesOf(layout, reach, bundles, widths)].filter((stroke) => stroke !== null);
 
+  it("is fainter the more they are, and of thousands never so dark that what is on it is lost", () => {
+    const inks = [1, 80, 500, 4000, 4001, 20_000, 500_000].map(bandInk);
+    expect(inks[1]).toEqual({ opacity: 0.22, together: 1 });
+    expect(inks[3]).toEqual({ opacity: 0.22 * Math.sqrt(80 / 4000), together: 1 });
+    // One alone is as dark on either side of the bound.
+    expect(inks[4].together * inks[4].opacity).toBeCloseTo(inks[3].opacity, 3);
+    for (const { together } of inks.slice(4)) expect(together).toBeCloseTo(2 / 3, 12);
+    const depths = [20_000, 500_000].map((many) => -many * Math.log1p(-bandInk(many).opacity));
+    expect(depths[1]).toBeCloseTo(depths[0], 6);
+  });
+
   it("is every band in sight, as it is, where they are few", () => {
     const few = deep(60);
     const { layout, reach, bundles, widths, seen } = few;
