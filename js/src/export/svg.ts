@@ -1,22 +1,17 @@
 // The picture as SVG, from the same layout and colours as on the screen. Pure: text out.
 
-import type { Bundle, Column } from "../geometry/columns.js";
+import { bandInk, bandsInSight, curveOf, type ManyEnds, reachOf } from "../geometry/bands.js";
+import { type Column, shapeOf } from "../geometry/columns.js";
 import { columnLabels, type Measure } from "../geometry/labels.js";
 import type { Layout } from "../geometry/layout.js";
 import { createPath, DASH, isDashed, tracePath } from "../geometry/paths.js";
 import type { Point } from "../geometry/placement.js";
-import {
-  bandOpacity,
-  curveOf,
-  isInSight,
-  pathOf,
-  reachOf,
-  ribbonsOf,
-} from "../geometry/ribbons.js";
+import { pathOf, ribbonsOf } from "../geometry/ribbons.js";
 import { TIED } from "../logic/format.js";
 import { edgeAlpha, fullWeight } from "../paint/density.js";
 import { edgeWidth, NEURON_RADIUS, neuronInk, RIM } from "../paint/paint.js";
 import { css, kindColour, type Palette } from "../paint/palette.js";
+import { linksWithEdges } from "../wire/links/columns.js";
 import type { Scene } from "../wire/scene.js";
 
 export interface Picture {
@@ -31,7 +26,7 @@ export interface Picture {
   readonly font: string;
   readonly measure: Measure;
   /** All links, a band each or all between two columns one, and how wide they are. */
-  readonly bands: { readonly bundles: readonly Bundle[]; readonly widths: ArrayLike<number> };
+  readonly bands: { readonly bundles: ManyEnds; readonly widths: ArrayLike<number> };
   /** Where the words on the left end and the plot begins, in CSS pixels. */
   readonly axisWidth: number;
   /** One line under the picture: threshold and counts. */
@@ -99,14 +94,22 @@ function grid({ layout, rule, axisWidth }: Picture): string {
 function bands(picture: Picture): string[] {
   const { scene, layout, palette, bands } = picture;
   const reach = reachOf(scene, layout);
-  const seen = bands.bundles
-    .map((bundle, at) => ({ curve: curveOf(layout, reach, bundle), width: bands.widths[at] }))
-    .filter(({ curve }) => isInSight(curve, layout));
+  const { bundles, widths } = bands;
+  const seen = Array.from(bandsInSight(layout, bundles), (at) => ({
+    curve: curveOf(layout, reach, { from: bundles.from[at], to: bundles.to[at] }),
+    width: widths[at],
+  }));
   const stroke = css(palette.neutral);
-  const style = `stroke-opacity:${bandOpacity(seen.length).toPrecision(2)}`;
+  const { opacity, together } = bandInk(seen.length);
+  const style = `stroke-opacity:${opacity.toPrecision(2)}`;
   const at = ({ x, y }: Point) => `${round(x)} ${round(y)}`;
   return [
-    element("g", { fill: "none", stroke, style }),
+    element("g", {
+      fill: "none",
+      stroke,
+      style,
+      ...(together < 1 && { opacity: round(together) }),
+    }),
     ...seen.map(({ curve: [a, b, c, d], width }) =>
       element(
         "path",
@@ -140,7 +143,7 @@ function shapes(picture: Picture): string[] {
   const parts = [element("g", { fill: "none", stroke: ink, "stroke-linecap": "round" })];
   const path = createPath();
   for (const { link, edge } of byWeight(picture)) {
-    if (layout.shapes[link] === "inner") continue;
+    if (shapeOf(layout.folding, scene.links[link]) === "inner") continue;
     const weight = scene.edgeWeight[edge];
     const { points, length } = tracePath(
       scene,
@@ -201,9 +204,12 @@ const RINGS = [
 
 /** All drawn edges, weak ones first, so that the strongest lie on top. */
 function byWeight({ scene, drawnPerLink }: Picture): { link: number; edge: number }[] {
-  const drawn = scene.links.flatMap(({ start }, link) =>
-    Array.from({ length: drawnPerLink[link] }, (_, at) => ({ link, edge: start + at })),
-  );
+  const drawn = Array.from(linksWithEdges(scene.links), (link) =>
+    Array.from({ length: drawnPerLink[link] }, (_, at) => ({
+      link,
+      edge: scene.links[link].start + at,
+    })),
+  ).flat();
   return drawn.sort((a, b) => scene.edgeWeight[a.edge] - scene.edgeWeight[b.edge]);
 }
 

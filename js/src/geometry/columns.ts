@@ -1,7 +1,6 @@
 // What is seen as one column: a map's neurons, or those of all maps of a folded module. Where columns
 // stand by the depth of their maps, and which of them a module that is not folded spans.
 
-import { endsOfAll, type Links, sortedBy } from "../wire/links.js";
 import type { Scene } from "../wire/scene.js";
 
 export interface Column {
@@ -31,6 +30,8 @@ export interface Folding {
   readonly columns: readonly Column[];
   /** The column that each map stands in. */
   readonly columnOf: Int32Array;
+  /** Each column's depth as its rank among the depths that occur. */
+  readonly ranks: Int32Array;
   readonly brackets: readonly Bracket[];
   /** Of brackets beneath each other. */
   readonly rows: number;
@@ -67,7 +68,12 @@ export function arranged(scene: Scene, columns: readonly Column[]): Folding {
   sorted.forEach(({ maps }, index) => {
     for (const map of maps) columnOf[map] = index;
   });
-  return { columns: sorted, columnOf, brackets: [], rows: 0 };
+  const ranks = new Int32Array(sorted.length);
+  for (let index = 1; index < sorted.length; index++) {
+    const isDeeper = at(sorted[index]) !== at(sorted[index - 1]);
+    ranks[index] = ranks[index - 1] + (isDeeper ? 1 : 0);
+  }
+  return { columns: sorted, columnOf, ranks, brackets: [], rows: 0 };
 }
 
 const depthOf = ({ maps }: Scene, column: Column) =>
@@ -75,7 +81,7 @@ const depthOf = ({ maps }: Scene, column: Column) =>
 
 /** Each map's place: 1 from depth to depth, less between the parallel branches of one depth. */
 export function columnPositions(scene: Scene, folding: Folding = unfolded(scene)): number[] {
-  const ranks = depthRanks(scene, folding);
+  const { ranks } = folding;
   let place = 0;
   const places = folding.columns.map((_, index) => {
     if (index > 0) place += ranks[index] === ranks[index - 1] ? BRANCH_GAP : 1;
@@ -84,112 +90,14 @@ export function columnPositions(scene: Scene, folding: Folding = unfolded(scene)
   return Array.from(folding.columnOf, (column) => places[column]);
 }
 
-/** Each column's depth as its rank among the depths that occur. */
-function depthRanks(scene: Scene, { columns }: Folding): number[] {
-  let [rank, last] = [-1, Number.NaN];
-  return columns.map((column) => {
-    const depth = depthOf(scene, column);
-    if (depth !== last) rank += 1;
-    last = depth;
-    return rank;
-  });
+/** The course of what leads from one column to another. */
+export function shapeBetween({ columns, ranks }: Folding, from: number, to: number): Shape {
+  if (from === to) return columns[from].module === null ? "loop" : "inner";
+  return ranks[to] - ranks[from] === 1 ? "line" : "arc";
 }
 
-const courses = new WeakMap<
-  Folding,
-  { readonly links: Scene["links"]; readonly shapes: Shape[] }
->();
-
-/** The course of every link. */
-export function shapesOf(scene: Scene, folding: Folding): readonly Shape[] {
-  const before = courses.get(folding);
-  if (before?.links === scene.links) return before.shapes;
-  const ranks = depthRanks(scene, folding);
-  const { producer, consumer } = endsOfAll(scene.links);
-  const { columnOf, columns } = folding;
-  const shapes = new Array<Shape>(producer.length);
-  for (let link = 0; link < shapes.length; link++) {
-    const [from, to] = [columnOf[producer[link]], columnOf[consumer[link]]];
-    if (from === to) shapes[link] = columns[from].module === null ? "loop" : "inner";
-    else shapes[link] = ranks[to] - ranks[from] === 1 ? "line" : "arc";
-  }
-  courses.set(folding, { links: scene.links, shapes });
-  return shapes;
-}
-
-export interface Bends {
-  readonly above: boolean;
-  readonly below: boolean;
-}
-
-const bent = new WeakMap<readonly Shape[], Bends>();
-
-/** Whether links bend above the data, those that skip columns, and below it, those that run back. */
-export function bends(scene: Scene, folding: Folding = unfolded(scene)): Bends {
-  const shapes = shapesOf(scene, folding);
-  const before = bent.get(shapes);
-  if (before) return before;
-  let [above, below] = [false, false];
-  const { producer, consumer, backward } = endsOfAll(scene.links);
-  const { columnOf } = folding;
-  for (let link = 0; link < shapes.length && !(above && below); link++) {
-    if (shapes[link] !== "arc") continue;
-    if (backward[link] || columnOf[consumer[link]] < columnOf[producer[link]]) below = true;
-    else above = true;
-  }
-  bent.set(shapes, { above, below });
-  return { above, below };
-}
-
-/** The links between two columns, or within one that is folded. */
-export interface Bundle {
-  readonly from: number;
-  readonly to: number;
-  /** In the order of the scene. */
-  readonly links: Links;
-}
-
-const bundled = new WeakMap<
-  Folding,
-  { readonly links: Scene["links"]; readonly found: Bundle[] }
->();
-
-/** All links, bundle by bundle from left to right; those by construction are no part of one. */
-export function bundlesOf(scene: Scene, folding: Folding): readonly Bundle[] {
-  const before = bundled.get(folding);
-  if (before?.links === scene.links) return before.found;
-  const { producer, consumer, tested } = endsOfAll(scene.links);
-  const { columnOf, columns } = folding;
-  const many = columns.length;
-  const pair = new Uint32Array(producer.length);
-  for (let link = 0; link < pair.length; link++) {
-    pair[link] = columnOf[producer[link]] * many + columnOf[consumer[link]];
-  }
-  const sorted = sortedByPair(tested, pair, many);
-  const found: Bundle[] = [];
-  for (let start = 0, end = 0; start < sorted.length; start = end) {
-    const at = pair[sorted[start]];
-    while (end < sorted.length && pair[sorted[end]] === at) end++;
-    const links = sorted.subarray(start, end);
-    found.push({ from: Math.floor(at / many), to: at % many, links });
-  }
-  bundled.set(folding, { links: scene.links, found });
-  return found;
-}
-
-/** Pairs of columns are counted in a table where it is not far larger than what is counted. */
-const SPARSE = 4;
-const SMALL = 2 ** 16;
-
-function sortedByPair(links: Int32Array, pair: Uint32Array, many: number): Int32Array {
-  if (many * many <= Math.max(SMALL, SPARSE * links.length)) {
-    return sortedBy(links, pair, many * many);
-  }
-  const to = pair.map((at) => at % many);
-  const from = pair.map((at) => Math.floor(at / many));
-  return sortedBy(sortedBy(links, to, many), from, many);
-}
-
-/** The place of the bundle that a link is in; -1 for one by construction. */
-export const bundleAt = (bundles: readonly Bundle[], link: number) =>
-  bundles.findIndex(({ links }) => links.includes(link));
+/** The course of a link. */
+export const shapeOf = (
+  folding: Folding,
+  { producer, consumer }: { readonly producer: number; readonly consumer: number },
+): Shape => shapeBetween(folding, folding.columnOf[producer], folding.columnOf[consumer]);

@@ -4,7 +4,7 @@
 import { scaleLinear, scaleLog } from "d3-scale";
 import type { CameraTrait, ValueRange } from "../wire/host.js";
 import type { Scene, YScale } from "../wire/scene.js";
-import { columnPositions, type Folding, type Shape, shapesOf, unfolded } from "./columns.js";
+import { columnPositions, type Folding, unfolded } from "./columns.js";
 import type { Angle } from "./labels.js";
 
 export interface Size {
@@ -46,8 +46,6 @@ export interface Layout {
   readonly x: Float64Array;
   /** Each neuron's height on the screen. */
   readonly y: Float64Array;
-  readonly shapes: readonly Shape[];
-  /** Links that run to the left or onto themselves bend down, the others up. */
   readonly ticks: readonly Tick[];
   readonly title: string;
   /** Half the room of a column: the least distance between two neighbours, halved. */
@@ -122,7 +120,6 @@ export function layOut(
     columnX,
     x,
     y,
-    shapes: shapesOf(scene, folding),
     ticks: vertical.ticks(bounds, height).map(({ share, label }) => ({ y: toY(share), label })),
     title: vertical.title,
     reach: Math.min(width * camera.zoom, ...gaps) / 2,

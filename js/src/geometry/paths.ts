@@ -2,6 +2,7 @@
 // that its link skips (below them where it runs backward), a loop beside a map linked to itself.
 
 import type { Drawable } from "../wire/scene.js";
+import { shapeOf } from "./columns.js";
 import type { Layout } from "./layout.js";
 
 export const ARC_PIECES = 20;
@@ -31,7 +32,7 @@ export function tracePath(
   const x1 = layout.x[link.consumer];
   const y0 = layout.y[scene.maps[link.producer].start + m];
   const y1 = layout.y[scene.maps[link.consumer].start + n];
-  const shape = layout.shapes[linkIndex];
+  const shape = shapeOf(layout.folding, link);
   const { points } = path;
   if (shape === "line") {
     points[0] = x0;
@@ -80,9 +81,10 @@ export function mayPass(
   y: number,
   within: number,
 ): boolean {
-  const shape = layout.shapes[linkIndex];
+  const link = scene.links[linkIndex];
+  const shape = shapeOf(layout.folding, link);
   if (shape === "loop" || shape === "inner") return true;
-  const { producer, consumer, backward } = scene.links[linkIndex];
+  const { producer, consumer, backward } = link;
   const [x0, x1] = [layout.x[producer], layout.x[consumer]];
   const y0 = layout.y[scene.maps[producer].start + m];
   const y1 = layout.y[scene.maps[consumer].start + n];

@@ -1,6 +1,8 @@
 // What lies under the pointer.
 
+import { columnsOf, linksWithEdges } from "../wire/links/columns.js";
 import type { Edge, Neuron, Scene } from "../wire/scene.js";
+import { shapeOf } from "./columns.js";
 import type { Layout } from "./layout.js";
 import { createPath, mayPass, type Path, tracePath } from "./paths.js";
 
@@ -46,9 +48,12 @@ export function pickEdge(
   const path = createPath();
   const candidates: { edge: Edge; distance: number }[] = [];
   let nearest = within;
-  scene.links.forEach((link, index) => {
-    if (drawn[index] === 0 || layout.shapes[index] === "inner") return;
-    if (!mayReach(layout, layout.shapes[index], link.producer, link.consumer, x, within)) return;
+  for (const index of linksWithEdges(scene.links)) {
+    if (drawn[index] === 0) continue;
+    const link = scene.links[index];
+    const shape = shapeOf(layout.folding, link);
+    if (shape === "inner") continue;
+    if (!mayReach(layout, shape, link.producer, link.consumer, x, within)) continue;
     for (let edge = link.start; edge < link.start + drawn[index]; edge++) {
       const m = scene.edgeM[edge];
       const n = scene.edgeN[edge];
@@ -58,7 +63,7 @@ export function pickEdge(
       nearest = Math.min(nearest, distance);
       candidates.push({ edge: { link: index, m, n, edge }, distance });
     }
-  });
+  }
   let best: Edge | null = null;
   for (const { edge, distance } of candidates) {
     if (distance > nearest + SLACK) continue;
@@ -71,14 +76,15 @@ export function pickEdge(
 export function pickLink(scene: Scene, layout: Layout, x: number): number | null {
   let best: number | null = null;
   let narrowest = Number.POSITIVE_INFINITY;
-  scene.links.forEach(({ producer, consumer }, index) => {
-    if (layout.shapes[index] === "inner") return;
-    const left = Math.min(layout.x[producer], layout.x[consumer]);
-    const right = Math.max(layout.x[producer], layout.x[consumer]);
-    if (x < left || x > right || right - left >= narrowest || right === left) return;
+  const { producer, consumer } = columnsOf(scene.links);
+  for (let link = 0; link < producer.length; link++) {
+    const [from, to] = [layout.x[producer[link]], layout.x[consumer[link]]];
+    const [left, right] = from < to ? [from, to] : [to, from];
+    // Those within a folded module have no room between their ends.
+    if (x < left || x > right || right - left >= narrowest || right === left) continue;
     narrowest = right - left;
-    best = index;
-  });
+    best = link;
+  }
   return best;
 }
 

@@ -1,5 +1,6 @@
 // What changed from one network to another: neurons that stay, come and go, and so do edges. Pure.
 
+import { linksWithEdges } from "../wire/links/columns.js";
 import type { Alikes, Matching } from "../wire/matchings.js";
 import type { Neuron, Scene } from "../wire/scene.js";
 import { mapOf } from "./tableRows.js";
@@ -108,7 +109,8 @@ export function differencesOf(
 
 function edgesBetween(scene: Scene, cut: Cut, place: Int32Array, changes: number) {
   const found = new Map<number, ChangedEdge>();
-  scene.links.forEach(({ producer, consumer, start }, link) => {
+  for (const link of linksWithEdges(scene.links)) {
+    const { producer, consumer, start } = scene.links[link];
     const [from, to] = [scene.maps[producer].start, scene.maps[consumer].start];
     for (let edge = start; edge < start + cut.drawnPerLink[link]; edge++) {
       const [m, n] = [place[from + scene.edgeM[edge]], place[to + scene.edgeN[edge]]];
@@ -117,7 +119,7 @@ function edgesBetween(scene: Scene, cut: Cut, place: Int32Array, changes: number
       const weight = scene.edgeWeight[edge];
       if (weight > (found.get(key)?.weight ?? 0)) found.set(key, { from: m, to: n, weight });
     }
-  });
+  }
   return found;
 }
 

@@ -1,13 +1,14 @@
 // Which columns are seen of a deep network: those of a folded module are one. Pure.
 
+import type { Bundle, Bundles } from "../geometry/bundles.js";
 import {
   arranged,
   type Bracket,
-  type Bundle,
   type Column,
   type Folding,
   unfolded,
 } from "../geometry/columns.js";
+import { columnsOf, linksWithEdges } from "../wire/links/columns.js";
 import type { Module } from "../wire/modules.js";
 import type { Scene } from "../wire/scene.js";
 import { count, expectation } from "./format.js";
@@ -213,6 +214,26 @@ export function factsOf(scene: Scene, cut: Cut, { links }: Pick<Bundle, "links">
   let tests = 0;
   for (const link of links) tests += scene.links[link].tests;
   return { ...significantOn(scene, cut, links), tests, expected: tests * 10 ** cut.log10p };
+}
+
+/** How many edges were found on each bundle. */
+export function foundOn(
+  { links }: Scene,
+  { columnOf }: Folding,
+  bundles: Bundles,
+  cut: Cut,
+): Float64Array {
+  const { significantPerLink: known, drawnPerLink: drawn } = cut;
+  const { producer, consumer } = columnsOf(links);
+  const found = new Float64Array(bundles.length);
+  const add = (link: number, edges: number) => {
+    const at = edges > 0 ? bundles.between(columnOf[producer[link]], columnOf[consumer[link]]) : -1;
+    if (at >= 0) found[at] += edges;
+  };
+  // Of many links only those are known of which edges were sent.
+  if (known) for (let link = 0; link < known.length; link++) add(link, known[link]);
+  else for (const link of linksWithEdges(links)) add(link, drawn[link]);
+  return found;
 }
 
 /** "12 significant, 0.3 by chance" */

@@ -1,8 +1,9 @@
 // Who speaks to whom, as a picture: rows are consumers, columns producers, folded as the graph is; or
 // the heads of attention, a row a layer. A cell is as dark as what was found there beyond chance.
 
-import type { Bundle, Folding } from "../geometry/columns.js";
-import type { Links } from "../wire/links.js";
+import type { Bundles } from "../geometry/bundles.js";
+import type { Folding } from "../geometry/columns.js";
+import { columnsOf, type Links } from "../wire/links/columns.js";
 import type { Scene } from "../wire/scene.js";
 import { type BundleFacts, factsOf } from "./folding.js";
 import { type Cut, exceedsChance } from "./threshold.js";
@@ -28,16 +29,11 @@ export interface LinkMap {
 }
 
 /** All links, as they are folded. */
-export function linkMapOf(
-  scene: Scene,
-  cut: Cut,
-  folding: Folding,
-  bundles: readonly Bundle[],
-): LinkMap {
+export function linkMapOf(scene: Scene, cut: Cut, folding: Folding, bundles: Bundles): LinkMap {
   const names = folding.columns.map(({ module, maps }) =>
     module === null ? scene.maps[maps[0]].label : scene.modules[module].label,
   );
-  const cells = bundles.map(({ from, to, links }) => cellOf(scene, cut, to, from, links));
+  const cells = Array.from(bundles, ({ from, to, links }) => cellOf(scene, cut, to, from, links));
   return { rows: names, columns: names, cells, most: mostOf(cells) };
 }
 
@@ -63,11 +59,11 @@ export function headMapOf(scene: Scene, cut: Cut, kind: "OV" | "QK"): LinkMap {
     heads = Math.max(heads, Number(found[3]) + 1);
   });
   const links = new Map<number, number[]>([...placeOf.keys()].map((map) => [map, []]));
-  scene.links.forEach(({ producer, consumer, by_construction }, link) => {
-    if (by_construction) return;
-    links.get(producer)?.push(link);
-    if (consumer !== producer) links.get(consumer)?.push(link);
-  });
+  const { producer, consumer, tested } = columnsOf(scene.links);
+  for (const link of tested) {
+    links.get(producer[link])?.push(link);
+    if (consumer[link] !== producer[link]) links.get(consumer[link])?.push(link);
+  }
   const cells = [...placeOf].map(([map, [row, column]]) =>
     cellOf(scene, cut, row, column, links.get(map) ?? []),
   );

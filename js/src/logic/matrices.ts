@@ -2,7 +2,7 @@
 // svr_widget/widget/answers/matrices.py. Rows are the consumer's neurons, columns the producer's.
 
 import { type Bytes, decode } from "../wire/codec.js";
-import { sameEnds } from "../wire/links.js";
+import { sameEnds } from "../wire/links/names.js";
 import type { Matrix } from "../wire/requests.js";
 import type { Edge, Law, Scene, StrongestEdge } from "../wire/scene.js";
 import { type Cell, extentOf, type Pair, type Place, type Tile } from "./tiles.js";

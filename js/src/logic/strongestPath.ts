@@ -2,6 +2,7 @@
 // Python's engine/analysis/paths.py computes, here for the edges that travelled and through given
 // neurons. And what else is highlighted for some neurons: their significant edges.
 
+import { linksWithEdges } from "../wire/links/columns.js";
 import type { Edge, Link, Neuron, Scene } from "../wire/scene.js";
 import type { Cut } from "./threshold.js";
 
@@ -32,9 +33,10 @@ export function strongestPath(
   const order = [...scene.maps].sort((a, b) => a.depth - b.depth);
   const place = new Map(order.map((map, at) => [map, at]));
   const placeOf = (map: number) => place.get(scene.maps[map]) as number;
-  const ordered = scene.links
-    .map((link, index) => ({ link, index }))
-    .filter(({ link }) => !link.backward && placeOf(link.producer) < placeOf(link.consumer));
+  const ordered = Array.from(linksWithEdges(scene.links), (index) => ({
+    link: scene.links[index],
+    index,
+  })).filter(({ link }) => !link.backward && placeOf(link.producer) < placeOf(link.consumer));
   // Every edge into a neuron has to be known before any that leaves it.
   ordered.sort((a, b) => placeOf(a.link.consumer) - placeOf(b.link.consumer));
   const before = gather(scene, cut, ordered, "m", "n");

@@ -3,8 +3,9 @@
 // million rows take a frame or two.
 
 import { lowerBound } from "../geometry/picking.js";
-import { hasParallels } from "../wire/links.js";
-import { entered, type Scene } from "../wire/scene.js";
+import { linksWithEdges } from "../wire/links/columns.js";
+import { entered, hasParallels } from "../wire/links/names.js";
+import type { Scene } from "../wire/scene.js";
 import type { Cut } from "./threshold.js";
 
 export type Kind = "edges" | "neurons";
@@ -36,7 +37,8 @@ export const FIRST: Readonly<Record<Kind, Sorting>> = {
 export function edgeRows(scene: Scene, cut: Cut, mask: Uint8Array | null): Uint32Array {
   const found = new Uint32Array(cut.drawn);
   let count = 0;
-  scene.links.forEach(({ start, producer, consumer }, link) => {
+  for (const link of linksWithEdges(scene.links)) {
+    const { start, producer, consumer } = scene.links[link];
     const from = scene.maps[producer].start;
     const to = scene.maps[consumer].start;
     const end = start + cut.drawnPerLink[link];
@@ -44,7 +46,7 @@ export function edgeRows(scene: Scene, cut: Cut, mask: Uint8Array | null): Uint3
       const touches = !mask || mask[from + scene.edgeM[edge]] || mask[to + scene.edgeN[edge]];
       if (touches) found[count++] = edge;
     }
-  });
+  }
   return found.subarray(0, count);
 }
 
@@ -100,7 +102,8 @@ function edgeKeys(
   if (column === 2) return [Uint32Array.from(rows, (edge) => sortable(scene.edgeWeight[edge]))];
   if (column === 3) return [Uint32Array.from(rows, (edge) => sortable(scene.log10p[law][edge]))];
   const ends = new Uint32Array(scene.edgeWeight.length);
-  for (const link of scene.links) {
+  for (const at of linksWithEdges(scene.links)) {
+    const link = scene.links[at];
     const end = [link.producer, link.consumer][column] ?? link.number;
     ends.fill(end, link.start, link.start + link.sent);
   }

@@ -5,7 +5,7 @@
 
 import { type Bytes, decode } from "../wire/codec.js";
 import { CONTRACT } from "../wire/contract.js";
-import type { Links } from "../wire/links.js";
+import { columnsOf, type Links, leastP } from "../wire/links/columns.js";
 import type { Law, Mode, Scene, Stops } from "../wire/scene.js";
 import { count, foundInWords } from "./format.js";
 
@@ -41,8 +41,8 @@ export function significantOn({ links }: Scene, cut: Cut, of: Links): Found {
   const { significantPerLink: known, drawnPerLink: drawn } = cut;
   let edges = 0;
   for (const link of of) edges += (known ?? drawn)[link];
-  const open = (link: number) =>
-    drawn[link] === links[link].sent && drawn[link] < links[link].tests;
+  const { sent, tests } = columnsOf(links);
+  const open = (link: number) => drawn[link] === sent[link] && drawn[link] < tests[link];
   // Where as many are drawn as are significant, none of any link is missing.
   return { edges, atLeast: known === null && cut.drawn < cut.significant && of.some(open) };
 }
@@ -63,16 +63,16 @@ export const cutInWords = ({ mode, significant, expected }: Cut) =>
 /** The link with most significant edges at a cut, among equals the one with the strongest. */
 export function foremostLink(scene: Scene, cut: Cut): number | null {
   const { links } = scene;
-  const tested = [...links.keys()].filter((link) => !links[link].by_construction);
-  return foremostOf(scene, cut, tested) ?? (links.length > 0 ? 0 : null);
+  return foremostOf(scene, cut, columnsOf(links).tested) ?? (links.length > 0 ? 0 : null);
 }
 
 /** The same of some links. */
 export function foremostOf({ links }: Scene, cut: Cut, of: Links): number | null {
   if (of.length === 0) return null;
-  const p = (link: number) => links[link].strongest?.log10_p[cut.law] ?? 1;
+  const p = leastP(links, cut.law);
   const found = cut.significantPerLink ?? cut.drawnPerLink;
-  const better = (a: number, b: number) => found[a] - found[b] || p(b) - p(a);
+  const told = (link: number) => (Number.isNaN(p[link]) ? 1 : p[link]);
+  const better = (a: number, b: number) => found[a] - found[b] || told(b) - told(a);
   let [best] = of;
   for (const link of of) if (better(link, best) > 0) best = link;
   return best;
@@ -169,17 +169,23 @@ function nearestStop(stops: Stops, mode: Mode, level: number): number {
 
 /** How many of each link's edges have a p-value of at most 10^log10p; null where unknown. */
 function countsAt(scene: Scene, law: Law, log10p: number): Uint32Array | null {
+  const { sent, tests } = columnsOf(scene.links);
   const counts = sentAt(scene, law, log10p);
-  const all = scene.links.every(({ sent, tests }, link) => counts[link] < sent || sent === tests);
-  return all ? counts : null;
+  for (let link = 0; link < counts.length; link++) {
+    if (counts[link] === sent[link] && sent[link] !== tests[link]) return null;
+  }
+  return counts;
 }
 
 /** How many of the edges that were sent have a p-value of at most 10^log10p, link by link. */
 function sentAt(scene: Scene, law: Law, log10p: number): Uint32Array {
-  return Uint32Array.from(
-    scene.links,
-    ({ start, sent }) => upperBound(scene.log10p[law], start, start + sent, log10p) - start,
-  );
+  const { start, sent, withEdges } = columnsOf(scene.links);
+  const counts = new Uint32Array(start.length);
+  for (const link of withEdges) {
+    const end = start[link] + sent[link];
+    counts[link] = upperBound(scene.log10p[law], start[link], end, log10p) - start[link];
+  }
+  return counts;
 }
 
 /**
@@ -223,8 +229,9 @@ function cutOf(
   known: Omit<Cut, "significantPerLink" | "drawnPerLink" | "drawn" | "exact">,
   significantPerLink: Uint32Array | null,
 ): Cut {
+  const { sent } = columnsOf(scene.links);
   const drawnPerLink =
-    significantPerLink?.map((n, link) => Math.min(n, scene.links[link].sent)) ??
+    significantPerLink?.map((n, link) => Math.min(n, sent[link])) ??
     sentAt(scene, known.law, known.log10p);
   return { ...known, significantPerLink, drawnPerLink, drawn: sum(drawnPerLink), exact: true };
 }

@@ -6,6 +6,7 @@
 // link keep their depth, however many others cross it. An edge's depth follows from the layout alone, not from the threshold, so a threshold that moves costs no more than the edges that
 // come or go.
 
+import { shapeOf } from "../geometry/columns.js";
 import type { Layout } from "../geometry/layout.js";
 import type { Drawable } from "../wire/scene.js";
 import { opticalDepth } from "./raster.js";
@@ -84,7 +85,9 @@ export function depthTable(scene: Drawable, layout: Layout, choice: EdgeChoice):
   const isChosen = chooser(scene, choice);
   const place = new Int32Array(scene.links.length).fill(-1);
   const drawn = [...scene.links.keys()].filter(
-    (link) => scene.links[link].sent > 0 && (only || layout.shapes[link] !== "inner"),
+    (link) =>
+      scene.links[link].sent > 0 &&
+      (only || shapeOf(layout.folding, scene.links[link]) !== "inner"),
   );
   drawn.forEach((link, at) => {
     place[link] = at;

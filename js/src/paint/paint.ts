@@ -1,5 +1,6 @@
 // Paints edges and neurons into pixels. Pure: typed arrays in, typed arrays out.
 
+import { shapeOf } from "../geometry/columns.js";
 import type { Layout } from "../geometry/layout.js";
 import { createPath, forStrokes, isDashed, tracePath } from "../geometry/paths.js";
 import type { Drawable, Scene } from "../wire/scene.js";
@@ -98,7 +99,7 @@ export function createEdgePainter(
       if (drawing) yield* drawFaint();
       // Edges within a folded module are left out, unless they are those of chosen neurons.
       const isSeen = ({ index }: LinkInk) =>
-        layout.shapes[index] !== "inner" || Boolean(choice.only);
+        shapeOf(layout.folding, scene.links[index]) !== "inner" || Boolean(choice.only);
       let waiting = links.filter((link) => link.there !== drawn[link.index] && isSeen(link));
       while (waiting.length > 0) {
         for (const link of waiting) {
@@ -126,7 +127,7 @@ function crowded({ links }: Drawable, layout: Layout): boolean[] {
   );
   const crossing = new Float64Array(columns.length);
   spans.forEach(([from, to], link) => {
-    if (layout.shapes[link] === "inner") return;
+    if (shapeOf(layout.folding, links[link]) === "inner") return;
     crossing[from] += links[link].sent;
     crossing[to] -= links[link].sent;
   });
@@ -158,12 +159,16 @@ export function paintNeurons(
   height: number,
 ): void {
   const stamp = neuronStamp(scene, palette, ratio, pixels, width, height);
+  const isSeen = (map: number) => {
+    const x = layout.x[map] * ratio;
+    return x >= -10 * ratio && x <= width + 10 * ratio;
+  };
   for (const { maps } of layout.folding.columns) {
-    if (maps.length > 1) paintFolded(scene, layout, ratio, maps, stamp);
+    if (maps.length > 1) paintFolded(scene, layout, ratio, maps.filter(isSeen), stamp);
   }
   for (const index of scene.maps.keys()) {
+    if (!isSeen(index)) continue;
     const x = layout.x[index] * ratio;
-    if (x < -10 * ratio || x > width + 10 * ratio) continue;
     if (layout.folding.columns[layout.folding.columnOf[index]].maps.length > 1) continue;
     for (const { map, y, hue, presence } of layout.passage?.leaving ?? []) {
       if (map === index) stamp(index, x, y * ratio, NEURON_RADIUS, hue, presence);

@@ -1,9 +1,10 @@
 // What follows from the modules that are folded: columns, and the links between them.
 
 import { computed, type ReadonlySignal } from "@preact/signals-core";
-import { type Bundle, bundlesOf, type Folding } from "../geometry/columns.js";
-import { widthsOf } from "../geometry/ribbons.js";
-import { foldedNames, foldingOf } from "../logic/folding.js";
+import { widthsOf } from "../geometry/bands.js";
+import { type Bundles, bundlesOf, NO_BUNDLES } from "../geometry/bundles.js";
+import type { Folding } from "../geometry/columns.js";
+import { foldedNames, foldingOf, foundOn } from "../logic/folding.js";
 import type { Cut } from "../logic/threshold.js";
 import type { Scene } from "../wire/scene.js";
 import { sameColumns } from "../wire/timeline.js";
@@ -43,18 +44,14 @@ function bundlesSeen(
   folding: ReadonlySignal<Folding | null>,
   cut: ReadonlySignal<Cut | null>,
 ) {
-  const bundles = computed<readonly Bundle[]>(() => {
+  const bundles = computed<Bundles>(() => {
     const { value } = scene;
-    return value && folding.value ? bundlesOf(value, folding.value) : [];
+    return value && folding.value ? bundlesOf(value, folding.value) : NO_BUNDLES;
   });
   const bundleWidths = computed(() => {
-    const { value } = cut;
-    const found = value ? (value.significantPerLink ?? value.drawnPerLink) : [];
-    const perBundle = new Float64Array(bundles.value.length);
-    bundles.value.forEach(({ links }, at) => {
-      for (const link of links) perBundle[at] += found[link] ?? 0;
-    });
-    return widthsOf(perBundle);
+    const [known, seen, between] = [scene.value, folding.value, bundles.value];
+    if (!known || !seen || !cut.value) return widthsOf(new Float64Array(between.length));
+    return widthsOf(foundOn(known, seen, between, cut.value));
   });
   return { bundles, bundleWidths };
 }

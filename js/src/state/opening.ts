@@ -5,7 +5,7 @@ import { computed, type ReadonlySignal } from "@preact/signals-core";
 import { scaleOf } from "../geometry/layout.js";
 import { type Cut, cutAtLevel, foremostLink } from "../logic/threshold.js";
 import { CONTRACT } from "../wire/contract.js";
-import { findLink } from "../wire/links.js";
+import { findLink } from "../wire/links/names.js";
 import type { Law, Scene, YScale } from "../wire/scene.js";
 import { sameColumns } from "../wire/timeline.js";
 import type { PublicSignals } from "./traits.js";

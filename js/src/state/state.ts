@@ -7,7 +7,7 @@ import { opened, openedAround, stepped, toggled } from "../logic/folding.js";
 import type { Hover } from "../logic/linkedHover.js";
 import { type Cut, convert } from "../logic/threshold.js";
 import type { CameraTrait, Host, PaneName, PublicTraits, Python, Status } from "../wire/host.js";
-import { linkKeyOf } from "../wire/links.js";
+import { linkKeyOf } from "../wire/links/names.js";
 import type { Ask } from "../wire/requests.js";
 import {
   type Colour,

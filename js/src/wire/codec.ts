@@ -38,6 +38,11 @@ export class CodecError extends Error {
   override name = "CodecError";
 }
 
+/** A container that does not hold a scene. */
+export class SceneError extends Error {
+  override name = "SceneError";
+}
+
 /** Reads a container; typed arrays lie over the given bytes, or over a copy where those are unaligned. */
 export function decode(source: Bytes): Container {
   const bytes = aligned(source);

@@ -4,7 +4,7 @@
 import type { AnyModel } from "@anywidget/types";
 import type { Bytes } from "./codec.js";
 import type { CONTRACT } from "./contract.js";
-import type { LinkKey } from "./links.js";
+import type { LinkKey } from "./links/names.js";
 import type { Inputs } from "./pictures/images.js";
 import type { Colour, Law, Method, Mode, Norm, YScale } from "./scene.js";
 

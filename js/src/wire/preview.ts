@@ -3,9 +3,8 @@
 
 import { type Bytes, decode } from "./codec.js";
 import { CONTRACT } from "./contract.js";
+import { columnsOf, readEnds } from "./links/columns.js";
 import {
-  BACKWARD,
-  BY_CONSTRUCTION,
   checkMaps,
   headOf,
   type LinearMap,
@@ -64,26 +63,12 @@ export function readPreview(source: Bytes | null | undefined): Preview | null {
   return { scene, states, exact: states.filter((state) => state === EXACT).length };
 }
 
-function linksOf(column: ReturnType<typeof reader>, maps: number): Link[] {
-  const producers = column("link_producer", Uint32Array);
-  const consumers = column("link_consumer", Uint32Array, producers.length);
-  const flags = column("link_flags", Uint8Array, producers.length);
-  if ([...producers, ...consumers].some((map) => map >= maps)) {
+function linksOf(column: ReturnType<typeof reader>, maps: number): readonly Link[] {
+  const links = readEnds(column);
+  const { producer, consumer } = columnsOf(links);
+  const isThere = (map: number) => map < maps;
+  if (!producer.every(isThere) || !consumer.every(isThere)) {
     throw new SceneError("a link names a map that is not there");
   }
-  return Array.from(producers, (producer, at) => ({
-    producer,
-    consumer: consumers[at],
-    through: [],
-    backward: (flags[at] & BACKWARD) !== 0,
-    by_construction: (flags[at] & BY_CONSTRUCTION) !== 0,
-    side: null,
-    number: 0,
-    start: 0,
-    sent: 0,
-    tests: 0,
-    law: 0,
-    mean: 0,
-    strongest: null,
-  }));
+  return links;
 }

@@ -1,11 +1,14 @@
 // What Python sends once: maps, spectral neurons, edges sorted by weight, and the slider's stops.
 // Everything is checked here, so that the rest of the front end can rely on it.
 
-import { type Bytes, type Container, type Data, decode } from "./codec.js";
+import { type Bytes, type Container, type Data, decode, SceneError } from "./codec.js";
 import { CONTRACT } from "./contract.js";
 import { unpackIncrements } from "./increments.js";
+import { columnsOf, type Link, readLinks } from "./links/columns.js";
 import { type Module, readModules } from "./modules.js";
 
+export { SceneError } from "./codec.js";
+export type { Link, StrongestEdge } from "./links/columns.js";
 export const { methods: METHODS, modes: MODES, y_scales: Y_SCALES } = CONTRACT;
 export type Method = (typeof METHODS)[number];
 export type Norm = (typeof CONTRACT.norms)[number];
@@ -37,27 +40,6 @@ export interface LinearMap {
   readonly energy: number;
 }
 
-export interface Link {
-  readonly producer: number;
-  readonly consumer: number;
-  readonly through: readonly string[];
-  readonly backward: boolean;
-  /** One tensor at both ends: no test, and no edge of it is sent. Scenes of before do not say it. */
-  readonly by_construction?: boolean;
-  /** Into a head's product of queries and keys: which of the two reads. */
-  readonly side: "q" | "k" | null;
-  /** Which of the links between its two maps it is, from 0. */
-  readonly number: number;
-  /** Its edges are `start` to `start + sent`, by descending weight. */
-  readonly start: number;
-  readonly sent: number;
-  readonly tests: number;
-  /** Which of the scene's different laws its entries follow under chance. */
-  readonly law: number;
-  readonly mean: number;
-  readonly strongest: StrongestEdge | null;
-}
-
 /** A spectral neuron: its column, and its place in it from the largest singular value down. */
 export interface Neuron {
   readonly map: number;
@@ -70,13 +52,6 @@ export interface Edge {
   readonly m: number;
   readonly n: number;
   readonly edge: number;
-}
-
-export interface StrongestEdge {
-  readonly m: number;
-  readonly n: number;
-  readonly weight: number;
-  readonly log10_p: Readonly<Record<Law, number>>;
 }
 
 /** The slider's stops for one law and mode, from strict to loose. */
@@ -151,11 +126,6 @@ export type Drawable = Pick<
   Scene,
   "maps" | "links" | "edgeM" | "edgeN" | "edgeWeight" | "largestWeight"
 >;
-
-/** A container that does not hold a scene. */
-export class SceneError extends Error {
-  override name = "SceneError";
-}
 
 /** Reads a scene, or null where none was sent yet. */
 export function readScene(source: Bytes | null | undefined): Scene | null {
@@ -250,90 +220,31 @@ export function coloured(scene: Scene, colour: Colour): Scene {
 
 /** In a cross graph a map that feeds one does so with one of its two columns. */
 function feeding(maps: readonly LinearMap[], links: readonly Link[]): boolean[] {
-  const producers = new Set(links.map(({ producer }) => maps[producer]?.map));
+  const feeds = new Uint8Array(maps.length);
+  for (const producer of columnsOf(links).producer) feeds[producer] = 1;
+  const producers = new Set(maps.filter((_, at) => feeds[at] === 1).map(({ map }) => map));
   return maps.map(({ map }) => producers.has(map));
 }
 
-type Reader = <T extends Data>(name: string, type: new (n: number) => T, length?: number) => T;
+type Kind<T> = new (length: number) => T;
+type Reader = <T extends Data>(
+  name: string,
+  types: Kind<T> | readonly Kind<T>[],
+  length?: number,
+) => T;
 
 export function reader(container: Container): Reader {
-  return (name, type, length) => {
+  return <T extends Data>(name: string, types: Kind<T> | readonly Kind<T>[], length?: number) => {
     const data = container.arrays.get(name)?.data;
-    if (!(data instanceof type)) throw new SceneError(`array "${name}" is missing or ill-typed`);
-    if (length !== undefined && data.length !== length) {
-      throw new SceneError(`array "${name}" has ${data.length} values, not ${length}`);
+    if (![types].flat().some((type) => data instanceof type)) {
+      throw new SceneError(`array "${name}" is missing or ill-typed`);
     }
-    return data;
+    const found = data as T;
+    if (length !== undefined && found.length !== length) {
+      throw new SceneError(`array "${name}" has ${found.length} values, not ${length}`);
+    }
+    return found;
   };
-}
-
-/** What the scene says of its links in words; scenes of before say all of it. */
-interface SaidOfLinks {
-  readonly links?: readonly Link[];
-  readonly through?: readonly (readonly string[])[];
-}
-
-// Bits of `link_flags`.
-export const BACKWARD = 1;
-export const BY_CONSTRUCTION = 2;
-const SIDES = [
-  [4, "q"],
-  [8, "k"],
-] as const;
-
-/** The links, from the columns of numbers that svr_widget/widget/wire/links.py packs them in. */
-export function readLinks(
-  { arrays }: Container,
-  meta: SaidOfLinks,
-  laws: readonly Law[],
-  column: Reader,
-): readonly Link[] {
-  if (!arrays.has("link_producer")) {
-    if (!Array.isArray(meta.links)) throw new SceneError("the scene lists no links");
-    return meta.links;
-  }
-  const producer = column("link_producer", Uint32Array);
-  const many = producer.length;
-  const consumer = column("link_consumer", Uint32Array, many);
-  const number = column("link_number", Uint16Array, many);
-  const flags = column("link_flags", Uint8Array, many);
-  const through = column("link_through", Uint32Array, many);
-  const sent = column("link_sent", Uint32Array, many);
-  const tests = column("link_tests", Uint32Array, many);
-  const law = column("link_law", Uint16Array, many);
-  const [m, n] = [column("link_m", Uint32Array, many), column("link_n", Uint32Array, many)];
-  const weight = column("link_strongest", Float64Array, many);
-  const mean = column("law_mean", Float64Array);
-  const log10p = laws.map((name) => column(`link_log10_p_${name}`, Float64Array, many));
-  const strongest = (at: number): Link["strongest"] => ({
-    m: m[at],
-    n: n[at],
-    weight: weight[at],
-    log10_p: Object.fromEntries(laws.map((name, place) => [name, log10p[place][at]])) as Record<
-      Law,
-      number
-    >,
-  });
-  let start = 0;
-  return Array.from(producer, (from, at) => {
-    const link: Link = {
-      producer: from,
-      consumer: consumer[at],
-      through: meta.through?.[through[at]] ?? [],
-      backward: (flags[at] & BACKWARD) !== 0,
-      by_construction: (flags[at] & BY_CONSTRUCTION) !== 0,
-      side: SIDES.find(([bit]) => flags[at] & bit)?.[1] ?? null,
-      number: number[at],
-      start,
-      sent: sent[at],
-      tests: tests[at],
-      law: law[at],
-      mean: mean[law[at]],
-      strongest: tests[at] > 0 ? strongest(at) : null,
-    };
-    start += sent[at];
-    return link;
-  });
 }
 
 function readStops({ arrays }: Container, array: Reader, prefix: string, links: number): Stops {
@@ -395,25 +306,23 @@ export function checkMaps({ maps, singularValue }: Scene): void {
   if (start !== singularValue.length) throw new SceneError("the maps do not share out the neurons");
 }
 
-/** What the end of a link is called whose consumer is called `name`, as `svr.links` calls it. */
-export const entered = (name: string, { side }: Link): string =>
-  side === null ? name : `${name}.${side}`;
-
 function checkLinks({ maps, links, edgeM, edgeN, edgeWeight }: Scene): void {
-  for (const link of links) {
-    const producer = maps[link.producer];
-    const consumer = maps[link.consumer];
-    if (!producer || !consumer) throw new SceneError("a link names a map that is not there");
-    const end = link.start + link.sent;
-    if (!(link.start >= 0 && link.sent >= 0) || end > edgeWeight.length) {
-      throw new SceneError(`link ${producer.name} → ${consumer.name}: edges are missing`);
+  const { producer, consumer, start, sent } = columnsOf(links);
+  const named = (link: number) => `${maps[producer[link]].name} → ${maps[consumer[link]].name}`;
+  for (let link = 0; link < producer.length; link++) {
+    if (!(producer[link] < maps.length && consumer[link] < maps.length)) {
+      throw new SceneError("a link names a map that is not there");
     }
-    for (let edge = link.start; edge < end; edge++) {
-      if (edgeM[edge] >= producer.neurons || edgeN[edge] >= consumer.neurons) {
-        throw new SceneError(`link ${producer.name} → ${consumer.name}: an edge ends in no neuron`);
+    const end = start[link] + sent[link];
+    if (end > edgeWeight.length) throw new SceneError(`link ${named(link)}: edges are missing`);
+    if (sent[link] === 0) continue;
+    const [emitted, read] = [maps[producer[link]].neurons, maps[consumer[link]].neurons];
+    for (let edge = start[link]; edge < end; edge++) {
+      if (edgeM[edge] >= emitted || edgeN[edge] >= read) {
+        throw new SceneError(`link ${named(link)}: an edge ends in no neuron`);
       }
-      if (edge > link.start && edgeWeight[edge] > edgeWeight[edge - 1]) {
-        throw new SceneError(`link ${producer.name} → ${consumer.name}: edges are not sorted`);
+      if (edge > start[link] && edgeWeight[edge] > edgeWeight[edge - 1]) {
+        throw new SceneError(`link ${named(link)}: edges are not sorted`);
       }
     }
   }
@@ -422,8 +331,8 @@ function checkLinks({ maps, links, edgeM, edgeN, edgeWeight }: Scene): void {
 function checkSurvival({ links, laws, stops, survival }: Scene): void {
   for (const law of laws) {
     const { stop, weight } = survival[law];
-    // Spread out as arguments, a hundred thousand links are too many.
-    const rows = links.reduce((most, link) => Math.max(most, link.law + 1), 0);
+    let rows = 0;
+    for (const law of columnsOf(links).law) rows = Math.max(rows, law + 1);
     const beyond = stop.some((at) => at >= stops[law].p.level.length);
     if (beyond || weight.length !== rows * stop.length) {
       throw new SceneError("the survival table does not fit the links and their stops");

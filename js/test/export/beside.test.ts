@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { residual } from "../../dev/networks.js";
 import { besideSvg } from "../../src/export/beside.js";
 import { type Picture, sizeOf } from "../../src/export/svg.js";
+import { NO_BUNDLES } from "../../src/geometry/bundles.js";
 import { layOut } from "../../src/geometry/layout.js";
 import { readScene, type Scene } from "../../src/wire/scene.js";
 
@@ -19,7 +20,7 @@ function picture(width: number, height: number): Picture {
     rule: "#ddd",
     font: "sans-serif",
     measure: (text) => 6 * text.length,
-    bands: { bundles: [], widths: [] },
+    bands: { bundles: NO_BUNDLES, widths: [] },
     rings: [[scene.maps[0].name, 0]],
     axisWidth: 68,
     caption: "",

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { residual, tied } from "../../dev/networks.js";
 import { escapeXml, type Picture, svgOf } from "../../src/export/svg.js";
+import { NO_BUNDLES } from "../../src/geometry/bundles.js";
 import { layOut } from "../../src/geometry/layout.js";
 import { edgeAlpha, fullWeight } from "../../src/paint/density.js";
 import { readScene, type Scene } from "../../src/wire/scene.js";
@@ -20,7 +21,7 @@ function picture(change: Partial<Picture> = {}): Picture {
     rule: "#ddd",
     font: "sans-serif",
     measure: (text) => 6 * text.length,
-    bands: { bundles: [], widths: [] },
+    bands: { bundles: NO_BUNDLES, widths: [] },
     rings: [],
     axisWidth: 68,
     caption: "FDR 0.05 <b>",

@@ -1,20 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { resnet } from "../../dev/architectures.js";
-import { mlp, residual, tied } from "../../dev/networks.js";
-import { bundlesOf, unfolded } from "../../src/geometry/columns.js";
+import { mlp, tied } from "../../dev/networks.js";
 import { layOut } from "../../src/geometry/layout.js";
 import { arcEnds, arcLift, createPath, tracePath } from "../../src/geometry/paths.js";
-import {
-  curveOf,
-  pathOf,
-  pickBand,
-  pickRibbon,
-  pointOn,
-  reachOf,
-  ribbonsOf,
-  widthsOf,
-} from "../../src/geometry/ribbons.js";
-import { foldingOf } from "../../src/logic/folding.js";
+import { pathOf, pickRibbon, ribbonsOf } from "../../src/geometry/ribbons.js";
 import { readScene, type Scene, Y_SCALES } from "../../src/wire/scene.js";
 
 const SIZE = { width: 700, height: 380 };
@@ -90,54 +78,5 @@ describe("the band of a link by construction", () => {
     const layout = layOut(plain, "linear", SIZE, MARGINS);
     expect(ribbonsOf(plain, layout)).toEqual([]);
     expect(pickRibbon(plain, layout, 300, 200)).toBeNull();
-  });
-});
-
-describe("the band of links between two columns", () => {
-  const loops = readScene(residual()) as Scene;
-  const deep = readScene(resnet()) as Scene;
-  const cases = [
-    { scene: loops, folding: unfolded(loops) },
-    { scene: deep, folding: foldingOf(deep, ["layer2", "layer3.1"]) },
-  ];
-
-  it("goes from column to column, above the neurons or, where it runs back, below", () => {
-    for (const { scene, folding } of cases) {
-      const layout = layOut(scene, "linear", SIZE, MARGINS, undefined, 24, null, 0, folding);
-      const reach = reachOf(scene, layout);
-      for (const bundle of bundlesOf(scene, folding)) {
-        const { from, to, links } = bundle;
-        const curve = curveOf(layout, reach, bundle);
-        const half = pointOn(curve, 0.5);
-        const ends = [curve[0].y, curve[3].y];
-        if (from === to) expect(half.y).toBeLessThan(reach.top[from]);
-        else {
-          expect([curve[0].x, curve[3].x]).toEqual([layout.columnX[from], layout.columnX[to]]);
-          if (layout.shapes[links[0]] === "line") expect(half.x).toBeGreaterThan(curve[0].x);
-          else if (to < from) expect(half.y).toBeGreaterThan((ends[0] + ends[1]) / 2);
-          else expect(half.y).toBeLessThan((ends[0] + ends[1]) / 2);
-        }
-      }
-    }
-  });
-
-  it("is pointed at along its course, and not from afar", () => {
-    for (const { scene, folding } of cases) {
-      const layout = layOut(scene, "linear", SIZE, MARGINS, undefined, 24, null, 0, folding);
-      const bundles = bundlesOf(scene, folding);
-      const reach = reachOf(scene, layout);
-      const widths = widthsOf(bundles.map(() => 0));
-      bundles.forEach((bundle, at) => {
-        const { x, y } = pointOn(curveOf(layout, reach, bundle), 0.37);
-        expect(pickBand(scene, layout, [bundle], [widths[at]], x, y)).toBe(bundle);
-        expect(pickBand(scene, layout, [bundle], [widths[at]], x, y + 200)).toBeNull();
-      });
-    }
-  });
-
-  it("is as wide as what was found on it, also where nothing was", () => {
-    expect([...widthsOf([0, 0])]).toEqual([2, 2]);
-    const [none, few, many] = widthsOf([0, 25, 100]);
-    expect([none, few, many]).toEqual([2, 7, 12]);
   });
 });

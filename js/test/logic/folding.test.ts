@@ -1,22 +1,21 @@
 import { describe, expect, it } from "vitest";
 import { heads, resnet, transformer } from "../../dev/architectures.js";
 import { mlp } from "../../dev/networks.js";
-import { sceneBytes } from "../../dev/synthetic.js";
-import { bundlesOf, unfolded } from "../../src/geometry/columns.js";
-import { layOut } from "../../src/geometry/layout.js";
+import { bundlesOf } from "../../src/geometry/bundles.js";
+import { unfolded } from "../../src/geometry/columns.js";
 import {
   foldedLike,
   foldedNames,
   foldingOf,
+  foundOn,
   opened,
   openedAround,
   stepped,
   toggled,
 } from "../../src/logic/folding.js";
+import { cutAtStop } from "../../src/logic/threshold.js";
 import { readScene, type Scene } from "../../src/wire/scene.js";
 
-const SIZE = { width: 900, height: 400 };
-const MARGINS = { top: 20, right: 30, bottom: 60, left: 70 };
 const gpt = readScene(heads(4, 3)) as Scene;
 const labels = (scene: Scene, folded: readonly string[] | null) =>
   foldingOf(scene, folded).columns.map(({ label }) => label);
@@ -194,54 +193,21 @@ describe("brackets", () => {
   });
 });
 
-describe("links between folded columns", () => {
-  it("are every link once, within the bundle of its two columns", () => {
-    for (const folded of [null, [], ["transformer.h.0"]]) {
+describe("what was found between folded columns", () => {
+  it("is the sum over all links there, whether it is known of each or of those with edges", () => {
+    const cut = cutAtStop(gpt, "exact", "p", 300);
+    for (const folded of [null, [], ["transformer.h.0", "transformer.h.2"]]) {
       const folding = foldingOf(gpt, folded);
       const bundles = bundlesOf(gpt, folding);
-      const all = bundles.flatMap(({ links }) => [...links]).sort((a, b) => a - b);
-      expect(all).toEqual([...gpt.links.keys()]);
-      for (const { from, to, links } of bundles) {
-        for (const link of links) {
-          expect(folding.columnOf[gpt.links[link].producer]).toBe(from);
-          expect(folding.columnOf[gpt.links[link].consumer]).toBe(to);
-        }
-        expect([...links]).toEqual([...links].sort((a, b) => a - b));
+      for (const each of [cut, { ...cut, significantPerLink: null }]) {
+        const found = foundOn(gpt, folding, bundles, each);
+        const perLink = each.significantPerLink ?? each.drawnPerLink;
+        const expected = Array.from(bundles, ({ links }) =>
+          [...links].reduce((sum, link) => sum + perLink[link], 0),
+        );
+        expect([...found]).toEqual(expected);
+        expect(Math.max(...found)).toBeGreaterThan(0);
       }
-      const pairs = bundles.map(({ from, to }) => `${from} ${to}`);
-      expect(new Set(pairs).size).toBe(pairs.length);
     }
-  });
-
-  it("are one each in a long chain, whose columns have few links", () => {
-    const plan = { kind: "linear", neurons: 1, value: () => 1, intensity: () => 1 };
-    const maps = Array.from({ length: 300 }, (_, depth) => ({ ...plan, name: `m${depth}`, depth }));
-    const links = maps
-      .slice(1)
-      .map((_, at) => ({ producer: at, consumer: at + 1, channels: 1, edges: [] }));
-    const chain = readScene(sceneBytes("chain", maps, links.reverse())) as Scene;
-    const bundles = bundlesOf(chain, unfolded(chain));
-    expect(bundles.map(({ from, to, links: [link] }) => [from, to, link])).toEqual(
-      chain.links.map((_, at) => [at, at + 1, 298 - at]),
-    );
-  });
-
-  it("leave out those by construction, and follow the links when those change", () => {
-    const folding = foldingOf(gpt, null);
-    const before = bundlesOf(gpt, folding);
-    const links = gpt.links.map((link, at) => ({ ...link, by_construction: at % 3 === 0 }));
-    const bundles = bundlesOf({ ...gpt, links }, folding);
-    const all = bundles.flatMap(({ links }) => [...links]).sort((a, b) => a - b);
-    expect(all).toEqual([...links.keys()].filter((at) => at % 3 !== 0));
-    expect(before.flatMap(({ links }) => [...links])).toHaveLength(links.length);
-  });
-
-  it("are drawn but for those within one", () => {
-    const folding = foldingOf(gpt, null);
-    const { x, shapes } = layOut(gpt, "linear", SIZE, MARGINS, undefined, 24, null, 0, folding);
-    gpt.links.forEach(({ producer, consumer }, link) => {
-      expect(shapes[link] === "inner").toBe(x[producer] === x[consumer]);
-    });
-    expect(new Set(shapes)).toEqual(new Set(["line", "arc", "inner"]));
   });
 });

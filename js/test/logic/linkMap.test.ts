@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { heads, resnet } from "../../dev/architectures.js";
-import { bundlesOf } from "../../src/geometry/columns.js";
+import { bundlesOf } from "../../src/geometry/bundles.js";
 import { foldingOf } from "../../src/logic/folding.js";
 import { darknessOf, headKinds, headMapOf, linkMapOf, pixelsOf } from "../../src/logic/linkMap.js";
 import { cutAtStop } from "../../src/logic/threshold.js";

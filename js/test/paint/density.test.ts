@@ -5,6 +5,7 @@ import { type Layout, layOut } from "../../src/geometry/layout.js";
 import { edgeAlpha, edgeDepths, fullWeight } from "../../src/paint/density.js";
 import { createEdgePainter } from "../../src/paint/paint.js";
 import { createAccumulator, depthAt, opticalDepth } from "../../src/paint/raster.js";
+import { plainOf } from "../../src/wire/links/columns.js";
 import { readScene, type Scene } from "../../src/wire/scene.js";
 
 const SIZE = { width: 900, height: 420 };
@@ -15,7 +16,7 @@ const layoutOf = (scene: Scene): Layout => layOut(scene, "linear", SIZE, MARGINS
 /** Only the first so many edges of each link, as if no others had been sent. */
 const thinned = (scene: Scene, most: number): Scene => ({
   ...scene,
-  links: scene.links.map((link) => ({ ...link, sent: Math.min(most, link.sent) })),
+  links: scene.links.map((link) => ({ ...plainOf(link), sent: Math.min(most, link.sent) })),
 });
 
 describe("the depth of an edge", () => {
@@ -61,7 +62,7 @@ describe("the depth of an edge", () => {
     edgeWeight[start] = 0.6;
     const certain = { m: 0, n: 0, weight: 0.6, log10_p: { exact: -99, chi2: -99 } };
     const links = scene.links.map((link, index) =>
-      index === planted ? { ...link, strongest: certain } : link,
+      index === planted ? { ...plainOf(link), strongest: certain } : link,
     );
     const crowded = { ...scene, links, edgeWeight, largestWeight: 1 };
     const depthOf = edgeDepths(crowded, layoutOf(scene), {});

@@ -60,8 +60,10 @@ function layoutAt(zoom: number): Layout {
   });
   const camera = { zoom, x: middle * (1 - zoom), y: centre * (1 - zoom) };
   const margins = { top: 10, right: 20, bottom: 20, left: 20 };
-  const shapes = ["line", "line", "arc", "arc"];
-  return { size: SIZE, margins, camera, x, y, shapes, reach: 50 * zoom } as unknown as Layout;
+  const columns = [0, 1, 2].map((map) => ({ module: null, maps: [map] }));
+  const places = Int32Array.of(0, 1, 2);
+  const folding = { columns, columnOf: places, ranks: places };
+  return { size: SIZE, margins, camera, x, y, folding, reach: 50 * zoom } as unknown as Layout;
 }
 
 const scene = crowd();

@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { Container, Tensor } from "../../src/wire/codec.js";
-import { readLinks, SceneError } from "../../src/wire/scene.js";
+import { SceneError } from "../../src/wire/codec.js";
+import { columnsOf, leastP, plainOf, readLinks } from "../../src/wire/links/columns.js";
+import { reader } from "../../src/wire/scene.js";
 
 const LAWS = ["exact", "chi2"] as const;
 
@@ -26,19 +28,13 @@ function columns(): Map<string, Tensor> {
 
 function read(arrays: Map<string, Tensor>, meta: object = {}) {
   const container = { arrays, meta } as unknown as Container;
-  return readLinks(container, meta, LAWS, (name, type, length) => {
-    const data = arrays.get(name)?.data;
-    if (!(data instanceof type) || (length !== undefined && data.length !== length)) {
-      throw new SceneError(name);
-    }
-    return data;
-  });
+  return readLinks(container, meta, LAWS, reader(container));
 }
 
 describe("links in columns", () => {
   it("are read as they were packed", () => {
     const through = [["relu"], []];
-    expect(read(columns(), { through })).toEqual([
+    expect(read(columns(), { through }).map(plainOf)).toEqual([
       {
         ...{ producer: 0, consumer: 1, number: 0, through: [], start: 0, sent: 3, tests: 12 },
         ...{ backward: false, by_construction: false, side: null, law: 0, mean: 0.1 },
@@ -66,6 +62,34 @@ describe("links in columns", () => {
     const arrays = columns();
     arrays.set("link_sent", { shape: [1], data: Uint32Array.of(1) });
     expect(() => read(arrays)).toThrow("link_sent");
+  });
+
+  it("are the same in as few bytes as their numbers need", () => {
+    const narrow = columns();
+    for (const [name, { shape, data }] of narrow) {
+      if (!(data instanceof Float64Array)) narrow.set(name, { shape, data: Uint8Array.from(data) });
+    }
+    const told = read(narrow, { through: [[], ["relu"]] });
+    expect(told.map(plainOf)).toEqual(read(columns(), { through: [[], ["relu"]] }).map(plainOf));
+    narrow.set("link_log10_p_exact", { shape: [3], data: Float32Array.of(-4, -2, 0) });
+    expect(read(narrow)[0].strongest?.log10_p).toEqual({ exact: -4, chi2: -3 });
+    narrow.set("link_sent", { shape: [3], data: Int32Array.of(3, 2, 0) });
+    expect(() => read(narrow)).toThrow("link_sent");
+  });
+
+  it("are walked in columns, the same whether they came so or in words", () => {
+    const packed = read(columns());
+    const listed = packed.map(plainOf);
+    const [found, expected] = [columnsOf(packed), columnsOf(listed)];
+    for (const name of Object.keys(expected) as (keyof typeof expected)[]) {
+      expect([...found[name]], name).toEqual([...expected[name]]);
+    }
+    expect([...found.tested]).toEqual([0, 1]);
+    expect([...found.tied]).toEqual([2]);
+    expect([...found.withEdges]).toEqual([0, 1]);
+    for (const links of [packed, listed]) {
+      expect([...leastP(links, "chi2")]).toEqual([-3, -1, Number.NaN]);
+    }
   });
 
   it("may be listed in words, as in scenes of before", () => {

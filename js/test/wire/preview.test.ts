@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { bundlesOf, unfolded } from "../../src/geometry/columns.js";
+import { curveOf, reachOf } from "../../src/geometry/bands.js";
+import { bundlesOf } from "../../src/geometry/bundles.js";
+import { unfolded } from "../../src/geometry/columns.js";
 import { layOut, scaleOf } from "../../src/geometry/layout.js";
-import { curveOf, reachOf } from "../../src/geometry/ribbons.js";
 import { readPreview } from "../../src/wire/preview.js";
 import { previewBytes } from "../support/previews.js";
 
@@ -47,7 +48,7 @@ describe("a preview", () => {
     const margins = { top: 10, right: 10, bottom: 50, left: 10 };
     const layout = layOut(scene, "linear", size, margins);
     const bundles = bundlesOf(scene, unfolded(scene));
-    const ends = bundles.map((bundle) => curveOf(layout, reachOf(scene, layout), bundle));
+    const ends = Array.from(bundles, (ends) => curveOf(layout, reachOf(scene, layout), ends));
     expect(ends[0][3].y).toBeCloseTo((layout.y[3] + layout.y[4]) / 2);
     expect(ends[1][3].y).toBe(130);
   });

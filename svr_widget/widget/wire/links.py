@@ -1,6 +1,7 @@
-"""The links of a scene as columns of numbers; ``js/src/wire/links.ts`` reads them.
+"""The links of a scene as columns of numbers; ``js/src/wire/links/columns.ts`` reads them.
 
-A transformer has tens of thousands of links, which as a list in words would be most of its page.
+A deep transformer has a million links, which as a list in words would be most of its page, and as
+wide numbers still are: each column is as narrow as its largest number lets it be.
 """
 
 from __future__ import annotations
@@ -32,23 +33,24 @@ def pack_links(
     ``link_number`` tells links of the same two maps apart, ``link_sent`` edges were sent of
     ``link_tests``. ``link_law`` is the place of the law among the different ones, whose mean
     ``law_mean`` has. ``link_m``, ``link_n`` and ``link_strongest`` are the largest entry, sent or
-    not, ``link_log10_p_<law>`` its p-value: 1 where nothing is tested.
+    not, ``link_log10_p_<law>`` its p-value: 1 where nothing is tested. Both have the seven digits
+    that edges have, too.
     """
     exact = laws["exact"]
     through, stands = _stands_on_links(svr)
     of_links = link_ends(svr) | {
-        "link_through": stands,
-        "link_number": svr.links.further.astype(np.uint16),
+        "link_through": _narrow(stands),
+        "link_number": _narrow(svr.links.further),
     }
     arrays = {name: column[exact.links_of_keys] for name, column in of_links.items()}
     m, n, weight = exact.strongest_edges
     arrays |= {
-        "link_sent": np.bincount(sent.key, minlength=len(exact.keys)).astype(np.uint32),
-        "link_tests": exact.sizes.astype(np.uint32),
-        "link_law": exact.law_places.astype(np.uint16),
-        "link_m": m.astype(np.uint32),
-        "link_n": n.astype(np.uint32),
-        "link_strongest": weight,
+        "link_sent": _narrow(np.bincount(sent.key, minlength=len(exact.keys))),
+        "link_tests": _narrow(exact.sizes),
+        "link_law": _narrow(exact.law_places),
+        "link_m": _narrow(m),
+        "link_n": _narrow(n),
+        "link_strongest": weight.astype(np.float32),
         "law_mean": np.array([law.mean for law in exact.different_laws], np.float64),
     }
     tested = exact.sizes > 0
@@ -57,7 +59,7 @@ def pack_links(
         for at, law in enumerate(tests.different_laws):
             mine = tested & (arrays["link_law"] == at)
             log10_p[mine] = law.log10_p(weight[mine])
-        arrays[f"link_log10_p_{kind}"] = log10_p
+        arrays[f"link_log10_p_{kind}"] = log10_p.astype(np.float32)
     return through, arrays
 
 
@@ -76,10 +78,15 @@ def link_ends(svr: SVR) -> dict[str, Array]:
         )
     producers, consumers, flags = (np.concatenate(column) for column in zip(*rows, strict=True))
     return {
-        "link_producer": producers.astype(np.uint32),
-        "link_consumer": consumers.astype(np.uint32),
+        "link_producer": _narrow(producers),
+        "link_consumer": _narrow(consumers),
         "link_flags": flags.astype(np.uint8),
     }
+
+
+def _narrow(naturals: Array) -> Array:
+    """The same numbers in as few bytes as the largest of them needs."""
+    return naturals.astype(np.min_scalar_type(int(naturals.max(initial=0))))
 
 
 def _stands_on_links(svr: SVR) -> tuple[list[list[str]], Array]:

@@ -202,3 +202,14 @@ def test_a_link_by_construction_is_told_apart_and_sends_nothing() -> None:
     assert (made[0]["sent"], made[0]["tests"], made[0]["strongest"]) == (0, 0, 0)
     assert meta["tests"] == sum(link["tests"] for link in meta["links"]) == len(svr.edges(p=1.0))
     assert len(arrays["edge_weight"]) == meta["tests"]
+
+
+def test_columns_of_links_are_as_narrow_as_their_numbers(svr: SVR) -> None:
+    _, arrays = decode(encode_scene(svr, 10))
+    columns = {name: column for name, column in arrays.items() if name.startswith("link_")}
+    assert len(columns) == 13
+    for name, column in columns.items():
+        if column.dtype.kind == "f":
+            assert column.dtype == np.float32, name
+        else:
+            assert column.dtype == np.min_scalar_type(int(column.max())), name

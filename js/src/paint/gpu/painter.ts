@@ -1,6 +1,7 @@
 // Paints the edges of a job on a graphics card: their depths add up in a texture of floats, which
 // the tone curve then turns into ink, as raster.ts does it in integers.
 
+import { type Shape, shapeOf } from "../../geometry/columns.js";
 import type { Layout } from "../../geometry/layout.js";
 import {
   ARC_PIECES,
@@ -142,11 +143,12 @@ function drawStrokes(
   gl.uniform1f(at("halfSpan"), halfSpan(layout));
   gl.uniform1f(at("top"), top);
   gl.uniform1f(at("bottom"), bottom);
-  for (const [index, { producer, consumer, start, backward }] of scene.links.entries()) {
+  for (const [index, link] of scene.links.entries()) {
+    const { producer, consumer, start, backward } = link;
     if (drawn[index] === 0 || place[index] < 0) continue;
     if (isBeside(layout, producer, consumer)) continue;
     const back = backward || layout.x[consumer] < layout.x[producer];
-    const { shape, pieces } = courseOf(layout, index, back);
+    const { shape, pieces } = courseOf(shapeOf(layout.folding, link), back);
     gl.uniform1i(at("link"), place[index]);
     gl.uniform1i(at("first"), start);
     gl.uniform1i(at("pieces"), pieces);
@@ -163,9 +165,9 @@ function isBeside(layout: Layout, producer: number, consumer: number): boolean {
   return Math.max(...ends) + 2 * layout.reach < 0 || Math.min(...ends) > layout.size.width;
 }
 
-function courseOf({ shapes }: Layout, link: number, backward: boolean) {
-  if (shapes[link] === "line") return { shape: 0, pieces: 1 };
-  if (shapes[link] === "loop") return { shape: 3, pieces: LOOP_PIECES };
+function courseOf(shape: Shape, backward: boolean) {
+  if (shape === "line") return { shape: 0, pieces: 1 };
+  if (shape === "loop") return { shape: 3, pieces: LOOP_PIECES };
   return { shape: backward ? 2 : 1, pieces: ARC_PIECES };
 }
 

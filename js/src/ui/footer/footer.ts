@@ -20,7 +20,8 @@ import {
   significantOn,
 } from "../../logic/threshold.js";
 import { CONTRACT } from "../../wire/contract.js";
-import { endOf } from "../../wire/links.js";
+import { columnsOf, leastP } from "../../wire/links/columns.js";
+import { endOf } from "../../wire/links/names.js";
 import type { Law, Mode, Scene } from "../../wire/scene.js";
 import { dropDown, fill, h, nameOf, tailOf } from "../kit/dom.js";
 import type { View } from "../view.js";
@@ -209,14 +210,14 @@ function whereMost(scene: Scene, cut: Cut, link: number): (Node | string)[] {
 
 /** Says that there is nothing to see, and how far the strongest edge is from it. */
 function nothingSignificant(scene: Scene, cut: Cut): (Node | string)[] {
-  let best: { link: number; log10p: number } | null = null;
-  scene.links.forEach(({ strongest }, link) => {
-    const log10p = strongest?.log10_p[cut.law];
-    if (log10p === undefined || log10p === null) return;
-    if (!best || log10p < best.log10p) best = { link, log10p };
-  });
+  let best: { readonly link: number; readonly log10p: number } | null = null;
+  const p = leastP(scene.links, cut.law);
+  for (let link = 0; link < p.length; link++) {
+    if (Number.isFinite(p[link]) && (!best || p[link] < best.log10p))
+      best = { link, log10p: p[link] };
+  }
   if (!best) return [`There is nothing to test: ${untested(scene)}.`];
-  const { link, log10p } = best as { link: number; log10p: number };
+  const { link, log10p } = best;
   const { producer, consumer, strongest } = scene.links[link];
   const end = (map: number, k: number) => [nameOf(scene.maps[map].label), `\u00a0·\u00a0${k}`];
   return [
@@ -231,8 +232,7 @@ function nothingSignificant(scene: Scene, cut: Cut): (Node | string)[] {
 /** Why a network has no edge that could be significant. */
 function untested({ maps, links, unlinked }: Scene): string {
   if (unlinked) return "it is not known which map feeds which";
-  const tested = links.filter((link) => !link.by_construction);
-  if (tested.length > 0) return "every link ends in a map of zeros";
+  if (columnsOf(links).tested.length > 0) return "every link ends in a map of zeros";
   if (links.length > 0) return "every link is by construction, one tensor at both ends";
   return maps.length === 1 ? "one map has no links" : "no map feeds another";
 }

@@ -5,6 +5,7 @@ import { count, pValue, significant, TIED, TIED_MEANING } from "../../logic/form
 import { edgeAlpha, fullWeight } from "../../paint/density.js";
 import { css, kindColour, mix } from "../../paint/palette.js";
 import { CONTRACT } from "../../wire/contract.js";
+import { BACKWARD, columnsOf, linksWithEdges } from "../../wire/links/columns.js";
 import type { Neuron } from "../../wire/scene.js";
 import { fill, h, nameOf, setAttributes } from "../kit/dom.js";
 import type { View } from "../view.js";
@@ -41,14 +42,15 @@ export function legend(view: View, { marks = true, selection = true } = {}): HTM
     let weakest = Number.POSITIVE_INFINITY;
     let strongest = 0;
     let full = 1;
-    cut.drawnPerLink.forEach((drawn, link) => {
-      if (drawn === 0) return;
+    for (const link of linksWithEdges(scene.links)) {
+      const drawn = cut.drawnPerLink[link];
+      if (drawn === 0) continue;
       const { start } = scene.links[link];
       weakest = Math.min(weakest, scene.edgeWeight[start + drawn - 1]);
-      if (scene.edgeWeight[start] <= strongest) return;
+      if (scene.edgeWeight[start] <= strongest) continue;
       strongest = scene.edgeWeight[start];
       full = fullWeight(scene, link);
-    });
+    }
     const greys = STEPS.map((share) => {
       const alpha = edgeAlpha(weakest + (strongest - weakest) * share, full);
       return css(mix(palette.paper, palette.ink, alpha));
@@ -66,8 +68,8 @@ export function legend(view: View, { marks = true, selection = true } = {}): HTM
     const edges = strongest > 0 ? weight : h("span", {}, "no edge is significant");
     const marked = state.marked.value;
     const someNull = scene.isNull.includes(1);
-    const backward = scene.links.some((link) => link.backward);
-    const tied = scene.links.some((link) => link.by_construction);
+    const { flags, tied } = columnsOf(scene.links);
+    const backward = flags.some((flag) => (flag & BACKWARD) !== 0);
     fill(
       element,
       ...dots,
@@ -81,7 +83,7 @@ export function legend(view: View, { marks = true, selection = true } = {}): HTM
       backward && h("span", {}, h("i", { class: "svr-dash" }), "backward"),
       scene.links.length > 0 &&
         h("span", { title: BAND_MEANING }, h("i", { class: "svr-link-band" }), "link"),
-      tied && h("span", { title: TIED_MEANING }, h("i", { class: "svr-band" }), TIED),
+      tied.length > 0 && h("span", { title: TIED_MEANING }, h("i", { class: "svr-band" }), TIED),
     );
   });
   return holder;

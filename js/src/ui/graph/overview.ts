@@ -1,14 +1,15 @@
 // The whole network in small, what of it is seen a window to drag: in a strip beneath the graph where
 // its columns do not all fit, and moved there by keyboard too; in a corner of it where one has zoomed in.
 
+import { shapeOf } from "../../geometry/columns.js";
 import { type Layout, layOut, type Margins, type Size } from "../../geometry/layout.js";
 import type { Cut } from "../../logic/threshold.js";
 import { fullWeight } from "../../paint/density.js";
 import { css, kindColour, type Palette } from "../../paint/palette.js";
-import { linksWithEdges } from "../../wire/links.js";
+import { linksWithEdges } from "../../wire/links/columns.js";
 import type { Scene } from "../../wire/scene.js";
 import { h } from "../kit/dom.js";
-import { oncePerFrame } from "../kit/frames.js";
+import { inNextFrame } from "../kit/frames.js";
 import type { View } from "../view.js";
 import { moveCamera } from "./pointer.js";
 import { AXIS_WIDTH, type Stage } from "./stage.js";
@@ -100,7 +101,8 @@ function inSmall(
   const canvas = h("canvas", { "aria-hidden": true });
   element.append(canvas, pane);
   let drawn: readonly unknown[] = [];
-  const draw = oncePerFrame(view, () => {
+  // What is seen large comes first.
+  const draw = inNextFrame(view, () => {
     const scene = state.scene.peek();
     const layout = stage.layout.peek();
     const palette = view.palette.peek();
@@ -235,8 +237,10 @@ function paintSmall(
   context.strokeStyle = css(palette.ink);
   context.lineWidth = 0.75;
   for (const index of linksWithEdges(scene.links)) {
-    const { producer, consumer, start, backward } = scene.links[index];
-    if (cut.drawnPerLink[index] === 0 || backward || layout.shapes[index] !== "line") continue;
+    if (cut.drawnPerLink[index] === 0) continue;
+    const link = scene.links[index];
+    const { producer, consumer, start, backward } = link;
+    if (backward || shapeOf(layout.folding, link) !== "line") continue;
     context.globalAlpha =
       0.2 + 0.8 * Math.min(1, scene.edgeWeight[start] / fullWeight(scene, index));
     context.beginPath();

@@ -1,9 +1,10 @@
 // The pointer over the graph: hover, select one or many, choose a link, pan and zoom.
 
+import { pickBand } from "../../geometry/bands.js";
 import { type Camera, heldCamera, MAX_ZOOM, traitOf, WHOLE } from "../../geometry/layout.js";
 import { pickEdge, pickLink, pickNeuron } from "../../geometry/picking.js";
 import type { Point } from "../../geometry/placement.js";
-import { pickBand, pickRibbon } from "../../geometry/ribbons.js";
+import { pickRibbon } from "../../geometry/ribbons.js";
 import { joined, neuronsWithin, rectangle } from "../../geometry/selection.js";
 import { endsOf, type Hover } from "../../logic/linkedHover.js";
 import { foremostOf } from "../../logic/threshold.js";
@@ -184,8 +185,8 @@ function pick(view: View, stage: Stage, x: number, y: number): Hover | null {
   if (!edge) {
     const tied = pickRibbon(scene, layout, x, y);
     const [bundles, widths] = [view.state.bundles.peek(), view.state.bundleWidths.peek()];
-    const bundle = tied === null && pickBand(scene, layout, bundles, widths, x, y);
-    const link = bundle ? foremostOf(scene, cut, bundle.links) : tied;
+    const band = tied === null ? pickBand(scene, layout, bundles, widths, x, y) : -1;
+    const link = band < 0 ? tied : foremostOf(scene, cut, bundles.at(band).links);
     return link === null ? null : { kind: "ribbon", link, from: "graph" };
   }
   return { kind: "edge", ...edge, weight: scene.edgeWeight[edge.edge], from: "graph" };

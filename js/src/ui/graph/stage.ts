@@ -3,7 +3,8 @@
 // what is born grows, what dies shrinks away.
 
 import { computed, type ReadonlySignal, signal } from "@preact/signals-core";
-import { bends, columnPositions, type Folding } from "../../geometry/columns.js";
+import { bends } from "../../geometry/bundles.js";
+import { columnPositions, type Folding } from "../../geometry/columns.js";
 import {
   type Angle,
   angleFor,

@@ -1,16 +1,18 @@
 // Words about what the pointer or the keyboard is at.
 
-import { type Bundle, bundleAt, type Folding } from "../../geometry/columns.js";
+import { curveOf, pointOn, reachOf } from "../../geometry/bands.js";
+import { type Bundle, bundleAt } from "../../geometry/bundles.js";
+import type { Folding } from "../../geometry/columns.js";
 import type { Layout } from "../../geometry/layout.js";
 import { createPath, tracePath } from "../../geometry/paths.js";
 import { type Point, placeTip } from "../../geometry/placement.js";
-import { curveOf, pointOn, reachOf, ribbonsOf } from "../../geometry/ribbons.js";
+import { ribbonsOf } from "../../geometry/ribbons.js";
 import { factsInWords, factsOf } from "../../logic/folding.js";
 import { byConstruction, count, percent, pValue, significant, TIED } from "../../logic/format.js";
 import type { Hover } from "../../logic/linkedHover.js";
 import type { Cut } from "../../logic/threshold.js";
 import { CONTRACT } from "../../wire/contract.js";
-import { whichOf } from "../../wire/links.js";
+import { whichOf } from "../../wire/links/names.js";
 import type { Edge, Neuron, Scene } from "../../wire/scene.js";
 import { type Child, fill, h, nameOf, tailOf } from "../kit/dom.js";
 import type { View } from "../view.js";
@@ -41,18 +43,18 @@ export function tooltip(view: View, stage: Stage, { hovered }: HoverCanvas): HTM
     tip.hidden = !scene || !cut || !hover || !layout;
     if (!scene || !cut || !hover || !layout) return;
     const bundles = state.bundles.value;
-    const at = hover.kind === "ribbon" ? bundleAt(bundles, hover.link) : -1;
+    const at = hover.kind === "ribbon" ? bundleAt(scene, layout.folding, bundles, hover.link) : -1;
     fill(
       tip,
       ...(at < 0
         ? wordsFor(scene, cut, hover, hovered.value)
-        : aboutBundle(scene, cut, layout.folding, bundles[at])),
+        : aboutBundle(scene, cut, layout.folding, bundles.at(at))),
     );
     const { anchors, obstacles } =
       hover.kind === "ribbon"
         ? at < 0
           ? aroundRibbon(scene, layout, hover.link)
-          : aroundBundle(scene, layout, bundles[at])
+          : aroundBundle(scene, layout, bundles.at(at))
         : surroundings(scene, stage, hovered.value, state.highlighted.value?.path?.edges ?? []);
     const box = { width: tip.offsetWidth, height: tip.offsetHeight };
     const { x, y } = placeTip(box, layout.size, anchors, obstacles, AXIS_WIDTH);

@@ -4,7 +4,8 @@ import { count, pValue, significant } from "../../logic/format.js";
 import type { Hover, Target } from "../../logic/linkedHover.js";
 import type { Facts } from "../../logic/matrices.js";
 import { type Frame, isSingle, type Pair } from "../../logic/tiles.js";
-import { entered, type Scene } from "../../wire/scene.js";
+import { entered } from "../../wire/links/names.js";
+import type { Scene } from "../../wire/scene.js";
 import { type Child, nameOf } from "../kit/dom.js";
 
 export function describeTarget(

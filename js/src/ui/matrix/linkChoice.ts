@@ -6,7 +6,7 @@ import { shortenApart } from "../../geometry/labels.js";
 import { count } from "../../logic/format.js";
 import { matching } from "../../logic/searchMaps.js";
 import { significantOn } from "../../logic/threshold.js";
-import { type Choice, endOf, endsFrom, linkFrom, producersOf } from "../../wire/links.js";
+import { type Choice, endOf, endsFrom, linkFrom, producersOf } from "../../wire/links/names.js";
 import type { Scene } from "../../wire/scene.js";
 import { h, tailOf, textMeasure } from "../kit/dom.js";
 import { optionList } from "../kit/optionList.js";

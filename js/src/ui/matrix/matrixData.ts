@@ -12,7 +12,7 @@ import {
   tileOfSentEdges,
 } from "../../logic/matrices.js";
 import { createTiles, type Place, type Tile } from "../../logic/tiles.js";
-import { testsOf } from "../../wire/links.js";
+import { testsOf } from "../../wire/links/names.js";
 import type { Matrix } from "../../wire/requests.js";
 import type { View } from "../view.js";
 import type { ShownMatrix } from "./matrix.js";

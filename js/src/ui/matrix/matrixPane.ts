@@ -7,7 +7,7 @@ import { hoverOf, type Marks, marksOf, neuronsOf, type Target } from "../../logi
 import { type Facts, internalMeaning, internalWords, largestEntry } from "../../logic/matrices.js";
 import { ALL, type Frame, type Pair } from "../../logic/tiles.js";
 import { CONTRACT } from "../../wire/contract.js";
-import { endOf, linkKeyOf, testsOf, withoutLinks } from "../../wire/links.js";
+import { endOf, linkKeyOf, testsOf, withoutLinks } from "../../wire/links/names.js";
 import type { Matrix } from "../../wire/requests.js";
 import { fill, h, nameOf, segmented, tailOf, textMeasure } from "../kit/dom.js";
 import { oncePerFrame } from "../kit/frames.js";

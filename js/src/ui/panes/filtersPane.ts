@@ -4,7 +4,7 @@ import { count, decimalsOf, fixed, significant } from "../../logic/format.js";
 import type { Palette } from "../../paint/palette.js";
 import { scaleOf } from "../../paint/signedColours.js";
 import { CONTRACT } from "../../wire/contract.js";
-import { endOf, withoutLinks } from "../../wire/links.js";
+import { endOf, withoutLinks } from "../../wire/links/names.js";
 import {
   type EffectiveFilters,
   neuronOf,

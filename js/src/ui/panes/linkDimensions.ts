@@ -3,6 +3,7 @@
 
 import { type ReadonlySignal, signal } from "@preact/signals-core";
 import { type InternalDimensions, readInternal } from "../../logic/matrices.js";
+import { columnsOf } from "../../wire/links/columns.js";
 import type { Scene } from "../../wire/scene.js";
 import type { View } from "../view.js";
 
@@ -10,7 +11,7 @@ import type { View } from "../view.js";
 export const MOST_ASKED = 256;
 
 export const askedLinks = ({ links }: Scene): number[] =>
-  [...links.keys()].filter((link) => !links[link].by_construction && links[link].tests > 0);
+  [...columnsOf(links).tested].filter((link) => columnsOf(links).tests[link] > 0);
 
 export interface LinkDimensions {
   /** Those that are known, by link. */

@@ -14,7 +14,7 @@ import {
 import type { InternalDimensions } from "../../logic/matrices.js";
 import { foremostOf } from "../../logic/threshold.js";
 import { css } from "../../paint/palette.js";
-import { withoutLinks } from "../../wire/links.js";
+import { withoutLinks } from "../../wire/links/names.js";
 import { fill, h, nameOf, segmented } from "../kit/dom.js";
 import type { View } from "../view.js";
 import { createPicture, inkOf, type Measure, type Picture, type Place } from "./linkCells.js";

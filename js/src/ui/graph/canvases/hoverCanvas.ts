@@ -1,10 +1,10 @@
 // What the pointer or the keyboard is at, drawn in the accent colour above the picture.
 
 import { computed, type ReadonlySignal } from "@preact/signals-core";
-import { bundleAt } from "../../../geometry/columns.js";
+import { curveOf, reachOf } from "../../../geometry/bands.js";
+import { bundleAt } from "../../../geometry/bundles.js";
 import type { Layout } from "../../../geometry/layout.js";
 import { createPath, DASH, isDashed, tracePath } from "../../../geometry/paths.js";
-import { curveOf, reachOf } from "../../../geometry/ribbons.js";
 import { endsOf, type Hover } from "../../../logic/linkedHover.js";
 import { incidentEdges } from "../../../logic/strongestPath.js";
 import type { Cut } from "../../../logic/threshold.js";
@@ -60,9 +60,10 @@ export function hoverCanvas(view: View, stage: Stage): HoverCanvas {
     context.strokeStyle = accent;
     const { neurons, edges } = hovered.peek();
     const hover = state.hover.peek();
-    const at = hover?.kind === "ribbon" ? bundleAt(state.bundles.peek(), hover.link) : -1;
+    const bundles = state.bundles.peek();
+    const at = hover?.kind === "ribbon" ? bundleAt(scene, layout.folding, bundles, hover.link) : -1;
     if (at >= 0) {
-      const curve = curveOf(layout, reachOf(scene, layout), state.bundles.peek()[at]);
+      const curve = curveOf(layout, reachOf(scene, layout), bundles.at(at));
       context.lineWidth = Math.max(3, state.bundleWidths.peek()[at]);
       context.globalAlpha = 0.6;
       context.beginPath();

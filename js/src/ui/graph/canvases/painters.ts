@@ -4,7 +4,7 @@
 import { createPainting, type Job } from "../../../paint/paintJob.js";
 import type { Role } from "../../../paint/worker.js";
 import { newsOf, type Order, type Report } from "../../../paint/workerPool.js";
-import { linksWithEdges } from "../../../wire/links.js";
+import { linksWithEdges, plainOf } from "../../../wire/links/columns.js";
 import type { Drawable } from "../../../wire/scene.js";
 import { inNextFrame } from "../../kit/frames.js";
 import type { View } from "../../view.js";
@@ -139,18 +139,22 @@ function startHelper(view: View, worker: Worker): MessagePort {
 /** The same without the links of which no edge was sent. */
 function withEdges(news: Partial<Job>, whole: Drawable): Partial<Job> {
   const links = linksWithEdges(whole.links);
-  const { scene, layout, drawn } = news;
+  const { scene, drawn } = news;
   return {
     ...news,
     ...(scene && { scene: drawableOf(scene, links) }),
-    ...(layout && { layout: { ...layout, shapes: links.map((link) => layout.shapes[link]) } }),
     ...(drawn && { drawn: Uint32Array.from(links, (link) => drawn[link]) }),
   };
 }
 
 /** Copies of the arrays: a view would be sent with the whole buffer that it lies in. */
-function drawableOf(scene: Drawable, links: readonly number[]): Drawable {
+function drawableOf(scene: Drawable, links: Int32Array): Drawable {
   const { maps, edgeM, edgeN, edgeWeight, largestWeight } = scene;
   const arrays = { edgeM: edgeM.slice(), edgeN: edgeN.slice(), edgeWeight: edgeWeight.slice() };
-  return { maps, links: links.map((link) => scene.links[link]), ...arrays, largestWeight };
+  return {
+    maps,
+    links: Array.from(links, (link) => plainOf(scene.links[link])),
+    ...arrays,
+    largestWeight,
+  };
 }

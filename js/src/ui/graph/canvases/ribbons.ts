@@ -2,16 +2,20 @@
 // wide ones of links by construction.
 
 import {
-  bandOpacity,
+  bandInk,
+  bandsInSight,
   type Curve,
-  curveOf,
-  isInSight,
-  pathOf,
   reachOf,
-  ribbonsOf,
-} from "../../../geometry/ribbons.js";
+  type Stroke,
+  strokesOf,
+} from "../../../geometry/bands.js";
+import type { Bundles } from "../../../geometry/bundles.js";
+import type { Folding } from "../../../geometry/columns.js";
+import type { Layout } from "../../../geometry/layout.js";
+import { pathOf, ribbonsOf } from "../../../geometry/ribbons.js";
 import { TIED } from "../../../logic/format.js";
 import { css } from "../../../paint/palette.js";
+import type { Scene } from "../../../wire/scene.js";
 import { fill, h, s } from "../../kit/dom.js";
 import { inNextFrame, oncePerFrame } from "../../kit/frames.js";
 import type { View } from "../../view.js";
@@ -53,17 +57,13 @@ export function ribbonWords(view: View, stage: Stage): SVGElement {
   return element;
 }
 
-/** Bands that are drawn between two frames of the page. */
-const SLICE = 600;
-
-/** The mark of links within a folded module is no wider. */
-const INNER = 4;
-
-interface Band {
-  readonly curve: Curve;
-  readonly width: number;
-  readonly opacity: number;
-}
+/** More bands would hold columns up that move; so many are there at once where the camera does. */
+const FEW = 600;
+/**
+ * So many strokes, or milliseconds, are drawn between two frames at most. The page puts them to pixels
+ * afterwards, which takes longer; where columns have come or gone it has more else to do at first.
+ */
+const SLICE = { first: 100, strokes: 400, time: 8 };
 
 /** The canvas of the bands of all other links. */
 export function bands(view: View, stage: Stage): HTMLCanvasElement {
@@ -71,45 +71,73 @@ export function bands(view: View, stage: Stage): HTMLCanvasElement {
   const canvas = h("canvas", { class: "svr-bands", "aria-hidden": true, "data-svr": "bands" });
   const context = canvas.getContext("2d");
   if (!context) throw new Error("this browser gives no 2D canvas");
-  let rest: readonly Band[] = [];
+  let rest: Iterator<Stroke | null, void, void> = [].values();
   let drawn = 0;
-  const goOn = () => {
-    for (const end = Math.min(drawn + SLICE, rest.length); drawn < end; drawn++) {
-      const { curve, width, opacity } = rest[drawn];
-      context.lineWidth = width;
-      context.globalAlpha = opacity;
-      context.beginPath();
-      strokeCurve(context, curve);
-    }
-    canvas.dataset.bands = String(drawn);
-    if (drawn < rest.length) later();
+  let folding: Folding | null = null;
+  let begun: CSSNumberish | null = null;
+  let together = 1;
+  /** Of many faint strokes whole numbers keep how dark they are, but not of which colour. */
+  const recolour = () => {
+    context.globalCompositeOperation = "source-in";
+    context.globalAlpha = 1;
+    context.fillRect(0, 0, canvas.width, canvas.height);
+    context.globalCompositeOperation = "source-over";
   };
-  const later = inNextFrame(view, goOn);
+  const draw = (most: number) => {
+    const end = performance.now() + SLICE.time;
+    let strokes = 0;
+    let next = rest.next();
+    for (; !next.done; next = rest.next()) {
+      if (next.value) {
+        const { curve, width, opacity, many } = next.value;
+        context.lineWidth = width;
+        context.globalAlpha = opacity;
+        context.beginPath();
+        strokeCurve(context, curve);
+        drawn += many;
+        strokes += 1;
+      }
+      if (strokes >= most || performance.now() > end) break;
+    }
+    if (together < 1 && strokes > 0) recolour();
+    canvas.dataset.bands = String(drawn);
+    canvas.dataset.painted = String(next.done === true);
+    if (!next.done) later();
+  };
+  const later = inNextFrame(view, () => {
+    // What was begun in this frame has had its turn.
+    if (begun === document.timeline.currentTime) later();
+    else draw(SLICE.strokes);
+  });
+  function* inSlices(scene: Scene, layout: Layout, bundles: Bundles) {
+    const reach = reachOf(scene, layout);
+    yield null;
+    const seen = bandsInSight(layout, bundles);
+    ({ together } = bandInk(seen.length));
+    canvas.style.opacity = String(together);
+    yield null;
+    const widths = state.bundleWidths.peek();
+    yield null;
+    yield* strokesOf(layout, reach, bundles, widths, seen);
+  }
   const begin = oncePerFrame(view, () => {
     const [scene, layout, palette] = [state.scene.peek(), stage.layout.peek(), view.palette.peek()];
     const ratio = stage.ratio.peek();
-    rest = [];
+    rest = [].values();
     drawn = 0;
+    begun = document.timeline.currentTime;
     canvas.width = Math.round((layout?.size.width ?? 0) * ratio);
     canvas.height = Math.round((layout?.size.height ?? 0) * ratio);
-    if (!scene || !layout || !palette) return;
+    if (!scene || !layout || !palette) return draw(0);
     const bundles = state.bundles.peek();
     // While columns move, thousands of bands would hold them up.
-    if (layout.isMoving && bundles.length > SLICE) return;
-    const reach = reachOf(scene, layout);
-    const widths = state.bundleWidths.peek();
-    const seen = bundles
-      .map(({ from, to, links }, at) => ({
-        curve: curveOf(layout, reach, { from, to, links }),
-        width: from === to ? Math.min(INNER, widths[at]) : widths[at],
-        isInner: from === to,
-      }))
-      .filter(({ curve }) => isInSight(curve, layout));
-    const faint = bandOpacity(seen.length);
+    if (layout.isMoving && bundles.length > FEW) return draw(0);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    context.strokeStyle = css(palette.neutral);
-    rest = seen.map((band) => ({ ...band, opacity: band.isInner ? 0.8 : faint }));
-    goOn();
+    context.strokeStyle = context.fillStyle = css(palette.neutral);
+    rest = inSlices(scene, layout, bundles);
+    const isNew = layout.folding !== folding && !layout.isMoving;
+    folding = layout.folding;
+    draw(isNew ? SLICE.first : FEW);
   });
   view.watch(() => {
     // Bundles follow from the folding and the cut: of a million links they are left to the frame.
@@ -118,6 +146,7 @@ export function bands(view: View, stage: Stage): HTMLCanvasElement {
     }
     stage.ratio.value;
     view.palette.value;
+    canvas.dataset.painted = "false";
     begin();
   });
   return canvas;
