@@ -1,11 +1,12 @@
 // A canvas of edges as density with neurons above them.
 
 import type { ReadonlySignal } from "@preact/signals-core";
+import type { Folding } from "../../../geometry/columns.js";
 import { type Layout, moved } from "../../../geometry/layout.js";
 import { type Job, sizeOf } from "../../../paint/paintJob.js";
 import type { Palette, Rgb } from "../../../paint/palette.js";
 import type { Scene } from "../../../wire/scene.js";
-import { oncePerFrame } from "../../kit/frames.js";
+import { inNextFrame, oncePerFrame } from "../../kit/frames.js";
 import type { View } from "../../view.js";
 import type { Stage } from "../stage.js";
 import { gpuPainter } from "./gpuPainter.js";
@@ -98,6 +99,11 @@ export function edgeCanvas(
     painters.set(place, painter);
     return painter;
   };
+  const paint = () => {
+    if (job) painterAt(where).paint(job);
+  };
+  const paintAfterwards = inNextFrame(view, paint);
+  let folding: Folding | null = null;
   const ask = oncePerFrame(view, () => {
     const scene = state.scene.peek();
     const layout = stage.layout.peek();
@@ -126,8 +132,12 @@ export function edgeCanvas(
     // The edges of a selection are few beside all the others.
     const many = scene.links.length > FEW_LINKS || (only === null && cut.drawn > FEW_EDGES);
     where = many ? "beside" : "page";
+    // Where columns come and go, workers would take the cores that the frame needs which shows it.
+    const isNew = folding !== null && layout.folding !== folding;
+    folding = layout.folding;
     if (layout.isMoving) compose();
-    else painterAt(where).paint(job);
+    else if (isNew) paintAfterwards();
+    else paint();
   });
   view.watch(() => {
     for (const cause of [state.scene, state.cut, stage.layout, stage.ratio, stage.appearances]) {
