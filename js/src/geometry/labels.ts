@@ -24,6 +24,8 @@ const BELOW = 8;
 const LINE = 16;
 /** A turned name may reach so far into what is kept beneath before anything of it is left out. */
 const LEEWAY = 6;
+/** The height of the corner beneath the axis where the buttons stand that fold and unfold. */
+export const CORNER = 28;
 /** Slanting lines of text are this much closer than their columns. */
 const SLANT = Math.SQRT1_2;
 
@@ -117,8 +119,12 @@ export function columnLabels(
   const order = byPlace(names, x).filter((index) => x[index] >= frame[0] && x[index] <= frame[1]);
   if (angle !== 0) {
     const length = lengthIn(strip, angle) + LEEWAY;
+    // A slanting one ends above the corner left of the frame, or right of it.
+    const above = lengthIn(strip - CORNER, angle);
     return order.map((index) => {
-      return { index, text: shorten(names[index], length, measure), at: x[index] };
+      const beside = angle === 45 ? (x[index] - frame[0]) / SLANT : length;
+      const room = Math.min(length, Math.max(above, beside));
+      return { index, text: shorten(names[index], room, measure), at: x[index] };
     });
   }
   const seen = (all: readonly string[]) => order.map((index) => all[index]);

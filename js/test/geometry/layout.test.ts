@@ -4,6 +4,7 @@ import { columnPositions, shapeOf } from "../../src/geometry/columns.js";
 import {
   angleFor,
   beside,
+  CORNER,
   columnLabels,
   heightOfNames,
   shorten,
@@ -208,6 +209,20 @@ describe("labels", () => {
       const labels = columnLabels(names, x, [60, 300], angle, strip, wide);
       expect(labels.map(({ text }) => text)).toEqual(names);
     }
+  });
+
+  it("leave the corner beneath the axis to its buttons", () => {
+    const names = ["embed_tokens", "layers.0", "lm_head"];
+    const x = [104, 150, 196];
+    const strip = heightOfNames(names, 45, 400);
+    const labels = columnLabels(names, x, [64, 700], 45, strip, measure);
+    expect(labels.map(({ text }) => text)).toEqual(["…tokens", "layers.0", "lm_head"]);
+    for (const { text, at } of labels) {
+      const down = (measure(text) + 14) * Math.SQRT1_2;
+      expect(at - measure(text) * Math.SQRT1_2 >= 64 || down <= strip - CORNER).toBe(true);
+    }
+    const apart = columnLabels(names, [150, 200, 250], [64, 700], 45, strip, measure);
+    expect(apart.map(({ text }) => text)).toEqual(names);
   });
 
   it("stay level where a few far longer than the others are shortened", () => {
