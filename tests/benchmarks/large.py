@@ -15,10 +15,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 import transformers
@@ -187,27 +189,51 @@ def _write_shards(config: transformers.PretrainedConfig, folder: Path) -> None:
 
 
 def growth() -> Row:
-    """Seconds for one more in width, depth and kept edges."""
-    found: dict[str, float] = {}
+    """How seconds grow with width, depth and edges, and as which power; with the figure of it."""
+    series: dict[str, list[tuple[int, float]]] = {}
 
-    def timed(name: str, make: Callable[[], SVR]) -> None:
-        svr = make()
+    def timed(name: str, size: int, work: Callable[[], object]) -> None:
         start = time.perf_counter()
-        svr.compute()
-        found[name] = time.perf_counter() - start
+        work()
+        series.setdefault(name, []).append((size, time.perf_counter() - start))
 
-    for width in (128, 256, 512, 1024):
-        timed(f"8 maps, width {width}", lambda width=width: SVR(_chain(8, width)))
-    for depth in (2, 4, 8):
+    SVR(_chain(2, 16)).compute()  # what is imported and looked up once
+    for width in (128, 256, 512, 1024, 2048):
+        timed("width of 8 maps", width, SVR(_chain(8, width)).compute)
+    for depth in (2, 4, 8, 16):
         model = gpt2(depth, 256)
-        timed(f"GPT-2 of width 256, depth {depth}", lambda m=model: SVR(m, m.dummy_inputs))
+        timed("blocks of GPT-2, 256 wide", depth, SVR(model, model.dummy_inputs).compute)
     svr = SVR(_chain(4, 1024))
     svr.compute()
     for level in (1e-4, 1e-3, 1e-2, 1e-1):
-        start = time.perf_counter()
-        edges = len(svr.edges(p=level))
-        found[f"{edges:,} edges of 3 million"] = time.perf_counter() - start
-    return found
+        count = len(svr.edges(p=level))
+        timed("edges asked of 3 million", count, partial(svr.edges, p=level))
+    draw_growth(series)
+    return {
+        name: ", ".join(f"{size:,}: {seconds:.3g} s" for size, seconds in of)
+        + f"; at last as its power {power(of[-2:]):.2f}"
+        for name, of in series.items()
+    }
+
+
+def power(points: Sequence[tuple[int, float]]) -> float:
+    """The exponent by which seconds grow from the first to the last."""
+    (size, seconds), (larger, more) = points[0], points[-1]
+    return float(np.log(more / seconds) / np.log(larger / size))
+
+
+def draw_growth(series: dict[str, list[tuple[int, float]]]) -> None:
+    figure, axes = plt.subplots(1, len(series), figsize=(9, 3), sharey=True, layout="constrained")
+    for ax, (name, points) in zip(axes, series.items(), strict=True):
+        sizes, seconds = np.array(points).T
+        ax.loglog(sizes, seconds, "o-", color="#0072B2")
+        for exponent, style in ((1, ":"), (2, "--")):
+            line = seconds[0] * (sizes / sizes[0]) ** exponent
+            ax.loglog(sizes, line, style, color="#888888", lw=1, label=f"power {exponent}")
+        ax.set_xlabel(name)
+    axes[0].set_ylabel("seconds")
+    axes[0].legend(frameon=False)
+    figure.savefig(Path(__file__).with_name("growth.svg"), metadata={"Date": None})
 
 
 CASES: dict[str, tuple[Callable[[], Row], str]] = {

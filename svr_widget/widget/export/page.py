@@ -20,7 +20,7 @@ MOST_IMAGE_BYTES = 8_000_000
 MOST_OTHER_BYTES = 16_000_000
 LEAST_OTHER_BYTES = 500_000
 """Spectral images, and matrices, filters and vectors in a page, before they are compressed; those
-asked for come first. Of the latter as much less as the graph itself is large, threefold: a page of
+asked for come first. Of the latter as much less as the graph itself is large, fourfold: a page of
 tens of thousands of links has room for the matrices of a few."""
 
 _PAGE = """<!doctype html>
@@ -75,7 +75,7 @@ def answers_to(
         beside: bytes of the graph itself.
     """
     answers: dict[str, Answer] = {}
-    other = min(MOST_OTHER_BYTES, max(MOST_OTHER_BYTES - 3 * beside, LEAST_OTHER_BYTES))
+    other = min(MOST_OTHER_BYTES, max(MOST_OTHER_BYTES - 4 * beside, LEAST_OTHER_BYTES))
     room = {True: MOST_IMAGE_BYTES, False: other}
     for question in questions:
         key = json.dumps(question)
