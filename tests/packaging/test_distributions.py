@@ -8,7 +8,7 @@ import sys
 import tarfile
 import venv
 import zipfile
-from importlib.metadata import Distribution, PathDistribution
+from importlib.metadata import Distribution, PathDistribution, packages_distributions
 from pathlib import Path
 
 import pytest
@@ -103,12 +103,17 @@ def declared(wheel: Path) -> dict[str, Distribution]:
     return found
 
 
-def link(distribution: Distribution, packages: Path) -> None:
-    """Have a distribution in another environment, without a copy."""
-    for file in distribution.files or []:
-        source = Path(str(distribution.locate_file(file)))
-        if ".." not in file.parts and source.exists():
-            target = packages / file
+def link(distribution: Distribution, packages: Path, shared: set[str]) -> None:
+    """Have a distribution in another environment, without a copy, compiled as it is here.
+
+    Folders that several distributions share, ``shared``, are linked file by file.
+    """
+    files = [file for file in distribution.files or [] if ".." not in file.parts]
+    own = {file.parts[0] for file in files} - shared - {"__pycache__"}
+    within = {str(file) for file in files if file.parts[0] in shared}
+    for name in own | within:
+        source, target = Path(str(distribution.locate_file(name))), packages / name
+        if source.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             target.symlink_to(source)
 
@@ -125,8 +130,9 @@ def test_wheel_works_in_a_clean_environment(distributions: dict[str, Path], tmp_
     there = declared(distributions["wheel"])
     assert {"torch", "anywidget", "traitlets"} <= there.keys()
     assert not there.keys() & {"pytest", "svr-widget", "transformers"}
+    shared = {name for name, owners in packages_distributions().items() if len(set(owners)) > 1}
     for distribution in there.values():
-        link(distribution, packages)
+        link(distribution, packages, shared)
     pip = [sys.executable, "-m", "pip", "--isolated", "--python", python]
     install = [*pip, "install", "--quiet", "--no-index", "--constraint", CONSTRAINTS]
     no_settings = {**os.environ, "PIP_CONFIG_FILE": os.devnull}

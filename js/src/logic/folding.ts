@@ -109,22 +109,28 @@ function withBrackets(
 
 /** What a bracket says the columns above it need not say again. */
 function named({ modules }: Scene, folding: Folding): Folding {
-  const around: (Module | null)[] = folding.columns.map(() => null);
-  // An inner bracket comes after the one that it stands in.
-  for (const { module, first, last } of folding.brackets)
-    around.fill(modules[module], first, last + 1);
   const columns = folding.columns.map((column, index) => {
-    const label = within(column.label, around[index]);
-    return label === column.label ? column : { ...column, label };
+    // An inner bracket comes after the one that it stands in; a range is no part of a name.
+    const { module } =
+      folding.brackets.findLast(
+        ({ module, first, last }) =>
+          first <= index && index <= last && isWithin(column.label, modules[module]),
+      ) ?? {};
+    return module === undefined
+      ? column
+      : { ...column, label: within(column.label, modules[module]) };
   });
   return { ...folding, columns };
 }
 
+/** Whether a label goes on from a module's. */
+const isWithin = (label: string, around: Module) =>
+  label.startsWith(around.label) && /^[.[]./.test(label.slice(around.label.length));
+
 /** A label without the module's; a number keeps its dot: ".0" goes on from what the bracket says. */
 function within(label: string, around: Module | null): string {
-  if (!around || !label.startsWith(around.label)) return label;
+  if (!around || !isWithin(label, around)) return label;
   const rest = label.slice(around.label.length);
-  if (!/^[.[]./.test(rest)) return label;
   const part = /^\[([^[\]]+)\]$/.exec(rest)?.[1] ?? rest.slice(1);
   return /^\p{L}/u.test(part) ? part : rest;
 }

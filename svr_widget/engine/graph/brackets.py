@@ -95,19 +95,19 @@ def seen_of(
     if len(columns) <= _FEW and not any(column.folded for column in shown):
         return Seen(tuple(shown), ())
     spans = _spans(modules, around)
+    own_labels = [column.label for column in shown]
     brackets = []
     for at, (first, last, row) in spans.items():
         outer = next((up for up in _chain(modules, modules[at].parent) if up in spans), None)
         own = called[at] if outer is None else _within(called[at], called[outer])
         brackets.append(Bracket(own, first, last, row))
-    inside: list[str | None] = [None] * len(shown)
-    for at, (first, last, _) in spans.items():  # an inner one comes after the one around it
-        inside[first : last + 1] = [called[at]] * (last + 1 - first)
-    named = (
-        column if outer is None else column._replace(label=_within(column.label, outer))
-        for column, outer in zip(shown, inside, strict=True)
-    )
-    return Seen(tuple(named), tuple(brackets))
+    for at, (first, last, _) in reversed(spans.items()):  # an inner one before the one around it
+        for place in range(first, last + 1):
+            column = shown[place]
+            # What an inner one has said is gone; one that is a range is no part of a name.
+            if column.label == own_labels[place]:
+                shown[place] = column._replace(label=_within(column.label, called[at]))
+    return Seen(tuple(shown), tuple(brackets))
 
 
 def _chain(modules: Sequence[Module], at: int | None) -> list[int]:

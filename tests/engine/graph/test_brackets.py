@@ -28,6 +28,7 @@ DEEP = ["wte", *blocks(40, ["attn", "mlp"]), "head"]
 STACK = [f"fc{i}" for i in range(1, 101)]
 SCATTERED = [f"m.{name}" for name in ("b.c.x", "b.c.y", "k", "b.z", "l", "b.w", "j", "b.v")]
 SCATTERED = ["in", *SCATTERED, "out", "n.p", "n.q"]
+MANY = ["wte", *blocks(2, [f"attn[{kind}.{head}]" for kind in ("QK", "OV") for head in range(30)])]
 MIXED = ["a.x", "b.x", "a.y", "b.y", "c.x", "c.y", "a.z", "b.z", "c.z"]
 
 
@@ -57,6 +58,7 @@ def inputs() -> list[tuple[list[str], list[int], list[str] | None]]:
         (MIXED, row(MIXED), ["a"]),
         (["x.a", "x.b", "y.a", "y.b"], [0, 1, 2, 3], []),
         (["x.a", "x.b", "y.a", "y.b"], [3, 2, 1, 0], ["y"]),
+        (MANY, row(MANY), []),
     ]
 
 
@@ -111,6 +113,13 @@ def test_every_column_is_seen_once_and_a_range_opens_over_its_own() -> None:
     assert sorted(at for column in seen.columns for at in column.columns) == list(range(100))
     assert [column.label for column in seen.columns[2:5]] == ["fc21-fc30", "fc31", "fc32"]
     assert seen.brackets == (("fc31-fc40", 3, 12, 0),)
+
+
+def test_a_name_goes_on_from_the_module_around_a_range() -> None:
+    modules, labels = modules_of(MANY), Labels({name: name for name in MANY})
+    seen = seen_of(MANY, range(len(MANY)), modules, labels, [])
+    assert [column.label for column in seen.columns[1:4]] == ["QK.0", "QK.1", "QK.2"]
+    assert {"QK.0-5", "OV.0-5"} <= {bracket.label for bracket in seen.brackets}
 
 
 def test_a_bracket_that_is_left_out_keeps_the_row_of_those_within() -> None:
