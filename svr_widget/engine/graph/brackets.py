@@ -102,11 +102,11 @@ def seen_of(
         own = called[at] if outer is None else _within(called[at], called[outer])
         brackets.append(Bracket(own, first, last, row))
     for at, (first, last, _) in reversed(spans.items()):  # an inner one before the one around it
-        for place in range(first, last + 1):
-            column = shown[place]
+        for seen in range(first, last + 1):
+            column = shown[seen]
             # What an inner one has said is gone; one that is a range is no part of a name.
-            if column.label == own_labels[place]:
-                shown[place] = column._replace(label=_within(column.label, called[at]))
+            if column.label == own_labels[seen]:
+                shown[seen] = column._replace(label=_within(column.label, called[at]))
     return Seen(tuple(shown), tuple(brackets))
 
 

@@ -28,7 +28,8 @@ DEEP = ["wte", *blocks(40, ["attn", "mlp"]), "head"]
 STACK = [f"fc{i}" for i in range(1, 101)]
 SCATTERED = [f"m.{name}" for name in ("b.c.x", "b.c.y", "k", "b.z", "l", "b.w", "j", "b.v")]
 SCATTERED = ["in", *SCATTERED, "out", "n.p", "n.q"]
-MANY = ["wte", *blocks(2, [f"attn[{kind}.{head}]" for kind in ("QK", "OV") for head in range(30)])]
+MORE_HEADS = [f"attn[{kind}.{head}]" for kind in ("QK", "OV") for head in range(30)]
+MANY = ["wte", *blocks(2, [*MORE_HEADS, "mlp.c_fc", "mlp.c_proj"])]
 MIXED = ["a.x", "b.x", "a.y", "b.y", "c.x", "c.y", "a.z", "b.z", "c.z"]
 
 
