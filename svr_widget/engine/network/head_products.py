@@ -58,7 +58,7 @@ class Product:
     def of(self, maps: Mapping[str, LinearMap], depth: int) -> LinearMap:
         """The product of the two maps."""
         outer, inner = (maps[name] for name in self.maps)
-        left, right = outer.weight.flatten(1), inner.weight.flatten(1)
+        left, right = (_whole(linear).flatten(1) for linear in (outer, inner))
         out_normal = outer.normals[0 if self.kind == "OV" else 1]
         outer_channels, inner_channels = map(_run, self.channels)
         left = left[:, outer_channels] if self.kind == "OV" else left[outer_channels].T
@@ -120,6 +120,11 @@ def plan_products(
         {product.name: product for product in products},
         tuple(_notes(products)),
     )
+
+
+def _whole(linear: LinearMap) -> Tensor:
+    """The weight as it is kept: what stays in a file is not read for a part of it."""
+    return linear.factors[0] if len(linear.factors) == 1 else linear.weight
 
 
 def _run(channels: Tensor) -> Tensor | slice:

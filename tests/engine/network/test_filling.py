@@ -199,6 +199,16 @@ def test_transformers(name, norm, path):
     same(SVR(skeleton, example, weights=path, norm=norm), SVR(model, example, norm=norm))
 
 
+def test_the_parts_of_heads_stay_in_the_file(path):
+    model, example = language.gpt2()
+    with torch.device("meta"):
+        skeleton = type(model)(model.config).eval()
+    svr = SVR(skeleton, example, weights=written(model.state_dict(), path))
+    heads = [linear for linear in svr.maps.values() if linear.kind == "attention"]
+    assert len(heads) == 8
+    assert all(isinstance(factor, StoredTensor) for head in heads for factor in head.factors)
+
+
 def test_weights_stay_in_the_file(path):
     model = randomised(convolutional())
     with torch.device("meta"):
