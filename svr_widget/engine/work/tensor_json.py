@@ -17,6 +17,7 @@ from torch import Tensor
 from svr_widget.engine.decompose import Certificate, Decomposition
 from svr_widget.engine.maps.linear_map import LinearMap
 from svr_widget.engine.maps.links import Layout, Link
+from svr_widget.engine.maps.stored import StoredTensor
 
 Json = Any
 
@@ -76,8 +77,10 @@ class Writer:
             shape, dtype = list(stored.shape), str(tensor.dtype)
             return {_KIND: "shape", "of": shape, "dtype": dtype, "order": order}
         stored = stored.contiguous()
-        self._kept.append(stored)
-        key = stored.data_ptr(), tuple(stored.shape), stored.dtype
+        self._kept += [tensor, stored]
+        # One that is read whenever it is needed lies at another place each time.
+        place = id(tensor) if isinstance(tensor, StoredTensor) else stored.data_ptr()
+        key = place, tuple(stored.shape), stored.dtype
         if key not in self._names:
             self._names[key] = name
             self.tensors[name] = stored

@@ -1,6 +1,7 @@
 """A skeleton filled from a file shows what the model shows into which the file was loaded."""
 
 import os
+import pickle
 
 import pytest
 import torch
@@ -207,6 +208,23 @@ def test_the_parts_of_heads_stay_in_the_file(path):
     heads = [linear for linear in svr.maps.values() if linear.kind == "attention"]
     assert len(heads) == 8
     assert all(isinstance(factor, StoredTensor) for head in heads for factor in head.factors)
+
+
+def test_equal_shapes_in_a_file_are_saved_each(path, tmp_path):
+    """They are read one after the other, into memory that the next one may be given."""
+
+    def make():
+        return nn.Sequential(*(nn.Linear(16, 16) for _ in range(12)))
+
+    model, example = randomised(make()), torch.zeros(1, 16)
+    with torch.device("meta"):
+        skeleton = make()
+    svr = SVR(skeleton, example, weights=written(model.state_dict(), path))
+    svr.save(tmp_path / "saved.svr", weights=True)
+    wanted = SVR(model, example)
+    for found in (SVR.load(tmp_path / "saved.svr"), pickle.loads(pickle.dumps(svr))):
+        for name, linear in wanted.maps.items():
+            assert torch.equal(found.maps[name].weight, linear.weight), name
 
 
 def test_weights_stay_in_the_file(path):
