@@ -37,6 +37,10 @@ export interface Folding {
   readonly rows: number;
 }
 
+/** Whether there is a folded module, or a bracket over an open one. */
+export const hasModulesInSight = ({ rows, columns }: Folding): boolean =>
+  rows > 0 || columns.some(({ module }) => module !== null);
+
 export type Shape = "line" | "arc" | "loop" | "inner";
 
 /** Parallel branches stand this far apart, where maps of successive depths stand 1 apart. */

@@ -24,8 +24,6 @@ const BELOW = 8;
 const LINE = 16;
 /** A turned name may reach so far into what is kept beneath before anything of it is left out. */
 const LEEWAY = 6;
-/** The height of the corner beneath the axis where the buttons stand that fold and unfold. */
-export const CORNER = 28;
 /** Slanting lines of text are this much closer than their columns. */
 const SLANT = Math.SQRT1_2;
 
@@ -107,7 +105,10 @@ export function heightOfNames(names: readonly string[], angle: Angle, height: nu
 export const lengthIn = (strip: number, angle: Angle) =>
   angle === 45 ? (strip - ABOVE - BELOW) / SLANT - LINE : strip - ABOVE - BELOW;
 
-/** The name of every column at `x` that is within the frame; `strip` is the height they have. */
+/**
+ * The name of every column at `x` that is within the frame; `strip` is the height they have. Of it
+ * `corner` at its bottom is taken left of the frame.
+ */
 export function columnLabels(
   names: readonly string[],
   x: ArrayLike<number>,
@@ -115,12 +116,13 @@ export function columnLabels(
   angle: Angle,
   strip: number,
   measure: Measure,
+  corner = 0,
 ): Label[] {
   const order = byPlace(names, x).filter((index) => x[index] >= frame[0] && x[index] <= frame[1]);
   if (angle !== 0) {
     const length = lengthIn(strip, angle) + LEEWAY;
-    // A slanting one ends above the corner left of the frame, or right of it.
-    const above = lengthIn(strip - CORNER, angle);
+    // A slanting one ends above what is taken left of the frame, or right of it.
+    const above = corner > 0 ? lengthIn(strip - corner, angle) : length;
     return order.map((index) => {
       const beside = angle === 45 ? (x[index] - frame[0]) / SLANT : length;
       const room = Math.min(length, Math.max(above, beside));

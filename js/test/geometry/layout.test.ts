@@ -4,7 +4,6 @@ import { columnPositions, shapeOf } from "../../src/geometry/columns.js";
 import {
   angleFor,
   beside,
-  CORNER,
   columnLabels,
   heightOfNames,
   shorten,
@@ -211,18 +210,19 @@ describe("labels", () => {
     }
   });
 
-  it("leave the corner beneath the axis to its buttons", () => {
+  it("end above what is taken left of the frame, or right of it", () => {
     const names = ["embed_tokens", "layers.0", "lm_head"];
-    const x = [104, 150, 196];
     const strip = heightOfNames(names, 45, 400);
-    const labels = columnLabels(names, x, [64, 700], 45, strip, measure);
-    expect(labels.map(({ text }) => text)).toEqual(["…tokens", "layers.0", "lm_head"]);
-    for (const { text, at } of labels) {
+    const labels = (first: number, corner: number) =>
+      columnLabels(names, [first, 150, 196], [64, 700], 45, strip, measure, corner);
+    const short = labels(104, 28);
+    expect(short.map(({ text }) => text)).toEqual(["…tokens", "layers.0", "lm_head"]);
+    for (const { text, at } of short) {
       const down = (measure(text) + 14) * Math.SQRT1_2;
-      expect(at - measure(text) * Math.SQRT1_2 >= 64 || down <= strip - CORNER).toBe(true);
+      expect(at - measure(text) * Math.SQRT1_2 >= 64 || down <= strip - 28).toBe(true);
     }
-    const apart = columnLabels(names, [150, 200, 250], [64, 700], 45, strip, measure);
-    expect(apart.map(({ text }) => text)).toEqual(names);
+    expect(labels(104, 0).map(({ text }) => text)).toEqual(names);
+    expect(labels(130, 28).map(({ text }) => text)).toEqual(names);
   });
 
   it("stay level where a few far longer than the others are shortened", () => {

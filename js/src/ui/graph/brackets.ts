@@ -1,6 +1,7 @@
 // The modules beneath the names of the columns: a bracket over what is open, whose name folds it as
 // that of a folded one unfolds it; and all of them one level further in or out.
 
+import { hasModulesInSight } from "../../geometry/columns.js";
 import { shorten } from "../../geometry/labels.js";
 import type { Layout } from "../../geometry/layout.js";
 import { stepped } from "../../logic/folding.js";
@@ -83,8 +84,7 @@ function levels(view: View, stage: Stage): HTMLElement {
   );
   view.watch(() => {
     const folding = stage.layout.value?.folding;
-    element.hidden =
-      !folding || (folding.rows === 0 && folding.columns.every(({ module }) => module === null));
+    element.hidden = !folding || !hasModulesInSight(folding);
   });
   return element;
 }

@@ -2,7 +2,7 @@
 // and whole of the one that is pointed at.
 
 import { type ReadonlySignal, signal } from "@preact/signals-core";
-import type { Column } from "../../geometry/columns.js";
+import { type Column, hasModulesInSight } from "../../geometry/columns.js";
 import { areApart, beside, columnLabels, lengthIn } from "../../geometry/labels.js";
 import type { Layout } from "../../geometry/layout.js";
 import { count } from "../../logic/format.js";
@@ -11,6 +11,8 @@ import { fill, h, nameOf } from "../kit/dom.js";
 import type { View } from "../view.js";
 import { AXIS_WIDTH, namesStripOf, type Stage, stripOf } from "./stage.js";
 
+/** The height of the buttons that fold and unfold, left of the names. */
+const CORNER = 28;
 /** A pinned name is never longer. */
 const PINNED = 120;
 const APART = 12;
@@ -27,7 +29,10 @@ export function columnNames(view: View, stage: Stage): HTMLElement[] {
     const frame = frameOf(layout);
     const labels = columns.map(({ label }) => label);
     const strip = namesStripOf(scene, layout);
-    const shown = columnLabels(labels, columnX, frame, angle, strip, stage.measure);
+    // The buttons that fold modules stand beside the names, or beside the brackets beneath them.
+    const beneath = stripOf(scene, layout) - strip;
+    const taken = hasModulesInSight(layout.folding) ? CORNER - beneath : 0;
+    const shown = columnLabels(labels, columnX, frame, angle, strip, stage.measure, taken);
     const counts = columns.map((column) => contentOf(scene, column));
     const seen = shown.map(({ index }) => index);
     const counted =
