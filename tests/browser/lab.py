@@ -24,7 +24,7 @@ from tests.browser.kernels import Kernels
 
 REPOSITORY = Path(__file__).parents[2]
 TIMEOUT = 30
-START = 120  # seconds: in a new environment a server compiles what it imports
+START = 120  # seconds: in a new environment servers and kernels compile what they import
 CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-quic",
@@ -237,7 +237,7 @@ class Notebook:
         """Load the page and wait for the notebook and its kernel."""
         self.page.goto(f"{self.lab.url}/{self.app}/{self.name}", wait_until="domcontentloaded")
         self.page.evaluate(PAGE_VERBS)
-        self.page.evaluate("(seconds) => lab.until(lab.ready, seconds)", TIMEOUT)
+        self.page.evaluate("(seconds) => lab.until(lab.ready, seconds)", START)
 
     def end(self) -> None:
         """Close the notebook and end its kernel; the page stays, as a reader finds it."""
@@ -250,7 +250,7 @@ class Notebook:
         """Open another notebook on the page, where one has ended."""
         self.name = name
         self.page.evaluate("(name) => lab.show(name)", name)
-        self.page.evaluate("(seconds) => lab.until(lab.ready, seconds)", TIMEOUT)
+        self.page.evaluate("(seconds) => lab.until(lab.ready, seconds)", START)
 
     def run(self) -> None:
         """Run every cell; raises where one ends in an error."""
