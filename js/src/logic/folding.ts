@@ -110,27 +110,25 @@ function withBrackets(
 /** What a bracket says the columns above it need not say again. */
 function named({ modules }: Scene, folding: Folding): Folding {
   const columns = folding.columns.map((column, index) => {
-    // An inner bracket comes after the one that it stands in; a range is no part of a name.
-    const { module } =
-      folding.brackets.findLast(
-        ({ module, first, last }) =>
-          first <= index && index <= last && isWithin(column.label, modules[module]),
-      ) ?? {};
-    return module === undefined
-      ? column
-      : { ...column, label: within(column.label, modules[module]) };
+    // An inner bracket comes after the one that it stands in. What it has said is gone; one that is
+    // a range is no part of a name.
+    const label = folding.brackets.reduceRight(
+      (said, { module, first, last }) =>
+        said === column.label && first <= index && index <= last
+          ? within(said, modules[module])
+          : said,
+      column.label,
+    );
+    return label === column.label ? column : { ...column, label };
   });
   return { ...folding, columns };
 }
 
-/** Whether a label goes on from a module's. */
-const isWithin = (label: string, around: Module) =>
-  label.startsWith(around.label) && /^[.[]./.test(label.slice(around.label.length));
-
 /** A label without the module's; a number keeps its dot: ".0" goes on from what the bracket says. */
 function within(label: string, around: Module | null): string {
-  if (!around || !isWithin(label, around)) return label;
+  if (!around || !label.startsWith(around.label)) return label;
   const rest = label.slice(around.label.length);
+  if (!/^[.[]./.test(rest)) return label;
   const part = /^\[([^[\]]+)\]$/.exec(rest)?.[1] ?? rest.slice(1);
   return /^\p{L}/u.test(part) ? part : rest;
 }

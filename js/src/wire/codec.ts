@@ -38,6 +38,15 @@ export class CodecError extends Error {
   override name = "CodecError";
 }
 
+export type Kind<T> = new (length: number) => T;
+
+/** Takes an array of one of these types, and of a length, out of a container. */
+export type Reader = <T extends Data>(
+  name: string,
+  types: Kind<T> | readonly Kind<T>[],
+  length?: number,
+) => T;
+
 /** A container that does not hold a scene. */
 export class SceneError extends Error {
   override name = "SceneError";

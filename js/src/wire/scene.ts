@@ -1,7 +1,15 @@
 // What Python sends once: maps, spectral neurons, edges sorted by weight, and the slider's stops.
 // Everything is checked here, so that the rest of the front end can rely on it.
 
-import { type Bytes, type Container, type Data, decode, SceneError } from "./codec.js";
+import {
+  type Bytes,
+  type Container,
+  type Data,
+  decode,
+  type Kind,
+  type Reader,
+  SceneError,
+} from "./codec.js";
 import { CONTRACT } from "./contract.js";
 import { unpackIncrements } from "./increments.js";
 import { columnsOf, type Link, readLinks } from "./links/columns.js";
@@ -225,13 +233,6 @@ function feeding(maps: readonly LinearMap[], links: readonly Link[]): boolean[] 
   const producers = new Set(maps.filter((_, at) => feeds[at] === 1).map(({ map }) => map));
   return maps.map(({ map }) => producers.has(map));
 }
-
-type Kind<T> = new (length: number) => T;
-type Reader = <T extends Data>(
-  name: string,
-  types: Kind<T> | readonly Kind<T>[],
-  length?: number,
-) => T;
 
 export function reader(container: Container): Reader {
   return <T extends Data>(name: string, types: Kind<T> | readonly Kind<T>[], length?: number) => {

@@ -1,7 +1,7 @@
 // Links as Python packs them: columns of numbers, a row a link. Of a million links a whole object
 // each would be most of what a page holds, and walking them most of what it does.
 
-import { type Container, type Data, SceneError } from "../codec.js";
+import { type Container, type Kind, type Reader, SceneError } from "../codec.js";
 import type { CONTRACT } from "../contract.js";
 
 type Law = (typeof CONTRACT.laws)[number];
@@ -146,15 +146,6 @@ interface SaidOfLinks {
   readonly through?: readonly (readonly string[])[];
 }
 
-type Kind<T> = new (length: number) => T;
-
-/** Takes a column of one of these types out of a container. */
-type Column = <T extends Data>(
-  name: string,
-  types: Kind<T> | readonly Kind<T>[],
-  length?: number,
-) => T;
-
 /** Links in columns of `svr_widget/widget/wire/links.py`; those of before are wider. */
 const NATURALS: readonly Kind<Naturals>[] = [Uint8Array, Uint16Array, Uint32Array];
 const FRACTIONS: readonly Kind<Fractions>[] = [Float32Array, Float64Array];
@@ -246,7 +237,7 @@ export function readLinks(
   { arrays }: Container,
   meta: SaidOfLinks,
   laws: readonly Law[],
-  column: Column,
+  column: Reader,
 ): readonly Link[] {
   if (!arrays.has("link_producer")) {
     if (!Array.isArray(meta.links)) throw new SceneError("the scene lists no links");
@@ -280,7 +271,7 @@ export function readLinks(
 }
 
 /** The links of a preview, of which no more is known than which maps they join. */
-export function readEnds(column: Column): readonly Link[] {
+export function readEnds(column: Reader): readonly Link[] {
   const producer = column("link_producer", NATURALS);
   const many = producer.length;
   const none = new Uint8Array(many);
