@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from svr_widget.engine.errors import NonFiniteWeightsError, SVRError, check_option
+from svr_widget.engine.maps.copied import kept
 from svr_widget.engine.maps.linear_map import LinearMap
 from svr_widget.engine.network.network import Network
 from svr_widget.engine.work.records import kind_written
@@ -254,7 +255,11 @@ class SVRRecorder(Recording):
 
 def own_weights(maps: Mapping[str, LinearMap]) -> Weights:
     """The factors of every map whose weight is not that of an earlier one."""
-    return {name: linear.factors for name, linear in maps.items() if linear.tied_to is None}
+    return {
+        name: tuple(map(kept, linear.factors))
+        for name, linear in maps.items()
+        if linear.tied_to is None
+    }
 
 
 def _opened(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -89,6 +90,21 @@ class Decomposition:
         norm = squares.index_add(0, self.groups, self.S.square()).sqrt()[self.groups]
         return self.null | (_ROUNDED_SUMS * self.rounding * norm >= self.S)
 
+    def weight(self, shape: Sequence[int]) -> Tensor:
+        """``U diag(S) V^T`` group by group as a weight ``[out, in/groups, *kernel]``.
+
+        Of all neurons it is the map's weight, to the rounding of ``U`` and ``V``.
+        """
+        blocks = []
+        for group in range(self.group_count):
+            mine = self.groups == group
+            U, V = (
+                vectors[..., mine].double().reshape(len(vectors), -1, int(mine.sum()))
+                for vectors in (self.U, self.V)
+            )
+            blocks.append(torch.einsum("oam,ibm->oiab", U * self.S[mine], V))
+        return torch.cat(blocks).reshape(tuple(shape)).to(self.U.dtype)
+
     def flattened_as(self, method: Flattening) -> Decomposition:
         """The same neurons under the other method; only for maps with one kernel position.
 
@@ -105,15 +121,20 @@ class Decomposition:
             U = U.reshape(-1, *kernel, count)
         return replace(self, U=U, V=V, method=method)
 
-    def transposed(self) -> Decomposition:
-        """The neurons of the transposed map, for a map without groups and without a kernel."""
+    def transposed(self, scaled: Callable[[Tensor, Tensor], Tensor] = torch.mul) -> Decomposition:
+        """The neurons of the transposed map, for a map without groups and without a kernel.
+
+        Args:
+            scaled: gives vectors ``[channels, M]`` times signs ``[M]``.
+        """
         signs = torch.from_numpy(_signs(self.V.numpy()[None])[0])
         certificate = replace(
             self.certificate,
             orthogonality_u=self.certificate.orthogonality_v,
             orthogonality_v=self.certificate.orthogonality_u,
         )
-        U, V, confined = self.V * signs, self.U * signs, self.confined[::-1]
+        U, V = scaled(self.V, signs), scaled(self.U, signs)
+        confined = self.confined[::-1]
         return replace(self, U=U, V=V, certificate=certificate, confined=confined)
 
     @property
@@ -303,7 +324,7 @@ def flatten(weight: Tensor, groups: int, method: Flattening) -> Array:
         tensor = tensor.transpose(2, 3).reshape(groups, -1, in_channels)
     else:
         tensor = tensor.reshape(groups, out_channels, -1)
-    return np.asarray(tensor.contiguous().numpy().astype(_dtype(weight), copy=False))
+    return np.ascontiguousarray(tensor.numpy(), dtype=_dtype(weight))
 
 
 def _fix_signs(factors: Factors) -> None:

@@ -7,6 +7,11 @@
 ``jacobi``  one-sided Jacobi after two pivoted triangular factorisations: small singular values
             keep their *relative* accuracy where rows or columns differ in scale, which is what
             near-kernels are made of (paper, section 5.2).
+
+NumPy and SciPy may each bring a BLAS of their own, whose idle threads go on spinning for a while
+on the cores that the other's now want: two cores took sixteen times as long for small matrices as
+one. So all that is done for every map is NumPy's, as the products of adjacencies are; SciPy's are
+the rare pivoted factorisations.
 """
 
 from __future__ import annotations
@@ -136,10 +141,7 @@ def gram(
     long = wide.swapaxes(1, 2)
     squares = np.zeros((count, rows, rows))
     for _, part in in_parts(long, rows):
-        if count == 1:
-            _add_square(part[0], squares[0])
-        else:  # small ones, and perhaps many
-            squares += part.swapaxes(1, 2) @ part
+        squares += part.swapaxes(1, 2) @ part  # NumPy sees the square of one: half the operations
     eigenvalues, left = np.linalg.eigh(squares)
     del squares
     left = left[:, :, ::-1]
@@ -202,15 +204,6 @@ def _refine(
     return bool(one.S[-1] >= LAPACK_FLOOR * S[0])
 
 
-def _add_square(rows: NDArray[np.float64], total: NDArray[np.float64]) -> None:
-    """Add ``rows^T rows`` to the lower triangle of ``total``, in place."""
-    # BLAS wants Fortran's order, in which a matrix is its transpose in C's: nothing is copied.
-    turned = not rows.flags.f_contiguous
-    scipy.linalg.blas.dsyrk(
-        1.0, rows.T if turned else rows, 1.0, total.T, trans=not turned, overwrite_c=True
-    )
-
-
 def one_matrix(matrix: Array, *, tried: bool = False) -> _Single:
     """The SVD of one matrix by an accurate driver; ``tried`` where its Gram matrix did not do.
 
@@ -262,9 +255,7 @@ def _spread(sizes: NDArray[np.float64]) -> float:
 
 def lapack(wide: NDArray[np.float64]) -> _Single:
     """By divide and conquer in float64 on ``[m, n]``, ``m <= n``."""
-    right, S, left = scipy.linalg.svd(
-        wide.T, full_matrices=False, lapack_driver="gesdd", check_finite=False
-    )
+    right, S, left = np.linalg.svd(wide.T, full_matrices=False)  # by gesdd
     error = np.full_like(S, EPSILON * S[0])
     return _Single(left.T, S, right, error, max(wide.shape) * error > S, "lapack")
 
@@ -368,13 +359,16 @@ class _Triangular:
 
 def _triangular(matrix: Array) -> _Triangular:
     """By Cholesky's factorisation of its Gram matrix where float32 needs no more, else by QR."""
-    exact = matrix.astype(np.float64, order="F")
+    exact = matrix.astype(np.float64)
     if matrix.dtype == np.float32 and matrix.shape[0] >= matrix.shape[1]:
-        R, failed = scipy.linalg.lapack.dpotrf(exact.T @ exact)
-        if not failed:
-            inverse, _ = scipy.linalg.lapack.dtrtri(R)
+        try:
+            R = np.linalg.cholesky(exact.T @ exact).T
+        except np.linalg.LinAlgError:  # it is singular to working precision
+            pass
+        else:
+            inverse = np.linalg.inv(R)
             condition = float(np.linalg.norm(R) * np.linalg.norm(inverse))
             if condition < CHOLESKY_CONDITION:
                 return _Triangular(exact, inverse, R, EPSILON * condition**2)
-    Q, R = scipy.linalg.qr(exact, mode="economic", overwrite_a=True, check_finite=False)
+    Q, R = np.linalg.qr(exact)
     return _Triangular(Q, np.eye(len(R)), R, 0.0)

@@ -35,6 +35,7 @@ from svr_widget.engine.graph.streaming.products import Ends
 from svr_widget.engine.graph.streaming.recent import RecentAdjacencies
 from svr_widget.engine.graph.streaming.stream import Stream
 from svr_widget.engine.maps.bundles import KeyedLinks, Links
+from svr_widget.engine.maps.copied import copy_of
 from svr_widget.engine.maps.linear_map import LinearMap
 from svr_widget.engine.maps.links import LinkKey, Side
 from svr_widget.engine.maps.read_only import array_of, read_only
@@ -342,7 +343,14 @@ class SpectralGraph:
             return self._decomposer.flattened(other, method)
         task = task_of(linear, method, self.rank, self.seed, str(self.device))
         found = self._decomposer.decomposition(task, self.add_note, wait=wait)
+        self._let_go(linear, found)
         return self._decomposer.flattened(found, method)
+
+    def _let_go(self, linear: LinearMap, neurons: Decomposition) -> None:
+        """Keep no copy of a weight beside neurons that are kept and hold all of it."""
+        copy = copy_of(linear)
+        if copy and self._decomposer.cache is not False and len(neurons) == neurons.rank:
+            copy.let_go(partial(neurons.weight, linear.shape))
 
     def adjacency(self, link: LinkKey, method: Method | None = None) -> Adjacency:
         """The adjacency of a link; ``.dense()`` is ``[consumer's neurons, producer's neurons]``.
@@ -513,6 +521,7 @@ class SpectralGraph:
 
         def keep(task: Task, found: Decomposition) -> None:
             name, method = asked[task]
+            self._let_go(self._maps[name], found)
             with self._lock:  # another thread may have been before us
                 flat = self._decomposer.flattened(found, method)
                 held.append(self._decompositions.setdefault((name, method), flat))

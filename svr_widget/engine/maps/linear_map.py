@@ -29,7 +29,8 @@ class LinearMap:
             ``[out, d]`` and ``[d, in]`` whose product it is, parts of the copies of the two whole
             ones. Copies, on the CPU; float64 where the layer's weight is, else float32. Those of a
             model that a file fills stay in the file, and are read whenever something is computed
-            with them.
+            with them. Large copies (4 MB) are let go once all neurons of the map are known, and
+            then read from the model or, where that has changed, formed of the neurons.
         groups: the map is the direct sum of this many maps of equal shape.
         depth: column of the map in the link graph.
         tied_to: an earlier map that uses the same parameter; the weight is then a view of its
@@ -185,7 +186,10 @@ def stored_map(read: Callable[[], LinearMap]) -> LinearMap:
     made = read()
 
     def stored(place: int) -> StoredTensor:
-        return StoredTensor(made.factors[place].to("meta"), lambda: read().factors[place])
+        factor = made.factors[place]
+        if isinstance(factor, StoredTensor):
+            return factor
+        return StoredTensor(factor.to("meta"), lambda: read().factors[place])
 
     return replace(made, factors=tuple(map(stored, range(len(made.factors)))))
 

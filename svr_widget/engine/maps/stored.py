@@ -45,6 +45,7 @@ class StoredTensor(Tensor):
     """
 
     _read: Callable[[], Tensor]
+    _root: StoredTensor | None = None
 
     def __new__(cls, form: Tensor, read: Callable[[], Tensor]) -> Self:
         """A tensor of that form."""
@@ -58,6 +59,16 @@ class StoredTensor(Tensor):
     def read(self) -> Tensor:
         """The values."""
         return self._read()
+
+    @property
+    def reads(self) -> Callable[[], Tensor]:
+        """What gives the values."""
+        return self._read
+
+    @property
+    def root(self) -> StoredTensor:
+        """The stored tensor whose entries, all of them, these are in another order."""
+        return self if self._root is None else self._root
 
     @property
     def form(self) -> Tensor:
@@ -93,9 +104,14 @@ class StoredTensor(Tensor):
             return stored.form
         if stored is not None and func in _VIEWS:
             rest = args[1:]
-            return StoredTensor(
+            view = StoredTensor(
                 func(stored.form, *rest, **kwargs), lambda: func(stored.read(), *rest, **kwargs)
             )
+            if func in _PERMUTATIONS:
+                view._root = stored.root
+            return view
+        if stored is not None and func is Tensor.numpy:  # which what is read may have its own of
+            return stored.read().numpy(*args[1:], **kwargs)
         read_args, read_kwargs = tree_map_only(StoredTensor, StoredTensor.read, (args, kwargs))
         return func(*read_args, **read_kwargs)
 
@@ -139,12 +155,12 @@ _FORM = frozenset(
 _ELSEWHERE = {_getter("is_meta"): False, _getter("device"): torch.device("cpu")}
 """What is true of the values, and not of the form."""
 
-_VIEWS = frozenset(
-    {
-        *(_getter("T"), Tensor.__getitem__, Tensor.contiguous, Tensor.flatten),
-        *(Tensor.permute, Tensor.reshape, Tensor.t, Tensor.transpose),
-    }
-)
+_PERMUTATIONS = frozenset({_getter("T"), Tensor.permute, Tensor.t, Tensor.transpose})
+"""What brings entries into another order, and leaves none out."""
+
+_VIEWS = _PERMUTATIONS | {
+    *(Tensor.__getitem__, Tensor.contiguous, Tensor.flatten, Tensor.reshape),
+}
 """What moves entries and computes nothing."""
 
 

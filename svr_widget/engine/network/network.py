@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from svr_widget.engine.environment.mapped_files import MappedFiles
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.maps.bundles import depths
+from svr_widget.engine.maps.copied import copied
 from svr_widget.engine.maps.linear_map import LinearMap, linear_map, stored_map
 from svr_widget.engine.maps.links import OUTSIDE, Layout, Link
 from svr_widget.engine.maps.parts import Part
@@ -162,11 +163,18 @@ class MapReader:
     computed: Mapping[str, Tensor] = field(default_factory=dict)
     files: MappedFiles | None = None
 
-    def matrices(self) -> dict[str, LinearMap]:
-        """Every part's weight of this moment, in canonical form; one copy of what is one tensor."""
+    def matrices(self, *, let_go: bool = False) -> dict[str, LinearMap]:
+        """Every part's weight of this moment, in canonical form; one copy of what is one tensor.
+
+        Args:
+            let_go: copies of large weights can be let go once the neurons are known.
+        """
         if self.files is not None:
             return {name: stored_map(partial(self._matrix, name)) for name in self.parts}
-        found = {name: self._matrix(name) for name in self.parts}
+        read = {name: partial(self._matrix, name) for name in self.parts}
+        found = {name: again() for name, again in read.items()}
+        if let_go:
+            found = {name: copied(linear, read[name]) for name, linear in found.items()}
         for name, _, weight in _one_weight(found, self.parts):
             found[name] = replace(found[name], factors=(weight,))
         return found

@@ -262,7 +262,7 @@ def _of_model(
         found = (*made, *(link for link in links if isinstance(link, Link)))
     check_names(found, order)
     reading = MapReader({name: parts[name] for name in order}, inputs, outputs, computed, files)
-    whole = reading.matrices()
+    whole = reading.matrices(let_go=True)
     traced_model = TracedModel(
         model, parts, reading, whole, found, ends, attentions, rank, notes, example, met
     )

@@ -7,11 +7,16 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, MutableMapping
 from concurrent.futures import Executor
+from functools import partial
+
+import torch
+from torch import Tensor
 
 from svr_widget.engine.decompose import Decomposition, Flattening
 from svr_widget.engine.decompose.preview import Preview
 from svr_widget.engine.errors import SVRError
-from svr_widget.engine.maps.read_only import read_only
+from svr_widget.engine.maps.read_only import plain, read_only
+from svr_widget.engine.maps.stored import StoredTensor
 from svr_widget.engine.work import memory
 from svr_widget.engine.work.entries import Entries, Make, Note, TakenError
 from svr_widget.engine.work.executors import Sending, check_executor, through
@@ -20,6 +25,9 @@ from svr_widget.engine.work.tasks import Task, derived
 
 Cache = bool | str | os.PathLike[str] | Folder
 """What ``cache=`` takes."""
+
+PUT_OFF = 1 << 26
+"""Bytes from which on vectors of a transposed map are made whenever they are asked for."""
 
 ColumnKey = tuple[str, Flattening]
 
@@ -116,7 +124,8 @@ class Decomposer:
 
     def transposed(self, neurons: Decomposition, note: Note) -> Decomposition:
         """The neurons of the transposed map, which are kept as the others are."""
-        return self._derived(neurons, "transposed", neurons.transposed, note)
+        make = partial(neurons.transposed, _scaled)
+        return self._derived(neurons, "transposed", make, note)
 
     def flattened(self, neurons: Decomposition, method: Flattening) -> Decomposition:
         """The same neurons under another method, in the same memory."""
@@ -144,6 +153,17 @@ class Decomposer:
     def _known(self, content: str, neurons: Decomposition) -> Decomposition:
         self._contents[neurons] = content
         return neurons
+
+
+def _scaled(vectors: Tensor, signs: Tensor) -> Tensor:
+    """Vectors times their signs; those over a vocabulary, whenever somebody asks for them.
+
+    Hardly anybody does, and an output head that shares the embedding's weight has them twice.
+    """
+    if vectors.nbytes < PUT_OFF:
+        return vectors * signs
+    form = torch.empty_strided(vectors.shape, vectors.stride(), dtype=vectors.dtype, device="meta")
+    return StoredTensor(form, lambda: plain(vectors) * signs)
 
 
 def kept_by(cache: Cache) -> MutableMapping[ColumnKey, Decomposition]:

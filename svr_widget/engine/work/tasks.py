@@ -168,7 +168,7 @@ def task_of(
 
 def array(tensor: Tensor) -> NDArray[Any]:
     """The entries of a tensor one after the other, in its own memory where they are kept so."""
-    return np.asarray(plain(tensor).detach().contiguous().numpy())
+    return np.ascontiguousarray(plain(tensor).detach().numpy())
 
 
 @dataclass(frozen=True, eq=False)

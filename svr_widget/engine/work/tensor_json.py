@@ -79,7 +79,7 @@ class Writer:
         stored = stored.contiguous()
         self._kept += [tensor, stored]
         # One that is read whenever it is needed lies at another place each time.
-        place = id(tensor) if isinstance(tensor, StoredTensor) else stored.data_ptr()
+        place = id(tensor.root) if isinstance(tensor, StoredTensor) else stored.data_ptr()
         key = place, tuple(stored.shape), stored.dtype
         if key not in self._names:
             self._names[key] = name

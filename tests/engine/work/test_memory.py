@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
+import scipy.linalg
 import torch
 
 from svr_widget import SVR, SVRError
@@ -38,7 +39,11 @@ def test_the_estimate_is_near_what_is_allocated(shape, groups, dtype, method):
         peak = tracemalloc.get_traced_memory()[1] + weight.nbytes
     finally:
         tracemalloc.stop()
-    # What LAPACK allocates for itself is not traced.
+    # What NumPy allocates for LAPACK is not traced; in float64 that is most of it.
+    if dtype == torch.float64:
+        long, short = sorted(shape, reverse=True)
+        work, _ = scipy.linalg.lapack.dgesdd_lwork(long, short, full_matrices=False)
+        peak += 8 * int(2 * long * short + short**2 + work)
     assert 0.8 < memory.needed(task) / peak < 2
 
 
