@@ -58,7 +58,7 @@ js-tests: $(READY) frontend
 
 # A JupyterLab and a Chromium a process.
 browser-tests: $(READY) frontend chromium
-	$(BIN)/pytest --numprocesses 2 --dist loadfile tests/browser
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile tests/browser
 
 notebook-tests: $(READY) frontend
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist worksteal tests/notebooks

@@ -39,6 +39,7 @@ from svr_widget.engine.maps.copied import copy_of
 from svr_widget.engine.maps.linear_map import LinearMap
 from svr_widget.engine.maps.links import LinkKey, Side
 from svr_widget.engine.maps.read_only import array_of, read_only
+from svr_widget.engine.maps.stored import wholes_kept
 from svr_widget.engine.model.find_maps import Globs
 from svr_widget.engine.network.bare_weights.orientation import NonFinite
 from svr_widget.engine.network.head_products import AttentionView
@@ -507,6 +508,10 @@ class SpectralGraph:
         Raises:
             SVRError: a map takes more memory than there is, or the executor takes no work.
         """
+        with wholes_kept():
+            return self._decompose_all(report)
+
+    def _decompose_all(self, report: Callable[[str, int], object]) -> list[Decomposition]:
         columns = [column for column in self.columns.values() if column not in self._decompositions]
         held: list[Decomposition] = []
         asked: dict[Task, ColumnKey] = {}

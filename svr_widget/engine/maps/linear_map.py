@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -93,7 +94,7 @@ class LinearMap:
                 "model, or save it with weights=True"
             )
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, ...]:
         """The shape of the weight."""
         return (self.factors[0].shape[0], *self.factors[-1].shape[1:])

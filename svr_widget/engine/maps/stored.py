@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import Any, Self
 
 import torch
@@ -46,6 +48,7 @@ class StoredTensor(Tensor):
 
     _read: Callable[[], Tensor]
     _root: StoredTensor | None = None
+    _whole = True
 
     def __new__(cls, form: Tensor, read: Callable[[], Tensor]) -> Self:
         """A tensor of that form."""
@@ -57,8 +60,9 @@ class StoredTensor(Tensor):
         """As above: the values are not read yet."""
 
     def read(self) -> Tensor:
-        """The values."""
-        return self._read()
+        """The values; while ``wholes_kept``, nobody may write to them."""
+        kept = _kept_wholes.get()
+        return kept.read(self) if kept and self._whole else self._read()
 
     @property
     def reads(self) -> Callable[[], Tensor]:
@@ -107,6 +111,7 @@ class StoredTensor(Tensor):
             view = StoredTensor(
                 func(stored.form, *rest, **kwargs), lambda: func(stored.read(), *rest, **kwargs)
             )
+            view._whole = False
             if func in _PERMUTATIONS:
                 view._root = stored.root
             return view
@@ -114,6 +119,32 @@ class StoredTensor(Tensor):
             return stored.read().numpy(*args[1:], **kwargs)
         read_args, read_kwargs = tree_map_only(StoredTensor, StoredTensor.read, (args, kwargs))
         return func(*read_args, **read_kwargs)
+
+
+class wholes_kept:  # noqa: N801  # it is called as a function is
+    """Keep the two tensors that were read last, for their parts.
+
+    The heads of a layer are parts of the same two matrices, one after the other.
+    """
+
+    def __enter__(self) -> None:
+        self._held: deque[tuple[StoredTensor, Tensor]] = deque(maxlen=2)
+        self._token = _kept_wholes.set(self)
+
+    def __exit__(self, *_: object) -> None:
+        _kept_wholes.reset(self._token)
+
+    def read(self, stored: StoredTensor) -> Tensor:
+        """The values of a stored tensor, those of before where they are still there."""
+        for known, values in tuple(self._held):
+            if known is stored:
+                return values
+        values = stored._read()
+        self._held.append((stored, values))
+        return values
+
+
+_kept_wholes: ContextVar[wholes_kept | None] = ContextVar("kept_wholes", default=None)
 
 
 def in_memory(tensor: Tensor) -> Tensor:

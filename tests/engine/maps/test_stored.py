@@ -5,9 +5,19 @@ import copy
 import numpy as np
 import pytest
 import torch
+import transformers
+from safetensors.torch import save_file
 from torch import nn
 
-from svr_widget.engine.maps.stored import LowRank, StoredTensor, has_values, in_memory
+from svr_widget import SVR
+from svr_widget.engine.maps.stored import (
+    LowRank,
+    StoredTensor,
+    has_values,
+    in_memory,
+    wholes_kept,
+)
+from svr_widget.engine.network.network import MapReader
 
 
 class Shelf:
@@ -93,3 +103,45 @@ def test_low_rank_is_the_product_of_its_factors():
     expected = (left.values.double() @ right.values.double()).float()
     assert torch.equal(in_memory(product), expected)
     assert product.detach() is product
+
+
+def test_parts_of_the_two_that_were_read_last_read_nothing():
+    shelves = [Shelf(4, 3) for _ in range(3)]
+    with wholes_kept():
+        for head in range(3):
+            for shelf in shelves[:2]:
+                part = in_memory(shelf.tensor[head : head + 1].T)
+                assert torch.equal(part, shelf.values[head : head + 1].T)
+        assert [shelf.taken for shelf in shelves] == [1, 1, 0]
+        in_memory(shelves[2].tensor)
+        in_memory(shelves[0].tensor)
+        assert [shelf.taken for shelf in shelves] == [2, 1, 1]
+    in_memory(shelves[0].tensor)
+    assert shelves[0].taken == 3
+
+
+def test_the_heads_of_a_layer_read_its_matrices_once(tmp_path, monkeypatch):
+    config = transformers.LlamaConfig(
+        hidden_size=32, intermediate_size=24, num_hidden_layers=1, vocab_size=11,
+        num_attention_heads=8, num_key_value_heads=8,
+    )  # fmt: skip
+    model = transformers.LlamaForCausalLM(config).eval()
+    save_file(
+        {k: v.contiguous() for k, v in model.state_dict().items()}, tmp_path / "a.safetensors"
+    )
+    with torch.device("meta"):
+        skeleton = transformers.LlamaForCausalLM(config).eval()
+    read: list[str] = []
+    matrix = MapReader._matrix
+    monkeypatch.setattr(
+        MapReader, "_matrix", lambda self, name: read.append(name) or matrix(self, name)
+    )
+    svr = SVR(skeleton, {"input_ids": torch.arange(5)[None]}, weights=tmp_path / "a.safetensors")
+    read.clear()
+    svr.decompose_all()
+    attention = [name.rpartition(".")[2] for name in read if "self_attn" in name]
+    assert {name: attention.count(name) for name in set(attention)} == {
+        "q_proj": 1, "k_proj": 1, "v_proj": 1, "o_proj": 1,
+    }  # fmt: skip
+    for name, neurons in SVR(model, {"input_ids": torch.arange(5)[None]}).maps.items():
+        assert torch.equal(svr.maps[name].weight, neurons.weight)

@@ -71,6 +71,8 @@ def collapse(label: Tensor, dims: Sequence[int]) -> Tensor | None:
     if not dims:
         return label
     stored = core(label)
+    if all(stored.shape[dim] == 1 for dim in dims):  # it does not vary there
+        return stored.expand([1 if dim in dims else size for dim, size in enumerate(label.shape)])
     one = stored.amax(tuple(dims), keepdim=True)
     if not bool(((stored == one) | (stored == NONE)).all()):
         return None

@@ -306,7 +306,7 @@ def assemble(readings: Sequence[ResolvedUse], rank: Mapping[str, int], notes: No
                     stream.through,
                     steps=by_channel(stream.steps, graph.output_layouts.get(stream.source.name)),
                 )
-                pairs = (*producer.tolist(), *consumer.shape, *consumer.flatten().tolist())
+                pairs = (consumer.shape, *(each.numpy().tobytes() for each in (producer, consumer)))
                 key = (link.producer, link.consumer, pairs)
                 known = found.get(key)
                 if known is not None:
