@@ -56,7 +56,7 @@ class Decomposition:
         Decomposition(svr, 16 neurons, S[0]=5.267, driver='gram')
         >>> neurons.U.shape, neurons.S.shape, neurons.V.shape
         (torch.Size([16, 16]), torch.Size([16]), torch.Size([20, 16]))
-        >>> weight = (neurons.U * neurons.S) @ neurons.V.T
+        >>> weight = (neurons.U * neurons.S) @ neurons.V.T  # as neurons.weight((16, 20))
         >>> torch.allclose(weight.float(), model[0].weight, atol=1e-5)
         True
         >>> int(neurons.null.sum())  # the dead channel
@@ -94,6 +94,11 @@ class Decomposition:
         """``U diag(S) V^T`` group by group as a weight ``[out, in/groups, *kernel]``.
 
         Of all neurons it is the map's weight, to the rounding of ``U`` and ``V``.
+
+        Examples:
+            >>> weight = svr["0"].weight(svr.maps["0"].shape)
+            >>> torch.allclose(weight.float(), model[0].weight, atol=1e-5)
+            True
         """
         blocks = []
         for group in range(self.group_count):

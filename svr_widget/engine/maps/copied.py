@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -34,7 +35,7 @@ class Copy(Handle):
 
     def __init__(self, values: Tensor, again: Callable[[], Tensor]) -> None:
         self._values: Tensor | None = values
-        self._again = again
+        self._again, self._dtype = again, values.dtype
         self._digest = b""
         self._of_neurons: Callable[[], Tensor] | None = None
 
@@ -54,11 +55,12 @@ class Copy(Handle):
         if values is not None:
             return values
         assert self._of_neurons is not None
-        try:
+        now: Tensor | None = None
+        with suppress(SVRError, AttributeError):  # it has none any more, or one that is not finite
             now = self._again()
-        except SVRError:  # the model has none any more, or one that is not finite
-            return self._of_neurons()
-        return now if _digest(now) == self._digest else self._of_neurons()
+        if now is not None and _digest(now) == self._digest:
+            return now
+        return self._of_neurons().to(self._dtype)
 
     def __call__(self) -> Tensor:
         """The weight, read-only: unlike what a file holds it takes no copy."""

@@ -111,6 +111,22 @@ def test_a_model_that_has_no_weight_any_more_is_no_error():
     with torch.no_grad():
         model[0].weight.fill_(float("nan"))
     torch.testing.assert_close(plain(svr.maps["0"].weight), before, rtol=0, atol=1e-6)
+    del model[0].weight
+    torch.testing.assert_close(plain(svr.maps["0"].weight), before, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("rank", [None, 3])
+def test_a_weight_of_little_rank_keeps_its_precision(rank):
+    """Its vectors are of float64; it is not."""
+    model = network()
+    with torch.no_grad():
+        model[0].weight[5:] = 0
+    before = model[0].weight.detach().clone()
+    svr = SVR(model, rank=rank)
+    svr.compute()
+    assert svr["0"].U.dtype == torch.float64
+    train(model)
+    torch.testing.assert_close(plain(svr.maps["0"].weight), before, rtol=0, atol=1e-6)
 
 
 def test_nobody_writes_to_it():
