@@ -97,7 +97,7 @@ bench: $(READY) frontend chromium
 # Networks that do not fit where everything is kept: GPT-2 up to its large one, 32 layers of heads.
 # Some half an hour, and 12 GB.
 .PHONY: bench-large
-bench-large: $(READY) frontend
+bench-large: $(READY) frontend chromium
 	$(BIN)/python -m tests.benchmarks.large
 
 # How many of the architectures that people bring become a graph, and why the others do not; the links
