@@ -24,13 +24,14 @@ import type { Selection } from "../wire/timeline.js";
 import { deriveFrom, type Filter } from "./derived.js";
 import { createPlayback, type Playback } from "./playback.js";
 import { previewOf, stateOfPreview } from "./preview.js";
-import { createChange, mirror, mirrorPublic, type PublicSignals } from "./traits.js";
+import { createChange, mirror, mirrorPublic, Outbox, type PublicSignals } from "./traits.js";
 
 export type State = ReturnType<typeof createState>;
 
 /** `ask` is for the scenes of a timeline that have not come by themselves. */
 export function createState(host: Host, abort: AbortSignal, ask: Ask | null = null) {
-  const traits = mirrorPublic(host, abort);
+  const outbox = new Outbox();
+  const traits = mirrorPublic(host, outbox, abort);
   const status: ReadonlySignal<Status> = mirror(host, "_status", abort);
   const python = signal(host.python());
   host.onPython(() => (python.value = host.python()), abort);
@@ -38,7 +39,7 @@ export function createState(host: Host, abort: AbortSignal, ask: Ask | null = nu
   const playback = createPlayback(host, traits.selected as Signal<Selection>, ask, abort);
   const { scene, fault } = sceneOnScreen(host, playback, traits.colour, abort);
   const derived = deriveFrom(traits, scene, filter);
-  const change = createChange(host, traits, abort);
+  const change = createChange(host, traits, outbox, abort);
   const preview = previewOf(host, scene, fault, abort);
   const early = stateOfPreview(traits, preview, filter);
   return {

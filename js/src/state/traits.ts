@@ -20,9 +20,34 @@ export function mirror<K extends keyof Traits>(
 
 export type PublicSignals = ReturnType<typeof mirrorPublic>;
 
+type Name = keyof PublicTraits;
+
+/** What was set here and waits to be sent, and what was sent last, as JSON. */
+export class Outbox {
+  readonly waiting = new Map<Name, unknown>();
+  readonly sent = new Map<Name, string>();
+
+  /** Whether a change that comes in is only Python's late answer to what was sent before. */
+  answers(name: Name, value: unknown): boolean {
+    const newer = this.waiting.has(name) && value !== this.waiting.get(name);
+    return newer && JSON.stringify(value) === this.sent.get(name);
+  }
+}
+
 /** The traits that the page writes, too. */
-export function mirrorPublic(host: Host, abort: AbortSignal) {
-  const trait = <K extends keyof PublicTraits>(name: K) => mirror(host, name, abort);
+export function mirrorPublic(host: Host, outbox: Outbox, abort: AbortSignal) {
+  const trait = <K extends Name>(name: K) => {
+    const mirrored = signal(host.get(name));
+    const follow = () => {
+      const value = host.get(name);
+      // It would undo what was set since, until that is sent.
+      if (outbox.answers(name, value)) return;
+      if (value !== outbox.waiting.get(name)) outbox.waiting.delete(name);
+      mirrored.value = value;
+    };
+    host.on(name, follow, abort);
+    return mirrored;
+  };
   return {
     method: trait("method"),
     norm: trait("norm"),
@@ -49,11 +74,23 @@ export function mirrorPublic(host: Host, abort: AbortSignal) {
 export function createChange(
   host: Host,
   traits: PublicSignals,
+  outbox: Outbox,
   abort: AbortSignal,
 ): (changes: Partial<PublicTraits>) => void {
-  const saver = createSaver(host, SAVE_PAUSE, abort);
+  const send = () => {
+    for (const [name, value] of outbox.waiting) {
+      outbox.sent.set(name, JSON.stringify(value));
+      host.set(name, value as never);
+    }
+    outbox.waiting.clear();
+    host.save();
+  };
+  const saver = createSaver({ save: send }, SAVE_PAUSE, abort);
   return (changes) => {
     if (abort.aborted) return;
+    for (const [name, value] of Object.entries(changes)) {
+      outbox.waiting.set(name as Name, value);
+    }
     batch(() => {
       for (const [name, value] of Object.entries(changes)) {
         (traits[name as keyof typeof traits] as Signal<unknown>).value = value;

@@ -33,6 +33,33 @@ describe("state", () => {
     expect(host.saves).toBe(1);
   });
 
+  it("is not undone by Python's late answer to a change of before", () => {
+    const { host, state } = started();
+    state.apply({ panes_width: 792, camera: [2, 0, 0] });
+    vi.advanceTimersByTime(1000);
+    state.apply({ panes_width: null, camera: null });
+    host.push("panes_width", 792);
+    host.push("camera", [2, 0, 0]);
+    expect(state.panes_width.value).toBeNull();
+    expect(state.camera.value).toBeNull();
+    vi.advanceTimersByTime(1000);
+    expect(host.saves).toBe(2);
+    expect([host.traits.panes_width, host.traits.camera]).toEqual([null, null]);
+  });
+
+  it("follows what somebody else sets before it is sent", () => {
+    const { host, state } = started();
+    state.apply({ panes_width: 400 });
+    vi.advanceTimersByTime(1000);
+    state.apply({ panes_width: 500 });
+    host.push("panes_width", 600);
+    expect(state.panes_width.value).toBe(600);
+    vi.advanceTimersByTime(1000);
+    expect(host.traits.panes_width).toBe(600);
+    host.push("panes_width", 400);
+    expect(state.panes_width.value).toBe(400);
+  });
+
   it("sends what is still waiting when the view ends, and nothing after", () => {
     const { host, controller, state } = started();
     state.setLevel(0.2);
