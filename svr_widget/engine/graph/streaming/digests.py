@@ -128,8 +128,7 @@ class Digests:
                 self.sizes[keys] += len(block) * sizes
             else:
                 self.sizes[keys] += np.add.reduceat(tested[row.places].sum(0).cpu().numpy(), starts)
-            values = block.amax(0)
-            in_columns = values.cpu().numpy()
+            in_columns = _largest(block)
             largest = np.maximum.reduceat(in_columns, starts)
             better = largest > self.largest[keys]
             if not better.any():
@@ -137,8 +136,7 @@ class Digests:
             # Of equal ones the first in the order of rows.
             risen = np.repeat(np.where(better, largest, np.nan), sizes)
             holding = np.flatnonzero(in_columns == risen)
-            there = torch.from_numpy(holding).to(block.device)
-            rows = (block[:, there] == values[there]).int().argmax(0).cpu().numpy()
+            rows = _first_rows(block, holding, in_columns[holding])
             of_link = np.searchsorted(starts, holding, side="right") - 1
             order = np.lexsort((holding, rows, of_link))
             order = order[np.unique(of_link[order], return_index=True)[1]]
@@ -146,6 +144,24 @@ class Digests:
             self.largest[keys] = largest[better]
             self._n[keys] = n + row.neurons.start
             self._m[keys] = m + (offsets - starts)[better]
+
+
+def _largest(block: Tensor) -> NDArray[np.floating]:
+    """The largest entry of each column."""
+    if block.device.type == "cpu":
+        return np.asarray(block.numpy().max(0))
+    return np.asarray(block.amax(0).cpu().numpy())
+
+
+def _first_rows(
+    block: Tensor, columns: NDArray[np.intp], values: NDArray[np.floating]
+) -> NDArray[np.intp]:
+    """The first row of some columns that holds a value."""
+    if block.device.type == "cpu":
+        return np.asarray((block.numpy()[:, columns] == values).argmax(0))
+    there = torch.from_numpy(columns).to(block.device)
+    held = block[:, there] == torch.from_numpy(values).to(block.device)
+    return np.asarray(held.int().argmax(0).cpu().numpy())
 
 
 def _rise(

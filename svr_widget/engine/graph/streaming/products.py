@@ -25,7 +25,7 @@ from svr_widget.engine.graph.adjacency import Adjacency
 from svr_widget.engine.graph.streaming.tiles import Pack, extent, packs
 from svr_widget.engine.maps.bundles import Consumer, KeyedLinks
 from svr_widget.engine.maps.links import Link, LinkKey
-from svr_widget.engine.maps.read_only import array_of, plain
+from svr_widget.engine.maps.read_only import array_of
 from svr_widget.engine.significance.nulls import NullLaw
 
 FEWEST = 8
@@ -167,12 +167,20 @@ class Bus(Product):
         V, n = _beside(self._reading, rows, lambda each: each.V, read)
         dtype = torch.promote_types(U.dtype, V.dtype)
         U, V = U.to(self._device, dtype), V.to(self._device, dtype)
-        entries = matrix_product(V.T, U).square_()
+        entries = _squared(matrix_product(V.T, U))
         parts = None
         if n.any() or m.any():
             tested = np.where(n[:, None] | m, np.int16(-1), np.int16(0))
             parts = torch.from_numpy(tested).to(self._device)
         return Tile(rows, columns, self.links, entries, parts, self.laws[0].mean, (n, m))
+
+
+def _squared(entries: Tensor) -> Tensor:
+    """The squares, in place; on the CPU by NumPy, as the products are (``drivers.py`` says why)."""
+    if entries.device.type != "cpu":
+        return entries.square_()
+    np.square(entries.numpy(), out=entries.numpy())
+    return entries
 
 
 _Side = tuple[Tensor, NDArray[np.bool_]]
@@ -199,18 +207,17 @@ def _beside(
     channels: Tensor,
 ) -> _Side:
     """Representations ``[s, neurons]`` on channels that travel, and which neurons are null."""
-    first = plain(vectors(maps[pack[0].end]()))
-    width = first.shape[0]
-    channels = plain(channels)
-    every = len(channels) == width and torch.equal(channels, torch.arange(width))
-    beside = torch.empty(len(channels), extent(pack), dtype=first.dtype)
+    first = array_of(vectors(maps[pack[0].end]()))
+    width, travelling = first.shape[0], array_of(channels)
+    every = len(travelling) == width and np.array_equal(travelling, np.arange(width))
+    beside = np.empty((len(travelling), extent(pack)), first.dtype)
     null = np.empty(extent(pack), np.bool_)
     for end, neurons, places in pack:
         decomposition = maps[end]()
-        flat = plain(vectors(decomposition)).reshape(width, -1)[:, neurons]
-        beside[:, places] = flat if every else flat[channels]
+        flat = array_of(vectors(decomposition)).reshape(width, -1)[:, neurons]
+        beside[:, places] = flat if every else flat[travelling]
         null[places] = array_of(decomposition.null)[neurons]
-    return beside, null
+    return torch.from_numpy(beside), null
 
 
 class Ends(NamedTuple):

@@ -280,14 +280,18 @@ def _holding(packs: Sequence[Pack], end: int) -> list[tuple[Pack, Span]]:
 
 def _places(tile: Tile, first_key: NDArray[np.intp], part: int, least: float) -> Kept:
     """The tested entries of one law that reach a weight, with their places."""
-    strong = tile.entries >= least
-    if tile.parts is not None:
-        strong &= tile.parts == part
     width = tile.entries.shape[1]
-    if strong.device.type == "cpu":
-        at = np.flatnonzero(strong.numpy())
-        weight = tile.entries.numpy().reshape(-1)[at]
+    if tile.entries.device.type == "cpu":
+        entries = tile.entries.numpy()
+        chosen = entries >= least
+        if tile.parts is not None:
+            chosen &= tile.parts.numpy() == part
+        at = np.flatnonzero(chosen)
+        weight = entries.reshape(-1)[at]
     else:
+        strong = tile.entries >= least
+        if tile.parts is not None:
+            strong &= tile.parts == part
         places = strong.flatten().nonzero().flatten()
         at, weight = places.cpu().numpy(), tile.entries.flatten()[places].cpu().numpy()
     row, column = np.divmod(at, width)
