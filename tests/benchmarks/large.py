@@ -135,9 +135,8 @@ def transformer(name: str) -> Row:
 
 def page() -> Row:
     model = gpt2(*GPT2["gpt2-small"])
-    widget = SVRWidget(
-        model, model.dummy_inputs, p=1e-5
-    )  # of random weights none are beyond chance
+    # Of random weights no edge is beyond chance, and a page without edges is not what people open.
+    widget = SVRWidget(model, model.dummy_inputs, p=1e-5)
     widget.wait()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "svr.html")

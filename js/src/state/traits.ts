@@ -7,14 +7,19 @@ import { createSaver } from "./saver.js";
 
 const SAVE_PAUSE = 120;
 
-/** A trait as a signal that follows the host; writing it tells the host nothing. */
+/** A trait as a signal that follows the host where `accepts`; writing it tells the host nothing. */
 export function mirror<K extends keyof Traits>(
   host: Host,
   name: K,
   abort: AbortSignal,
+  accepts: (value: Traits[K]) => boolean = () => true,
 ): Signal<Traits[K]> {
   const mirrored = signal(host.get(name));
-  host.on(name, () => (mirrored.value = host.get(name)), abort);
+  const follow = () => {
+    const value = host.get(name);
+    if (accepts(value)) mirrored.value = value;
+  };
+  host.on(name, follow, abort);
   return mirrored;
 }
 
@@ -27,27 +32,22 @@ export class Outbox {
   readonly waiting = new Map<Name, unknown>();
   readonly sent = new Map<Name, string>();
 
-  /** Whether a change that comes in is only Python's late answer to what was sent before. */
-  answers(name: Name, value: unknown): boolean {
-    const newer = this.waiting.has(name) && value !== this.waiting.get(name);
-    return newer && JSON.stringify(value) === this.sent.get(name);
+  /**
+   * Whether a change that comes in is one. Python's late answer to what was sent before is none: it
+   * would undo what was set since, until that is sent. Anything else takes its place.
+   */
+  accepts(name: Name, value: unknown): boolean {
+    if (!this.waiting.has(name) || value === this.waiting.get(name)) return true;
+    if (JSON.stringify(value) === this.sent.get(name)) return false;
+    this.waiting.delete(name);
+    return true;
   }
 }
 
 /** The traits that the page writes, too. */
 export function mirrorPublic(host: Host, outbox: Outbox, abort: AbortSignal) {
-  const trait = <K extends Name>(name: K) => {
-    const mirrored = signal(host.get(name));
-    const follow = () => {
-      const value = host.get(name);
-      // It would undo what was set since, until that is sent.
-      if (outbox.answers(name, value)) return;
-      if (value !== outbox.waiting.get(name)) outbox.waiting.delete(name);
-      mirrored.value = value;
-    };
-    host.on(name, follow, abort);
-    return mirrored;
-  };
+  const trait = <K extends Name>(name: K) =>
+    mirror(host, name, abort, (value) => outbox.accepts(name, value));
   return {
     method: trait("method"),
     norm: trait("norm"),

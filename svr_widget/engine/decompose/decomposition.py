@@ -90,25 +90,27 @@ class Decomposition:
         norm = squares.index_add(0, self.groups, self.S.square()).sqrt()[self.groups]
         return self.null | (_ROUNDED_SUMS * self.rounding * norm >= self.S)
 
-    def weight(self, shape: Sequence[int]) -> Tensor:
-        """``U diag(S) V^T`` group by group as a weight ``[out, in/groups, *kernel]``.
+    def weight(self, shape: Sequence[int], kept: NDArray[np.int64] | None = None) -> Tensor:
+        """``sum_k U_k S_k V_k^T`` as ``[out, in/groups, *kernel]``, float64.
 
         Of all neurons it is the map's weight, to the rounding of ``U`` and ``V``.
+
+        Args:
+            shape: of the weight.
+            kept: indices of the neurons that are summed over; None for all.
 
         Examples:
             >>> weight = svr["0"].weight(svr.maps["0"].shape)
             >>> torch.allclose(weight.float(), model[0].weight, atol=1e-5)
             True
         """
+        kept = np.arange(len(self)) if kept is None else kept
         blocks = []
         for group in range(self.group_count):
-            mine = self.groups == group
-            U, V = (
-                vectors[..., mine].double().reshape(len(vectors), -1, int(mine.sum()))
-                for vectors in (self.U, self.V)
-            )
-            blocks.append(torch.einsum("oam,ibm->oiab", U * self.S[mine], V))
-        return torch.cat(blocks).reshape(tuple(shape)).to(self.U.dtype)
+            U, S, V = of_group(self, kept, group)
+            U, V = (each.reshape(len(each), each.shape[1:-1].numel(), len(S)) for each in (U, V))
+            blocks.append(torch.einsum("oam,m,ibm->oiab", U, S, V))
+        return torch.cat(blocks).reshape(tuple(shape))
 
     def flattened_as(self, method: Flattening) -> Decomposition:
         """The same neurons under the other method; only for maps with one kernel position.
@@ -154,6 +156,14 @@ class Decomposition:
         count = f"{len(self)} of {self.rank}" if len(self) < self.rank else str(len(self))
         largest = f", S[0]={float(self.S[0]):.4g}" if len(self) else ""
         return f"Decomposition({self.method}, {count} neurons{largest}, driver={self.driver!r})"
+
+
+def of_group(
+    neurons: Decomposition, kept: NDArray[np.int64], group: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """``U [out/groups, *kernel, r]``, ``S [r]``, ``V [in/groups, *kernel, r]``, float64."""
+    mine = torch.from_numpy(kept[neurons.groups.numpy()[kept] == group].astype(np.int64))
+    return neurons.U[..., mine].double(), neurons.S[mine], neurons.V[..., mine].double()
 
 
 def decompose(

@@ -17,6 +17,7 @@ the rare pivoted factorisations.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -361,11 +362,8 @@ def _triangular(matrix: Array) -> _Triangular:
     """By Cholesky's factorisation of its Gram matrix where float32 needs no more, else by QR."""
     exact = matrix.astype(np.float64)
     if matrix.dtype == np.float32 and matrix.shape[0] >= matrix.shape[1]:
-        try:
+        with suppress(np.linalg.LinAlgError):  # it is singular to working precision
             R = np.linalg.cholesky(exact.T @ exact).T
-        except np.linalg.LinAlgError:  # it is singular to working precision
-            pass
-        else:
             inverse = np.linalg.inv(R)
             condition = float(np.linalg.norm(R) * np.linalg.norm(inverse))
             if condition < CHOLESKY_CONDITION:

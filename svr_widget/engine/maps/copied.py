@@ -83,16 +83,18 @@ def copied(linear: LinearMap, again: Callable[[], LinearMap]) -> LinearMap:
 
 def kept(weight: Tensor) -> Tensor:
     """A weight that stays as it is, whoever lets the copy go."""
-    if isinstance(weight, StoredTensor) and isinstance(weight.reads, Copy):
-        return weight.read()
-    return weight
+    copy = _behind(weight)
+    return weight if copy is None else copy()
 
 
 def copy_of(linear: LinearMap) -> Copy | None:
     """The copy that is all of a map's weight; None where it is none, or a part of it."""
-    first = linear.factors[0]
-    read = first.reads if isinstance(first, StoredTensor) else None
-    return read if isinstance(read, Copy) and len(linear.factors) == 1 else None
+    return _behind(linear.factors[0]) if len(linear.factors) == 1 else None
+
+
+def _behind(weight: Tensor) -> Copy | None:
+    read = weight.reads if isinstance(weight, StoredTensor) else None
+    return read if isinstance(read, Copy) else None
 
 
 def _digest(weight: Tensor) -> bytes:

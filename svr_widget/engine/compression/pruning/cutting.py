@@ -18,7 +18,6 @@ from svr_widget.engine.compression.pruning.factored import (
 )
 from svr_widget.engine.compression.pruning.heads import check_current_product, write_product
 from svr_widget.engine.compression.pruning.truncation import (
-    low_rank,
     parameters_of_two,
     two_weights,
 )
@@ -167,7 +166,7 @@ def _cut(
             replace_module(model, part.module, layers)
             return MapCut("factored", _error(weight, composed(first, second, linear)), entries)
     own = layer_weight(part, linear, weight)
-    written = write(part, layer_weight(part, linear, low_rank(linear, neurons, kept)))
+    written = write(part, layer_weight(part, linear, neurons.weight(linear.shape, kept)))
     return MapCut("low rank", _error(own, written), held, remark)
 
 

@@ -1,4 +1,4 @@
-"""The weight of some of a map's neurons, and the two weights that it is the product of."""
+"""The two weights that the weight of some of a map's neurons is the product of."""
 
 from __future__ import annotations
 
@@ -8,17 +8,8 @@ from torch import Tensor
 
 from svr_widget.engine.compression.pruning.choice import Kept, parameters_of_a_neuron
 from svr_widget.engine.decompose import Decomposition
+from svr_widget.engine.decompose.decomposition import of_group
 from svr_widget.engine.maps.linear_map import LinearMap
-
-
-def low_rank(linear: LinearMap, neurons: Decomposition, kept: Kept) -> Tensor:
-    """``sum_k U_k S_k V_k^T`` over the kept neurons as ``[out, in/groups, *kernel]``, float64."""
-    blocks = []
-    for group in range(linear.groups):
-        U, S, V = _of_group(neurons, kept, group)
-        U, V = (each.reshape(len(each), each.shape[1:-1].numel(), len(S)) for each in (U, V))
-        blocks.append(torch.einsum("oam,m,ibm->oiab", U, S, V))
-    return torch.cat(blocks).reshape(linear.shape)
 
 
 def two_weights(linear: LinearMap, neurons: Decomposition, kept: Kept) -> tuple[Tensor, Tensor]:
@@ -29,7 +20,7 @@ def two_weights(linear: LinearMap, neurons: Decomposition, kept: Kept) -> tuple[
     carries the square root of the singular values. Groups that keep fewer neurons than others are
     filled with zeros.
     """
-    parts = [_of_group(neurons, kept, group) for group in range(linear.groups)]
+    parts = [of_group(neurons, kept, group) for group in range(linear.groups)]
     width = max(len(S) for _, S, _ in parts)
     ones = (1,) * len(linear.kernel)
     first_kernel, second_kernel = (
@@ -56,9 +47,3 @@ def projection(vectors: Tensor, kept: Kept) -> Tensor:
     """Onto the span of the kept columns, float64 ``[channels, channels]``."""
     chosen = vectors.flatten(0, -2)[:, torch.from_numpy(kept)].double()
     return chosen @ chosen.T
-
-
-def _of_group(neurons: Decomposition, kept: Kept, group: int) -> tuple[Tensor, Tensor, Tensor]:
-    """``U [out/groups, *kernel, r]``, ``S [r]``, ``V [in/groups, *kernel, r]``, float64."""
-    mine = torch.from_numpy(kept[neurons.groups.numpy()[kept] == group].astype(np.int64))
-    return neurons.U[..., mine].double(), neurons.S[mine], neurons.V[..., mine].double()

@@ -71,12 +71,12 @@ def collapse(label: Tensor, dims: Sequence[int]) -> Tensor | None:
     if not dims:
         return label
     stored = core(label)
+    kept = [1 if dim in dims else size for dim, size in enumerate(label.shape)]
     if all(stored.shape[dim] == 1 for dim in dims):  # it does not vary there
-        return stored.expand([1 if dim in dims else size for dim, size in enumerate(label.shape)])
+        return stored.expand(kept)
     one = stored.amax(tuple(dims), keepdim=True)
     if not bool(((stored == one) | (stored == NONE)).all()):
         return None
-    kept = [1 if dim in dims else size for dim, size in enumerate(label.shape)]
     return canonical(one.expand(kept))
 
 
