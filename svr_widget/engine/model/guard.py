@@ -18,10 +18,10 @@ from torch.utils._python_dispatch import (
     _disable_current_modes,
     is_traceable_wrapper_subclass,
 )
-from torch.utils._pytree import tree_iter
 
 from svr_widget.engine.environment.threads import check_wanted
 from svr_widget.engine.errors import SVRError
+from svr_widget.engine.model.tensors import tensors_in
 
 
 class SharedMemory:
@@ -186,14 +186,12 @@ class _Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the bas
         kwargs = kwargs or {}
         for place, name in _written(func):
             what = args[place] if place < len(args) else kwargs.get(name)
-            for tensor in tree_iter(what):
-                if isinstance(tensor, Tensor):
-                    self._memory.leave(tensor)
+            for tensor in tensors_in(what):
+                self._memory.leave(tensor)
         result = self._drawn(func, args, kwargs) if _draws(func) else func(*args, **kwargs)
         if _looks(func):
-            for tensor in tree_iter(result):
-                if isinstance(tensor, Tensor):
-                    self._memory.follow(tensor)
+            for tensor in tensors_in(result):
+                self._memory.follow(tensor)
         return result
 
     def _drawn(self, func: OpOverload[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
@@ -273,10 +271,7 @@ def _draws(func: OpOverload[..., Any]) -> bool:
 
 def _device(args: Any, kwargs: Any) -> torch.device | None:
     """Where an operator computes; None where it does so without values."""
-    for each in tree_iter((args, kwargs)):
-        if isinstance(each, FakeTensor):
-            return None
-        if isinstance(each, Tensor):
-            return each.device
+    for each in tensors_in((args, kwargs)):
+        return None if isinstance(each, FakeTensor) else each.device
     given = kwargs.get("device")
     return torch.device(given) if given is not None else torch.get_default_device()

@@ -26,12 +26,10 @@ class Inverse:
     def __init__(self, logsf: Callable[[Floats], Floats], low: float, high: float) -> None:
         self._logsf = logsf
         near, far = high, low
-        for _ in range(50):  # to the first coordinate whose p-value a double can tell from 1
-            middle = (near + far) / 2
-            if self._score(np.array([middle]))[0] < _LOWEST_SCORE:
-                far = middle
-            else:
-                near = middle
+        for _ in range(10):  # to the first coordinate whose p-value a double can tell from 1
+            tried = np.linspace(far, near, 33)
+            at = int((self._score(tried) < _LOWEST_SCORE).sum())
+            far, near = tried[max(at - 1, 0)], tried[at]
         self._nodes = np.linspace(near, high, 2 + int((high - near) / _SPACING))
         self._scores = self._score(self._nodes)
         self._slope = CubicSpline(self._nodes, self._scores).derivative()

@@ -18,17 +18,18 @@ from torch._ops import OpOverload
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
-from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
 from svr_widget.engine.environment.settings import callers_device
 from svr_widget.engine.errors import TraceError, listed
 from svr_widget.engine.model.guard import unguarded
-from svr_widget.engine.model.tensors import stand_in
+from svr_widget.engine.model.tensors import mapped, stand_in, tensors_in
 from svr_widget.engine.trace.flow.call import Call, base_name
 from svr_widget.engine.trace.flow.flow import Flow, Reason, Scope, lost
 from svr_widget.engine.trace.flow.memory import Memory, overwritten
 from svr_widget.engine.trace.flow.writes import only_written, written_by
+from svr_widget.engine.trace.mapping import may_apply
 from svr_widget.engine.trace.rules.contraction import GROUPED
 from svr_widget.engine.trace.rules.recurrent import FUNCTIONS, overload
 
@@ -112,9 +113,9 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
         self._check_origin(call, (args, kwargs))
         given, named = args, kwargs
         if self.valueless is not None:
-            if self.interpreter.is_use(call):
-                given = tree_map_only(Tensor, self._without_values, given)
-            given, named = tree_map_only(Tensor, self._followed, (given, named))
+            if may_apply(func) and self.interpreter.is_use(call):
+                given = mapped(self._without_values, given)
+            given, named = mapped(self._followed, (given, named))
             if func._schema.is_mutable and any(flow.traced for flow in call.flows()):
                 given, named = self._not_written(func, given, named)
         if call.name in GROUPED and any(isinstance(each, FakeTensor) for each in given):
@@ -130,7 +131,7 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
             call = Call(func, tuple(map(self._seen, args)), {}, (), self.scope)
             self._check_origin(call, args)
             if self.valueless is not None:
-                args = tree_map_only(Tensor, self._without_values, args)
+                args = mapped(self._without_values, args)
             return self._interpreted(call, func(*args), args, {})
 
     def _interpreted(
@@ -148,9 +149,8 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
         if not any(isinstance(tensor, Tensor) for tensor in tensors):
             if any(flow.traced for flow in call.flows()):
                 self._check_escape(call)
-            for target in (tensor for given, _ in written for tensor in tree_leaves(given)):
-                if isinstance(target, Tensor):
-                    self._write(target, self.interpreter.unknown(call, tuple(target.shape)))
+            for changed in tensors_in([given for given, _ in written]):
+                self._write(changed, self.interpreter.unknown(call, tuple(changed.shape)))
             return results
         shapes = tuple(tuple(t.shape) if isinstance(t, Tensor) else () for t in tensors)
         plain = {name: v for name, v in call.kwargs.items() if name not in only_written(func)}
@@ -178,7 +178,7 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
         return type(results)(tensors) if several else tensors[0]
 
     def _seen(self, argument: Any) -> Any:
-        return tree_map_only(Tensor, self.flow_of, argument)
+        return mapped(self.flow_of, argument)
 
     def _by_number(self, func: OpOverload[..., Any], args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Indices instead of masks: how many elements a mask chooses is told by its values."""
@@ -232,13 +232,13 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
         self, func: OpOverload[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Arguments that nothing with values is written to by."""
-        written = {id(t) for given, _ in written_by(func, args, kwargs) for t in tree_leaves(given)}
+        written = {id(t) for given, _ in written_by(func, args, kwargs) for t in tensors_in(given)}
 
         def kept_off(tensor: Tensor) -> Tensor:
             return self._without_values(tensor) if id(tensor) in written else tensor
 
         changed: tuple[tuple[Any, ...], dict[str, Any]]
-        changed = tree_map_only(Tensor, kept_off, (args, kwargs))
+        changed = mapped(kept_off, (args, kwargs))
         return changed
 
     def _valued(self, flow: Flow, tensor: Tensor) -> Flow:
@@ -261,8 +261,8 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the base 
                 self._flows[other] = self._valued(changed, other)
 
     def _check_origin(self, call: Call, arguments: Any) -> None:
-        for tensor in tree_leaves(arguments):
-            if not isinstance(tensor, Tensor) or tensor in self._flows:
+        for tensor in tensors_in(arguments):
+            if tensor in self._flows:
                 continue
             if isinstance(tensor, FakeTensor):
                 raise call.refusal("it reads a tensor that no operator made")

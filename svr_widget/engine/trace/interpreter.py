@@ -28,7 +28,14 @@ from svr_widget.engine.trace.flow.flow import (
     as_data,
     mint,
 )
-from svr_widget.engine.trace.mapping import Owners, Use, complete, other_way, recognise
+from svr_widget.engine.trace.mapping import (
+    Owners,
+    Use,
+    complete,
+    may_apply,
+    other_way,
+    recognise,
+)
 from svr_widget.engine.trace.own_parameters import OwnParameters
 from svr_widget.engine.trace.parameters import READ, parameter, prepared, read_as_data, with_data
 from svr_widget.engine.trace.results.arrivals import (
@@ -101,6 +108,8 @@ class Interpreter:
         self.refusal: RefusedError | None = None
         self._deciding: set[str] = set()
         self._scopes: dict[tuple[tuple[str, str], ...], Scope] = {}
+        # What was asked of a call before its results were there, which change nothing of it.
+        self._foreseen: tuple[Call, list[Use]] | None = None
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -300,11 +309,19 @@ class Interpreter:
         if call.scope.wall:
             return False
         try:
-            return bool(self._recognised(call))
+            self._foreseen = call, self._recognised(call)
         except RefusedError:
             return True
+        return bool(self._foreseen[1])
 
     def _recognised(self, call: Call) -> list[Use]:
+        if not may_apply(call.func):
+            return []
+        if self._foreseen is not None:
+            foreseen, uses = self._foreseen
+            self._foreseen = None
+            if foreseen.func is call.func and foreseen.args is call.args:
+                return uses
         uses = self.own.uses(call)
         self.parts |= self.own.parts
         if uses:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch._ops import OpOverload
 from torch._subclasses.fake_tensor import FakeTensor
 
 from svr_widget.engine.maps.parts import (
@@ -22,18 +24,28 @@ from svr_widget.engine.maps.parts import (
 )
 from svr_widget.engine.maps.weights import named_tensors
 from svr_widget.engine.trace.flow import labels
-from svr_widget.engine.trace.flow.call import Call
+from svr_widget.engine.trace.flow.call import Call, base_name
 from svr_widget.engine.trace.flow.flow import Flow
 from svr_widget.engine.trace.rules.contraction import (
     BATCHED,
     CONVOLUTIONS,
+    GATHERS,
+    GROUPED,
     LOOKUPS,
     factors,
+    packed,
     packed_operator,
 )
 
 MATRIX_PRODUCTS = frozenset({"linear", "matmul", "mm", "addmm", "mv"}) | BATCHED
 """Of a batch, too: PyTorch expands the weight of a frozen layer over a transposed input."""
+
+
+@lru_cache(maxsize=4096)
+def may_apply(func: OpOverload[..., Any]) -> bool:
+    """Whether an operator is of those that can apply a map."""
+    by_name = base_name(func) in MATRIX_PRODUCTS | GROUPED | CONVOLUTIONS | LOOKUPS | GATHERS
+    return by_name or packed(func) is not None
 
 
 class Use(NamedTuple):

@@ -39,6 +39,7 @@ from svr_widget.engine.trace.results.siblings import Family
 from svr_widget.engine.trace.rules.contraction import (
     BATCHED,
     CONVOLUTIONS,
+    GATHERS,
     GROUPED,
     LOOKUPS,
     factors,
@@ -53,7 +54,6 @@ from svr_widget.engine.trace.rules.matrices import (
 )
 
 _MATRICES = frozenset({"linear", "matmul", "mm", "addmm", "mv"}) | BATCHED | GROUPED
-_GATHERS = frozenset({"index", "index_select"})
 TABLE = Matrix((None, None), outputs=(1,), inputs=(0,))
 """All of a parameter of two dimensions, as an embedding is kept."""
 
@@ -114,7 +114,7 @@ class OwnParameters:
             return []
         if call.name in LOOKUPS or call.name in CONVOLUTIONS:
             return self._whole(call, call.get("weight"))
-        if call.name in _GATHERS:
+        if call.name in GATHERS:
             return self._looked_up(call)
         operand = self._operand(call)
         if operand is None:
@@ -134,7 +134,7 @@ class OwnParameters:
 
     def gathered(self, call: Call) -> Flow | None:
         """What remains known of a parameter whose rows or matrices are chosen by the data."""
-        if call.name not in _GATHERS or not call.args or not isinstance(call.args[0], Flow):
+        if call.name not in GATHERS or not call.args or not isinstance(call.args[0], Flow):
             return None
         flow = call.args[0]
         if not self.holds(flow) or flow.traced:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -76,14 +77,15 @@ class Call:
 
     def get(self, name: str, default: Any = None) -> Any:
         """The argument called ``name`` in the operator's schema."""
-        for at, argument in enumerate(self.func._schema.arguments):
-            if argument.name == name:
-                if name in self.kwargs:
-                    return self.kwargs[name]
-                if at < len(self.args) and not argument.kwarg_only:
-                    return self.args[at]
-                return argument.default_value if argument.has_default_value() else default
-        return default
+        known = _arguments(self.func).get(name)
+        if known is None:
+            return default
+        if name in self.kwargs:
+            return self.kwargs[name]
+        at, usual = known
+        if at is not None and at < len(self.args):
+            return self.args[at]
+        return usual.default_value if usual.has_default_value() else default
 
     def flow(self, name: str) -> Flow:
         """The tensor argument called ``name``."""
@@ -135,6 +137,16 @@ class Call:
         )
 
 
+@lru_cache(maxsize=4096)
+def _arguments(func: OpOverload[..., Any]) -> dict[str, tuple[int | None, torch.Argument]]:
+    """An operator's arguments by name, with the places of those that have one."""
+    return {
+        argument.name: (None if argument.kwarg_only else at, argument)
+        for at, argument in enumerate(func._schema.arguments)
+    }
+
+
+@lru_cache(maxsize=4096)
 def base_name(func: OpOverload[..., Any]) -> str:
     """``aten::relu_`` -> ``relu``."""
     name = func._schema.name.split("::")[-1]
@@ -150,6 +162,7 @@ def normal_dims(dims: int | Sequence[int] | None, ndim: int) -> list[int]:
     return sorted({dim % ndim for dim in dims}) if len(dims) and ndim else list(range(ndim))
 
 
+@lru_cache(maxsize=4096)
 def is_view(func: OpOverload[..., Any]) -> bool:
     """Whether the operator only looks at its input's elements in another arrangement."""
     returns = func._schema.returns
@@ -160,6 +173,7 @@ def is_view(func: OpOverload[..., Any]) -> bool:
     )
 
 
+@lru_cache(maxsize=4096)
 def is_pointwise(func: OpOverload[..., Any]) -> bool:
     """Whether PyTorch declares the operator elementwise."""
     return torch.Tag.pointwise in func.tags

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
+from typing import Any
 
 from torch import Tensor
+from torch._ops import OpOverload
 
 from svr_widget.engine.trace.flow import labels
-from svr_widget.engine.trace.flow.call import Call, Rule, Shape
+from svr_widget.engine.trace.flow.call import Call, Rule, Shape, base_name
 from svr_widget.engine.trace.flow.flow import (
     ATTENTION,
     Carrier,
@@ -142,7 +145,13 @@ _PACKED = re.compile(
 
 def packed_operator(call: Call) -> re.Match[str] | None:
     """The operator of a quantised layer, whose weight is no tensor: ``layer``, ``then``."""
-    return _PACKED.fullmatch(call.name) if call.func.namespace == "quantized" else None
+    return packed(call.func)
+
+
+@lru_cache(maxsize=4096)
+def packed(func: OpOverload[..., Any]) -> re.Match[str] | None:
+    """Likewise, of an operator whose arguments do not matter."""
+    return _PACKED.fullmatch(base_name(func)) if func.namespace == "quantized" else None
 
 
 def without_map(call: Call) -> Flow:
@@ -228,6 +237,7 @@ GROUPED = frozenset({"_grouped_mm", "grouped_mm_fallback"})
 """Products of each row with one of several matrices, whichever the data choose for it."""
 
 LOOKUPS = frozenset({"embedding", "embedding_bag", "_embedding_bag"})
+GATHERS = frozenset({"index", "index_select"})
 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(FACTORS, matrix_product),
