@@ -8,6 +8,7 @@ when it ends, and takes it along when Jupyter kills it.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -55,13 +56,16 @@ class Kernels:
 def fork_kernels(listener: socket.socket) -> None:
     """Import what takes long, then fork a kernel for every stand-in that asks."""
     # Nothing is computed here and no widget is made: threads and comms are each kernel's own.
+    import matplotlib.backends.backend_agg
     import matplotlib.figure
     import torch._dynamo
     from ipykernel.kernelapp import IPKernelApp
 
-    import svr_widget
+    import svr_widget.widget
 
     del matplotlib, torch, svr_widget
+    gc.collect()
+    gc.freeze()  # what is here for good is looked through by no kernel, and so shared by all
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a kernel
     while True:
         stand_in, _ = listener.accept()

@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch._ops import OpOverload
-from torch.utils._pytree import tree_map
 
+from svr_widget.engine.environment.operators import mapped, only_looks, tensors_in, written
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.maps.stored import StoredTensor
 
@@ -51,17 +51,12 @@ class ReadOnlyTensor(Tensor):
     ) -> Any:
         """Run an operator on what it holds, unless it writes there."""
         kwargs = kwargs or {}
-        schema = func._schema
-        for place, argument in enumerate(schema.arguments):
-            if argument.alias_info is None or not argument.alias_info.is_write:
-                continue
-            written = args[place] if place < len(args) else kwargs.get(argument.name)
-            tree_map(lambda leaf: _refuse(leaf, func), written)
-        result = func(*tree_map(_held, args), **tree_map(_held, kwargs))
-        # What shares memory with an argument without having been written to is a view of it.
-        shared = [each.alias_info for each in schema.returns if each.alias_info is not None]
-        views = bool(shared) and not any(each.is_write for each in shared)
-        return tree_map(read_only, result) if views else result
+        for place, name in written(func):
+            given = args[place] if place < len(args) else kwargs.get(name)
+            if any(isinstance(tensor, ReadOnlyTensor) for tensor in tensors_in(given)):
+                raise SVRError(_WORDS.format(func.overloadpacket))
+        result = func(*mapped(plain, args), **mapped(plain, kwargs))
+        return mapped(read_only, result) if only_looks(func) else result
 
     @property
     def data(self) -> Tensor:
@@ -138,15 +133,6 @@ _WORDS = (
 )
 
 
-def _refuse(leaf: Any, func: OpOverload[..., Any]) -> None:
-    if isinstance(leaf, ReadOnlyTensor):
-        raise SVRError(_WORDS.format(func.overloadpacket))
-
-
-def _held(leaf: Any) -> Any:
-    return leaf._plain if isinstance(leaf, ReadOnlyTensor) else leaf
-
-
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
@@ -192,12 +178,11 @@ def read_only(what: Each, known: dict[int, tuple[Any, Any]] | None = None) -> Ea
 
 def plain(tensor: Tensor) -> Tensor:
     """The memory of a tensor as an ordinary one, for what is not given out: no copy is made."""
-    held: Tensor = _held(tensor)
-    return held
+    return tensor._plain if isinstance(tensor, ReadOnlyTensor) else tensor
 
 
 def array_of(tensor: Tensor) -> NDArray[Any]:
     """The memory of a tensor as a read-only array, for what is not given out: no copy is made."""
-    array: NDArray[Any] = _held(tensor).numpy()
+    array: NDArray[Any] = plain(tensor).numpy()
     array.flags.writeable = False
     return array

@@ -19,9 +19,9 @@ from torch.utils._python_dispatch import (
     is_traceable_wrapper_subclass,
 )
 
+from svr_widget.engine.environment.operators import looks, tensors_in, written
 from svr_widget.engine.environment.threads import check_wanted
 from svr_widget.engine.errors import SVRError
-from svr_widget.engine.model.tensors import tensors_in
 
 
 class SharedMemory:
@@ -184,12 +184,12 @@ class _Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]  # the bas
         """Run the operator, the user's memory and generators kept from it."""
         check_wanted()
         kwargs = kwargs or {}
-        for place, name in _written(func):
+        for place, name in written(func):
             what = args[place] if place < len(args) else kwargs.get(name)
             for tensor in tensors_in(what):
                 self._memory.leave(tensor)
         result = self._drawn(func, args, kwargs) if _draws(func) else func(*args, **kwargs)
-        if _looks(func):
+        if looks(func):
             for tensor in tensors_in(result):
                 self._memory.follow(tensor)
         return result
@@ -246,22 +246,6 @@ def _dropout(
         return x.clone(), torch.ones_like(x, dtype=torch.bool)
     kept = torch.empty_like(x, dtype=torch.bool).bernoulli_(1 - p, generator=generator)
     return x * kept * (0.0 if p == 1 else 1 / (1 - p)), kept
-
-
-@lru_cache(maxsize=4096)
-def _written(func: OpOverload[..., Any]) -> tuple[tuple[int, str], ...]:
-    """The arguments that an operator writes to, by place and name."""
-    return tuple(
-        (place, argument.name)
-        for place, argument in enumerate(func._schema.arguments)
-        if argument.alias_info is not None and argument.alias_info.is_write
-    )
-
-
-@lru_cache(maxsize=4096)
-def _looks(func: OpOverload[..., Any]) -> bool:
-    """Whether what an operator returns may be a view of what it is given."""
-    return any(returned.alias_info is not None for returned in func._schema.returns)
 
 
 @lru_cache(maxsize=4096)

@@ -1,12 +1,7 @@
-"""The tensors of a model of our own: those without values, and other ones in their place.
-
-And those that an operator is given or returns: PyTorch's trees of any classes would take longer to
-walk than many an operator runs.
-"""
+"""The tensors of a model of our own: those without values, and other ones in their place."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -14,28 +9,6 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from svr_widget.engine.maps.stored import StoredTensor
-
-
-def mapped(function: Callable[[Tensor], Any], given: Any) -> Any:
-    """What an operator is given or returns, with something else in the place of each tensor."""
-    if isinstance(given, Tensor):
-        return function(given)
-    if isinstance(given, (list, tuple)):
-        return type(given)([mapped(function, each) for each in given])
-    if isinstance(given, dict):
-        return {name: mapped(function, each) for name, each in given.items()}
-    return given
-
-
-def tensors_in(given: Any) -> Iterator[Tensor]:
-    """The tensors that an operator is given or returns, in order."""
-    if isinstance(given, Tensor):
-        yield given
-    elif isinstance(given, (list, tuple)):
-        for each in given:
-            yield from tensors_in(each)
-    elif isinstance(given, dict):
-        yield from tensors_in(list(given.values()))
 
 
 def put(module: nn.Module, name: str, tensor: Tensor) -> None:

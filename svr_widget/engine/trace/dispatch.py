@@ -21,10 +21,11 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
+from svr_widget.engine.environment.operators import mapped, tensors_in
 from svr_widget.engine.environment.settings import callers_device
 from svr_widget.engine.errors import TraceError, listed
 from svr_widget.engine.model.guard import unguarded
-from svr_widget.engine.model.tensors import mapped, stand_in, tensors_in
+from svr_widget.engine.model.tensors import stand_in
 from svr_widget.engine.trace.flow.call import Call, base_name
 from svr_widget.engine.trace.flow.flow import Flow, Reason, Scope, lost
 from svr_widget.engine.trace.flow.memory import Memory, overwritten
