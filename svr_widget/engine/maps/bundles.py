@@ -10,10 +10,10 @@ from bisect import bisect_right
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence, ValuesView
 from dataclasses import dataclass, replace
 from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
 from itertools import chain
 from typing import overload
 
-import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -129,17 +129,19 @@ class Links(Sequence[Link]):
 
     def depths(self, names: Iterable[str]) -> dict[str, int]:
         """Depth of each map; see ``depths``."""
+        before: dict[str | int, list[str | int]] = {}
+        for sent, read in self._edges(forward=True):
+            before.setdefault(read, []).append(sent)
         found: dict[str | int, int] = {}
-        graph = nx.DiGraph(self._edges(forward=True))
         try:
-            for node in nx.topological_sort(graph):
-                before = max((found[each] for each in graph.pred[node]), default=-1)
-                found[node] = before + isinstance(node, str)
-        except nx.NetworkXUnfeasible:
-            cycle = (one for one, _ in nx.find_cycle(graph) if isinstance(one, str))
+            for node in TopologicalSorter(before).static_order():
+                last = max((found[each] for each in before.get(node, ())), default=-1)
+                found[node] = last + isinstance(node, str)
+        except CycleError as error:
+            cycle = [one for one in error.args[1] if isinstance(one, str)]
             raise TraceError(
-                f"links: {' → '.join(cycle)} → ... is a cycle; mark one of its links with "
-                "backward=True"
+                f"links: {' → '.join(dict.fromkeys(cycle))} → ... is a cycle; mark one of its "
+                "links with backward=True"
             ) from None
         return {name: found.get(name, 0) for name in names}
 

@@ -207,7 +207,11 @@ class Part:
     @property
     def held(self) -> Tensor | None:
         """The parameter itself, ``None`` where it is computed or packed."""
-        return dict(self.module.named_parameters(remove_duplicate=False)).get(self.parameter)
+        try:
+            parameters = self.holder._parameters
+        except AttributeError:  # there is no such module: it is no layer inside that it names
+            return None
+        return parameters.get(self.parameter.rpartition(".")[2])
 
     @property
     def is_matrix(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -284,7 +285,7 @@ class Flow:
         """Whether it depends on any map's output."""
         return bool(self.carriers or self.mixed)
 
-    @property
+    @cached_property
     def sources(self) -> frozenset[Source]:
         """The sources whose channels it holds."""
         return frozenset(carrier.source for carrier in self.carriers)
@@ -315,14 +316,17 @@ def merged(carriers: Iterable[Carrier]) -> tuple[Carrier, ...]:
     It goes by the last of their uses, so that a loop of many steps does not carry one for each.
     """
     kept: list[Carrier] = []
+    of_map: dict[str, list[int]] = {}
     for carrier in carriers:
-        for at, other in enumerate(kept):
-            same = carrier.source.name == other.source.name
-            if same and replace(other, source=carrier.source).same_channels(carrier):
+        places = of_map.setdefault(carrier.source.name, [])
+        for at in places:
+            other = kept[at]
+            if replace(other, source=carrier.source).same_channels(carrier):
                 later = max(carrier.source, other.source)
                 kept[at] = replace(other.joined(carrier), source=later)
                 break
         else:
+            places.append(len(kept))
             kept.append(carrier)
     return tuple(kept)
 

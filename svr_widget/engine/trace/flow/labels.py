@@ -8,11 +8,15 @@ constant its stride is 0, so the labels of ``[1, 512, 224, 224]`` features take 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
 
 NONE = -1
+
+_known: WeakValueDictionary[tuple[tuple[int, ...], tuple[int, ...], bytes], Tensor]
+_known = WeakValueDictionary()
 
 
 def core(label: Tensor) -> Tensor:
@@ -24,7 +28,11 @@ def core(label: Tensor) -> Tensor:
 
 
 def canonical(label: Tensor) -> Tensor:
-    """The same labels with stride 0 along every dimension where they are constant."""
+    """The same labels with stride 0 along every dimension where they are constant.
+
+    Equal ones are one tensor, so that what is done to one needs not be done to the others: all that
+    a residual stream holds lies alike.
+    """
     shape = label.shape
     if label.numel() == 0:
         return label
@@ -34,7 +42,9 @@ def canonical(label: Tensor) -> Tensor:
             first = stored.narrow(dim, 0, 1)
             if bool((stored == first).all()):
                 stored = first
-    return stored.clone(memory_format=torch.contiguous_format).expand(shape)
+    stored = stored.clone(memory_format=torch.contiguous_format)
+    key = tuple(shape), tuple(stored.shape), stored.numpy().tobytes()
+    return _known.setdefault(key, stored.expand(shape))
 
 
 def varying_dims(label: Tensor) -> frozenset[int]:

@@ -157,8 +157,16 @@ def read(arrival: Arrival, linear_like: Mapping[str, bool], notes: Notes) -> Res
     flow, dim = arrival.flow, arrival.dim % len(arrival.flow.shape)
     others = [d for d in range(len(flow.shape)) if d != dim]
     streams: list[Stream] = []
+    known: dict[tuple[object, ...], list[tuple[Tensor, Layout | None]]] = {}
     for carrier in flow.carriers:
-        found = _per_feature(carrier, others, linear_like[carrier.source.name])
+        # In a residual stream the channels of many maps lie alike.
+        key = id(carrier.label), id(carrier.layout), linear_like[carrier.source.name]
+        if key not in known:
+            known[key] = _per_feature(carrier, others, key[-1])
+        found = [
+            Stream(carrier.source, label, carrier.through, layout, steps=carrier.steps)
+            for label, layout in known[key]
+        ]
         if not found:
             read = "positions are" if flow.shape[dim] > 1 else "one channel is"
             moved = f"a rearrangement after which {read} read in the place of channels"
@@ -183,42 +191,38 @@ def _by_head(stream: Stream, attended: Attended | None) -> Stream:
     return replace(stream, label=channels, attended=attended, heads=heads)
 
 
-def _per_feature(carrier: Carrier, others: Sequence[int], linear_like: bool) -> list[Stream]:
-    """The carrier at one location, where every location holds the same channels."""
+def _per_feature(
+    carrier: Carrier, others: Sequence[int], linear_like: bool
+) -> list[tuple[Tensor, Layout | None]]:
+    """A carrier at one location, where every location holds the same channels: label, layout."""
     size = carrier.label.numel() // max(
         1, torch.Size(carrier.label.shape[d] for d in others).numel()
     )
 
-    def stream(table: Tensor, layout: Layout | None) -> Stream:
-        label = table.expand(size).clone()
-        return Stream(carrier.source, label, carrier.through, layout, steps=carrier.steps)
-
     one = labels.collapse(carrier.label, others)
     if one is not None:
-        found = stream(rows(one, others)[0], carrier.layout)
-        return [found] if linear_like or found.layout is None else _phases(found)
+        label = rows(one, others)[0].expand(size).clone()
+        if linear_like or carrier.layout is None:
+            return [(label, carrier.layout)]
+        return [(phase, None) for phase in _phases(label, carrier.layout)]
     if linear_like:
         whole = coarse(carrier, others, single=size == 1)
         if whole is not None:
-            return [stream(rows(whole.label, others)[0], whole.layout)]
+            return [(rows(whole.label, others)[0].expand(size).clone(), whole.layout)]
     table = distinct_rows(rows(carrier.label, others))
     # Sub-pixel channels: each phase puts its own channels into all features.
     present = table[table != labels.NONE]
     if table.shape[1] > 1 and len(torch.unique(present)) == present.numel():
-        return [stream(row, carrier.layout) for row in table]
+        return [(row.expand(size).clone(), carrier.layout) for row in table]
     return []
 
 
-def _phases(stream: Stream) -> list[Stream]:
+def _phases(label: Tensor, layout: Layout) -> list[Tensor]:
     """An unflattened output position by position, in terms of the producer's own features."""
-    assert stream.layout is not None
-    found = []
-    for column in stream.layout.index.T:
-        label = torch.where(
-            stream.label == labels.NONE, stream.label, column[stream.label.clamp(min=0)]
-        )
-        found.append(replace(stream, label=label, layout=None))
-    return found
+    return [
+        torch.where(label == labels.NONE, label, column[label.clamp(min=0)])
+        for column in layout.index.T
+    ]
 
 
 def _places(flow: Flow, dim: int, others: Sequence[int]) -> Tensor | None:
@@ -296,8 +300,15 @@ def assemble(readings: Sequence[ResolvedUse], rank: Mapping[str, int], notes: No
     found: dict[tuple[object, ...], Link] = {}
     for reading in readings:
         layout = graph.input_layouts.get(reading.use.name)
+        known: dict[int, list[tuple[Tensor, Tensor]] | str] = {}  # by the label's ``id``
         for stream in reading.streams:
-            for producer, consumer in _pairs(stream, reading, layout, notes):
+            if id(stream.label) not in known:
+                known[id(stream.label)] = _pairs(stream.label, reading, layout)
+            pairs = known[id(stream.label)]
+            if isinstance(pairs, str):
+                notes.add_lost(stream.source.name, reading.use.name, pairs)
+                continue
+            for producer, consumer in pairs:
                 link = Link(
                     stream.source.name,
                     reading.use.name,
@@ -306,12 +317,11 @@ def assemble(readings: Sequence[ResolvedUse], rank: Mapping[str, int], notes: No
                     stream.through,
                     steps=by_channel(stream.steps, graph.output_layouts.get(stream.source.name)),
                 )
-                pairs = (consumer.shape, *(each.numpy().tobytes() for each in (producer, consumer)))
-                key = (link.producer, link.consumer, pairs)
-                known = found.get(key)
-                if known is not None:
-                    through = tuple(dict.fromkeys(known.through + link.through))
-                    link = replace(known, through=through, steps=joined(known.steps, link.steps))
+                channels = (each.numpy().tobytes() for each in (producer, consumer))
+                key = (link.producer, link.consumer, consumer.shape, *channels)
+                if (before := found.get(key)) is not None:
+                    through = tuple(dict.fromkeys(before.through + link.through))
+                    link = replace(before, through=through, steps=joined(before.steps, link.steps))
                 found[key] = link
     links = sorted(found.values(), key=lambda link: (rank[link.consumer], rank[link.producer]))
     graph.links = list(directed(links, rank))
@@ -349,17 +359,20 @@ def _agree_on_outputs(readings: Sequence[ResolvedUse], graph: Graph) -> list[Res
     for reading in readings:
         streams: list[Stream] = []
         for stream in reading.streams:
-            split = stream.layout is not None and stream.source.name not in agreed
-            streams += _phases(stream) if split else [stream]
+            if stream.layout is None or stream.source.name in agreed:
+                streams.append(stream)
+                continue
+            phases = _phases(stream.label, stream.layout)
+            streams += [replace(stream, label=label, layout=None) for label in phases]
         resolved.append(replace(reading, streams=tuple(streams)))
     return resolved
 
 
 def _pairs(
-    stream: Stream, reading: ResolvedUse, layout: Layout | None, notes: Notes
-) -> list[tuple[Tensor, Tensor]]:
-    """``(producer_channels, consumer_channels)`` of each link that a stream makes."""
-    label, place = stream.label, reading.place
+    label: Tensor, reading: ResolvedUse, layout: Layout | None
+) -> list[tuple[Tensor, Tensor]] | str:
+    """``(producer_channels, consumer_channels)`` of each link that a stream makes, or why none."""
+    place = reading.place
     if layout is not None:
         label = label[layout.index[:, 0]]
     features = (label != labels.NONE).nonzero().flatten()
@@ -375,8 +388,5 @@ def _pairs(
             return [(channels, ordered)]
         if len(channels) > 1:
             return [(channels, phase) for phase in ordered.T]
-        reason = "a rearrangement of its positions into channels"
-    else:
-        reason = "an input in which its channels differ in extent"
-    notes.add_lost(stream.source.name, reading.use.name, reason)
-    return []
+        return "a rearrangement of its positions into channels"
+    return "an input in which its channels differ in extent"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from math import prod
 
 import torch
@@ -81,54 +82,92 @@ def _stored(call: Call, argument: str) -> Tensor:
     return flow.value().detach().cpu().double()
 
 
-def of_operands(call: Call, carrier: Carrier, flows: Sequence[Flow], product: bool) -> Steps:
-    """What meeting the other operands of an elementwise operator does to a carrier.
-
-    Args:
-        call: the operator.
-        carrier: one of those that it combines, of the result's shape.
-        flows: all operands.
-        product: it multiplies or divides them.
-    """
-    steps: Steps = ()
-    if sum(carrier.source in flow.sources for flow in flows) > 1:
-        return NONLINEAR if product else ()
-    for at, flow in enumerate(flows):
-        if carrier.source not in flow.sources:
-            steps += _met(call, carrier, flow, product, divided=call.name in DIVISIONS and at == 1)
-        elif call.name in DIVISIONS and at == 1:
-            return NONLINEAR
-    return steps
-
-
 DIVISIONS = frozenset({"div", "true_divide", "divide"})
 
 
-def _met(call: Call, carrier: Carrier, flow: Flow, product: bool, divided: bool) -> Steps:
-    offset = len(call.shape) - len(flow.shape)
-    varies = any(flow.shape[d - offset] > 1 for d in _channel_dims(carrier) if d >= offset)
-    reasons = {reason for source, reason in flow.mixed if source == carrier.source}
-    if any(reason.weighs and reason.operation != ATTENTION for reason in reasons):
-        if product and not varies:
-            return ()  # one number for all channels at a position
-        return _unfoldable(call.entry("a statistic of the channels"), _PARTS if product else _SHIFT)
-    if not product or not varies:
-        return ()
-    if call.name in ("addcmul", "addcdiv"):
-        return NONLINEAR
-    if flow.traced or flow.data or flow.value is None:
-        return CHANNELWISE
-    values = flow.value().detach()
-    if values.is_complex() or not bool((values != 0).all() or not divided):
-        return CHANNELWISE
-    names = ", ".join(sorted(flow.weights)) or "a constant"
-    name = call.entry(f"product with {names}")
-    norm = call.scope.custom_leaf or call.scope.kind in NORM_MODULES
-    step = scaled(name, carrier, 1 / values.double() if divided else values, plain=not norm)
-    if step.factors is None:
-        return (step,) if norm else CHANNELWISE
-    factors = step.factors[~step.factors.isnan()]
-    return () if bool((factors == factors[:1]).all()) else (step,)
+class Operands:
+    """The operands of an elementwise operator, and what meeting them does to a carrier."""
+
+    def __init__(self, call: Call, flows: Sequence[Flow], product: bool) -> None:
+        """Look at nothing yet.
+
+        Args:
+            call: the operator.
+            flows: all operands.
+            product: it multiplies or divides them.
+        """
+        self._call, self._flows, self._product = call, flows, product
+        self._dims: dict[int, list[int]] = {}
+        self._factors: dict[tuple[int, ...], Steps] = {}
+
+    def met(self, carrier: Carrier) -> Steps:
+        """What it does to one of the carriers that it combines, of the result's shape."""
+        steps: Steps = ()
+        among = [carrier.source in flow.sources for flow in self._flows]
+        if sum(among) > 1:
+            return NONLINEAR if self._product else ()
+        for at, holds in enumerate(among):
+            if not holds:
+                steps += self._met(carrier, at)
+            elif self._divides(at):
+                return NONLINEAR
+        return steps
+
+    def _divides(self, at: int) -> bool:
+        return self._call.name in DIVISIONS and at == 1
+
+    def _met(self, carrier: Carrier, at: int) -> Steps:
+        flow = self._flows[at]
+        if carrier.source in self._weighed[at]:
+            if self._product and not self._varies(carrier, flow):
+                return ()  # one number for all channels at a position
+            why = _PARTS if self._product else _SHIFT
+            return _unfoldable(self._call.entry("a statistic of the channels"), why)
+        if not self._product or not self._varies(carrier, flow):
+            return ()
+        # In a residual stream the channels of many maps lie alike.
+        key = at, id(carrier.label), id(carrier.attended), id(carrier.layout)
+        if key not in self._factors:
+            self._factors[key] = self._factor(carrier, flow, self._divides(at))
+        return self._factors[key]
+
+    @cached_property
+    def _weighed(self) -> list[set[Source]]:
+        """Of each operand the sources of which it holds a statistic."""
+        return [
+            {
+                source
+                for source, reason in flow.mixed
+                if reason.weighs and reason.operation != ATTENTION
+            }
+            for flow in self._flows
+        ]
+
+    def _varies(self, carrier: Carrier, flow: Flow) -> bool:
+        """Whether an operand may have different values for the channels of a carrier."""
+        if id(carrier.label) not in self._dims:
+            self._dims[id(carrier.label)] = _channel_dims(carrier)
+        offset = len(self._call.shape) - len(flow.shape)
+        dims = self._dims[id(carrier.label)]
+        return any(flow.shape[dim - offset] > 1 for dim in dims if dim >= offset)
+
+    def _factor(self, carrier: Carrier, flow: Flow, divided: bool) -> Steps:
+        call = self._call
+        if call.name in ("addcmul", "addcdiv"):
+            return NONLINEAR
+        if flow.traced or flow.data or flow.value is None:
+            return CHANNELWISE
+        values = flow.value().detach()
+        if values.is_complex() or not bool((values != 0).all() or not divided):
+            return CHANNELWISE
+        names = ", ".join(sorted(flow.weights)) or "a constant"
+        name = call.entry(f"product with {names}")
+        norm = call.scope.custom_leaf or call.scope.kind in NORM_MODULES
+        step = scaled(name, carrier, 1 / values.double() if divided else values, plain=not norm)
+        if step.factors is None:
+            return (step,) if norm else CHANNELWISE
+        factors = step.factors[~step.factors.isnan()]
+        return () if bool((factors == factors[:1]).all()) else (step,)
 
 
 def scaled(

@@ -41,9 +41,15 @@ def moved(flow: Flow, move: Move) -> list[Flow]:
             results.extend([] for _ in out)
         return [labels.canonical(part) for part in out]
 
+    done: dict[int, list[Tensor | None]] = {}  # by the label's ``id``: many share one
     for carrier in flow.carriers:
-        for at, label in enumerate(apply(carrier.label)):
-            if bool((labels.core(label) != labels.NONE).any()):
+        if id(carrier.label) not in done:
+            parts = apply(carrier.label)
+            done[id(carrier.label)] = [
+                part if bool((labels.core(part) != labels.NONE).any()) else None for part in parts
+            ]
+        for at, label in enumerate(done[id(carrier.label)]):
+            if label is not None:
                 results[at].append(replace(carrier, label=label))
     if flow.place is not None:
         places = [Place(ids, flow.place.grid) for ids in apply(flow.place.ids)]

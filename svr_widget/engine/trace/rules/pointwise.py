@@ -18,7 +18,7 @@ from svr_widget.engine.trace.flow.flow import (
     mint,
 )
 from svr_widget.engine.trace.flow.steps import NONLINEAR, Steps, steps_of
-from svr_widget.engine.trace.rules.factors import norm_operation, normalised, of_operands
+from svr_widget.engine.trace.rules.factors import Operands, norm_operation, normalised
 
 PRODUCTS = frozenset({"mul", "div", "true_divide", "addcmul", "addcdiv", "multiply", "divide"})
 
@@ -63,7 +63,8 @@ def widened(flow: Flow, shape: Shape) -> Flow:
     """``flow`` broadcast to ``shape``."""
     if flow.shape == shape:
         return flow
-    carriers = tuple(replace(c, label=c.label.expand(shape)) for c in flow.carriers)
+    expanded = {id(c.label): c.label.expand(shape) for c in flow.carriers}
+    carriers = tuple(replace(c, label=expanded[id(c.label)]) for c in flow.carriers)
     place = flow.place and Place(flow.place.ids.expand(shape), flow.place.grid)
     scores = flow.scores and flow.scores.moved(lambda label: label.expand(shape))
     return replace(flow, shape=shape, carriers=carriers, place=place, scores=scores)
@@ -109,8 +110,9 @@ def unite(
     shape = call.shape
     wide = [widened(flow, shape) for flow in flows if flow.traced]
     holding = [flow for flow in wide if flow.carriers]
+    operands = Operands(call, flows, product)
     carriers: list[Carrier] = [
-        carrier.passing(steps=of_operands(call, carrier, flows, product))
+        carrier.passing(steps=operands.met(carrier))
         for flow in holding
         for carrier in flow.carriers
     ]
