@@ -112,6 +112,15 @@ class Decomposition:
             blocks.append(torch.einsum("oam,m,ibm->oiab", U, S, V))
         return torch.cat(blocks).reshape(tuple(shape))
 
+    def factors(self, inner: int) -> tuple[Tensor, Tensor]:
+        """Two matrices ``[out, inner]`` and ``[inner, in]`` whose product the neurons make.
+
+        Only for maps without groups and without a kernel, of at most ``inner`` neurons.
+        """
+        left, right = self.U.new_zeros(len(self.U), inner), self.V.new_zeros(inner, len(self.V))
+        left[:, : len(self)], right[: len(self)] = self.U * self.S, self.V.T
+        return left, right
+
     def flattened_as(self, method: Flattening) -> Decomposition:
         """The same neurons under the other method; only for maps with one kernel position.
 

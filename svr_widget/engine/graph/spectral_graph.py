@@ -35,7 +35,7 @@ from svr_widget.engine.graph.streaming.products import Ends
 from svr_widget.engine.graph.streaming.recent import RecentAdjacencies
 from svr_widget.engine.graph.streaming.stream import Stream
 from svr_widget.engine.maps.bundles import KeyedLinks, Links
-from svr_widget.engine.maps.copied import copy_of
+from svr_widget.engine.maps.copied import copies_behind, copy_of
 from svr_widget.engine.maps.linear_map import LinearMap
 from svr_widget.engine.maps.links import LinkKey, Side
 from svr_widget.engine.maps.read_only import array_of, read_only
@@ -349,9 +349,12 @@ class SpectralGraph:
 
     def _let_go(self, linear: LinearMap, neurons: Decomposition) -> None:
         """Keep no copy of a weight beside neurons that are kept and hold all of it."""
-        copy = copy_of(linear)
-        if copy and self._decomposer.cache is not False and len(neurons) == neurons.rank:
-            copy.let_go(partial(neurons.weight, linear.shape))
+        if self._decomposer.cache is False or len(neurons) < neurons.rank:
+            return
+        if copy := copy_of(linear):
+            copy.decomposed(partial(neurons.weight, linear.shape))
+        elif factors := copies_behind(linear):
+            factors.decomposed(partial(neurons.factors, linear.factors[0].shape[1]))
 
     def adjacency(self, link: LinkKey, method: Method | None = None) -> Adjacency:
         """The adjacency of a link; ``.dense()`` is ``[consumer's neurons, producer's neurons]``.
@@ -407,7 +410,8 @@ class SpectralGraph:
         if side != "q":
             return consumer
         if (name, method) not in self._transposed:
-            turned = self._decomposer.transposed(consumer, self.add_note)
+            # Every head has them twice, which for many heads is as much as all else of theirs.
+            turned = self._decomposer.transposed(consumer, self.add_note, put_off=0)
             self._transposed[name, method] = turned
         return self._transposed[name, method]
 

@@ -44,19 +44,20 @@ class StoredTensor(Tensor):
     Args:
         form: a tensor of the same shape, strides and dtype, on the meta device.
         read: gives the values, on the CPU.
+        whole: they are not a part of a larger tensor that has to be read as well.
     """
 
     _read: Callable[[], Tensor]
     _root: StoredTensor | None = None
-    _whole = True
+    _whole: bool
 
-    def __new__(cls, form: Tensor, read: Callable[[], Tensor]) -> Self:
+    def __new__(cls, form: Tensor, read: Callable[[], Tensor], whole: bool = True) -> Self:
         """A tensor of that form."""
         made: Self = Tensor._make_subclass(cls, form)
-        made._read = read
+        made._read, made._whole = read, whole
         return made
 
-    def __init__(self, form: Tensor, read: Callable[[], Tensor]) -> None:
+    def __init__(self, form: Tensor, read: Callable[[], Tensor], whole: bool = True) -> None:
         """As above: the values are not read yet."""
 
     def read(self) -> Tensor:
@@ -109,9 +110,10 @@ class StoredTensor(Tensor):
         if stored is not None and func in _VIEWS:
             rest = args[1:]
             view = StoredTensor(
-                func(stored.form, *rest, **kwargs), lambda: func(stored.read(), *rest, **kwargs)
+                func(stored.form, *rest, **kwargs),
+                lambda: func(stored.read(), *rest, **kwargs),
+                whole=False,
             )
-            view._whole = False
             if func in _PERMUTATIONS:
                 view._root = stored.root
             return view

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from svr_widget.engine.errors import listed
 from svr_widget.engine.maps.bundles import Bundle, Links
+from svr_widget.engine.maps.copied import factors_of
 from svr_widget.engine.maps.linear_map import LinearMap
 from svr_widget.engine.maps.links import Link, Side
 from svr_widget.engine.trace.results.heads import Attention
@@ -62,7 +63,7 @@ class Product:
         out_normal = outer.normals[0 if self.kind == "OV" else 1]
         outer_channels, inner_channels = map(_run, self.channels)
         left = left[:, outer_channels] if self.kind == "OV" else left[outer_channels].T
-        factors = left, right[inner_channels]
+        factors = factors_of((left, right[inner_channels]), (outer, inner))
         return LinearMap(
             self.name,
             "attention",

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from svr_widget.engine.environment.mapped_files import MappedFiles
 from svr_widget.engine.errors import SVRError
 from svr_widget.engine.maps.bundles import depths
-from svr_widget.engine.maps.copied import copied
+from svr_widget.engine.maps.copied import copied, copy_of
 from svr_widget.engine.maps.linear_map import LinearMap, linear_map, stored_map
 from svr_widget.engine.maps.links import OUTSIDE, Layout, Link
 from svr_widget.engine.maps.parts import Part
@@ -213,6 +213,9 @@ class Arrangement:
             for name, depth in self.depth.items()
             if name in matrices
         }
+        for name, linear in matrices.items():
+            if copy := copy_of(linear):
+                copy.shown = copy.shown or name in kept
         maps = _tied(kept, self.reading.parts)
         for name, product in self.products.items():
             maps[name] = product.of(matrices, self.depth[name])

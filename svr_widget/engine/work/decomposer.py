@@ -122,9 +122,17 @@ class Decomposer:
             if self._entries is None or not self._entries.has(task.content(task.read())):
                 memory.check(task)
 
-    def transposed(self, neurons: Decomposition, note: Note) -> Decomposition:
-        """The neurons of the transposed map, which are kept as the others are."""
-        make = partial(neurons.transposed, _scaled)
+    def transposed(
+        self, neurons: Decomposition, note: Note, put_off: int = PUT_OFF
+    ) -> Decomposition:
+        """The neurons of the transposed map, which are kept as the others are.
+
+        Args:
+            neurons: those of the map.
+            note: is told what is worth saying.
+            put_off: bytes from which on vectors are made whenever somebody asks for them.
+        """
+        make = partial(neurons.transposed, partial(_scaled, put_off=put_off))
         return self._derived(neurons, "transposed", make, note)
 
     def flattened(self, neurons: Decomposition, method: Flattening) -> Decomposition:
@@ -155,12 +163,13 @@ class Decomposer:
         return neurons
 
 
-def _scaled(vectors: Tensor, signs: Tensor) -> Tensor:
-    """Vectors times their signs; those over a vocabulary, whenever somebody asks for them.
+def _scaled(vectors: Tensor, signs: Tensor, put_off: int) -> Tensor:
+    """Vectors times their signs; large ones, whenever somebody asks for them.
 
-    Hardly anybody does, and an output head that shares the embedding's weight has them twice.
+    Of those over a vocabulary hardly anybody does, and an output head that shares the embedding's
+    weight has them twice.
     """
-    if vectors.nbytes < PUT_OFF:
+    if vectors.nbytes < put_off:
         return vectors * signs
     form = torch.empty_strided(vectors.shape, vectors.stride(), dtype=vectors.dtype, device="meta")
     return StoredTensor(form, lambda: plain(vectors) * signs)

@@ -180,3 +180,112 @@ def test_a_recording_keeps_its_weights():
     recorder.step()
     recorder.svr(0).compute()
     assert torch.equal(recorder.svr(0).maps["0"].weight, before)
+
+
+class Attention(nn.Module):
+    """Two heads, and a map behind them."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.norm = nn.LayerNorm(12)
+        self.q, self.k, self.v, self.o = (nn.Linear(12, 12, bias=False) for _ in range(4))
+        self.fc = nn.Linear(12, 5)
+
+    def forward(self, x):
+        y = self.norm(x)
+        queries, keys, values = (
+            each(y).unflatten(-1, (2, 6)).transpose(-3, -2) for each in (self.q, self.k, self.v)
+        )
+        made = nn.functional.scaled_dot_product_attention(queries, keys, values)
+        return self.fc(x + self.o(made.transpose(-3, -2).flatten(-2)))
+
+
+def svr_of_heads(model, **keywords):
+    return SVR(model, torch.randn(1, 3, 12), **keywords)
+
+
+def products(model):
+    """The weights of the heads by hand: ``W_O W_V`` and ``W_Q^T W_K`` of each."""
+    q, k, v, o = (getattr(model, name).weight.detach().clone() for name in "qkvo")
+    heads = [slice(0, 6), slice(6, 12)]
+    found = {f"[OV.{at}]": o[:, rows] @ v[rows] for at, rows in enumerate(heads)}
+    return found | {f"[QK.{at}]": q[rows].T @ k[rows] for at, rows in enumerate(heads)}
+
+
+def copies_of_heads(svr):
+    """Weak references to the copies of the four matrices."""
+    matrices = svr._traced.matrices
+    return [weakref.ref(copied.copy_of(matrices[name])._values) for name in "qkvo"]
+
+
+def assert_weights(svr, expected, within):
+    for name, weight in expected.items():
+        (found,) = (linear for each, linear in svr.maps.items() if each.endswith(name))
+        torch.testing.assert_close(plain(found.weight), weight, rtol=0, atol=within)
+        left, right = (factor.read() for factor in found.factors)
+        torch.testing.assert_close(left @ right, weight, rtol=0, atol=within)
+
+
+def test_copies_of_heads_are_let_go_once_all_products_of_them_are_decomposed():
+    model = Attention()
+    svr, expected = svr_of_heads(model), products(model)
+    copies = copies_of_heads(svr)
+    first, *others = (name for name, linear in svr.maps.items() if linear.product_of)
+    assert len(others) == 3
+    assert svr[first] is not None
+    gc.collect()
+    assert all(copy() is not None for copy in copies)
+    svr.compute()
+    gc.collect()
+    assert not any(copy() is not None for copy in copies)
+    for name, linear in svr.maps.items():
+        if linear.product_of:  # the model has them still
+            assert torch.equal(linear.weight, svr_of_heads(model).maps[name].weight)
+    train(model)
+    assert_weights(svr, expected, 1e-6)
+
+
+def test_factors_belong_together_where_one_matrix_alone_was_trained():
+    model = Attention()
+    svr, expected = svr_of_heads(model), products(model)
+    svr.compute()
+    with torch.no_grad():
+        model.q.weight.mul_(1.5)
+        model.o.weight.mul_(1.5)
+    assert_weights(svr, expected, 1e-6)
+
+
+def test_a_graph_that_is_there_already_keeps_what_it_needs():
+    model = Attention()
+    svr, expected = svr_of_heads(model), products(model)
+    folded, exact = svr.by_norm("fold"), svr_of_heads(Attention(), norm="fold")
+    svr.compute()
+    train(model)
+    for name in exact.maps:
+        torch.testing.assert_close(folded[name].S, exact[name].S, rtol=1e-5, atol=1e-6)
+    assert_weights(svr, expected, 1e-6)
+
+
+def test_one_that_is_asked_for_too_late_says_so():
+    model = Attention()
+    svr = svr_of_heads(model)
+    svr.compute()
+    svr.by_norm("fold").compute()
+    again = svr_of_heads(model)
+    again.compute()
+    train(model)
+    with pytest.raises(SVRError, match="changed after the heads that it is part of were decompo"):
+        again.by_norm("fold").compute()
+
+
+def test_heads_are_saved_and_read_again(tmp_path):
+    model = Attention()
+    svr, expected = svr_of_heads(model), products(model)
+    svr.compute()
+    train(model)
+    svr.save(tmp_path / "svr.safetensors", weights=True)
+    loaded = SVR.load(tmp_path / "svr.safetensors")
+    for name, weight in expected.items():
+        (found,) = (linear for each, linear in loaded.maps.items() if each.endswith(name))
+        torch.testing.assert_close(plain(found.weight), weight, rtol=0, atol=1e-6)
