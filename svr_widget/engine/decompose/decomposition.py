@@ -144,14 +144,18 @@ class Decomposition:
             scaled: gives vectors ``[channels, M]`` times signs ``[M]``.
         """
         signs = torch.from_numpy(_signs(self.V.numpy()[None])[0])
+        turned = self.turned()
+        return replace(turned, U=scaled(turned.U, signs), V=scaled(turned.V, signs))
+
+    def turned(self) -> Decomposition:
+        """Likewise, in the same memory: the signs remain those of this map."""
         certificate = replace(
             self.certificate,
             orthogonality_u=self.certificate.orthogonality_v,
             orthogonality_v=self.certificate.orthogonality_u,
         )
-        U, V = scaled(self.V, signs), scaled(self.U, signs)
         confined = self.confined[::-1]
-        return replace(self, U=U, V=V, certificate=certificate, confined=confined)
+        return replace(self, U=self.V, V=self.U, certificate=certificate, confined=confined)
 
     @property
     def driver(self) -> str:

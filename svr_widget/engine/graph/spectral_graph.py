@@ -144,7 +144,7 @@ class SpectralGraph:
         self._progress = progress
         self._lock = threading.RLock()
         self._decompositions: MutableMapping[ColumnKey, Decomposition] = kept_by(cache)
-        self._transposed: MutableMapping[ColumnKey, Decomposition] = kept_by(cache)
+        self._turned: MutableMapping[ColumnKey, Decomposition] = kept_by(cache)
         self._previews: dict[ColumnKey, Preview | None] = {}
         self._adjacencies = RecentAdjacencies()
         self._streams: dict[bool, Stream] = {}
@@ -405,15 +405,16 @@ class SpectralGraph:
         return stream.entries(link)
 
     def _reading(self, name: str, side: Side, method: Flattening) -> Decomposition:
-        """A consumer's neurons, their ``V`` that of the side which a link ends in."""
+        """A consumer's neurons, their ``V`` that of the side which a link ends in.
+
+        Whatever their signs are: entries are squares.
+        """
         consumer = self.decomposition(name, method)
         if side != "q":
             return consumer
-        if (name, method) not in self._transposed:
-            # Every head has them twice, which for many heads is as much as all else of theirs.
-            turned = self._decomposer.transposed(consumer, self.add_note, put_off=0)
-            self._transposed[name, method] = turned
-        return self._transposed[name, method]
+        if (name, method) not in self._turned:
+            self._turned[name, method] = consumer.turned()
+        return self._turned[name, method]
 
     @property
     def progress(self) -> Progress:

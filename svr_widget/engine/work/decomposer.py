@@ -15,7 +15,7 @@ from torch import Tensor
 from svr_widget.engine.decompose import Decomposition, Flattening
 from svr_widget.engine.decompose.preview import Preview
 from svr_widget.engine.errors import SVRError
-from svr_widget.engine.maps.read_only import plain, read_only
+from svr_widget.engine.maps.read_only import array_of, read_only
 from svr_widget.engine.maps.stored import StoredTensor
 from svr_widget.engine.work import memory
 from svr_widget.engine.work.entries import Entries, Make, Note, TakenError
@@ -122,17 +122,9 @@ class Decomposer:
             if self._entries is None or not self._entries.has(task.content(task.read())):
                 memory.check(task)
 
-    def transposed(
-        self, neurons: Decomposition, note: Note, put_off: int = PUT_OFF
-    ) -> Decomposition:
-        """The neurons of the transposed map, which are kept as the others are.
-
-        Args:
-            neurons: those of the map.
-            note: is told what is worth saying.
-            put_off: bytes from which on vectors are made whenever somebody asks for them.
-        """
-        make = partial(neurons.transposed, partial(_scaled, put_off=put_off))
+    def transposed(self, neurons: Decomposition, note: Note) -> Decomposition:
+        """The neurons of the transposed map, which are kept as the others are."""
+        make = partial(neurons.transposed, _scaled)
         return self._derived(neurons, "transposed", make, note)
 
     def flattened(self, neurons: Decomposition, method: Flattening) -> Decomposition:
@@ -163,16 +155,19 @@ class Decomposer:
         return neurons
 
 
-def _scaled(vectors: Tensor, signs: Tensor, put_off: int) -> Tensor:
-    """Vectors times their signs; large ones, whenever somebody asks for them.
+def _scaled(vectors: Tensor, signs: Tensor) -> Tensor:
+    """Vectors times their signs; those over a vocabulary, whenever somebody asks for them.
 
-    Of those over a vocabulary hardly anybody does, and an output head that shares the embedding's
-    weight has them twice.
+    Hardly anybody does, and an output head that shares the embedding's weight has them twice.
     """
-    if vectors.nbytes < put_off:
+    if vectors.nbytes < PUT_OFF:
         return vectors * signs
     form = torch.empty_strided(vectors.shape, vectors.stride(), dtype=vectors.dtype, device="meta")
-    return StoredTensor(form, lambda: plain(vectors) * signs)
+
+    def read() -> Tensor:  # by NumPy, as all that is done between two products of tiles
+        return torch.from_numpy(array_of(vectors) * array_of(signs))
+
+    return StoredTensor(form, read)
 
 
 def kept_by(cache: Cache) -> MutableMapping[ColumnKey, Decomposition]:
