@@ -31,7 +31,8 @@ class LinearMap:
             ones. Copies, on the CPU; float64 where the layer's weight is, else float32. Those of a
             model that a file fills stay in the file, and are read whenever something is computed
             with them. Large copies (4 MB) are let go once all neurons of the map are known, and
-            then read from the model or, where that has changed, formed of the neurons.
+            then read from the model or, where that has changed, formed of the neurons: for a
+            product two other matrices with the same product.
         groups: the map is the direct sum of this many maps of equal shape.
         depth: column of the map in the link graph.
         tied_to: an earlier map that uses the same parameter; the weight is then a view of its
