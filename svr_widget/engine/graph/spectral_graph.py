@@ -35,7 +35,7 @@ from svr_widget.engine.graph.streaming.products import Ends
 from svr_widget.engine.graph.streaming.recent import RecentAdjacencies
 from svr_widget.engine.graph.streaming.stream import Stream
 from svr_widget.engine.maps.bundles import KeyedLinks, Links
-from svr_widget.engine.maps.copied import copies_behind, copy_of
+from svr_widget.engine.maps.copied import copy_of, factors_behind
 from svr_widget.engine.maps.linear_map import LinearMap
 from svr_widget.engine.maps.links import LinkKey, Side
 from svr_widget.engine.maps.read_only import array_of, read_only
@@ -353,7 +353,7 @@ class SpectralGraph:
             return
         if copy := copy_of(linear):
             copy.decomposed(partial(neurons.weight, linear.shape))
-        elif factors := copies_behind(linear):
+        elif factors := factors_behind(linear):
             factors.decomposed(partial(neurons.factors, linear.factors[0].shape[1]))
 
     def adjacency(self, link: LinkKey, method: Method | None = None) -> Adjacency:

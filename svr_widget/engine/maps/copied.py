@@ -46,11 +46,10 @@ class Copy(Handle):
     def __init__(self, name: str, values: Tensor, again: Callable[[], Tensor]) -> None:
         self.shown = False
         self.products: weakref.WeakSet[Factors] = weakref.WeakSet()
-        self._name, self._values, self._again = name, values, again
+        self._values: Tensor | None = values
+        self._name, self._again = name, again
         self._dtype, self._digest = values.dtype, b""
         self._of_neurons: Callable[[], Tensor] | None = None
-
-    _values: Tensor | None
 
     def decomposed(self, of_neurons: Callable[[], Tensor]) -> None:
         """Take note that the map is decomposed.
@@ -192,7 +191,7 @@ def factors_of(parts: tuple[Tensor, ...], wholes: Sequence[LinearMap]) -> tuple[
     )
 
 
-def copies_behind(linear: LinearMap) -> Factors | None:
+def factors_behind(linear: LinearMap) -> Factors | None:
     """The factors of a product that are parts of copies; None where it is none of such."""
     read = linear.factors[0].reads if isinstance(linear.factors[0], StoredTensor) else None
     return read.factors if isinstance(read, _Reads) else None
