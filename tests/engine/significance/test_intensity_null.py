@@ -26,6 +26,7 @@ NETWORKS = 200
 LEVELS = (0.5, 0.15, 0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["svr", "cosvr"])
 @pytest.mark.parametrize("name", CASES)
 def test_p_values_between_random_weights_are_uniform(name, method):
@@ -114,6 +115,7 @@ def test_several_links_are_corrected_for():
     assert np.isnan(svr.intensity_p_values("left")).all()
 
 
+@pytest.mark.slow
 def test_of_random_networks_few_have_a_neuron_that_stands_out():
     standing_out = [
         np.nanmin(branching(seed).intensity_p_values("first", adjusted=True)) <= 0.05

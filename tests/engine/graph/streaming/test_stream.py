@@ -159,6 +159,7 @@ def test_edges_and_digests_are_those_of_the_matrices(graph, kept, monkeypatch):
         assert found.weight == pytest.approx(weight.max(), rel=1e-6)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     channels=st.sampled_from([6, 40]),
