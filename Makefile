@@ -152,7 +152,7 @@ $(READY): pyproject.toml constraints.txt | frontend
 
 $(COMPILED): $(READY)
 	$(BIN)/python -c 'import ipykernel.kernelapp, jupyterlab.labapp, torch._dynamo, svr_widget.widget'
-	$(BIN)/pytest --collect-only --quiet tests >/dev/null
+	$(BIN)/pytest --collect-only --quiet tests >$@.log || { cat $@.log; exit 1; }
 	touch $@
 
 chromium:

@@ -255,7 +255,8 @@ def _draws(func: OpOverload[..., Any]) -> bool:
 
 def _device(args: Any, kwargs: Any) -> torch.device | None:
     """Where an operator computes; None where it does so without values."""
-    for each in tensors_in((args, kwargs)):
-        return None if isinstance(each, FakeTensor) else each.device
+    first = next(tensors_in((args, kwargs)), None)
+    if first is not None:
+        return None if isinstance(first, FakeTensor) else first.device
     given = kwargs.get("device")
     return torch.device(given) if given is not None else torch.get_default_device()

@@ -33,7 +33,6 @@ from svr_widget.engine.trace.rules.contraction import (
     GROUPED,
     LOOKUPS,
     factors,
-    packed,
     packed_operator,
 )
 
@@ -45,7 +44,7 @@ MATRIX_PRODUCTS = frozenset({"linear", "matmul", "mm", "addmm", "mv"}) | BATCHED
 def may_apply(func: OpOverload[..., Any]) -> bool:
     """Whether an operator is of those that can apply a map."""
     by_name = base_name(func) in MATRIX_PRODUCTS | GROUPED | CONVOLUTIONS | LOOKUPS | GATHERS
-    return by_name or packed(func) is not None
+    return by_name or packed_operator(func) is not None
 
 
 class Use(NamedTuple):
@@ -181,7 +180,7 @@ class _Weight(NamedTuple):
 
 def recognise(call: Call, owners: Owners) -> Use | None:
     """The maps that this operator applies, or ``None`` where it applies none."""
-    packed = packed_operator(call)
+    packed = packed_operator(call.func)
     if packed is not None:
         return _packed_use(call, packed, owners)
     weight = _weight(call)
@@ -241,7 +240,7 @@ def other_way(call: Call, owners: Owners) -> tuple[Part, Use] | None:
     to its embedding.
     """
     # A layer of PyTorch's own that is left out does not come back under the name of another one.
-    if packed_operator(call) or call.scope.library_leaf:
+    if packed_operator(call.func) or call.scope.library_leaf:
         return None
     weight = _weight(call)
     if weight is None:

@@ -34,10 +34,9 @@ from svr_widget.engine.trace.flow import labels
 from svr_widget.engine.trace.flow.call import Call
 from svr_widget.engine.trace.flow.flow import Flow, as_data
 from svr_widget.engine.trace.flow.selected import rearranged, taken
-from svr_widget.engine.trace.mapping import Use
+from svr_widget.engine.trace.mapping import MATRIX_PRODUCTS, Use
 from svr_widget.engine.trace.results.siblings import Family
 from svr_widget.engine.trace.rules.contraction import (
-    BATCHED,
     CONVOLUTIONS,
     GATHERS,
     GROUPED,
@@ -53,7 +52,7 @@ from svr_widget.engine.trace.rules.matrices import (
     varying_along,
 )
 
-_MATRICES = frozenset({"linear", "matmul", "mm", "addmm", "mv"}) | BATCHED | GROUPED
+_MATRICES = MATRIX_PRODUCTS | GROUPED
 TABLE = Matrix((None, None), outputs=(1,), inputs=(0,))
 """All of a parameter of two dimensions, as an embedding is kept."""
 
@@ -110,7 +109,7 @@ class OwnParameters:
 
     def uses(self, call: Call) -> list[Use]:
         """The maps that an operator applies; empty where it applies none."""
-        if packed_operator(call) is not None:
+        if packed_operator(call.func) is not None:
             return []
         if call.name in LOOKUPS or call.name in CONVOLUTIONS:
             return self._whole(call, call.get("weight"))

@@ -8,6 +8,8 @@ from typing import Any
 
 from torch._ops import OpOverload
 
+from svr_widget.engine.environment.operators import written
+
 
 @lru_cache(maxsize=4096)
 def _writes(func: OpOverload[..., Any]) -> tuple[tuple[int, str, int | None], ...]:
@@ -16,11 +18,11 @@ def _writes(func: OpOverload[..., Any]) -> tuple[tuple[int, str, int | None], ..
         frozenset(r.alias_info.before_set) if r.alias_info else None for r in func._schema.returns
     ]
     found = []
-    for place, argument in enumerate(func._schema.arguments):
-        info = argument.alias_info
-        if info is not None and info.is_write:
-            names = frozenset(info.before_set)
-            found.append((place, argument.name, returns.index(names) if names in returns else None))
+    for place, name in written(func):
+        info = func._schema.arguments[place].alias_info
+        assert info is not None
+        names = frozenset(info.before_set)
+        found.append((place, name, returns.index(names) if names in returns else None))
     return tuple(found)
 
 

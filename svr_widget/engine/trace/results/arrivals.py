@@ -160,9 +160,10 @@ def read(arrival: Arrival, linear_like: Mapping[str, bool], notes: Notes) -> Res
     known: dict[tuple[object, ...], list[tuple[Tensor, Layout | None]]] = {}
     for carrier in flow.carriers:
         # In a residual stream the channels of many maps lie alike.
-        key = id(carrier.label), id(carrier.layout), linear_like[carrier.source.name]
+        linear = linear_like[carrier.source.name]
+        key = id(carrier.label), id(carrier.layout), linear
         if key not in known:
-            known[key] = _per_feature(carrier, others, key[-1])
+            known[key] = _per_feature(carrier, others, linear)
         found = [
             Stream(carrier.source, label, carrier.through, layout, steps=carrier.steps)
             for label, layout in known[key]

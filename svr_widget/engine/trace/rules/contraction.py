@@ -143,14 +143,9 @@ _PACKED = re.compile(
 )
 
 
-def packed_operator(call: Call) -> re.Match[str] | None:
-    """The operator of a quantised layer, whose weight is no tensor: ``layer``, ``then``."""
-    return packed(call.func)
-
-
 @lru_cache(maxsize=4096)
-def packed(func: OpOverload[..., Any]) -> re.Match[str] | None:
-    """Likewise, of an operator whose arguments do not matter."""
+def packed_operator(func: OpOverload[..., Any]) -> re.Match[str] | None:
+    """The operator of a quantised layer, whose weight is no tensor: ``layer``, ``then``."""
     return _PACKED.fullmatch(base_name(func)) if func.namespace == "quantized" else None
 
 

@@ -18,7 +18,7 @@ def rule_for(call: Call) -> Rule | None:
     """The rule of an operator, ``None`` where there is none."""
     if call.name in ("max", "min") and call.get("other") is not None:
         return pointwise.pointwise
-    if contraction.packed_operator(call) is not None:
+    if contraction.packed_operator(call.func) is not None:
         return contraction.without_map
     named = RULES.get(call.name)
     if named is not None:
